@@ -1,0 +1,312 @@
+"""The contracts between the parts of a replica, and the values that cross them.
+
+A concrete class is named in `service.py` alone; everything else knows only these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
+
+from zope.interface import Attribute, Interface
+
+from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.instance import InstanceRecord
+from epaxos.protocol.messages import Batch, Message
+
+if TYPE_CHECKING:  # protocol/ and execution/ see this module, and nothing of Twisted through it
+    from twisted.internet.defer import Deferred
+
+__all__ = [
+    "Changes",
+    "Checkpoint",
+    "Command",
+    "CommandError",
+    "IClients",
+    "IExecutor",
+    "IStateMachine",
+    "IStateMachineFactory",
+    "IStore",
+    "ITimeout",
+    "ITimeoutService",
+    "ITransport",
+    "Identity",
+    "Outcome",
+    "Ready",
+    "Reply",
+    "Restored",
+    "SimpleString",
+    "StoreError",
+    "Unavailable",
+    "WriteSet",
+]
+
+Command = Sequence[bytes]
+"""One client command: its name and arguments, as the client sent them."""
+
+
+class SimpleString(str):
+    """A reply that is a status, not data: `OK`, `PONG`."""
+
+    __slots__ = ()
+
+
+class CommandError(Exception):
+    """A command that cannot be run; the text is what the client is told, error code first.
+
+    It is a reply like any other when the state machine finds it at execution (it is then returned,
+    not raised): all replicas find the same.
+    """
+
+
+Reply = Union[None, int, bytes, SimpleString, CommandError, "list[Any]"]
+"""What a command answers; a list holds replies."""
+
+
+class Unavailable(Exception):
+    """No quorum answered in time.
+
+    `may_have_run` says whether the commands may still be committed and executed later.
+    """
+
+    def __init__(self, message: str, may_have_run: bool) -> None:
+        super().__init__(message)
+        self.may_have_run = may_have_run
+
+
+Outcome = Union["Sequence[Reply]", Unavailable]
+"""What becomes of submitted commands: one reply for each, or a failure of all."""
+
+
+class Changes(NamedTuple):
+    """What changed in a state machine since it was last asked.
+
+    When `cleared`, everything before is gone first.  Then each key of `entries` has the given
+    value, or no longer exists (None).
+    """
+
+    cleared: bool
+    entries: dict[bytes, bytes | None]
+
+
+class Ready(NamedTuple):
+    """An instance to apply now.  `wanted`: whether a client of this replica waits for its replies."""
+
+    id: InstanceId
+    batch: Batch
+    wanted: bool
+
+
+class IStateMachine(Interface):
+    """What the replicated commands act on.  Deterministic: the same batches in the same order give
+    the same state and replies everywhere.  All calls come from one thread."""
+
+    def check(command: Command) -> None:
+        """Raise CommandError when `command` can never be run (unknown, wrong arguments).
+
+        What passes may be given to `batch`.
+        """
+
+    def batch(commands: Sequence[Command]) -> Batch:
+        """The commands, each of which has passed `check`, as one batch: keys read and written, payload."""
+
+    def apply(ready: Sequence[Ready]) -> list[Sequence[Reply]]:
+        """Apply the batches in order.  The replies of each batch: one for each command, or nothing
+        (an empty sequence) where they are not wanted.
+
+        A payload that this version cannot understand raises ValueError: the replica then stops
+        rather than diverge.
+        """
+
+    def changes() -> Changes:
+        """What changed since the last call (or since `restore`); the caller owns the result."""
+
+    def restore(entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Become the state that the entries, gathered from `changes`, describe."""
+
+    def entries() -> Iterable[tuple[bytes, bytes]]:
+        """The whole state, as `restore` takes it, in any order: a copy that later batches leave alone."""
+
+
+class IStateMachineFactory(Interface):
+    """A Twisted plugin that offers a state machine (`epaxos.interfaces.IStateMachineFactory`
+    beside `twisted.plugin.IPlugin`, in a module of `twisted/plugins/`)."""
+
+    name = Attribute("The name that `state_machine = NAME` in the configuration chooses, a str.")
+    description = Attribute("One line for people, a str.")
+
+    def create(options: Mapping[str, str]) -> IStateMachine:
+        """A new, empty state machine.  `options` is the `[state_machine]` section of the configuration.
+
+        Raises ValueError, with a text for people, when an option is unknown or wrong.
+        """
+
+
+class IExecutor(Interface):
+    """Decides when and in which order committed instances run (protocol.md, "Execution")."""
+
+    executed = Attribute("Deps: per row, the slot up to which everything has been executed.")
+
+    def commit(id: InstanceId, batch: Batch, deps: Deps) -> None:
+        """`id` is decided.  `batch` is NOP when it does nothing."""
+
+    def run() -> list[tuple[InstanceId, Batch]]:
+        """The instances that may now be applied, in order; from now on they count as executed.
+
+        NOPs are executed but not returned.
+        """
+
+    def executed_beyond() -> tuple[InstanceId, ...]:
+        """What has been executed above `executed`, sorted."""
+
+    def restore(executed: Deps, beyond: Iterable[InstanceId]) -> None:
+        """Take up from a checkpoint.  Called once, before any commit."""
+
+
+class ITimeout(Interface):
+    """A call that is due later."""
+
+    def cancel() -> None:
+        """Do not call.  Does nothing when the call has been made or was cancelled."""
+
+
+class ITimeoutService(Interface):
+    """Time.  The only clock of a replica."""
+
+    def now() -> float:
+        """Seconds on a clock that never goes back."""
+
+    def call_later(delay_s: float, call: Callable[[], None]) -> ITimeout:
+        """Call after `delay_s` seconds; 0 means: when everything that has arrived is handled."""
+
+
+class StoreError(Exception):
+    """The disk is not what it should be; the text is for the operator, one line."""
+
+
+class Identity(NamedTuple):
+    """Whose data this is.  A store opened by another identity refuses."""
+
+    cluster: str
+    replica: int
+    n: int
+    state_machine: str
+
+
+class Checkpoint(NamedTuple):
+    """The state machine's changes together with what had been executed when they were taken."""
+
+    executed: Deps
+    beyond: tuple[InstanceId, ...]
+    changes: Changes
+
+
+@dataclass
+class WriteSet:
+    """What one turn of a replica writes, all or nothing.
+
+    `batches`: proposed batches, each written once; `records`: the newest record of each instance;
+    `reserved`: the highest slot of the own row that may be used from now on; `floor`: everything up
+    to it was executed by every member and `dropped` are the instances to delete for it;
+    `sync`: somebody waits for the records to be durable.
+    """
+
+    batches: list[tuple[InstanceId, Batch]] = field(default_factory=list)
+    records: list[InstanceRecord] = field(default_factory=list)
+    reserved: int | None = None
+    floor: Deps | None = None
+    dropped: list[InstanceId] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+    sync: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.batches
+            or self.records
+            or self.dropped
+            or self.reserved is not None
+            or self.floor is not None
+            or self.checkpoint is not None
+        )
+
+
+class Restored(NamedTuple):
+    """What a store held when it was opened; for a new store: nothing (`fresh`), zeros and empty.
+
+    `records` and `entries` are iterated once, by the opener, before the first write.
+    """
+
+    fresh: bool
+    reserved: int
+    floor: Deps
+    executed: Deps
+    beyond: tuple[InstanceId, ...]
+    records: Iterable[tuple[InstanceRecord, Batch | None]]
+    entries: Iterable[tuple[bytes, bytes]]
+
+
+class IStore(Interface):
+    """The durable memory of one replica."""
+
+    persistent = Attribute("bool: whether a restart finds anything.")
+
+    def open(identity: Identity) -> Restored:
+        """Open, and create what is missing.  Blocks.  Raises StoreError: locked, damaged, or of
+        another identity.  Nothing of what was there is ever silently ignored."""
+
+    def write(write_set: WriteSet, durable: Callable[[], None]) -> None:
+        """Write in the order of the calls; never blocks.  `durable` is called, in the same order,
+        once this and every earlier write set is on disk (synced, when this one or a later one
+        written with it asks for `sync`; otherwise when the operating system has it).
+
+        An empty write set is a pure marker.  `durable` may be called before `write` returns.
+        A failure is reported once, to the callable that the store was built with, and from then
+        on nothing is ever reported durable.
+        """
+
+    def close() -> Deferred[None]:
+        """Write and sync what was given, then close.  Fires when done."""
+
+    def counters() -> Mapping[str, int]:
+        """`store_writes`, `store_syncs`, `store_bytes`, `store_queue`."""
+
+
+class ITransport(Interface):
+    """Carries messages between replicas; may lose, double and reorder them."""
+
+    def start(receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+        """Listen and connect; from now on `receive(sender, messages)` is called with what comes.
+
+        Fails when the address cannot be listened on.
+        """
+
+    def send(outgoing: Sequence[tuple[int, Message]]) -> None:
+        """Send each message to the replica named beside it; at most one write per replica.  Never
+        blocks; what finds no connection, or a full queue, is dropped."""
+
+    def is_connected(replica: int) -> bool:
+        """Whether there is a connection to `replica` just now."""
+
+    def stop() -> Deferred[None]:
+        """Close everything.  Fires when done."""
+
+    def counters() -> Mapping[str, int]:
+        """`bytes_sent`, `bytes_received`, `messages_dropped`, `send_queue_bytes`."""
+
+
+class IClients(Interface):
+    """Where a frontend hands in what clients ask: the replica."""
+
+    def check(command: Command) -> None:
+        """As `IStateMachine.check`."""
+
+    def submit(commands: Sequence[Command], done: Callable[[Outcome], None]) -> None:
+        """Replicate and execute the commands, all of which have passed `check`, together.
+
+        `done` is called exactly once, never before `submit` returns.  Commands that one caller
+        submits in several calls run in that order where they interfere.
+        """
+
+    def status() -> Deferred[dict[str, Any]]:
+        """What `GET /status` shows (docs/operations.md)."""

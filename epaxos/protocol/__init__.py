@@ -1,0 +1,1 @@
+"""The consensus core: pure state and rules.  No reactor, socket, disk, clock or randomness of its own."""

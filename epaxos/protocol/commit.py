@@ -1,0 +1,292 @@
+"""How an instance is committed when nobody fails: propose, PreAccept, Accept, Commit.
+
+EPaxos* (arXiv 2511.02743), section 3; docs/protocol.md, "Commit".
+"""
+
+from __future__ import annotations
+
+from epaxos.protocol.admission import Admission, admit
+from epaxos.protocol.alarms import Alarms
+from epaxos.protocol.ids import Deps, InstanceId, initial_ballot, merge, owner
+from epaxos.protocol.instance import Instance
+from epaxos.protocol.messages import (
+    NOP,
+    Accept,
+    AcceptOK,
+    Batch,
+    Commit,
+    Fetch,
+    Phase,
+    PreAccept,
+    PreAcceptOK,
+)
+from epaxos.protocol.state import ReplicaState
+
+__all__ = ["CommitRules"]
+
+
+class _Proposal:
+    """What the command leader gathers for an instance of its own."""
+
+    __slots__ = ("answers", "slow_path_at")
+
+    def __init__(self) -> None:
+        self.answers: dict[int, Deps] = {}
+        self.slow_path_at: float | None = None
+
+
+class _AcceptRound:
+    """The votes for the value of one ballot."""
+
+    __slots__ = ("ballot", "voters")
+
+    def __init__(self, ballot: int) -> None:
+        self.ballot = ballot
+        self.voters: set[int] = set()
+
+
+class CommitRules:
+    """The commit protocol of one replica, as command leader, as acceptor and as learner."""
+
+    def __init__(self, state: ReplicaState) -> None:
+        self._state = state
+        self._proposals: dict[InstanceId, _Proposal] = {}
+        self._rounds: dict[InstanceId, _AcceptRound] = {}
+        self._alarms: Alarms[InstanceId] = Alarms()
+
+    @property
+    def in_flight(self) -> int:
+        """Own instances that are proposed and not decided."""
+        return len(self._proposals)
+
+    def leads(self, id: InstanceId) -> bool:
+        """Whether `id` is in the hands of this replica, its command leader, at ballot 0."""
+        return id in self._proposals
+
+    # -- PreAccept
+
+    def propose(self, id: InstanceId, batch: Batch) -> None:
+        """Start the instance `id`, whose slot is durably reserved and new, with `batch`.
+
+        D0 names the floor too, so that no dependency on a forgotten instance is lost.  The
+        PreAccept leaves before this replica's own record is durable: all that it promises is that
+        the slot is used.
+        """
+        state = self._state
+        instance = state.table.get(id)
+        deps = merge((state.table.floor, state.index.deps_of(id, batch)))
+        self._pre_accept(instance, batch, deps, deps)
+        self._proposals[id] = _Proposal()
+        self._alarms.set(id, state.now + state.timing.resend_s)
+        state.send_to_others(PreAccept(id, batch, deps))
+        state.promise(state.id, PreAcceptOK(id, deps))
+
+    def _pre_accept(self, instance: Instance, batch: Batch, init_deps: Deps, deps: Deps) -> None:
+        state = self._state
+        state.learn_proposal(instance, batch)
+        instance.cmd = instance.proposed
+        instance.init_deps = init_deps
+        instance.deps = deps
+        instance.phase = Phase.PREACCEPTED
+        state.table.hear_of(deps)
+        state.save(instance)
+
+    def on_pre_accept(self, sender: int, message: PreAccept) -> Admission:
+        """The command leader proposes."""
+        state = self._state
+        id = message.id
+        if sender != id.replica:
+            return Admission.SUPERSEDED
+        instance = state.table.get(id)
+        admission = admit(PreAccept, instance, initial_ballot)
+        if admission is Admission.TAKE:
+            deps = merge((message.deps, state.index.deps_of(id, message.batch)))
+            self._pre_accept(instance, message.batch, message.deps, deps)
+        if admission is Admission.DECIDED:
+            state.answer_commit(sender, instance)
+        elif admission is not Admission.SUPERSEDED:
+            state.promise(sender, PreAcceptOK(id, instance.deps))
+        return admission
+
+    def on_pre_accept_ok(self, sender: int, message: PreAcceptOK) -> None:
+        """A vote for an instance of our own."""
+        proposal = self._proposals.get(message.id)
+        if proposal is None:
+            return
+        instance = self._state.table.get(message.id)
+        if instance.bal == initial_ballot and instance.phase is Phase.PREACCEPTED:
+            proposal.answers[sender] = message.deps
+            self._judge(instance, proposal)
+
+    def _judge(self, instance: Instance, proposal: _Proposal) -> None:
+        """Fast path, slow path, or wait for more answers."""
+        state = self._state
+        quorums = state.quorums
+        answers = proposal.answers
+        equal = sum(deps == instance.init_deps for deps in answers.values())
+        if equal >= quorums.fast:
+            self._commit_fast(instance, proposal)
+        elif len(answers) >= quorums.slow:
+            awaited = [r for r in state.others if r not in answers and not state.failures.suspects(r)]
+            if equal + len(awaited) < quorums.fast:
+                self._take_slow_path(instance, proposal)
+            elif proposal.slow_path_at is None:
+                proposal.slow_path_at = state.now + state.timing.fast_path_wait_s
+                self._alarms.set(instance.id, proposal.slow_path_at)
+
+    def _commit_fast(self, instance: Instance, proposal: _Proposal) -> None:
+        """One round trip.  Durable here before anybody is told: a restarted leader that forgot it
+        would answer Recover as "not committed", and rule 3 of recovery would lose it."""
+        state = self._state
+        state.counters.fast_path += 1
+        state.decide(instance, initial_ballot, durably=True)
+        self._tell_commit(instance, holders=set(proposal.answers), durably=True)
+        self.forget(instance.id)
+
+    def _take_slow_path(self, instance: Instance, proposal: _Proposal) -> None:
+        deps = merge(proposal.answers.values())
+        assert instance.cmd is not None
+        self.start_accept(instance, initial_ballot, instance.cmd, deps, holders=set(proposal.answers))
+
+    # -- Accept
+
+    def start_accept(
+        self, instance: Instance, ballot: int, cmd: Batch, deps: Deps, holders: set[int]
+    ) -> None:
+        """As the owner of `ballot`, ask all to accept (cmd, deps).
+
+        `holders` are replicas known to hold the proposed batch: they are not sent it again.
+        """
+        state = self._state
+        self._rounds[instance.id] = _AcceptRound(ballot)
+        self._accept(instance, ballot, cmd, deps)
+        self._send_accept(instance, [r for r in state.others if r in holders], with_batch=cmd is NOP)
+        self._send_accept(instance, [r for r in state.others if r not in holders], with_batch=True)
+        self._alarms.set(instance.id, state.now + state.timing.resend_s)
+        state.promise(state.id, AcceptOK(instance.id, ballot))
+
+    def _send_accept(self, instance: Instance, replicas: list[int], with_batch: bool) -> None:
+        batch = instance.cmd if with_batch else None
+        message = Accept(instance.id, instance.bal, batch, instance.deps)
+        for replica in replicas:
+            self._state.send(replica, message)
+
+    def _accept(self, instance: Instance, ballot: int, batch: Batch | None, deps: Deps) -> bool:
+        state = self._state
+        if not state.learn_value(instance, batch):
+            return False
+        instance.bal = instance.abal = ballot
+        instance.deps = deps
+        instance.phase = Phase.ACCEPTED
+        state.table.hear_of(deps)
+        state.save(instance)
+        return True
+
+    def on_accept(self, sender: int, message: Accept) -> Admission:
+        """The owner of a ballot asks to accept its value."""
+        state = self._state
+        if owner(message.ballot, message.id, state.n) != sender:
+            return Admission.SUPERSEDED
+        instance = state.table.get(message.id)
+        admission = admit(Accept, instance, message.ballot)
+        if admission is Admission.DECIDED:
+            state.answer_commit(sender, instance)
+        elif admission is Admission.TAKE:
+            if not self._accept(instance, message.ballot, message.batch, message.deps):
+                return Admission.SUPERSEDED  # without the batch; it is sent again, in full
+            state.promise(sender, AcceptOK(message.id, message.ballot))
+        return admission
+
+    def on_accept_ok(self, sender: int, message: AcceptOK) -> None:
+        """A vote for a value of ours."""
+        state = self._state
+        id = message.id
+        accept_round = self._rounds.get(id)
+        if accept_round is None or accept_round.ballot != message.ballot:
+            return
+        instance = state.table.get(id)
+        if instance.bal != message.ballot or instance.phase is not Phase.ACCEPTED:
+            return
+        accept_round.voters.add(sender)
+        if len(accept_round.voters) < state.quorums.slow:
+            return
+        if message.ballot == initial_ballot:
+            state.counters.slow_path += 1
+        else:
+            state.counters.recovered += 1
+        state.decide(instance, message.ballot, durably=False)
+        self._tell_commit(instance, holders=accept_round.voters, durably=False)
+        self.forget(id)
+
+    # -- Commit
+
+    def _tell_commit(self, instance: Instance, holders: set[int], durably: bool) -> None:
+        """Tell all; those in `holders` have the batch already."""
+        state = self._state
+        whole = state.commit_of(instance)
+        short = whole if instance.cmd is NOP else whole._replace(batch=None)
+        tell = state.promise if durably else state.send
+        for replica in state.others:
+            tell(replica, short if replica in holders else whole)
+
+    def on_commit(self, sender: int, message: Commit) -> None:
+        """A decision is final: it is taken whatever was promised here."""
+        state = self._state
+        instance = state.table.get(message.id)
+        if instance.phase is Phase.COMMITTED:
+            return
+        if not state.learn_value(instance, message.batch):
+            state.send(sender, Fetch((message.id,)))
+            return
+        self.commit(instance, message.ballot, message.deps)
+
+    def commit(self, instance: Instance, ballot: int, deps: Deps) -> None:
+        """Take a decision that somebody else made, for the current command of `instance`."""
+        instance.deps = deps
+        self._state.decide(instance, ballot, durably=False)
+        self.forget(instance.id)
+
+    def forget(self, id: InstanceId) -> None:
+        """`id` needs nothing more from here."""
+        self._proposals.pop(id, None)
+        self._rounds.pop(id, None)
+        self._alarms.clear(id)
+
+    # -- time
+
+    def next_deadline(self) -> float | None:
+        return self._alarms.next()
+
+    def on_time(self) -> None:
+        """Send again what was not answered; take the slow path when the fast one is waited for too long."""
+        state = self._state
+        for id in self._alarms.pop_due(state.now):
+            instance = state.table.get(id)
+            if (accept_round := self._rounds.get(id)) is not None:
+                self._accept_again(instance, accept_round)
+            elif (proposal := self._proposals.get(id)) is not None:
+                self._propose_again(instance, proposal)
+
+    def _accept_again(self, instance: Instance, accept_round: _AcceptRound) -> None:
+        state = self._state
+        if instance.bal != accept_round.ballot:
+            self.forget(instance.id)  # overtaken: whoever did it goes on with it
+            return
+        silent = [replica for replica in state.others if replica not in accept_round.voters]
+        self._send_accept(instance, silent, with_batch=True)
+        self._alarms.set(instance.id, state.now + state.timing.resend_s)
+
+    def _propose_again(self, instance: Instance, proposal: _Proposal) -> None:
+        state = self._state
+        if instance.bal != initial_ballot:
+            self.forget(instance.id)
+            return
+        if proposal.slow_path_at is not None and state.now >= proposal.slow_path_at:
+            self._take_slow_path(instance, proposal)
+            return
+        assert instance.proposed is not None and instance.init_deps is not None
+        again = PreAccept(instance.id, instance.proposed, instance.init_deps)
+        for replica in state.others:
+            if replica not in proposal.answers:
+                state.send(replica, again)
+        self._alarms.set(instance.id, state.now + state.timing.resend_s)

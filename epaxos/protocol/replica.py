@@ -1,0 +1,217 @@
+"""One replica of the protocol: the composition of commit, recovery and progress.
+
+The core is asked (`propose`, `receive`, `tick`, `durable`) and answers with one `Output` when
+`take_output` is called; it never calls out.  Who drives it may be a service, a simulator or a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+
+from epaxos.protocol.commit import CommitRules
+from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.instance import Instance
+from epaxos.protocol.messages import (
+    Accept,
+    AcceptOK,
+    Batch,
+    Commit,
+    Fetch,
+    Heartbeat,
+    Message,
+    Phase,
+    PreAccept,
+    PreAcceptOK,
+    Recover,
+    RecoverOK,
+    Validate,
+    ValidateOK,
+    Waiting,
+)
+from epaxos.protocol.output import Output
+from epaxos.protocol.progress import Progress
+from epaxos.protocol.recovery import RecoveryRules
+from epaxos.protocol.slots import OwnSlots
+from epaxos.protocol.state import Counters, ReplicaState
+from epaxos.protocol.table import InstanceTable
+from epaxos.protocol.timing import Timing
+
+__all__ = ["Replica"]
+
+
+class Replica:
+    """Replica `id` of a cluster of n.
+
+    `random` decides only how long to back off; `timing` only when to try again.
+    """
+
+    def __init__(self, id: int, n: int, *, timing: Timing, random: Random) -> None:
+        self._state = state = ReplicaState(id, n, timing, random)
+        self._commit = CommitRules(state)
+        self._recovery = RecoveryRules(state, self._commit)
+        self._progress = Progress(state, self._commit, self._recovery)
+        self._slots = OwnSlots()
+        self._unknown_upto = 0
+        self._handlers: dict[type, Callable[[int, Any], object]] = {
+            PreAccept: self._commit.on_pre_accept,
+            PreAcceptOK: self._commit.on_pre_accept_ok,
+            Accept: self._commit.on_accept,
+            AcceptOK: self._commit.on_accept_ok,
+            Commit: self._commit.on_commit,
+            Recover: self._recovery.on_recover,
+            RecoverOK: self._recovery.on_recover_ok,
+            Validate: self._recovery.on_validate,
+            ValidateOK: self._recovery.on_validate_ok,
+            Waiting: self._recovery.on_waiting,
+            Fetch: self._progress.on_fetch,
+            Heartbeat: self._progress.on_heartbeat,
+        }
+
+    # -- life
+
+    def restore(self, *, reserved: int, floor: Deps, executed: Deps, instances: Iterable[Instance]) -> None:
+        """Take up from what was durable, once, before anything else.
+
+        Slots that were reserved and of which nothing is known may have been proposed before the
+        crash.  Until they are decided they count as interfering with everything: a replica that
+        forgot an instance of its own would otherwise vote for others without naming it, and rule 2
+        of validation relies on that no command leader does (docs/protocol.md, "Durability").
+        """
+        state = self._state
+        table = state.table
+        table.restore(floor, executed)
+        state.index.forget(floor)
+        for instance in sorted(instances, key=lambda instance: instance.id):
+            table.rows[instance.id.replica][instance.id.slot] = instance
+            table.hear_of(instance.deps)
+            if instance.proposed is not None:
+                state.index.add(instance.id, instance.proposed)
+            if instance.phase is Phase.COMMITTED:
+                table.on_committed(instance.id)
+                state.output.decided.append(instance)
+        highest = [max(row, default=0) for row in table.rows]
+        table.hear_of(tuple(highest))
+        upto = max(reserved, highest[state.id])
+        self._slots.restore(upto)
+        self._progress.restore(executed, upto)
+        if table.committed[state.id] < upto:
+            own = [0] * state.n
+            own[state.id] = self._unknown_upto = upto
+            table.hear_of(tuple(own))
+            state.index.set_unknown(InstanceId(state.id, upto))
+
+    def last_used_slot(self) -> int:
+        """For a clean stop, after which nothing is proposed: the reservation to leave behind."""
+        return self._slots.last_used()
+
+    # -- what a driver asks
+
+    @property
+    def can_propose(self) -> bool:
+        """Whether a slot is reserved; if not, one is as soon as the outputs so far are durable."""
+        return self._slots.available
+
+    def propose(self, batch: Batch) -> InstanceId:
+        """Replicate `batch`; only while `can_propose`.  The instance that will carry it, or NOP."""
+        id = InstanceId(self._state.id, self._slots.take())
+        self._commit.propose(id, batch)
+        self._after()
+        return id
+
+    def receive(self, sender: int, message: Message) -> None:
+        """A message of another replica."""
+        self._state.failures.heard(sender)
+        self._handle(sender, message)
+        self._after()
+
+    def tick(self, now: float) -> None:
+        """The time is `now` (seconds on a clock that never goes back)."""
+        state = self._state
+        state.now = now
+        state.failures.advance(now)
+        self._commit.on_time()
+        self._recovery.on_time()
+        self._progress.on_time()
+        self._reserve()
+        self._after()
+
+    def durable(self, output: Output) -> None:
+        """All that `output` and every earlier one wrote is durable: own votes count now."""
+        if output.reserved is not None:
+            self._slots.on_durable(output.reserved)
+        for message in output.own_promises:
+            self._handle(self._state.id, message)
+        self._after()
+
+    def executed(self, executed: Deps) -> None:
+        """Per row, everything up to here is durably executed by this replica."""
+        self._progress.executed(executed)
+
+    def take_output(self) -> Output:
+        """What to do now; the next output starts empty."""
+        self._reserve()
+        output = self._state.output
+        self._state.output = Output()
+        return output
+
+    def next_deadline(self) -> float:
+        """When `tick` wants to be called at the latest."""
+        deadlines = (
+            self._commit.next_deadline(),
+            self._recovery.next_deadline(),
+            self._progress.next_deadline(),
+        )
+        return min(deadline for deadline in deadlines if deadline is not None)
+
+    def _handle(self, sender: int, message: Message) -> None:
+        id = getattr(message, "id", None)
+        if id is None or not self._state.table.is_forgotten(id):
+            self._handlers[type(message)](sender, message)
+
+    def _after(self) -> None:
+        """Decisions may end recoveries, and thereby lead to others."""
+        state = self._state
+        while state.newly_decided:
+            decided, state.newly_decided = state.newly_decided, []
+            for id in decided:
+                self._recovery.on_decided(id)
+                self._progress.on_decided(id)
+            if self._unknown_upto and state.table.committed[state.id] >= self._unknown_upto:
+                self._unknown_upto = 0
+                state.index.set_unknown(None)
+
+    def _reserve(self) -> None:
+        wanted = self._slots.wanted()
+        if wanted is not None:
+            self._state.output.reserved = wanted
+
+    # -- what others may look at
+
+    @property
+    def table(self) -> InstanceTable:
+        """The known instances; read only."""
+        return self._state.table
+
+    @property
+    def counters(self) -> Counters:
+        return self._state.counters
+
+    @property
+    def in_flight(self) -> int:
+        """Own instances that are proposed and not decided."""
+        return self._commit.in_flight
+
+    @property
+    def recoveries(self) -> int:
+        """Recoveries that go on here."""
+        return len(self._recovery)
+
+    @property
+    def next_slot(self) -> int:
+        return self._slots.next
+
+    def suspects(self, replica: int) -> bool:
+        """Whether `replica` is thought to have failed."""
+        return self._state.failures.suspects(replica)

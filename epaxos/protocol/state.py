@@ -1,0 +1,116 @@
+"""What the rules of commit and recovery share: the instances, the index, and the output of the turn."""
+
+from __future__ import annotations
+
+from random import Random
+
+from epaxos.protocol.failures import FailureDetector
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.instance import Instance
+from epaxos.protocol.interference import InterferenceIndex
+from epaxos.protocol.messages import NOP, Batch, Commit, Message, Phase
+from epaxos.protocol.output import Output
+from epaxos.protocol.quorums import Quorums
+from epaxos.protocol.table import InstanceTable
+from epaxos.protocol.timing import Timing
+
+__all__ = ["Counters", "ReplicaState"]
+
+
+class Counters:
+    """How many instances this replica decided, by way."""
+
+    __slots__ = ("fast_path", "recovered", "slow_path")
+
+    def __init__(self) -> None:
+        self.fast_path = 0
+        self.slow_path = 0
+        self.recovered = 0
+
+
+class ReplicaState:
+    """The state of replica `id` of n, and the few steps that every rule is made of."""
+
+    def __init__(self, id: int, n: int, timing: Timing, random: Random) -> None:
+        self.id = id
+        self.n = n
+        self.others = tuple(replica for replica in range(n) if replica != id)
+        self.quorums = Quorums.of(n)
+        self.timing = timing
+        self.random = random
+        self.now = 0.0
+        self.failures = FailureDetector(id, n, timing.suspect_after_s)
+        self.table = InstanceTable(n)
+        self.index = InterferenceIndex(n)
+        self.counters = Counters()
+        self.output = Output()
+        self.newly_decided: list[InstanceId] = []
+
+    # -- what goes out
+
+    def send(self, dest: int, message: Message) -> None:
+        """Send a message that promises nothing: it may leave at once."""
+        self.output.messages.append((dest, message))
+
+    def send_to_others(self, message: Message) -> None:
+        """As `send`, to every other replica."""
+        self.output.messages.extend((replica, message) for replica in self.others)
+
+    def promise(self, dest: int, message: Message) -> None:
+        """Send a message that counts only once all that was written so far is durable.
+
+        One to this replica itself is its own vote.
+        """
+        if dest == self.id:
+            self.output.own_promises.append(message)
+        else:
+            self.output.promises.append((dest, message))
+
+    def save(self, instance: Instance) -> None:
+        """Write the record of `instance`, as it will be at the end of the turn."""
+        self.output.instances[instance.id] = instance
+
+    # -- what is learnt
+
+    def learn_proposal(self, instance: Instance, batch: Batch) -> None:
+        """`batch` is what the command leader of `instance` proposed."""
+        if instance.proposed is None:
+            instance.proposed = batch
+            self.index.add(instance.id, batch)
+            self.output.batches.append((instance.id, batch))
+
+    def learn_value(self, instance: Instance, batch: Batch | None) -> bool:
+        """Set the current command; None stands for the proposed one.  False when that is not held."""
+        if batch is None:
+            if instance.proposed is None:
+                return False
+            batch = instance.proposed
+        elif batch is not NOP:
+            self.learn_proposal(instance, batch)
+            batch = instance.proposed
+        instance.cmd = batch
+        return True
+
+    def decide(self, instance: Instance, ballot: int, durably: bool) -> None:
+        """The current value of `instance` is final.
+
+        `durably`: nobody may be told before the record is durable (a fast-path decision).
+        """
+        assert instance.cmd is not None and instance.phase is not Phase.COMMITTED
+        instance.phase = Phase.COMMITTED
+        instance.bal = max(instance.bal, ballot)
+        instance.abal = max(instance.abal, ballot)
+        self.save(instance)
+        self.table.hear_of(instance.deps)
+        self.table.on_committed(instance.id)
+        self.newly_decided.append(instance.id)
+        (self.output.decided_durably if durably else self.output.decided).append(instance)
+
+    def commit_of(self, instance: Instance) -> Commit:
+        """The whole Commit of a committed instance."""
+        return Commit(instance.id, instance.abal, instance.cmd, instance.deps)
+
+    def answer_commit(self, dest: int, instance: Instance) -> None:
+        """Tell `dest` the decision, after what made it one is durable."""
+        if dest != self.id:
+            self.promise(dest, self.commit_of(instance))
