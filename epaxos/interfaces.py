@@ -147,14 +147,16 @@ class IExecutor(Interface):
     """Decides when and in which order committed instances run (protocol.md, "Execution")."""
 
     executed = Attribute("Deps: per row, the slot up to which everything has been executed.")
+    waiting = Attribute("int: how many instances are committed and not executed.")
 
     def commit(id: InstanceId, batch: Batch, deps: Deps) -> None:
         """`id` is decided.  `batch` is NOP when it does nothing."""
 
-    def run() -> list[tuple[InstanceId, Batch]]:
+    def run(limit: int | None = None) -> list[tuple[InstanceId, Batch]]:
         """The instances that may now be applied, in order; from now on they count as executed.
 
-        NOPs are executed but not returned.
+        NOPs are executed but not returned.  With a limit, about so many; the rest comes with the
+        next call.
         """
 
     def executed_beyond() -> tuple[InstanceId, ...]:
@@ -301,11 +303,12 @@ class IClients(Interface):
     def check(command: Command) -> None:
         """As `IStateMachine.check`."""
 
-    def submit(commands: Sequence[Command], done: Callable[[Outcome], None]) -> None:
+    def submit(commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0) -> None:
         """Replicate and execute the commands, all of which have passed `check`, together.
 
-        `done` is called exactly once, never before `submit` returns.  Commands that one caller
-        submits in several calls run in that order where they interfere.
+        `size_bytes` is about what they take.  `done` is called exactly once, never before `submit`
+        returns.  Commands that one caller submits in several calls run in that order where they
+        interfere, unless a recovery by another replica made the earlier ones start again.
         """
 
     def status() -> Deferred[dict[str, Any]]:

@@ -40,13 +40,25 @@ class _Stage(Enum):
 class _Recovery:
     """One attempt, at one ballot, to decide one instance."""
 
-    __slots__ = ("answers", "attempt", "ballot", "batch", "conflicts", "deps", "members", "stage", "votes")
+    __slots__ = (
+        "answers",
+        "attempt",
+        "ballot",
+        "batch",
+        "conflicts",
+        "deps",
+        "members",
+        "quorum",
+        "stage",
+        "votes",
+    )
 
     def __init__(self, ballot: int, attempt: int) -> None:
         self.ballot = ballot
         self.attempt = attempt
         self.stage = _Stage.COLLECT
         self.answers: dict[int, RecoverOK] = {}
+        self.quorum: tuple[int, ...] = ()
         self.batch: Batch = NOP
         self.deps: Deps = ()
         self.votes = 0
@@ -155,6 +167,7 @@ class RecoveryRules:
         """Q has answered: rules 1 to 5."""
         state = self._state
         answers = recovery.answers
+        recovery.quorum = tuple(answers)
         latest = max(answer.accepted_ballot for answer in answers.values())
         accepted = None
         for answer in answers.values():
@@ -180,7 +193,7 @@ class RecoveryRules:
                 self._propose_nop(instance, recovery)
 
     def _take_commit(self, instance: Instance, answer: RecoverOK) -> None:
-        if self._state.learn_value(instance, answer.batch):
+        if instance.phase is not Phase.COMMITTED and self._state.learn_value(instance, answer.batch):
             self._commit.commit(instance, answer.accepted_ballot, answer.deps)
 
     def _propose(self, instance: Instance, recovery: _Recovery, batch: Batch, deps: Deps) -> None:
@@ -204,7 +217,7 @@ class RecoveryRules:
         recovery.deps = vote.init_deps
         recovery.votes = len(votes)
         message = Validate(instance.id, recovery.ballot, vote.batch, vote.init_deps)
-        for replica in recovery.answers:
+        for replica in recovery.quorum:
             if replica == state.id:
                 self.on_validate(state.id, message)
             else:
@@ -245,13 +258,13 @@ class RecoveryRules:
         if recovery is None or instance is None or recovery.stage is not _Stage.VALIDATE:
             return
         recovery.conflicts[sender] = message.conflicts
-        if len(recovery.conflicts) == len(recovery.answers):
+        if len(recovery.conflicts) == len(recovery.quorum):
             self._conclude(instance, recovery)
 
     def _conclude(self, instance: Instance, recovery: _Recovery) -> None:
         """All of Q have validated: rules 1 to 3."""
         state = self._state
-        quorum = recovery.answers
+        quorum = recovery.quorum
         conflicts = [conflict for answer in recovery.conflicts.values() for conflict in answer]
         if not conflicts:  # 1
             self._propose(instance, recovery, recovery.batch, recovery.deps)
@@ -273,7 +286,10 @@ class RecoveryRules:
             self._waited_for.setdefault(member, []).append(instance.id)
         state.send_to_others(Waiting(instance.id, recovery.votes))
         self.on_waiting(state.id, Waiting(instance.id, recovery.votes))
-        if not self._try_end_wait(instance, recovery):
+        for sender, answer in tuple(recovery.answers.items()):
+            if sender not in recovery.quorum and recovery.stage is _Stage.WAIT:
+                self._on_late_answer(instance, recovery, sender, answer)
+        if recovery.stage is _Stage.WAIT and not self._try_end_wait(instance, recovery):
             for member in members:
                 self._recover_later(member)
 

@@ -1,0 +1,1 @@
+"""In which order committed instances run.  Pure, like `protocol`."""

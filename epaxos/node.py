@@ -1,0 +1,463 @@
+"""The replica at work: the core, the executor and the state machine between clients, disk and peers.
+
+A node turns what arrives (client commands, messages, durable writes, time) into calls of the core,
+and the core's outputs into writes, messages and execution, once per turn of the event loop.  It
+knows the other parts only by their interfaces, so the simulator drives the very same node.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from epaxos.batching import Batching
+from epaxos.digest import StateDigest
+from epaxos.interfaces import (
+    Changes,
+    Checkpoint,
+    Command,
+    IClients,
+    Identity,
+    IExecutor,
+    IStateMachine,
+    IStore,
+    ITimeout,
+    ITimeoutService,
+    ITransport,
+    Outcome,
+    Ready,
+    Reply,
+    Unavailable,
+    WriteSet,
+)
+from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.instance import Instance
+from epaxos.protocol.messages import NOP, Batch, Message
+from epaxos.protocol.output import Output
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.timing import Timing
+
+__all__ = ["Node"]
+
+EXECUTED_PER_TURN = 256
+"""About so many instances are executed before other work gets its turn."""
+
+
+class _Submission:
+    """Commands of one caller, answered together."""
+
+    __slots__ = ("commands", "deadline", "done", "size_bytes")
+
+    def __init__(
+        self,
+        commands: Sequence[Command],
+        done: Callable[[Outcome], None],
+        deadline: float,
+        size_bytes: int,
+    ) -> None:
+        self.commands = commands
+        self.done: Callable[[Outcome], None] | None = done
+        self.deadline = deadline
+        self.size_bytes = size_bytes
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell the caller, unless it was told before."""
+        done, self.done = self.done, None
+        if done is not None:
+            done(outcome)
+
+
+class _Proposed:
+    """A batch under way, and for whom."""
+
+    __slots__ = ("batch", "submissions")
+
+    def __init__(self, batch: Batch, submissions: list[_Submission]) -> None:
+        self.batch = batch
+        self.submissions = submissions
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits."""
+        return any(submission.done is not None for submission in self.submissions)
+
+    def answer(self, replies: Sequence[Reply]) -> None:
+        """Hand each submission its part of the replies."""
+        if len(self.submissions) == 1:
+            self.submissions[0].answer(replies)
+            return
+        start = 0
+        for submission in self.submissions:
+            end = start + len(submission.commands)
+            submission.answer(replies[start:end])
+            start = end
+
+
+@implementer(IClients)
+class Node:
+    """Replica `id` of the cluster `cluster` of n.
+
+    `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
+    understood.  A node that was told so does nothing any more.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        id: int,
+        n: int,
+        *,
+        cluster: str,
+        timing: Timing,
+        batching: Batching,
+        state_machine: IStateMachine,
+        state_machine_name: str = "kv",
+        executor: IExecutor,
+        store: IStore,
+        transport: ITransport,
+        timeouts: ITimeoutService,
+        random: Random,
+        fatal: Callable[[str], None],
+    ) -> None:
+        self.id = id
+        self.n = n
+        self._identity = Identity(cluster, id, n, state_machine_name)
+        self._batching = batching
+        self._state_machine = state_machine
+        self._executor = executor
+        self._store = store
+        self._transport = transport
+        self._timeouts = timeouts
+        self._fatal = fatal
+        self._core = Replica(id, n, timing=timing, random=random)
+        self._digest = StateDigest(timeouts)
+        self._running = False
+        self._turn_due: ITimeout | None = None
+        self._tick_due: ITimeout | None = None
+        self._checkpoint_due: ITimeout | None = None
+        self._outgoing: list[tuple[int, Message]] = []
+        self._queue: deque[_Submission] = deque()
+        self._proposed: dict[InstanceId, _Proposed] = {}
+        self._expire_at = 0.0
+        self._checkpointed: Deps | None = None
+        self._commands_executed = 0
+
+    # -- life
+
+    def start(self) -> Deferred[None]:
+        """Open the store, take up what it holds, and talk to the others.
+
+        Blocks while it restores.  Raises StoreError; the Deferred fails as the transport's does.
+        """
+        self._restore()
+        self._running = True
+        started: Deferred[None] = self._transport.start(self._on_messages)
+        started.addCallback(lambda _: self._begin())
+        return started
+
+    def _restore(self) -> None:
+        restored = self._store.open(self._identity)
+        self._state_machine.restore(restored.entries)
+        self._executor.restore(restored.executed, restored.beyond)
+        self._core.tick(self._timeouts.now())
+        self._core.restore(
+            reserved=restored.reserved,
+            floor=restored.floor,
+            executed=restored.executed,
+            instances=(Instance.restore(record, batch) for record, batch in restored.records),
+        )
+        self._checkpointed = restored.executed
+        if not restored.fresh:
+            self._log.info(
+                "replica {id} takes up at {executed} with {instances} instances",
+                id=self.id,
+                executed=restored.executed,
+                instances=len(self._core.table),
+            )
+
+    def _begin(self) -> None:
+        self._schedule_checkpoint()
+        self._wake()
+
+    @inlineCallbacks
+    def stop(self) -> Any:
+        """Answer what waits, write a last checkpoint, close transport and store."""
+        was_running, self._running = self._running, False
+        for due in (self._turn_due, self._tick_due, self._checkpoint_due):
+            if due is not None:
+                due.cancel()
+        self._fail_all("CLUSTERDOWN the replica is stopping")
+        yield self._transport.stop()
+        if was_running:
+            self._store.write(
+                WriteSet(reserved=self._core.last_used_slot(), checkpoint=self._checkpoint(), sync=True),
+                lambda: None,
+            )
+        yield self._store.close()
+
+    def fail(self, text: str) -> None:
+        """Stop at once, answering nothing: the replica cannot go on."""
+        if self._running:
+            self._running = False
+            self._fail_all("CLUSTERDOWN the replica has failed")
+            self._fatal(text)
+
+    def _fail_all(self, text: str) -> None:
+        for proposed in self._proposed.values():
+            for submission in proposed.submissions:
+                submission.answer(Unavailable(f"{text}; the command may still run", True))
+        for submission in self._queue:
+            submission.answer(Unavailable(text, False))
+        self._proposed.clear()
+        self._queue.clear()
+
+    # -- what clients ask
+
+    def check(self, command: Command) -> None:
+        """See IClients."""
+        self._state_machine.check(command)
+
+    def submit(
+        self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
+    ) -> None:
+        """See IClients."""
+        deadline = self._timeouts.now() + self._batching.request_timeout_s
+        self._queue.append(_Submission(commands, done, deadline, size_bytes))
+        self._wake()
+
+    # -- turns
+
+    def _wake(self) -> None:
+        """Take a turn when everything that has arrived is handled."""
+        if self._turn_due is None:
+            self._turn_due = self._timeouts.call_later(0, self._turn)
+
+    def _on_messages(self, sender: int, messages: Sequence[Message]) -> None:
+        if self._running:
+            try:
+                for message in messages:
+                    self._core.receive(sender, message)
+            except Exception:
+                self._on_bug()
+            self._wake()
+
+    def _turn(self) -> None:
+        self._turn_due = None
+        if not self._running:
+            if self._queue:
+                self._fail_all("CLUSTERDOWN the replica does not run")
+            return
+        try:
+            now = self._timeouts.now()
+            self._core.tick(now)
+            self._propose()
+            self._carry_out()
+            if now >= self._expire_at:
+                self._expire(now)
+        except Exception:
+            self._on_bug()
+            return
+        self._schedule_tick(now)
+
+    def _on_bug(self) -> None:
+        """Own bugs are loud: a replica whose state may be wrong must not go on."""
+        self._log.failure("replica {id}: internal error", id=self.id)
+        self.fail("internal error, see the log")
+
+    def _schedule_tick(self, now: float) -> None:
+        if self._tick_due is not None:
+            self._tick_due.cancel()
+        due = min(self._core.next_deadline(), self._expire_at)
+        self._tick_due = self._timeouts.call_later(max(0.001, due - now), self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick_due = None
+        self._wake()
+
+    # -- proposing
+
+    def _propose(self) -> None:
+        """Close batches while there is something to propose and the window is open."""
+        core = self._core
+        while self._queue and core.can_propose and core.in_flight < self._batching.window:
+            submissions = self._next_submissions()
+            if len(submissions) == 1:
+                commands = submissions[0].commands
+            else:
+                commands = list(
+                    itertools.chain.from_iterable(submission.commands for submission in submissions)
+                )
+            batch = self._state_machine.batch(commands)
+            self._proposed[core.propose(batch)] = _Proposed(batch, submissions)
+
+    def _next_submissions(self) -> list[_Submission]:
+        queue = self._queue
+        submissions = [queue.popleft()]
+        commands = len(submissions[0].commands)
+        size = submissions[0].size_bytes
+        while queue:
+            commands += len(queue[0].commands)
+            size += queue[0].size_bytes
+            if commands > self._batching.commands_max or size > self._batching.bytes_max:
+                break
+            submissions.append(queue.popleft())
+        return submissions
+
+    def _propose_again(self, id: InstanceId) -> None:
+        """Our instance became NOP: its commands can never run there, so they get a new one."""
+        proposed = self._proposed.pop(id, None)
+        if proposed is not None:
+            self._queue.extendleft(
+                submission for submission in reversed(proposed.submissions) if submission.done
+            )
+
+    def _expire(self, now: float) -> None:
+        """Tell those that waited too long."""
+        timeout_s = self._batching.request_timeout_s
+        text = f"CLUSTERDOWN no quorum answered within {timeout_s:g} s"
+        while self._queue and self._queue[0].deadline <= now:
+            self._queue.popleft().answer(Unavailable(f"{text}; the command was not run", False))
+        for proposed in self._proposed.values():
+            if proposed.submissions[0].deadline > now:
+                break
+            for submission in proposed.submissions:
+                if submission.deadline <= now:
+                    submission.answer(Unavailable(f"{text}; the command may still run", True))
+        self._expire_at = now + min(0.25, timeout_s / 4)
+
+    # -- carrying out what the core wants
+
+    def _carry_out(self) -> None:
+        """Write, send and execute until the core has nothing more to say."""
+        while output := self._core.take_output():
+            self._outgoing += output.messages
+            self._commit(output.decided)
+            if output.writes or output.awaits_durability:
+                self._write(output)
+        self._execute()
+        if self._outgoing:
+            outgoing, self._outgoing = self._outgoing, []
+            self._transport.send(outgoing)
+
+    def _write(self, output: Output) -> None:
+        write_set = WriteSet(
+            batches=output.batches,
+            records=[instance.record() for instance in output.instances.values()],
+            reserved=output.reserved,
+            floor=output.floor,
+            dropped=output.dropped,
+            sync=output.awaits_durability,
+        )
+        self._store.write(write_set, partial(self._on_durable, output))
+
+    def _on_durable(self, output: Output) -> None:
+        """The promises may leave now, and own votes count."""
+        if self._running and output.awaits_durability:
+            self._outgoing += output.promises
+            self._commit(output.decided_durably)
+            self._core.durable(output)
+            self._wake()
+
+    def _commit(self, decided: list[Instance]) -> None:
+        for instance in decided:
+            assert instance.cmd is not None
+            self._executor.commit(instance.id, instance.cmd, instance.deps)
+            if instance.cmd is NOP and instance.id.replica == self.id:
+                self._propose_again(instance.id)
+
+    def _execute(self) -> None:
+        """Apply what is ready, and answer the clients of this replica."""
+        executed = self._executor.run(EXECUTED_PER_TURN)
+        if not executed:
+            return
+        waiting = [self._proposed.pop(id, None) if id.replica == self.id else None for id, _ in executed]
+        ready = [
+            Ready(id, batch, proposed is not None and proposed.wanted)
+            for (id, batch), proposed in zip(executed, waiting)
+        ]
+        try:
+            replies = self._state_machine.apply(ready)
+        except ValueError as error:
+            self.fail(f"a committed batch cannot be applied: {error}")
+            return
+        self._commands_executed += sum(batch.commands for _, batch in executed)
+        for proposed, answers in zip(waiting, replies):
+            if proposed is not None and answers:
+                proposed.answer(answers)
+        self._wake()  # there may be more
+
+    # -- checkpoints
+
+    def _schedule_checkpoint(self) -> None:
+        self._checkpoint_due = self._timeouts.call_later(self._batching.checkpoint_s, self._on_checkpoint_due)
+
+    def _on_checkpoint_due(self) -> None:
+        """Make durable what was executed; the next checkpoint waits until this one is written."""
+        if not self._running:
+            return
+        executed: Deps = self._executor.executed
+        if executed == self._checkpointed:
+            self._schedule_checkpoint()
+            return
+        self._checkpointed = executed
+
+        def on_durable() -> None:
+            if self._running:
+                self._core.executed(executed)
+                self._schedule_checkpoint()
+                self._wake()
+
+        self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)
+
+    def _checkpoint(self) -> Checkpoint:
+        changes: Changes = self._state_machine.changes()
+        return Checkpoint(self._executor.executed, self._executor.executed_beyond(), changes)
+
+    # -- what can be seen
+
+    def status(self) -> Deferred[dict[str, Any]]:
+        """See IClients."""
+        core = self._core
+        members = [
+            {
+                "id": replica,
+                "up": replica == self.id
+                or (self._transport.is_connected(replica) and not core.suspects(replica)),
+            }
+            for replica in range(self.n)
+        ]
+        status: dict[str, Any] = {
+            "id": self.id,
+            "cluster": self._identity.cluster,
+            "state_machine": self._identity.state_machine,
+            "members": members,
+            "next_slot": core.next_slot,
+            "committed": list(core.table.committed),
+            "executed": list(self._executor.executed),
+            "counters": {
+                "fast_path": core.counters.fast_path,
+                "slow_path": core.counters.slow_path,
+                "recovered": core.counters.recovered,
+                "commands_executed": self._commands_executed,
+                "commands_queued": sum(len(submission.commands) for submission in self._queue),
+                "instances_in_flight": core.in_flight,
+                "instances_held": len(core.table),
+                "instances_waiting": self._executor.waiting,
+                "recoveries": core.recoveries,
+                **self._store.counters(),
+                **self._transport.counters(),
+            },
+        }
+        if not self._running:
+            return succeed({**status, "digest": None})
+        digest = self._digest.of(self._commands_executed, self._state_machine.entries)
+        return digest.addCallback(lambda hexadecimal: {**status, "digest": hexadecimal})

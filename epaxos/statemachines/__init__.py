@@ -1,0 +1,1 @@
+"""What the replicated commands act on; more come as Twisted plugins."""

@@ -1,0 +1,205 @@
+"""A cluster of bare cores in which the test decides what arrives, what is durable and who crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.instance import Instance, InstanceRecord
+from epaxos.protocol.messages import Batch, Message
+from epaxos.protocol.output import Output
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.timing import Timing
+
+__all__ = ["Lab", "read", "write"]
+
+Envelope = tuple[int, int, Message]
+
+
+def write(*keys: str, payload: str = "w") -> Batch:
+    """A batch of one command that writes the keys."""
+    return Batch(tuple(key.encode() for key in keys), (), payload.encode(), 1)
+
+
+def read(*keys: str, payload: str = "r") -> Batch:
+    """A batch of one command that reads the keys."""
+    return Batch((), tuple(key.encode() for key in keys), payload.encode(), 1)
+
+
+class _Disk:
+    def __init__(self, n: int) -> None:
+        self.records: dict[InstanceId, InstanceRecord] = {}
+        self.batches: dict[InstanceId, Batch] = {}
+        self.reserved = 0
+        self.floor = (0,) * n
+        self.executed = (0,) * n
+
+
+class Lab:
+    """n replicas; `wire` holds what was sent and not delivered, in order of sending."""
+
+    def __init__(self, n: int, timing: Timing | None = None) -> None:
+        self.n = n
+        self.now = 0.0
+        self.timing = timing or Timing()
+        self.wire: list[Envelope] = []
+        self.sent: list[Envelope] = []
+        self.decided: list[dict[InstanceId, Instance]] = [{} for _ in range(n)]
+        self.disks = [_Disk(n) for _ in range(n)]
+        self.unwritten: list[list[tuple[Output, list[InstanceRecord]]]] = [[] for _ in range(n)]
+        self.slow_disks: set[int] = set()
+        self.down: set[int] = set()
+        self.replicas = [self._new(id) for id in range(n)]
+        for id in range(n):
+            self.replicas[id].tick(0.0)
+            self.flush(id)
+        self.wire.clear()
+        self.sent.clear()
+
+    def _new(self, id: int) -> Replica:
+        return Replica(id, self.n, timing=self.timing, random=Random(id))
+
+    # -- effects
+
+    def flush(self, id: int) -> None:
+        """Carry out what replica `id` wants; its disk answers at once unless it is slow."""
+        while output := self.replicas[id].take_output():
+            self._send(id, output.messages)
+            self._decide(id, output.decided)
+            self.unwritten[id].append((output, [i.record() for i in output.instances.values()]))
+            if id not in self.slow_disks:
+                self._write_all(id)
+
+    def _write_all(self, id: int) -> None:
+        while self.unwritten[id]:
+            output, records = self.unwritten[id].pop(0)
+            self._apply(id, output, records)
+            self._send(id, output.promises)
+            self._decide(id, output.decided_durably)
+            self.replicas[id].durable(output)
+
+    def _apply(self, id: int, output: Output, records: list[InstanceRecord]) -> None:
+        disk = self.disks[id]
+        disk.batches.update(output.batches)
+        disk.records.update((record.id, record) for record in records)
+        if output.reserved is not None:
+            disk.reserved = output.reserved
+        if output.floor is not None:
+            disk.floor = output.floor
+        for dropped in output.dropped:
+            disk.records.pop(dropped, None)
+            disk.batches.pop(dropped, None)
+
+    def _send(self, sender: int, outgoing: list[tuple[int, Message]]) -> None:
+        envelopes = [(sender, dest, message) for dest, message in outgoing]
+        self.wire += envelopes
+        self.sent += envelopes
+
+    def _decide(self, id: int, decided: list[Instance]) -> None:
+        for instance in decided:
+            for other in self.decided:
+                known = other.get(instance.id)
+                if known is not None:
+                    assert (known.cmd, known.deps) == (instance.cmd, instance.deps), "Agreement"
+            self.decided[id][instance.id] = instance
+
+    # -- what a test does
+
+    def propose(self, id: int, batch: Batch) -> InstanceId:
+        instance_id = self.replicas[id].propose(batch)
+        self.flush(id)
+        return instance_id
+
+    def disk_slow(self, id: int) -> None:
+        """From now on nothing that `id` writes is durable."""
+        self.slow_disks.add(id)
+
+    def disk_catches_up(self, id: int) -> None:
+        self.slow_disks.discard(id)
+        self._write_all(id)
+        self.flush(id)
+
+    def deliver(
+        self,
+        kind: type | None = None,
+        *,
+        to: int | None = None,
+        frm: int | None = None,
+        where: Callable[[Message], bool] = lambda message: True,
+    ) -> int:
+        """Deliver what is on the wire now and matches, in order.  How many messages."""
+        chosen = [
+            envelope
+            for envelope in self.wire
+            if (kind is None or type(envelope[2]) is kind)
+            and to in (None, envelope[1])
+            and frm in (None, envelope[0])
+            and where(envelope[2])
+        ]
+        for envelope in chosen:
+            self.wire.remove(envelope)
+            sender, dest, message = envelope
+            if dest not in self.down:
+                self.replicas[dest].receive(sender, message)
+                self.flush(dest)
+        return len(chosen)
+
+    def drop(self, kind: type | None = None, *, to: int | None = None, frm: int | None = None) -> None:
+        self.wire = [
+            (sender, dest, message)
+            for sender, dest, message in self.wire
+            if not ((kind is None or type(message) is kind) and to in (None, dest) and frm in (None, sender))
+        ]
+
+    def settle(self, rounds: int = 100) -> None:
+        """Deliver everything, and what follows from it."""
+        for _ in range(rounds):
+            if not self.deliver():
+                return
+        raise AssertionError("the cluster does not come to rest")
+
+    def advance(self, seconds: float, step: float = 0.05, deliver: bool = True) -> None:
+        """Let time pass, delivering what is sent meanwhile."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now += step
+            for id in range(self.n):
+                if id not in self.down:
+                    self.replicas[id].tick(self.now)
+                    self.flush(id)
+            if deliver:
+                self.settle()
+
+    def recover(self, id: int, instance_id: InstanceId) -> None:
+        """Let `id` recover the instance now."""
+        self.replicas[id]._recovery.start(instance_id)
+        self.replicas[id]._after()
+        self.flush(id)
+
+    def crash(self, id: int) -> None:
+        """What is not durable is lost."""
+        self.down.add(id)
+        self.unwritten[id].clear()
+        self.slow_disks.discard(id)
+        self.wire = [envelope for envelope in self.wire if envelope[1] != id]
+
+    def restart(self, id: int) -> None:
+        self.down.discard(id)
+        disk = self.disks[id]
+        replica = self.replicas[id] = self._new(id)
+        replica.tick(self.now)
+        replica.restore(
+            reserved=disk.reserved,
+            floor=disk.floor,
+            executed=disk.executed,
+            instances=[
+                Instance.restore(record, disk.batches.get(record.id)) for record in disk.records.values()
+            ],
+        )
+        self.flush(id)
+
+    def instance(self, id: int, instance_id: InstanceId) -> Instance:
+        instance = self.replicas[id].table.find(instance_id)
+        assert instance is not None
+        return instance

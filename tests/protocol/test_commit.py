@@ -1,0 +1,279 @@
+"""Commit, rule by rule (docs/protocol.md, "Commit"): state, event, expected effect."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.protocol.messages import (
+    NOP,
+    Accept,
+    AcceptOK,
+    Commit,
+    Fetch,
+    Phase,
+    PreAccept,
+    PreAcceptOK,
+)
+from epaxos.protocol.timing import Timing
+from tests.protocol.lab import Lab, read, write
+
+
+class FastPathTests(SynchronousTestCase):
+    def test_one_round_trip_without_interference(self) -> None:
+        """Equal answers from a fast quorum: committed after PreAccept and its answers, for every n."""
+        for n in range(1, 8):
+            lab = Lab(n)
+            id = lab.propose(0, write("x"))
+            lab.deliver(PreAccept)
+            lab.deliver(PreAcceptOK)
+            self.assertIn(id, lab.decided[0], f"n = {n}")
+            lab.settle()
+            self.assertEqual([list(decided) for decided in lab.decided], [[id]] * n)
+            self.assertEqual(lab.replicas[0].counters.fast_path, 1)
+            self.assertFalse([m for _, _, m in lab.sent if isinstance(m, Accept)])
+
+    def test_needs_a_fast_quorum(self) -> None:
+        """One answer less than a fast quorum commits nothing."""
+        for n, fast in ((3, 2), (4, 3), (5, 3), (6, 4), (7, 5), (9, 6)):
+            lab = Lab(n)
+            id = lab.propose(0, write("x"))
+            for acceptor in range(1, fast):
+                self.assertNotIn(id, lab.decided[0], f"n = {n}")
+                lab.deliver(PreAccept, to=acceptor)
+                lab.deliver(PreAcceptOK, frm=acceptor)
+            self.assertIn(id, lab.decided[0], f"n = {n}")
+
+    def test_known_interference_everywhere_stays_fast(self) -> None:
+        """What everybody knows is in D0 already: the answers are equal."""
+        lab = Lab(3)
+        first = lab.propose(0, write("x"))
+        lab.settle()
+        second = lab.propose(1, write("x"))
+        lab.settle()
+        self.assertEqual(lab.decided[2][second].deps, (first.slot, 0, 0))
+        self.assertEqual(lab.replicas[1].counters.fast_path, 1)
+
+    def test_reads_do_not_interfere(self) -> None:
+        lab = Lab(3)
+        lab.propose(0, read("x"))
+        lab.propose(1, read("x"))
+        lab.settle()
+        self.assertEqual([lab.replicas[i].counters.fast_path for i in (0, 1)], [1, 1])
+
+    def test_commit_to_those_who_answered_carries_no_batch(self) -> None:
+        lab = Lab(3)
+        lab.propose(0, write("x"))
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAcceptOK)
+        commits = {dest: message for _, dest, message in lab.wire if isinstance(message, Commit)}
+        self.assertIsNone(commits[1].batch)
+        self.assertEqual(commits[2].batch, write("x"))
+
+    def test_commit_without_the_batch_is_fetched(self) -> None:
+        """A replica that gets a Commit without having the payload asks for it."""
+        lab = Lab(3)
+        id = lab.propose(0, write("x"))
+        lab.drop(PreAccept, to=2)
+        lab.settle()
+        lab.decided[2].clear()
+        fresh = Lab(3)
+        fresh.replicas[2].receive(0, Commit(id, 0, None, (0, 0, 0)))
+        fresh.flush(2)
+        self.assertEqual(fresh.wire, [(2, 0, Fetch((id,)))])
+        self.assertNotIn(id, fresh.decided[2])
+
+
+class SlowPathTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """Two interfering proposals cross: each acceptor has seen the other one first."""
+        self.lab = Lab(3)
+        self.a = self.lab.propose(0, write("x", payload="a"))
+        self.b = self.lab.propose(1, write("x", payload="b"))
+
+    def test_different_answers_take_two_round_trips(self) -> None:
+        lab = self.lab
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAccept, to=2)
+        lab.settle()
+        counters = [lab.replicas[i].counters for i in (0, 1)]
+        self.assertEqual(sum(c.fast_path + c.slow_path for c in counters), 2)
+        self.assertEqual(counters[1].slow_path, 1)
+        self.assertEqual(lab.decided[2][self.b].deps, (1, 0, 0))
+
+    def test_visibility(self) -> None:
+        """Of two committed interfering instances at least one names the other, in whatever order
+        the messages come."""
+        for order in range(24):
+            lab = Lab(3)
+            a, b = lab.propose(0, write("x")), lab.propose(1, write("x"))
+            pairs = [(0, 1), (0, 2), (1, 0), (1, 2)]
+            for k in (4, 3, 2, 1):
+                frm, to = pairs.pop(order % k)
+                order //= k
+                lab.deliver(PreAccept, frm=frm, to=to)
+            lab.settle()
+            for decided in lab.decided:
+                self.assertTrue(decided[a].deps[1] >= 1 or decided[b].deps[0] >= 1)
+
+    def test_short_wait_for_the_fast_path(self) -> None:
+        """A slow quorum has answered, unequal, and a fast quorum may still come: wait a little."""
+        lab = self.lab
+        lab.deliver(PreAccept, frm=0, to=1)
+        lab.deliver(PreAcceptOK, to=0)
+        self.assertFalse([m for _, _, m in lab.sent if isinstance(m, Accept)])
+        lab.advance(0.01, step=0.01, deliver=False)
+        self.assertTrue([m for _, _, m in lab.sent if isinstance(m, Accept) and m.ballot == 0])
+
+    def test_accept_needs_a_slow_quorum(self) -> None:
+        lab = Lab(5)
+        lab.disk_slow(0)  # no own votes
+        other = lab.propose(1, write("x"))
+        lab.deliver(PreAccept, to=2)
+        lab.deliver(PreAccept, to=3)
+        lab.deliver(PreAccept, to=4)
+        lab.drop()
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        lab.deliver(PreAcceptOK)
+        lab.deliver(Accept, to=1)
+        lab.deliver(Accept, to=2)
+        lab.deliver(AcceptOK)
+        self.assertNotIn(id, lab.decided[0])
+        lab.deliver(Accept, to=3)
+        lab.deliver(AcceptOK)
+        self.assertIn(id, lab.decided[0])
+        self.assertEqual(lab.decided[0][id].deps, (0, other.slot, 0, 0, 0))
+
+
+class DurabilityTests(SynchronousTestCase):
+    def test_promises_wait_for_the_disk(self) -> None:
+        lab = Lab(3)
+        id = lab.propose(0, write("x"))
+        lab.disk_slow(1)
+        lab.drop(to=2)
+        lab.deliver(PreAccept)
+        self.assertEqual(lab.instance(1, id).phase, Phase.PREACCEPTED)
+        self.assertEqual(lab.wire, [])
+        lab.disk_catches_up(1)
+        self.assertEqual(lab.wire, [(1, 0, PreAcceptOK(id, (0, 0, 0)))])
+
+    def test_pre_accept_leaves_before_the_leaders_record_is_durable(self) -> None:
+        lab = Lab(3)
+        lab.disk_slow(0)
+        id = lab.propose(0, write("x"))
+        self.assertEqual(len(lab.wire), 2)
+        lab.deliver(PreAccept)
+        lab.deliver(PreAcceptOK)
+        self.assertEqual(lab.decided[0], {}, "decided on the fast path, and not durable yet")
+        self.assertEqual([m for _, _, m in lab.wire if isinstance(m, Commit)], [])
+        lab.disk_catches_up(0)
+        self.assertIn(id, lab.decided[0])
+        self.assertEqual(len([m for _, _, m in lab.wire if isinstance(m, Commit)]), 2)
+
+    def test_own_vote_counts_only_when_durable(self) -> None:
+        lab = Lab(3)
+        lab.disk_slow(0)
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAcceptOK)
+        self.assertEqual(lab.instance(0, id).phase, Phase.PREACCEPTED)
+        lab.disk_catches_up(0)
+        self.assertEqual(lab.instance(0, id).phase, Phase.COMMITTED)
+
+    def test_slots_are_reserved_before_use(self) -> None:
+        lab = Lab(3)
+        lab.disk_slow(0)
+        used = 0
+        while lab.replicas[0].can_propose:
+            lab.propose(0, write("x"))
+            used += 1
+        self.assertEqual(used, lab.disks[0].reserved)
+        lab.crash(0)
+        lab.restart(0)
+        lab.advance(1)
+        self.assertEqual(lab.propose(0, write("x")).slot, used + 1)
+
+
+class IdempotenceTests(SynchronousTestCase):
+    def test_doubled_messages_change_nothing(self) -> None:
+        lab = Lab(3)
+        a, b = lab.propose(0, write("x")), lab.propose(1, write("x"))
+        for _ in range(40):
+            envelopes, lab.wire = lab.wire, []
+            for sender, dest, message in [e for e in envelopes for _ in (1, 2)]:
+                lab.replicas[dest].receive(sender, message)
+                lab.flush(dest)
+        for decided in lab.decided:
+            self.assertEqual(set(decided), {a, b})
+
+    def test_lost_messages_are_sent_again(self) -> None:
+        for kind in (PreAccept, PreAcceptOK, Accept, AcceptOK, Commit):
+            lab = Lab(3)
+            a, b = lab.propose(0, write("x")), lab.propose(1, write("x"))
+            for _ in range(10):
+                lab.drop(kind)
+                lab.deliver()
+            lab.advance(5)
+            self.assertEqual([set(decided) for decided in lab.decided], [{a, b}] * 3, kind.__name__)
+
+    def test_committed_answers_with_the_commit(self) -> None:
+        lab = Lab(3)
+        batch = write("x")
+        id = lab.propose(0, batch)
+        lab.settle()
+        for message in (PreAccept(id, batch, (0, 0, 0)), Accept(id, 0, NOP, (0, 0, 0))):
+            lab.replicas[1].receive(0, message)
+            lab.flush(1)
+            self.assertEqual(lab.wire, [(1, 0, Commit(id, 0, batch, (0, 0, 0)))])
+            lab.wire.clear()
+
+    def test_only_the_owner_of_a_ballot_is_heard(self) -> None:
+        lab = Lab(3)
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        lab.drop()
+        for sender, message in (
+            (2, PreAccept(id, write("y"), (0, 0, 0))),
+            (2, Accept(id, 0, NOP, (0, 0, 0))),
+            (2, Accept(id, 4, NOP, (0, 0, 0))),
+        ):
+            lab.replicas[1].receive(sender, message)
+            lab.flush(1)
+            self.assertEqual((lab.wire, lab.instance(1, id).phase), ([], Phase.PREACCEPTED))
+
+
+class ForgettingTests(SynchronousTestCase):
+    def test_executed_everywhere_is_dropped(self) -> None:
+        lab = Lab(3, Timing(heartbeat_s=0.1))
+        for k in range(5):
+            lab.propose(k % 3, write("x"))
+            lab.settle()
+        for id in range(3):
+            lab.replicas[id].executed((2, 2, 1))
+            lab.flush(id)
+        lab.advance(0.3)
+        for id in range(3):
+            self.assertEqual(len(lab.replicas[id].table), 0)
+            self.assertEqual((lab.disks[id].records, lab.disks[id].batches), ({}, {}))
+            self.assertEqual(lab.disks[id].floor, (2, 2, 1))
+
+    def test_floor_is_named_by_what_comes_later(self) -> None:
+        lab = Lab(3, Timing(heartbeat_s=0.1))
+        lab.propose(0, write("x"))
+        lab.settle()
+        for id in range(3):
+            lab.replicas[id].executed((1, 0, 0))
+        lab.advance(0.3)
+        later = lab.propose(1, write("x"))
+        lab.settle()
+        self.assertEqual(lab.decided[2][later].deps, (1, 0, 0))
+        self.assertEqual(lab.replicas[1].counters.fast_path, 1)
+
+    def test_one_that_is_behind_holds_all_back(self) -> None:
+        lab = Lab(3, Timing(heartbeat_s=0.1))
+        lab.propose(0, write("x"))
+        lab.settle()
+        for id in range(2):
+            lab.replicas[id].executed((1, 0, 0))
+        lab.advance(0.5)
+        self.assertEqual([len(replica.table) for replica in lab.replicas], [1, 1, 1])
