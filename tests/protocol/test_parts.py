@@ -1,0 +1,248 @@
+"""The small parts of the core, by tables of cases."""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.protocol.alarms import Alarms
+from epaxos.protocol.failures import FailureDetector
+from epaxos.protocol.ids import InstanceId, is_in, merge, next_ballot, owner
+from epaxos.protocol.instance import Instance
+from epaxos.protocol.interference import InterferenceIndex, interferes
+from epaxos.protocol.messages import NOP, Batch, Phase
+from epaxos.protocol.quorums import Quorums
+from epaxos.protocol.slots import BLOCK, OwnSlots
+from epaxos.protocol.table import InstanceTable
+
+
+class QuorumTests(SynchronousTestCase):
+    def test_sizes(self) -> None:
+        """n -> f, e, slow quorum, fast quorum (EPaxos*, section 3)."""
+        for n, f, e, slow, fast in (
+            (1, 0, 0, 1, 1),
+            (2, 0, 0, 2, 2),
+            (3, 1, 1, 2, 2),
+            (4, 1, 1, 3, 3),
+            (5, 2, 2, 3, 3),
+            (6, 2, 2, 4, 4),
+            (7, 3, 2, 4, 5),
+            (9, 4, 3, 5, 6),
+        ):
+            quorums = Quorums.of(n)
+            self.assertEqual((quorums.f, quorums.e, quorums.slow, quorums.fast), (f, e, slow, fast))
+
+    def test_bounds(self) -> None:
+        """n >= max(2e+f-1, 2f+1): what the proof of recovery needs, for every n."""
+        for n in range(1, 40):
+            quorums = Quorums.of(n)
+            self.assertGreaterEqual(n, max(2 * quorums.e + quorums.f - 1, 2 * quorums.f + 1))
+
+    def test_no_cluster(self) -> None:
+        self.assertRaises(ValueError, Quorums.of, 0)
+
+
+class IdTests(SynchronousTestCase):
+    def test_ballots(self) -> None:
+        for n in (1, 2, 3, 5):
+            for replica in range(n):
+                ballot = 0
+                for _ in range(4):
+                    above = next_ballot(ballot, replica, n)
+                    self.assertTrue(ballot < above <= ballot + n)
+                    self.assertEqual(above % n, replica)
+                    ballot = above
+
+    def test_owner(self) -> None:
+        self.assertEqual(owner(0, InstanceId(2, 9), 3), 2)
+        self.assertEqual(owner(4, InstanceId(2, 9), 3), 1)
+
+    def test_vectors(self) -> None:
+        self.assertEqual(merge([(1, 5, 0), (2, 3, 0)]), (2, 5, 0))
+        self.assertTrue(is_in(InstanceId(1, 5), (0, 5, 0)))
+        self.assertFalse(is_in(InstanceId(1, 6), (9, 5, 9)))
+
+
+class InterferenceTests(SynchronousTestCase):
+    def test_pairs(self) -> None:
+        w, r = Batch((b"x",), (), b"", 1), Batch((), (b"x",), b"", 1)
+        y, barrier = Batch((b"y",), (b"z",), b"", 1), Batch((), (), b"", 1, True)
+        for a, b, expected in (
+            (w, w, True),
+            (w, r, True),
+            (r, r, False),
+            (w, y, False),
+            (y, Batch((), (b"z",), b"", 1), False),
+            (y, Batch((b"z",), (), b"", 1), True),
+            (barrier, y, True),
+            (barrier, barrier, True),
+        ):
+            self.assertEqual((interferes(a, b), interferes(b, a)), (expected, expected))
+
+    def test_index_against_all_pairs(self) -> None:
+        """The index finds, per row, the highest interfering slot, in whatever order ids are added."""
+        for seed in range(200):
+            random = Random(seed)
+            index, known = InterferenceIndex(3), {}
+            for _ in range(random.randrange(40)):
+                id = InstanceId(random.randrange(3), random.randrange(1, 30))
+                if id not in known:
+                    known[id] = self.batch(random)
+                    index.add(id, known[id])
+            for _ in range(10):
+                id, batch = InstanceId(random.randrange(3), random.randrange(1, 30)), self.batch(random)
+                expected = [0, 0, 0]
+                for other, carried in known.items():
+                    if interferes(batch, carried):
+                        expected[other.replica] = max(expected[other.replica], other.slot)
+                expected[id.replica] = min(expected[id.replica], id.slot - 1)
+                self.assertEqual(index.deps_of(id, batch), tuple(expected), f"seed {seed}")
+
+    @staticmethod
+    def batch(random: Random) -> Batch:
+        keys = random.sample([b"a", b"b", b"c", b"d", b"e", b"f"], 4)
+        writes, reads = random.randrange(3), random.randrange(3)
+        return Batch(tuple(keys[:writes]), tuple(keys[2 : 2 + reads]), b"", 1, random.random() < 0.1)
+
+    def test_memory_is_bounded(self) -> None:
+        """What every member has executed is forgotten; what it has not is not."""
+        index = InterferenceIndex(2)
+        for slot in range(1, 200):
+            index.add(
+                InstanceId(0, slot), Batch(tuple(b"%d %d" % (slot, k) for k in range(1000)), (), b"", 1000)
+            )
+            index.forget((max(0, slot - 10), 0))
+            self.assertLess(index.keys, 40_000)
+        recent = Batch((b"195 7",), (), b"", 1)
+        self.assertEqual(index.deps_of(InstanceId(1, 1), recent), (195, 0))
+
+    def test_unknown_proposals_interfere_with_everything(self) -> None:
+        index, batch = InterferenceIndex(2), Batch((b"k",), (), b"", 1)
+        index.set_unknown(InstanceId(1, 7))
+        self.assertEqual(index.deps_of(InstanceId(0, 1), batch), (0, 7))
+        self.assertEqual(index.deps_of(InstanceId(1, 9), batch), (0, 7))
+        index.set_unknown(None)
+        self.assertEqual(index.deps_of(InstanceId(0, 1), batch), (0, 0))
+
+
+class TableTests(SynchronousTestCase):
+    def test_watermark(self) -> None:
+        table = InstanceTable(2)
+        seen = []
+        for slot in (1, 3, 2, 5, 4):
+            table.get(InstanceId(0, slot)).phase = Phase.COMMITTED
+            table.on_committed(InstanceId(0, slot))
+            seen.append(table.committed[0])
+        self.assertEqual(seen, [1, 1, 3, 3, 5])
+        self.assertEqual(table.known, (5, 0))
+
+    def test_uncommitted(self) -> None:
+        table = InstanceTable(1)
+        for slot in (1, 3, 6):
+            table.get(InstanceId(0, slot)).phase = Phase.COMMITTED
+            table.on_committed(InstanceId(0, slot))
+        self.assertEqual([id.slot for id in table.uncommitted(0, 6, 9)], [2, 4, 5])
+        self.assertEqual([id.slot for id in table.uncommitted(0, 6, 2)], [2, 4])
+        self.assertEqual([id.slot for id in table.uncommitted(0, 3, 9)], [2])
+
+    def test_forget(self) -> None:
+        table = InstanceTable(2)
+        for slot in (1, 2, 4):
+            table.get(InstanceId(1, slot))
+        self.assertEqual(table.forget((3, 2)), [InstanceId(1, 1), InstanceId(1, 2)])
+        self.assertEqual((len(table), table.committed, table.known), (1, (3, 2), (3, 4)))
+        self.assertTrue(table.is_forgotten(InstanceId(1, 2)))
+        self.assertFalse(table.is_forgotten(InstanceId(1, 3)))
+
+    def test_above(self) -> None:
+        table = InstanceTable(2)
+        for id in ((1, 5), (0, 2), (1, 3), (0, 1)):
+            table.get(InstanceId(*id))
+        self.assertEqual([i.id for i in table.above((1, 3))], [(0, 2), (1, 5)])
+
+
+class InstanceTests(SynchronousTestCase):
+    def test_records_restore_what_they_were_made_of(self) -> None:
+        batch = Batch((b"x",), (), b"p", 1)
+        for cmd, proposed in ((None, None), (NOP, None), (NOP, batch), (batch, batch), (None, batch)):
+            instance = Instance(InstanceId(1, 4), (0, 3))
+            instance.phase, instance.bal, instance.abal = Phase.ACCEPTED, 7, 5
+            instance.cmd, instance.proposed = cmd, proposed
+            again = Instance.restore(instance.record(), proposed)
+            self.assertEqual(again.record(), instance.record())
+            self.assertIs(again.cmd, cmd)
+            self.assertIs(again.proposed, proposed)
+
+    def test_a_missing_batch_is_noticed(self) -> None:
+        instance = Instance(InstanceId(1, 4), (0, 3))
+        instance.cmd = instance.proposed = Batch((b"x",), (), b"p", 1)
+        self.assertRaises(ValueError, Instance.restore, instance.record(), None)
+
+
+class AlarmTests(SynchronousTestCase):
+    def test_order_and_replacement(self) -> None:
+        alarms: Alarms[str] = Alarms()
+        for key, at in (("a", 3.0), ("b", 1.0), ("c", 2.0), ("b", 2.0), ("d", 1.0)):
+            alarms.set(key, at)
+        alarms.clear("d")
+        self.assertEqual(alarms.next(), 2.0)
+        self.assertEqual(alarms.pop_due(1.5), [])
+        self.assertEqual(alarms.pop_due(2.0), ["c", "b"])
+        self.assertEqual((alarms.next(), len(alarms)), (3.0, 1))
+
+    def test_setting_again_and_again_takes_no_memory(self) -> None:
+        alarms: Alarms[str] = Alarms()
+        for at in range(10_000):
+            alarms.set("key", float(at))
+        self.assertLess(len(alarms._heap), 100)
+        self.assertEqual(alarms.pop_due(1e9), ["key"])
+
+
+class SlotTests(SynchronousTestCase):
+    def test_blocks(self) -> None:
+        slots = OwnSlots()
+        self.assertFalse(slots.available)
+        self.assertEqual(slots.wanted(), BLOCK)
+        self.assertIsNone(slots.wanted(), "asked for once")
+        slots.on_durable(BLOCK)
+        self.assertEqual([slots.take() for _ in range(3)], [1, 2, 3])
+        wanted = None
+        while slots.available and wanted is None:
+            slots.take()
+            wanted = slots.wanted()
+        self.assertTrue(slots.available, "the next block is asked for before the last is used up")
+        self.assertGreater(wanted or 0, BLOCK)
+
+    def test_restart(self) -> None:
+        slots = OwnSlots()
+        slots.restore(BLOCK)
+        self.assertFalse(slots.available)
+        slots.on_durable(slots.wanted() or 0)
+        self.assertEqual(slots.take(), BLOCK + 1)
+
+
+class FailureDetectorTests(SynchronousTestCase):
+    def test_silence(self) -> None:
+        detector = FailureDetector(0, 3, 1.0)
+        detector.advance(100.0)
+        for now, heard in ((100.6, 1), (101.1, 1), (101.7, 1)):
+            detector.advance(now)
+            detector.heard(heard)
+        self.assertEqual([detector.suspects(r) for r in range(3)], [False, False, True])
+
+    def test_a_process_that_was_stopped_suspects_nobody(self) -> None:
+        detector = FailureDetector(0, 3, 1.0)
+        detector.advance(100.0)
+        detector.advance(160.0)
+        self.assertEqual([detector.suspects(r) for r in range(3)], [False] * 3)
+
+    def test_rank(self) -> None:
+        detector = FailureDetector(2, 5, 1.0)
+        detector.advance(0.0)
+        self.assertEqual([detector.rank(row) for row in range(5)], [2, 1, 0, 4, 3])
+        for now in (0.6, 1.2):
+            detector.advance(now)
+            for alive in (0, 4):
+                detector.heard(alive)
+        self.assertEqual([detector.rank(row) for row in range(5)], [1, 0, 0, 2, 2])
