@@ -1,0 +1,78 @@
+"""How long execution takes: `python -m tests.execution.measure [size]`."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable
+from random import Random
+from time import perf_counter
+
+from epaxos.execution.executor import Executor
+from tests.execution import histories
+from tests.execution.histories import Decided
+
+
+def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit: int | None = None) -> None:
+    """Commit all, calling `run` after `every` so many, and print the time of one instance."""
+    decided = list(decided)
+    gc.collect()
+    executor = Executor(n)
+    done = longest = 0.0
+    start = perf_counter()
+    for count, arguments in enumerate(decided, 1):
+        executor.commit(*arguments)
+        if count % every == 0 or count == len(decided):
+            began = perf_counter()
+            done += len(executor.run(limit))
+            longest = max(longest, perf_counter() - began)
+    while executor.busy:
+        began = perf_counter()
+        done += len(executor.run(limit))
+        longest = max(longest, perf_counter() - began)
+    spent = perf_counter() - start
+    assert done == len(decided), (done, len(decided))
+    print(
+        f"{name:48} {len(decided):7} instances {spent:7.2f} s"
+        f" {spent / len(decided) * 1e6:7.2f} us each, longest run() {longest * 1e3:7.1f} ms"
+    )
+
+
+def shuffled(decided: list[Decided], seed: int) -> list[Decided]:
+    """In another order."""
+    return Random(seed).sample(decided, len(decided))
+
+
+def main(size: int) -> None:
+    """Everything."""
+    random = Random(1)
+    for keys in (1, 100):
+        for n in (3, 5):
+            steady = histories.backlog(n, size // 10, keys, 1_000_000, random, "none")
+            measure(f"steady, {keys} random keys, n={n}", n, steady)
+            measure(f"steady, {keys} random keys, n={n}, run every 20", n, steady, every=20)
+    for n in (1, 3, 5):
+        for name, decided in (
+            ("chain", histories.chain(n, size)),
+            ("cycle", histories.cycle(n, size)),
+            ("cycle of all", histories.cycle(n, size, everybody=True)),
+        ):
+            if n == 1 and name != "chain":
+                continue
+            measure(f"{name}, n={n}, in order", n, decided)
+            measure(f"{name}, n={n}, backwards", n, decided[::-1])
+            measure(f"{name}, n={n}, shuffled", n, shuffled(decided, 3))
+            measure(f"{name}, n={n}, shuffled, limit 100", n, shuffled(decided, 3), limit=100)
+    for blocker in ("prefix", "edge"):
+        for batches in (size // 40, size // 20, size // 10):
+            decided = histories.backlog(3, batches, 100, 1_000_000, random, blocker)
+            blocked = decided[1:] + decided[:1]
+            measure(f"backlog of 100 keys, {blocker}", 3, blocked)
+        measure(f"backlog of 100 keys, {blocker}, shuffled", 3, shuffled(blocked, 4))
+        measure(f"backlog of 100 keys, {blocker}, limit 100", 3, blocked, limit=100)
+    measure("readers and writers of one key", 3, histories.readers_and_writers(size))
+    measure("readers and writers, shuffled", 3, shuffled(list(histories.readers_and_writers(size)), 5))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
