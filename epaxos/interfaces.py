@@ -148,6 +148,7 @@ class IExecutor(Interface):
 
     executed = Attribute("Deps: per row, the slot up to which everything has been executed.")
     waiting = Attribute("int: how many instances are committed and not executed.")
+    busy = Attribute("bool: whether `run` would find something to look at.")
 
     def commit(id: InstanceId, batch: Batch, deps: Deps) -> None:
         """`id` is decided.  `batch` is NOP when it does nothing."""

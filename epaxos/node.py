@@ -50,6 +50,8 @@ __all__ = ["Node"]
 EXECUTED_PER_TURN = 256
 """About so many instances are executed before other work gets its turn."""
 
+_log = Logger()
+
 
 class _Submission:
     """Commands of one caller, answered together."""
@@ -69,10 +71,13 @@ class _Submission:
         self.size_bytes = size_bytes
 
     def answer(self, outcome: Outcome) -> None:
-        """Tell the caller, unless it was told before."""
+        """Tell the caller, unless it was told before.  A caller's bug is its own."""
         done, self.done = self.done, None
         if done is not None:
-            done(outcome)
+            try:
+                done(outcome)
+            except Exception:
+                _log.failure("an answer could not be delivered")
 
 
 class _Proposed:
@@ -108,8 +113,6 @@ class Node:
     `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
     understood.  A node that was told so does nothing any more.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -153,16 +156,17 @@ class Node:
 
     # -- life
 
-    def start(self) -> Deferred[None]:
+    @inlineCallbacks
+    def start(self) -> Any:
         """Open the store, take up what it holds, and talk to the others.
 
-        Blocks while it restores.  Raises StoreError; the Deferred fails as the transport's does.
+        Blocks while it restores.  The Deferred fails with StoreError, or as the transport's does.
         """
         self._restore()
         self._running = True
-        started: Deferred[None] = self._transport.start(self._on_messages)
-        started.addCallback(lambda _: self._begin())
-        return started
+        yield self._transport.start(self._on_messages)
+        self._schedule_checkpoint()
+        self._wake()
 
     def _restore(self) -> None:
         restored = self._store.open(self._identity)
@@ -177,16 +181,12 @@ class Node:
         )
         self._checkpointed = restored.executed
         if not restored.fresh:
-            self._log.info(
+            _log.info(
                 "replica {id} takes up at {executed} with {instances} instances",
                 id=self.id,
                 executed=restored.executed,
                 instances=len(self._core.table),
             )
-
-    def _begin(self) -> None:
-        self._schedule_checkpoint()
-        self._wake()
 
     @inlineCallbacks
     def stop(self) -> Any:
@@ -259,7 +259,6 @@ class Node:
         try:
             now = self._timeouts.now()
             self._core.tick(now)
-            self._propose()
             self._carry_out()
             if now >= self._expire_at:
                 self._expire(now)
@@ -270,7 +269,7 @@ class Node:
 
     def _on_bug(self) -> None:
         """Own bugs are loud: a replica whose state may be wrong must not go on."""
-        self._log.failure("replica {id}: internal error", id=self.id)
+        _log.failure("replica {id}: internal error", id=self.id)
         self.fail("internal error, see the log")
 
     def _schedule_tick(self, now: float) -> None:
@@ -337,12 +336,14 @@ class Node:
     # -- carrying out what the core wants
 
     def _carry_out(self) -> None:
-        """Write, send and execute until the core has nothing more to say."""
+        """Propose, write, send and execute until there is nothing more to do now."""
+        self._propose()
         while output := self._core.take_output():
             self._outgoing += output.messages
             self._commit(output.decided)
             if output.writes or output.awaits_durability:
                 self._write(output)
+            self._propose()
         self._execute()
         if self._outgoing:
             outgoing, self._outgoing = self._outgoing, []
@@ -377,6 +378,8 @@ class Node:
     def _execute(self) -> None:
         """Apply what is ready, and answer the clients of this replica."""
         executed = self._executor.run(EXECUTED_PER_TURN)
+        if self._executor.busy:
+            self._wake()
         if not executed:
             return
         waiting = [self._proposed.pop(id, None) if id.replica == self.id else None for id, _ in executed]
@@ -393,7 +396,6 @@ class Node:
         for proposed, answers in zip(waiting, replies):
             if proposed is not None and answers:
                 proposed.answer(answers)
-        self._wake()  # there may be more
 
     # -- checkpoints
 

@@ -1,1 +1,1 @@
-"""A whole cluster in one process, on a virtual clock, network and disk, decided by one seed."""
+"""The whole cluster in one process, on a virtual clock, network and disk; one seed decides everything."""

@@ -1,0 +1,141 @@
+"""Strongly connected components, found while the graph is still growing; iterative throughout.
+
+Tarjan's algorithm wants the whole graph.  Here parts of it are unknown until more is committed, and
+starting over at every commit would be quadratic.  So the path-based search (Purdom and Munro,
+Gabow) is kept as a standing state instead:
+
+- a component follows its outgoing edges one after the other and *waits* at the first whose target
+  has not been executed.  Edges are consumed, none is looked at twice;
+- each component waits for one target at most, so the waiting ones form a forest.  Before a component
+  is made to wait, the chain from its target is followed: if it leads back to the component, the
+  cycle is contracted to one component, which goes on with the edges of all of them;
+- a component without edges left can reach nothing that is not executed: it is a complete strongly
+  connected component, and runs.  Those that waited for it go on.
+
+The ends of the chains are instances that are not grounded, or not yet examined.  Hence no wake-up
+can be missed: when everything that X reaches is grounded and examined, X cannot be waiting.
+"""
+
+from __future__ import annotations
+
+from epaxos.execution.waiting import WaitingInstance
+
+__all__ = ["Component", "follow"]
+
+
+class Component:
+    """Instances that are known to reach each other.
+
+    `members`; `edges`: targets that were not looked at yet, the next one last; `waits_for`: the
+    target that has to be executed first; `merged`: the component that took this one up.
+    `shortcut`: a component further along the chain of waits, valid until that one is executed.
+    """
+
+    __slots__ = ("edges", "executed", "members", "merged", "shortcut", "waits_for")
+
+    def __init__(self, instance: WaitingInstance, edges: list[WaitingInstance]) -> None:
+        self.members = [instance]
+        self.edges = edges
+        self.waits_for: WaitingInstance | None = None
+        self.merged: Component | None = None
+        self.shortcut: Component | None = None
+        self.executed = False
+
+    def resume(self) -> None:
+        """What it waited for has been executed."""
+        self.waits_for = None
+        self.shortcut = None
+
+    def finish(self) -> list[WaitingInstance]:
+        """It is executed: the members in their order.  Nothing is kept."""
+        members = sorted(self.members, key=lambda member: member.order)
+        self.executed = True
+        self.members = []
+        self.shortcut = None
+        return members
+
+
+def follow(component: Component) -> Component | None:
+    """Follow the edges of a component that does not wait.
+
+    Returns the component (it may have been taken up by another) when none is left: it may run.
+    None when it waits now: it is among the `waiters` of its target.
+    """
+    while component.edges:
+        target = component.edges.pop()
+        if target.executed:
+            continue
+        if target.component is not None:
+            other = _find(target.component)
+            if other is component:
+                continue
+            if _end_of_chain(other) is component:
+                component = _contract(other, component)
+                continue
+        component.waits_for = target
+        if target.waiters is None:
+            target.waiters = [component]
+        else:
+            target.waiters.append(component)
+        return None
+    return component
+
+
+def _find(component: Component) -> Component:
+    """The component that took up this one, directly or indirectly; itself when none did."""
+    while component.merged is not None:
+        if component.merged.merged is not None:
+            component.merged = component.merged.merged
+        component = component.merged
+    return component
+
+
+def _next(component: Component) -> Component | None:
+    """The component that this one waits for; None when there is none (yet)."""
+    target = component.waits_for
+    return None if target is None or target.component is None else _find(target.component)
+
+
+def _end_of_chain(component: Component) -> Component:
+    """The last component of the chain of waits that starts here.
+
+    The end is what runs first, so shortcuts straight to it would soon all be void.  Those set here
+    lead from the k-th before the end to the one at k without its lowest bit: a walk stays
+    logarithmic, and the end takes few shortcuts with it.
+    """
+    path: list[Component] = []
+    while True:
+        shortcut = component.shortcut
+        following = _find(shortcut) if shortcut is not None else None
+        if following is None or following.executed:
+            following = _next(component)
+            if following is None:
+                break
+        path.append(component)
+        component = following
+    path.append(component)
+    last = len(path) - 1
+    for distance in range(1, last + 1):
+        path[last - distance].shortcut = path[last - (distance & (distance - 1))]
+    return component
+
+
+def _contract(start: Component, end: Component) -> Component:
+    """Make one component of all on the chain of waits from `start` to `end`."""
+    cycle = [end]
+    component = start
+    while component is not end:
+        cycle.append(component)
+        following = _next(component)
+        assert following is not None
+        component = following
+    kept = max(cycle, key=lambda component: len(component.members))
+    kept.resume()
+    for component in cycle:
+        if component is not kept:
+            kept.members += component.members
+            kept.edges += component.edges
+            component.members = component.edges = []
+            component.resume()
+            component.merged = kept
+    return kept

@@ -1,0 +1,207 @@
+"""Decides when and in which order committed instances run (protocol.md, "Execution").
+
+An instance passes three gates.  It is *grounded* when everything in its D is committed; until then
+it is parked under one slot that it lacks.  If everything in its D is executed too, which is the
+steady state, it runs.  Otherwise its edges are followed (`conflicts`, `components`).
+
+The result depends on nothing but the sequence of calls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from math import inf
+from operator import le
+
+from zope.interface import implementer
+
+from epaxos.execution.components import Component, follow
+from epaxos.execution.conflicts import Conflicts
+from epaxos.execution.frontier import Frontier
+from epaxos.execution.waiting import WaitingInstance
+from epaxos.interfaces import IExecutor
+from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.messages import NOP, Batch
+
+__all__ = ["Executor"]
+
+STEPS_PER_RESULT = 4
+"""With a limit of k, `run` returns after so many times k looks at instances, unless it found nothing."""
+
+
+@implementer(IExecutor)
+class Executor:
+    """The executor of one replica of a cluster of n.
+
+    Raises ValueError for n < 1.
+    """
+
+    def __init__(self, n: int) -> None:
+        if n < 1:
+            raise ValueError(f"a cluster has at least one replica, not {n}")
+        self._n = n
+        self._committed = Frontier(n)
+        self._executed = Frontier(n)
+        self._waiting: list[dict[int, WaitingInstance]] = [{} for _ in range(n)]
+        self._parked: list[dict[int, list[WaitingInstance]]] = [{} for _ in range(n)]
+        self._grounded: list[WaitingInstance] = []
+        self._examine: deque[WaitingInstance] = deque()
+        self._resumed: list[Component] = []
+        self._conflicts = Conflicts(self._waiting)
+        self._pristine = True
+
+    @property
+    def committed(self) -> Deps:
+        """Per row, the slot up to which everything is committed here (or was executed before)."""
+        return self._committed.deps
+
+    @property
+    def executed(self) -> Deps:
+        """Per row, the slot up to which everything has been executed."""
+        return self._executed.deps
+
+    @property
+    def waiting(self) -> int:
+        """How many instances are committed and not executed."""
+        return sum(map(len, self._waiting))
+
+    @property
+    def busy(self) -> bool:
+        """Whether `run` has something to look at."""
+        return bool(self._grounded or self._examine or self._resumed)
+
+    def executed_beyond(self) -> tuple[InstanceId, ...]:
+        """What has been executed above `executed`, sorted."""
+        return self._executed.beyond()
+
+    def restore(self, executed: Deps, beyond: Iterable[InstanceId]) -> None:
+        """Take up from a checkpoint.  Called once, before any commit; raises ValueError otherwise,
+        and when the checkpoint is of another cluster size."""
+        if not self._pristine:
+            raise ValueError("an executor is restored once, and before anything is committed")
+        beyond = tuple(beyond)
+        if len(executed) != self._n or any(mark < 0 for mark in executed):
+            raise ValueError(f"{executed} is no frontier of {self._n} rows")
+        for id in beyond:
+            self._check_id(id)
+        self._pristine = False
+        self._committed.restore(executed, beyond)
+        self._executed.restore(executed, beyond)
+
+    def commit(self, id: InstanceId, batch: Batch, deps: Deps) -> None:
+        """`id` is decided.  `batch` is NOP when it does nothing.  A second commit of it is ignored.
+
+        Raises ValueError when `id` or `deps` cannot be of this cluster.
+        """
+        self._check_id(id)
+        row, slot = id
+        if len(deps) != self._n or deps[row] >= slot:
+            raise ValueError(f"{deps} cannot be the dependencies of {id} in a cluster of {self._n}")
+        self._pristine = False
+        before = self._committed.marks[row]
+        if not self._committed.add(row, slot):
+            return
+        instance = WaitingInstance(id, batch, deps)
+        self._waiting[row][slot] = instance
+        self._ground(instance)
+        if self._parked[row]:
+            self._release(row, before, self._committed.marks[row])
+
+    def run(self, limit: int | None = None) -> list[tuple[InstanceId, Batch]]:
+        """The instances that may now be applied, in order; from now on they count as executed.
+
+        NOPs are executed but not returned.  With a `limit`, about so many, as instances that need
+        each other are not separated; the rest comes with the next call.  An empty result means
+        that there is nothing to apply now.  Raises ValueError for a limit below 1.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"at least one instance must be allowed to run, not {limit}")
+        self._take_grounded()
+        results: list[tuple[InstanceId, Batch]] = []
+        results_max = inf if limit is None else limit
+        steps_left = results_max * STEPS_PER_RESULT
+        while len(results) < results_max and (steps_left > 0 or not results):
+            steps_left -= 1
+            if self._resumed:
+                self._follow(self._resumed.pop(), results)
+            elif self._examine:
+                self._look_at(self._examine.popleft(), results)
+            else:
+                break
+        return results
+
+    # -- the first gate: everything in D is committed
+
+    def _ground(self, instance: WaitingInstance) -> None:
+        """Queue `instance` for execution, or park it until one more slot that it lacks is committed."""
+        for row, (needed, mark) in enumerate(zip(instance.deps, self._committed.marks)):
+            if needed > mark:
+                self._parked[row].setdefault(needed, []).append(instance)
+                return
+        instance.grounded = True
+        self._grounded.append(instance)
+
+    def _release(self, row: int, before: int, mark: int) -> None:
+        """Everything up to `mark` is committed in `row`; it was up to `before`."""
+        parked = self._parked[row]
+        for slot in range(before + 1, mark + 1):
+            for instance in parked.pop(slot, ()):
+                self._ground(instance)
+
+    def _take_grounded(self) -> None:
+        """Queue what was grounded since the last time, those that know little first.
+
+        Who is named by others mostly knows less than they do.  So after a gap is closed most of what
+        had piled up runs without a look at its edges.
+        """
+        if len(self._grounded) > 1:
+            self._grounded.sort(key=lambda instance: (sum(instance.deps), instance.order))
+        self._examine += self._grounded
+        self._grounded.clear()
+
+    # -- the second: everything in D is executed
+
+    def _look_at(self, instance: WaitingInstance, results: list[tuple[InstanceId, Batch]]) -> None:
+        executed = self._executed.marks
+        if all(map(le, instance.deps, executed)):
+            self._execute(instance, results)
+            return
+        edges = self._conflicts.edges(instance, executed)
+        if not edges:
+            self._execute(instance, results)
+            return
+        component = Component(instance, edges)
+        instance.component = component
+        self._follow(component, results)
+
+    # -- the third: everything that can be reached is grounded
+
+    def _follow(self, component: Component, results: list[tuple[InstanceId, Batch]]) -> None:
+        complete = follow(component)
+        if complete is not None:
+            for instance in complete.finish():
+                self._execute(instance, results)
+
+    def _execute(self, instance: WaitingInstance, results: list[tuple[InstanceId, Batch]]) -> None:
+        row, slot = instance.id
+        instance.executed = True
+        self._executed.add(row, slot)
+        del self._waiting[row][slot]
+        if instance.indexed:
+            self._conflicts.remove(instance)
+        if instance.batch is not NOP:
+            results.append((instance.id, instance.batch))
+            instance.batch = NOP  # others may still point here, and must not keep the payload
+        instance.component = None
+        if instance.waiters is not None:
+            for component in instance.waiters:
+                if component.waits_for is instance:  # and was not merged with this one meanwhile
+                    component.resume()
+                    self._resumed.append(component)
+            instance.waiters = None
+
+    def _check_id(self, id: InstanceId) -> None:
+        row, slot = id
+        if not 0 <= row < self._n or slot < 1:
+            raise ValueError(f"{row}.{slot} cannot be an instance of a cluster of {self._n}")

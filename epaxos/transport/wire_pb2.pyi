@@ -1,0 +1,239 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INITIAL: _ClassVar[Phase]
+    PREACCEPTED: _ClassVar[Phase]
+    ACCEPTED: _ClassVar[Phase]
+    COMMITTED: _ClassVar[Phase]
+INITIAL: Phase
+PREACCEPTED: Phase
+ACCEPTED: Phase
+COMMITTED: Phase
+
+class Frame(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class Message(_message.Message):
+    __slots__ = ("pre_accept", "pre_accept_ok", "accept", "accept_ok", "commit", "recover", "recover_ok", "validate", "validate_ok", "waiting", "fetch", "heartbeat")
+    PRE_ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    PRE_ACCEPT_OK_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_OK_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    RECOVER_FIELD_NUMBER: _ClassVar[int]
+    RECOVER_OK_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_OK_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    pre_accept: PreAccept
+    pre_accept_ok: PreAcceptOK
+    accept: Accept
+    accept_ok: AcceptOK
+    commit: Commit
+    recover: Recover
+    recover_ok: RecoverOK
+    validate: Validate
+    validate_ok: ValidateOK
+    waiting: Waiting
+    fetch: Fetch
+    heartbeat: Heartbeat
+    def __init__(self, pre_accept: _Optional[_Union[PreAccept, _Mapping]] = ..., pre_accept_ok: _Optional[_Union[PreAcceptOK, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., accept_ok: _Optional[_Union[AcceptOK, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., recover: _Optional[_Union[Recover, _Mapping]] = ..., recover_ok: _Optional[_Union[RecoverOK, _Mapping]] = ..., validate: _Optional[_Union[Validate, _Mapping]] = ..., validate_ok: _Optional[_Union[ValidateOK, _Mapping]] = ..., waiting: _Optional[_Union[Waiting, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("writes", "reads", "payload", "commands", "barrier")
+    WRITES_FIELD_NUMBER: _ClassVar[int]
+    READS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    BARRIER_FIELD_NUMBER: _ClassVar[int]
+    writes: _containers.RepeatedScalarFieldContainer[bytes]
+    reads: _containers.RepeatedScalarFieldContainer[bytes]
+    payload: bytes
+    commands: int
+    barrier: bool
+    def __init__(self, writes: _Optional[_Iterable[bytes]] = ..., reads: _Optional[_Iterable[bytes]] = ..., payload: _Optional[bytes] = ..., commands: _Optional[int] = ..., barrier: bool = ...) -> None: ...
+
+class PreAccept(_message.Message):
+    __slots__ = ("replica", "slot", "batch", "deps")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    batch: bytes
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class PreAcceptOK(_message.Message):
+    __slots__ = ("replica", "slot", "deps")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Accept(_message.Message):
+    __slots__ = ("replica", "slot", "ballot", "batch", "deps")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    batch: bytes
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class AcceptOK(_message.Message):
+    __slots__ = ("replica", "slot", "ballot")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ...) -> None: ...
+
+class Commit(_message.Message):
+    __slots__ = ("replica", "slot", "ballot", "batch", "deps")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    batch: bytes
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Recover(_message.Message):
+    __slots__ = ("replica", "slot", "ballot")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ...) -> None: ...
+
+class RecoverOK(_message.Message):
+    __slots__ = ("replica", "slot", "ballot", "accepted_ballot", "phase", "batch", "deps", "init_deps")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_BALLOT_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    INIT_DEPS_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    accepted_ballot: int
+    phase: Phase
+    batch: bytes
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    init_deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., accepted_ballot: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ..., init_deps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Validate(_message.Message):
+    __slots__ = ("replica", "slot", "ballot", "batch", "deps")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    batch: bytes
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ValidateOK(_message.Message):
+    __slots__ = ("replica", "slot", "ballot", "conflict_replicas", "conflict_slots", "conflict_committed")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BALLOT_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    ballot: int
+    conflict_replicas: _containers.RepeatedScalarFieldContainer[int]
+    conflict_slots: _containers.RepeatedScalarFieldContainer[int]
+    conflict_committed: _containers.RepeatedScalarFieldContainer[bool]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., conflict_replicas: _Optional[_Iterable[int]] = ..., conflict_slots: _Optional[_Iterable[int]] = ..., conflict_committed: _Optional[_Iterable[bool]] = ...) -> None: ...
+
+class Waiting(_message.Message):
+    __slots__ = ("replica", "slot", "votes")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    VOTES_FIELD_NUMBER: _ClassVar[int]
+    replica: int
+    slot: int
+    votes: int
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., votes: _Optional[int] = ...) -> None: ...
+
+class Fetch(_message.Message):
+    __slots__ = ("replicas", "slots")
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    replicas: _containers.RepeatedScalarFieldContainer[int]
+    slots: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replicas: _Optional[_Iterable[int]] = ..., slots: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("committed", "executed")
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_FIELD_NUMBER: _ClassVar[int]
+    committed: _containers.RepeatedScalarFieldContainer[int]
+    executed: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, committed: _Optional[_Iterable[int]] = ..., executed: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("protocol", "version", "cluster", "replicas", "sender", "receiver")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    RECEIVER_FIELD_NUMBER: _ClassVar[int]
+    protocol: str
+    version: int
+    cluster: str
+    replicas: int
+    sender: int
+    receiver: int
+    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., cluster: _Optional[str] = ..., replicas: _Optional[int] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("protocol", "accepted", "refusal")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    protocol: str
+    accepted: bool
+    refusal: str
+    def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ...) -> None: ...
