@@ -1,0 +1,52 @@
+"""A store that keeps nothing, for tests and throw-away clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from epaxos.interfaces import Identity, IStore, Restored, WriteSet
+from epaxos.protocol.ids import no_deps
+
+__all__ = ["MemoryStore"]
+
+
+@implementer(IStore)
+class MemoryStore:
+    """`engine = memory`: everything is durable at once, until the process ends.
+
+    The replica's own memory is the only copy, so a replica that restarts has forgotten what it promised:
+    it must not take part under its old number again, and its place has to be given to a new member.
+
+    `write` calls `durable` before it returns, so a caller has to be in order with itself by then;
+    a `write` out of a `durable` is handled at once, inside the outer one.
+    """
+
+    persistent = False
+
+    def __init__(self) -> None:
+        self._open = False
+        self._writes = 0
+
+    def open(self, identity: Identity) -> Restored:
+        """See IStore: always a new store."""
+        self._open = True
+        nothing = no_deps(identity.n)
+        return Restored(True, 0, nothing, nothing, (), (), ())
+
+    def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
+        """See IStore.  Nothing is durable any more after `close`."""
+        if self._open:
+            self._writes += bool(write_set)
+            durable()
+
+    def close(self) -> Deferred[None]:
+        """See IStore."""
+        self._open = False
+        return succeed(None)
+
+    def counters(self) -> Mapping[str, int]:
+        """See IStore."""
+        return {"store_writes": self._writes, "store_syncs": 0, "store_bytes": 0, "store_queue": 0}

@@ -1,0 +1,444 @@
+"""The node between its parts: turns, batches, answers, time-outs, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from epaxos.batching import Batching
+from epaxos.digest import digest_of
+from epaxos.execution.executor import Executor
+from epaxos.interfaces import (
+    Changes,
+    Checkpoint,
+    Command,
+    CommandError,
+    IClients,
+    Identity,
+    IStateMachine,
+    IStore,
+    ITransport,
+    Outcome,
+    Ready,
+    Reply,
+    Restored,
+    StoreError,
+    Unavailable,
+    WriteSet,
+)
+from epaxos.node import Node
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import NOP, Batch, Commit, Message, PreAccept
+from epaxos.protocol.timing import Timing
+from epaxos.timeouts import ReactorTimeouts
+
+
+@implementer(IStateMachine)
+class Log:
+    """A state machine that appends: `[key, text]`; the reply is the key's whole text."""
+
+    def __init__(self) -> None:
+        self.texts: dict[bytes, bytes] = {}
+        self.changed: dict[bytes, bytes | None] = {}
+        self.batches: list[list[bytes]] = []
+
+    def check(self, command: Command) -> None:
+        if len(command) != 2:
+            raise CommandError("ERR key and text")
+
+    def batch(self, commands: Sequence[Command]) -> Batch:
+        keys = tuple(dict.fromkeys(command[0] for command in commands))
+        payload = b"\n".join(b" ".join(command) for command in commands)
+        return Batch(keys, (), payload, len(commands))
+
+    def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
+        answers: list[Sequence[Reply]] = []
+        for instance in ready:
+            if instance.batch.payload == b"poison":
+                raise ValueError("poison")
+            lines = instance.batch.payload.split(b"\n")
+            self.batches.append(lines)
+            replies: list[Reply] = []
+            for line in lines:
+                key, text = line.split(b" ")
+                self.texts[key] = self.changed[key] = self.texts.get(key, b"") + text
+                replies.append(self.texts[key])
+            answers.append(replies if instance.wanted else ())
+        return answers
+
+    def changes(self) -> Changes:
+        changed, self.changed = self.changed, {}
+        return Changes(False, changed)
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        self.texts = dict(entries)
+
+    def entries(self) -> Iterable[tuple[bytes, bytes]]:
+        return list(self.texts.items())
+
+
+@implementer(IStore)
+class Disk:
+    """A store that is durable when the test says so."""
+
+    persistent = True
+
+    def __init__(self) -> None:
+        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), ())
+        self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
+        self.written: list[WriteSet] = []
+        self.slow = False
+        self.error: StoreError | None = None
+
+    def open(self, identity: Identity) -> Restored:
+        if self.error:
+            raise self.error
+        return self.restored
+
+    def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
+        self.waiting.append((write_set, durable))
+        if not self.slow:
+            self.catch_up()
+
+    def catch_up(self, writes: int = 1000) -> None:
+        while self.waiting and writes:
+            writes -= 1
+            write_set, durable = self.waiting.pop(0)
+            self.written.append(write_set)
+            durable()
+
+    def checkpoints(self) -> list[Checkpoint]:
+        return [written.checkpoint for written in self.written if written.checkpoint is not None]
+
+    def close(self) -> Deferred[None]:
+        self.catch_up()
+        return succeed(None)
+
+    def counters(self) -> Mapping[str, int]:
+        return {"store_writes": len(self.written)}
+
+
+@implementer(ITransport)
+class Wires:
+    """All transports of a cluster at once: what node `id` sends arrives at the next step."""
+
+    def __init__(self, cluster: Cluster, id: int) -> None:
+        self.cluster = cluster
+        self.id = id
+        self.receive: Callable[[int, Sequence[Message]], None] | None = None
+        self.sends: list[list[tuple[int, Message]]] = []
+        self.error: Exception | None = None
+
+    def start(self, receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+        self.receive = receive
+        return fail(self.error) if self.error else succeed(None)
+
+    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+        self.sends.append(list(outgoing))
+        for dest, message in outgoing:
+            if (self.id, dest) not in self.cluster.cut:
+                self.cluster.clock.callLater(0.001, self.cluster.arrive, self.id, dest, message)
+
+    def is_connected(self, replica: int) -> bool:
+        return (self.id, replica) not in self.cluster.cut
+
+    def stop(self) -> Deferred[None]:
+        self.receive = None
+        return succeed(None)
+
+    def counters(self) -> Mapping[str, int]:
+        return {"bytes_sent": 1}
+
+
+class Cluster:
+    """Three nodes on one clock."""
+
+    def __init__(self, batching: Batching | None = None) -> None:
+        self.clock = Clock()
+        self.cut: set[tuple[int, int]] = set()
+        self.fatal: list[str] = []
+        self.wires = [Wires(self, id) for id in range(3)]
+        self.disks = [Disk() for _ in range(3)]
+        self.logs = [Log() for _ in range(3)]
+        self.nodes = [self.new(id, batching or Batching()) for id in range(3)]
+
+    def new(self, id: int, batching: Batching) -> Node:
+        return Node(
+            id,
+            3,
+            cluster="test",
+            timing=Timing(),
+            batching=batching,
+            state_machine=self.logs[id],
+            executor=Executor(3),
+            store=self.disks[id],
+            transport=self.wires[id],
+            timeouts=ReactorTimeouts(self.clock),
+            random=Random(id),
+            fatal=self.fatal.append,
+        )
+
+    def start(self) -> Cluster:
+        for node in self.nodes:
+            node.start()
+        self.run(0.1)
+        return self
+
+    def arrive(self, sender: int, dest: int, message: Message) -> None:
+        receive = self.wires[dest].receive
+        if receive is not None:
+            receive(sender, [message])
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 2000)):
+            self.clock.advance(0.0005)
+
+    def isolate(self, id: int) -> None:
+        for other in range(3):
+            self.cut |= {(id, other), (other, id)} if other != id else set()
+
+    def submit(self, id: int, *commands: Command) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        self.nodes[id].submit(commands, outcomes.append)
+        return outcomes
+
+
+class SubmitTests(SynchronousTestCase):
+    def test_interface(self) -> None:
+        verifyObject(IClients, Cluster().nodes[0])
+
+    def test_answers_follow_execution_everywhere(self) -> None:
+        cluster = Cluster().start()
+        first = cluster.submit(0, [b"k", b"a"], [b"j", b"x"])
+        self.assertEqual(first, [], "never before submit returns")
+        cluster.run(0.1)
+        second = cluster.submit(1, [b"k", b"b"])
+        cluster.run(0.1)
+        self.assertEqual((first, second), ([[b"a", b"x"]], [[b"ab"]]))
+        self.assertEqual([log.texts for log in cluster.logs], [{b"k": b"ab", b"j": b"x"}] * 3)
+
+    def test_what_comes_in_one_turn_is_one_batch(self) -> None:
+        cluster = Cluster().start()
+        outcomes = [cluster.submit(0, [b"k", b"%d" % k]) for k in range(5)]
+        cluster.run(0.1)
+        self.assertEqual(outcomes, [[[b"01234"[: k + 1]]] for k in range(5)])
+        self.assertEqual(len(cluster.logs[2].batches), 1)
+
+    def test_batches_are_bounded(self) -> None:
+        cluster = Cluster(Batching(commands_max=4)).start()
+        for _ in range(5):
+            cluster.submit(0, [b"k", b"x"], [b"k", b"y"])
+        cluster.run(0.1)
+        self.assertEqual([len(batch) for batch in cluster.logs[1].batches], [4, 4, 2])
+
+    def test_the_window_bounds_what_is_in_flight(self) -> None:
+        cluster = Cluster(Batching(commands_max=1, window=3)).start()
+        outcomes = [cluster.submit(0, [b"%d" % k, b"x"]) for k in range(10)]
+        cluster.clock.advance(0)
+        proposed = {m.id for send in cluster.wires[0].sends for _, m in send if isinstance(m, PreAccept)}
+        self.assertEqual(len(proposed), 3)
+        cluster.run(0.2)
+        self.assertEqual(outcomes, [[[b"x"]]] * 10)
+
+    def test_one_send_a_turn(self) -> None:
+        cluster = Cluster().start()
+        cluster.submit(0, [b"k", b"x"])
+        sends = len(cluster.wires[0].sends)
+        cluster.clock.advance(0)
+        self.assertEqual(len(cluster.wires[0].sends), sends + 1)
+
+    def test_check(self) -> None:
+        self.assertRaises(CommandError, Cluster().nodes[0].check, [b"one"])
+
+    def test_a_broken_caller_harms_nobody(self) -> None:
+        cluster = Cluster().start()
+        cluster.nodes[0].submit([[b"k", b"x"]], lambda outcome: 1 // 0)  # type: ignore[arg-type]
+        cluster.run(0.1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        later = cluster.submit(0, [b"k", b"y"])
+        cluster.run(0.1)
+        self.assertEqual((later, cluster.fatal), ([[b"xy"]], []))
+
+
+class TimeoutTests(SynchronousTestCase):
+    def one(self, outcomes: list[Outcome]) -> Unavailable:
+        self.assertEqual(len(outcomes), 1)
+        assert isinstance(outcomes[0], Unavailable)
+        self.assertIn("CLUSTERDOWN", str(outcomes[0]))
+        return outcomes[0]
+
+    def test_no_quorum(self) -> None:
+        cluster = Cluster(Batching(window=1, request_timeout_s=2)).start()
+        cluster.isolate(0)
+        proposed = cluster.submit(0, [b"k", b"a"])
+        cluster.clock.advance(0)
+        queued = cluster.submit(0, [b"k", b"b"])
+        cluster.run(1.9)
+        self.assertEqual((proposed, queued), ([], []))
+        cluster.run(0.9)
+        self.assertTrue(self.one(proposed).may_have_run)
+        self.assertFalse(self.one(queued).may_have_run)
+        cluster.cut.clear()
+        cluster.run(5)
+        self.assertNotIn(b"b", cluster.logs[1].texts.get(b"k", b""), "said not to have run")
+        after = cluster.submit(0, [b"j", b"c"])
+        cluster.run(1)
+        self.assertEqual(after, [[b"c"]])
+
+    def test_an_instance_that_became_nop_is_proposed_again(self) -> None:
+        cluster = Cluster(Batching(request_timeout_s=60)).start()
+        cluster.isolate(0)
+        outcomes = cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.01)
+        sent = [m for send in cluster.wires[0].sends for _, m in send if isinstance(m, PreAccept)]
+        cluster.arrive(1, 0, Commit(sent[0].id, 4, NOP, (0, 0, 0)))
+        cluster.arrive(2, 1, Commit(sent[0].id, 4, NOP, (0, 0, 0)))
+        cluster.cut.clear()
+        cluster.run(2)
+        self.assertEqual(outcomes, [[b"a"]])
+        self.assertEqual(cluster.logs[1].texts, {b"k": b"a"})
+
+    def test_stop_answers_what_waits(self) -> None:
+        cluster = Cluster().start()
+        cluster.isolate(0)
+        outcomes = cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.01)
+        self.successResultOf(cluster.nodes[0].stop())
+        self.assertTrue(self.one(outcomes).may_have_run)
+        late = cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.01)
+        self.assertFalse(self.one(late).may_have_run)
+
+
+class DurabilityTests(SynchronousTestCase):
+    def test_nothing_is_answered_before_it_is_durable(self) -> None:
+        cluster = Cluster().start()
+        cluster.disks[0].slow = True
+        outcomes = cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.1)
+        self.assertEqual((outcomes, cluster.logs[1].texts), ([], {}))
+        proposal, decision = cluster.disks[0].waiting
+        self.assertEqual([len(proposal[0].batches), len(decision[0].batches)], [1, 0])
+        cluster.disks[0].catch_up(1)
+        cluster.run(0.01)
+        self.assertEqual(outcomes, [], "the decision has to be durable too")
+        cluster.disks[0].catch_up()
+        cluster.run(0.01)
+        self.assertEqual(outcomes, [[b"a"]])
+
+    def test_checkpoints_free_what_everybody_has(self) -> None:
+        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        for k in range(20):
+            cluster.submit(k % 3, [b"k", b"x"])
+            cluster.run(0.01)
+        self.assertGreater(len(cluster.nodes[0]._core.table), 0)
+        cluster.run(2)
+        for node, disk in zip(cluster.nodes, cluster.disks):
+            self.assertEqual(len(node._core.table), 0)
+            last = disk.checkpoints()[-1]
+            self.assertEqual(last.executed, node._executor.executed)
+            dropped = {id for written in disk.written for id in written.dropped}
+            self.assertEqual(dropped, {record.id for w in disk.written for record in w.records})
+        count = len(cluster.disks[0].checkpoints())
+        cluster.run(3)
+        self.assertEqual(len(cluster.disks[0].checkpoints()), count, "nothing changed: nothing to write")
+
+    def test_restart_takes_up_the_checkpoint_and_what_came_after(self) -> None:
+        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        cluster.submit(0, [b"k", b"a"])
+        cluster.run(1)
+        cluster.submit(1, [b"k", b"b"])
+        cluster.run(0.1)
+        disk = cluster.disks[2]
+        checkpoint = disk.checkpoints()[-1]
+        self.assertEqual(checkpoint.executed, (1, 0, 0))
+        batches = {id: batch for w in disk.written for id, batch in w.batches}
+        records = {record.id: record for w in disk.written for record in w.records}
+        cluster.wires[2].receive = None
+        cluster.logs[2] = Log()
+        disk.restored = Restored(
+            False,
+            max(w.reserved or 0 for w in disk.written),
+            (0, 0, 0),
+            checkpoint.executed,
+            checkpoint.beyond,
+            [(record, batches.get(id)) for id, record in records.items()],
+            [(key, value) for key, value in checkpoint.changes.entries.items() if value is not None],
+        )
+        cluster.nodes[2] = cluster.new(2, Batching())
+        cluster.nodes[2].start()
+        cluster.run(3)
+        self.assertEqual(cluster.logs[2].texts, {b"k": b"ab"})
+        self.assertEqual(cluster.logs[2].batches, [[b"k b"]], "the first was not run again")
+        outcomes = cluster.submit(2, [b"k", b"c"])
+        cluster.run(1)
+        self.assertEqual(outcomes, [[b"abc"]])
+
+    def test_clean_stop_gives_back_unused_slots(self) -> None:
+        cluster = Cluster().start()
+        cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.1)
+        self.successResultOf(cluster.nodes[0].stop())
+        last = cluster.disks[0].written[-1]
+        self.assertEqual((last.reserved, last.checkpoint and last.checkpoint.executed), (1, (1, 0, 0)))
+
+
+class FailureTests(SynchronousTestCase):
+    def test_start_fails_as_the_store_and_the_transport_do(self) -> None:
+        for part, error in (("disks", StoreError("damaged")), ("wires", OSError("in use"))):
+            cluster = Cluster()
+            getattr(cluster, part)[0].error = error
+            self.assertIs(self.failureResultOf(cluster.nodes[0].start()).value, error)
+
+    def test_a_batch_that_cannot_be_understood_stops_the_replica(self) -> None:
+        cluster = Cluster().start()
+        poison = Batch((b"k",), (), b"poison", 1)
+        waiting = cluster.submit(0, [b"other", b"x"])
+        cluster.arrive(1, 0, Commit(InstanceId(1, 1), 0, poison, (0, 0, 0)))
+        cluster.clock.advance(0)
+        self.assertEqual(cluster.fatal, ["a committed batch cannot be applied: poison"])
+        self.assertIsInstance(waiting[0], Unavailable)
+        cluster.run(1)
+        self.assertEqual(len(cluster.fatal), 1)
+
+    def test_an_own_bug_stops_the_replica(self) -> None:
+        cluster = Cluster().start()
+        cluster.nodes[0]._core.receive = lambda sender, message: 1 // 0  # type: ignore[assignment]
+        cluster.arrive(1, 0, Commit(InstanceId(1, 1), 0, NOP, (0, 0, 0)))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(cluster.fatal, ["internal error, see the log"])
+
+
+class StatusTests(SynchronousTestCase):
+    def test_fields(self) -> None:
+        cluster = Cluster().start()
+        cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.1)
+        cluster.isolate(2)
+        cluster.run(1.5)
+        status: dict[str, Any] = self.successResultOf(cluster.nodes[0].status())
+        self.assertEqual((status["id"], status["cluster"], status["next_slot"]), (0, "test", 2))
+        self.assertEqual([member["up"] for member in status["members"]], [True, True, False])
+        self.assertEqual((status["committed"], status["executed"]), ([1, 0, 0], [1, 0, 0]))
+        self.assertEqual(status["digest"], digest_of([(b"k", b"a")]))
+        counters = status["counters"]
+        self.assertEqual((counters["fast_path"], counters["commands_executed"]), (1, 1))
+        self.assertIn("store_writes", counters)
+        self.assertIn("bytes_sent", counters)
+
+    def test_digest_of_a_large_state_leaves_turns_to_others(self) -> None:
+        cluster = Cluster().start()
+        cluster.logs[0].texts = {b"%d" % k: b"v" for k in range(5000)}
+        waiting = cluster.nodes[0].status()
+        self.assertNoResult(waiting)
+        cluster.logs[0].texts = {}
+        cluster.run(0.01)
+        expected = digest_of([(b"%d" % k, b"v") for k in range(5000)])
+        self.assertEqual(self.successResultOf(waiting)["digest"], expected)
