@@ -23,6 +23,7 @@ __all__ = [
     "Checkpoint",
     "Command",
     "CommandError",
+    "CommandInfo",
     "IClients",
     "IExecutor",
     "IStateMachine",
@@ -79,6 +80,21 @@ Outcome = Union["Sequence[Reply]", Unavailable]
 """What becomes of submitted commands: one reply for each, or a failure of all."""
 
 
+class CommandInfo(NamedTuple):
+    """What clients may want to know of a command.
+
+    `arity` counts the name; -n stands for n or more.  Keys are the arguments from `first_key` to
+    `last_key` (-1: the last one), every `key_step`-th; 0 when there are none.
+    """
+
+    name: str
+    arity: int
+    writes: bool
+    first_key: int
+    last_key: int
+    key_step: int
+
+
 class Changes(NamedTuple):
     """What changed in a state machine since it was last asked.
 
@@ -107,6 +123,13 @@ class IStateMachine(Interface):
 
         What passes may be given to `batch`.
         """
+
+    def is_valid_shape(name: bytes, length: int) -> bool:
+        """Whether `check` passes every command that is called exactly `name` and has `length`
+        elements, the name included.  It may say no when it does not know: that only costs time."""
+
+    def commands() -> Sequence[CommandInfo]:
+        """The commands that are served."""
 
     def batch(commands: Sequence[Command]) -> Batch:
         """The commands, each of which has passed `check`, as one batch: keys read and written, payload."""
@@ -303,6 +326,12 @@ class IClients(Interface):
 
     def check(command: Command) -> None:
         """As `IStateMachine.check`."""
+
+    def is_valid_shape(name: bytes, length: int) -> bool:
+        """As `IStateMachine.is_valid_shape`."""
+
+    def commands() -> Sequence[CommandInfo]:
+        """As `IStateMachine.commands`."""
 
     def submit(commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0) -> None:
         """Replicate and execute the commands, all of which have passed `check`, together.

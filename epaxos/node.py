@@ -24,6 +24,7 @@ from epaxos.interfaces import (
     Changes,
     Checkpoint,
     Command,
+    CommandInfo,
     IClients,
     Identity,
     IExecutor,
@@ -225,6 +226,14 @@ class Node:
     def check(self, command: Command) -> None:
         """See IClients."""
         self._state_machine.check(command)
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        """See IClients."""
+        return self._state_machine.is_valid_shape(name, length)
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """See IClients."""
+        return self._state_machine.commands()
 
     def submit(
         self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0

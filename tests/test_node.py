@@ -20,6 +20,7 @@ from epaxos.interfaces import (
     Checkpoint,
     Command,
     CommandError,
+    CommandInfo,
     IClients,
     Identity,
     IStateMachine,
@@ -52,6 +53,12 @@ class Log:
     def check(self, command: Command) -> None:
         if len(command) != 2:
             raise CommandError("ERR key and text")
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        return length == 2
+
+    def commands(self) -> Sequence[CommandInfo]:
+        return []
 
     def batch(self, commands: Sequence[Command]) -> Batch:
         keys = tuple(dict.fromkeys(command[0] for command in commands))

@@ -18,6 +18,8 @@ can be missed: when everything that X reaches is grounded and examined, X cannot
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from epaxos.execution.waiting import WaitingInstance
 
 __all__ = ["Component", "follow"]
@@ -48,7 +50,7 @@ class Component:
 
     def finish(self) -> list[WaitingInstance]:
         """It is executed: the members in their order.  Nothing is kept."""
-        members = sorted(self.members, key=lambda member: member.order)
+        members = sorted(self.members, key=attrgetter("rank"))
         self.executed = True
         self.members = []
         self.shortcut = None

@@ -6,11 +6,10 @@ reached, and which therefore has the same components in the same order.  It lean
 two interfering instances of one row the later names the earlier, because its leader knew its own
 row.  For each key that X touches, and each row q:
 
-- of the writers of the key in q, X needs an edge to the latest in D(X) only, w: that one names the
+- of the writers of the key in q, X needs an edge to the latest in D(X) only: that one names the
   writer before it, and so on down the row;
-- of the readers (when X writes the key), those below w are reached through the writer of row q that
-  follows them, and those that the previous writer of the key in X's *own* row names are reached
-  through that one.  The rest get an edge.
+- of the readers (when X writes the key), those that the previous writer of the key in X's *own* row
+  names are reached through that one.  The rest get an edge, so a reader has one from each row.
 
 Only the own row's writer may stand in for readers.  Two writers of different rows may name each
 other, and each would leave the reader to the other.
@@ -21,7 +20,8 @@ A barrier is a writer of one key more that everything else reads.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Union
 
 from epaxos.execution.waiting import WaitingInstance
@@ -117,6 +117,16 @@ class Row:
         """The latest writer of `key` up to `bound`; None when it was executed: so were those before it."""
         return self.instances.get(latest(self.writers.get(key, 0), bound))
 
+    def latest_writers(self, keys: Iterable[Key], bound: int) -> Iterator[WaitingInstance]:
+        """For each of the keys the `writer` that is waiting, if any."""
+        writers = self.writers
+        instances = self.instances
+        for key in writers.keys() & keys:
+            slots = writers[key]
+            slot = slots if isinstance(slots, int) else latest(slots, bound)
+            if slot <= bound and slot in instances:
+                yield instances[slot]
+
     def readers_between(self, key: Key, floor: int, bound: int) -> Iterable[WaitingInstance]:
         """The waiting readers of `key` above `floor` and up to `bound`."""
         slots = self.readers[key]
@@ -146,8 +156,8 @@ class Conflicts:
     def edges(self, instance: WaitingInstance, executed: Sequence[int]) -> list[WaitingInstance]:
         """Those that `instance`, which is grounded, points to in the reduced graph, without executed ones.
 
-        `executed` is the slot of each row up to which everything was executed.  Sorted, so that the
-        best to wait for come last: first the grounded ones, then the others, in execution order each.
+        `executed` is the slot of each row up to which everything was executed.  Sorted: the latest,
+        after which most others need no look, is the last.
         """
         if instance.batch is NOP:
             return []
@@ -159,21 +169,16 @@ class Conflicts:
                 continue
             self._cover(row, bound, done)
             index = self._rows[row]
-            for key in index.writers.keys() & touched:
-                writer = index.writer(key, bound)
-                if writer is not None:
-                    found.add(writer)
+            found.update(index.latest_writers(touched, bound))
             for key in index.readers.keys() & writes:
                 found.update(index.readers_between(key, self._reader_floor(instance, key, row), bound))
-        return sorted(found, key=lambda other: (not other.grounded, other.order))
+        return sorted(found, key=attrgetter("rank"))
 
     def _reader_floor(self, instance: WaitingInstance, key: Key, row: int) -> int:
-        """The slot up to which the readers of `key` in `row` are reached through its writers."""
-        writer = self._rows[row].writer(key, instance.deps[row])
-        floor = writer.id.slot if writer is not None else 0
+        """The slot up to which the readers of `key` in `row` are reached through the previous writer."""
         own = instance.id.replica
         previous = self._rows[own].writer(key, instance.deps[own])
-        return max(floor, previous.deps[row]) if previous is not None else floor
+        return previous.deps[row] if previous is not None else 0
 
     def _cover(self, row: int, bound: int, done: int) -> None:
         """Index what waits in `row` up to `bound`.  Everything up to there is committed."""

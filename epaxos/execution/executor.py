@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from math import inf
-from operator import le
+from operator import attrgetter, le
 
 from zope.interface import implementer
 
@@ -45,8 +45,9 @@ class Executor:
         self._executed = Frontier(n)
         self._waiting: list[dict[int, WaitingInstance]] = [{} for _ in range(n)]
         self._parked: list[dict[int, list[WaitingInstance]]] = [{} for _ in range(n)]
-        self._grounded: list[WaitingInstance] = []
-        self._examine: deque[WaitingInstance] = deque()
+        self._grounded: deque[WaitingInstance] = deque()  # not looked at
+        self._second: list[WaitingInstance] = []  # looked at once
+        self._searched: list[WaitingInstance] = []  # the same, sorted, the next one last
         self._resumed: list[Component] = []
         self._conflicts = Conflicts(self._waiting)
         self._pristine = True
@@ -69,7 +70,7 @@ class Executor:
     @property
     def busy(self) -> bool:
         """Whether `run` has something to look at."""
-        return bool(self._grounded or self._examine or self._resumed)
+        return bool(self._grounded or self._second or self._searched or self._resumed)
 
     def executed_beyond(self) -> tuple[InstanceId, ...]:
         """What has been executed above `executed`, sorted."""
@@ -117,7 +118,6 @@ class Executor:
         """
         if limit is not None and limit < 1:
             raise ValueError(f"at least one instance must be allowed to run, not {limit}")
-        self._take_grounded()
         results: list[tuple[InstanceId, Batch]] = []
         results_max = inf if limit is None else limit
         steps_left = results_max * STEPS_PER_RESULT
@@ -125,8 +125,10 @@ class Executor:
             steps_left -= 1
             if self._resumed:
                 self._follow(self._resumed.pop(), results)
-            elif self._examine:
-                self._look_at(self._examine.popleft(), results)
+            elif self._grounded:
+                self._look_at(self._grounded.popleft(), results)
+            elif self._next_to_search():
+                self._search(self._searched.pop(), results)
             else:
                 break
         return results
@@ -149,33 +151,38 @@ class Executor:
             for instance in parked.pop(slot, ()):
                 self._ground(instance)
 
-    def _take_grounded(self) -> None:
-        """Queue what was grounded since the last time, those that know little first.
-
-        Who is named by others mostly knows less than they do.  So after a gap is closed most of what
-        had piled up runs without a look at its edges.
-        """
-        if len(self._grounded) > 1:
-            self._grounded.sort(key=lambda instance: (sum(instance.deps), instance.order))
-        self._examine += self._grounded
-        self._grounded.clear()
-
     # -- the second: everything in D is executed
 
     def _look_at(self, instance: WaitingInstance, results: list[tuple[InstanceId, Batch]]) -> None:
-        executed = self._executed.marks
-        if all(map(le, instance.deps, executed)):
+        if all(map(le, instance.deps, self._executed.marks)):
             self._execute(instance, results)
-            return
-        edges = self._conflicts.edges(instance, executed)
-        if not edges:
-            self._execute(instance, results)
-            return
-        component = Component(instance, edges)
-        instance.component = component
-        self._follow(component, results)
+        else:
+            self._second.append(instance)
+
+    def _next_to_search(self) -> bool:
+        """Whether anything looked at in vain is left; it is put in order first.
+
+        The order decides only how much work there is: after a gap is closed or a replica restarted,
+        most of what had piled up finds in execution order that everything before it has run.
+        """
+        if not self._searched:
+            self._second.sort(key=attrgetter("rank"), reverse=True)
+            self._searched, self._second = self._second, self._searched
+        return bool(self._searched)
 
     # -- the third: everything that can be reached is grounded
+
+    def _search(self, instance: WaitingInstance, results: list[tuple[InstanceId, Batch]]) -> None:
+        """Run `instance`, or make it wait for the first that is in its way."""
+        executed = self._executed.marks
+        edges: list[WaitingInstance] = []
+        if not all(map(le, instance.deps, executed)):
+            edges = self._conflicts.edges(instance, executed)
+        if edges:
+            instance.component = Component(instance, edges)
+            self._follow(instance.component, results)
+        else:
+            self._execute(instance, results)
 
     def _follow(self, component: Component, results: list[tuple[InstanceId, Batch]]) -> None:
         complete = follow(component)
@@ -193,7 +200,6 @@ class Executor:
         if instance.batch is not NOP:
             results.append((instance.id, instance.batch))
             instance.batch = NOP  # others may still point here, and must not keep the payload
-        instance.component = None
         if instance.waiters is not None:
             for component in instance.waiters:
                 if component.waits_for is instance:  # and was not merged with this one meanwhile

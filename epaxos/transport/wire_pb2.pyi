@@ -1,22 +1,10 @@
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    INITIAL: _ClassVar[Phase]
-    PREACCEPTED: _ClassVar[Phase]
-    ACCEPTED: _ClassVar[Phase]
-    COMMITTED: _ClassVar[Phase]
-INITIAL: Phase
-PREACCEPTED: Phase
-ACCEPTED: Phase
-COMMITTED: Phase
 
 class Frame(_message.Message):
     __slots__ = ("messages",)
@@ -150,11 +138,11 @@ class RecoverOK(_message.Message):
     slot: int
     ballot: int
     accepted_ballot: int
-    phase: Phase
+    phase: int
     batch: bytes
     deps: _containers.RepeatedScalarFieldContainer[int]
     init_deps: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., accepted_ballot: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ..., init_deps: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., accepted_ballot: _Optional[int] = ..., phase: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ..., init_deps: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Validate(_message.Message):
     __slots__ = ("replica", "slot", "ballot", "batch", "deps")

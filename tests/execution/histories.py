@@ -11,11 +11,14 @@ from epaxos.protocol.messages import NOP, Batch
 
 __all__ = [
     "Decided",
+    "around_a_stuck_one",
     "backlog",
+    "barriers",
     "batch",
     "chain",
     "cycle",
     "interferes",
+    "peeled",
     "random_history",
     "readers_and_writers",
 ]
@@ -48,7 +51,7 @@ def random_batch(random: Random, keys: str) -> Batch:
     """One that reads and writes some of the keys; now and then a barrier, or one without keys."""
     if random.random() < 0.06:
         return batch(barrier=True)
-    chosen = random.sample(keys, random.choice((0, 1, 1, 1, 2, min(3, len(keys)))))
+    chosen = random.sample(keys, min(len(keys), random.choice((0, 1, 1, 1, 2, 3))))
     writes = random.randint(0, len(chosen))
     return batch("".join(chosen[:writes]), "".join(chosen[writes:]))
 
@@ -90,7 +93,7 @@ def random_history(random: Random, n: int, size: int) -> list[Decided]:
             else:
                 name(x, y)
     return [
-        Decided(ids[x], NOP, (0,) * n)
+        Decided(ids[x], NOP, (0,) * n if random.random() < 0.7 else tuple(vectors[x]))
         if random.random() < nops
         else Decided(ids[x], batches[x], tuple(vectors[x]))
         for x in range(size)
@@ -115,7 +118,6 @@ def chain(n: int, size: int) -> list[Decided]:
 def cycle(n: int, size: int, everybody: bool = False) -> list[Decided]:
     """A chain in which the first, or `everybody`, also names the last instances of the other rows."""
     history = chain(n, size)
-    last = history[-1].deps[:]
     last = tuple(max(deps) for deps in zip(*(_with_itself(decided) for decided in history[-n:])))
     for place in range(size if everybody else 1):
         id, commands, deps = history[place]
@@ -162,3 +164,47 @@ def readers_and_writers(size: int) -> Iterator[Decided]:
         yield Decided(InstanceId(1, slot), HOT, (1 if slot == 1 else 0, slot - 1, slot - 1))
         yield Decided(InstanceId(2, slot), read, (0, slot, 0))
     yield Decided(InstanceId(0, 1), HOT, (0, 0, 0))
+
+
+def barriers(size: int, every: int) -> Iterator[Decided]:
+    """Writes of distinct keys in row 1, a barrier of row 2 after `every` so many, all behind 0.1, which
+    comes last."""
+    barrier = batch(barrier=True)
+    fences = 0
+    for slot in range(1, size + 1):
+        yield Decided(InstanceId(1, slot), Batch((b"%d" % slot,), (), b"", 1), (slot == 1, 0, fences))
+        if slot % every == 0:
+            yield Decided(InstanceId(2, fences + 1), barrier, (0, slot, fences))
+            fences += 1
+    yield Decided(InstanceId(0, 1), HOT, (0, 0, 0))
+
+
+def around_a_stuck_one(size: int) -> Iterator[Decided]:
+    """1.1 waits for 0.1, which comes last; meanwhile rows 1 and 2 go on with another key."""
+    yield Decided(InstanceId(1, 1), HOT, (1, 0, 0))
+    other = batch("x")
+    for slot in range(1, size // 2 + 1):
+        yield Decided(InstanceId(1, slot + 1), other, (0, slot, slot - 1))
+        yield Decided(InstanceId(2, slot), other, (0, slot + 1, slot - 1))
+    yield Decided(InstanceId(0, 1), HOT, (0, 0, 0))
+
+
+def peeled(size: int) -> Iterator[Decided]:
+    """A long chain of waits that loses its head and grows a tail again and again.
+
+    In row 1 slot i is named by i + 1 over one key.  Each shares another key with an instance of row
+    2 that needs the like slot of row 0, and those are committed one by one at the end.
+    """
+    chained = size // 4
+    for slot in range(1, size // 2 + 1):
+        yield Decided(InstanceId(2, slot), batch_of(slot), (slot, 0, 0))
+        yield Decided(InstanceId(1, slot), batch_of(slot, b"k"), (0, slot - 1, slot))
+        if slot > chained:
+            yield Decided(InstanceId(0, slot - chained), batch("z"), (0, 0, 0))
+    for slot in range(size // 2 - chained + 1, size // 2 + 1):
+        yield Decided(InstanceId(0, slot), batch("z"), (0, 0, 0))
+
+
+def batch_of(number: int, *keys: bytes) -> Batch:
+    """A batch that writes a key of that number, and `keys`."""
+    return Batch((b"%d" % number, *keys), (), b"", 1)

@@ -6,7 +6,7 @@ import gc
 import sys
 from collections.abc import Iterable
 from random import Random
-from time import perf_counter
+from time import process_time
 
 from epaxos.execution.executor import Executor
 from tests.execution import histories
@@ -19,18 +19,18 @@ def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit
     gc.collect()
     executor = Executor(n)
     done = longest = 0.0
-    start = perf_counter()
+    start = process_time()
     for count, arguments in enumerate(decided, 1):
         executor.commit(*arguments)
         if count % every == 0 or count == len(decided):
-            began = perf_counter()
+            began = process_time()
             done += len(executor.run(limit))
-            longest = max(longest, perf_counter() - began)
+            longest = max(longest, process_time() - began)
     while executor.busy:
-        began = perf_counter()
+        began = process_time()
         done += len(executor.run(limit))
-        longest = max(longest, perf_counter() - began)
-    spent = perf_counter() - start
+        longest = max(longest, process_time() - began)
+    spent = process_time() - start
     assert done == len(decided), (done, len(decided))
     print(
         f"{name:48} {len(decided):7} instances {spent:7.2f} s"
@@ -65,13 +65,18 @@ def main(size: int) -> None:
             measure(f"{name}, n={n}, shuffled, limit 100", n, shuffled(decided, 3), limit=100)
     for blocker in ("prefix", "edge"):
         for batches in (size // 40, size // 20, size // 10):
-            decided = histories.backlog(3, batches, 100, 1_000_000, random, blocker)
+            decided = histories.backlog(3, batches, 100, batches * 100, random, blocker)
             blocked = decided[1:] + decided[:1]
             measure(f"backlog of 100 keys, {blocker}", 3, blocked)
         measure(f"backlog of 100 keys, {blocker}, shuffled", 3, shuffled(blocked, 4))
         measure(f"backlog of 100 keys, {blocker}, limit 100", 3, blocked, limit=100)
     measure("readers and writers of one key", 3, histories.readers_and_writers(size))
     measure("readers and writers, shuffled", 3, shuffled(list(histories.readers_and_writers(size)), 5))
+    measure("a barrier after 10 writes", 3, histories.barriers(size, 10))
+    measure("a barrier after 1000 writes", 3, histories.barriers(size, 1000))
+    for part in (size // 4, size // 2, size):
+        measure("others around a stuck one", 3, histories.around_a_stuck_one(part))
+        measure("a chain peeled and grown", 3, histories.peeled(part))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+# Everything that one does with this project.  The environment makes itself: it needs a Python >= 3.10, nothing else.
+
+PYTHON ?= python3
+CONFIG ?= conf/cluster.ini
+PROTOS := $(wildcard epaxos/*/*.proto)
+
+# Another PYTHON gets an environment of its own, so that several can be tried side by side.
+ifeq ($(PYTHON),python3)
+VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+BIN := $(VENV)/bin
+
+.PHONY: help run demo test lint trial pytest proto clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "PYTHON=python3.12 chooses another Python; CONFIG=FILE another cluster for 'make run'."
+
+run: $(VENV)/.installed  ## three replicas in the foreground, on the ports of conf/cluster.ini; Ctrl-C stops them
+	@$(BIN)/python -m epaxos.launcher --config $(CONFIG)
+
+demo: $(VENV)/.installed  ## three printers that execute concurrent proposals, and a check that they agree
+	@$(BIN)/python -m epaxos.demo
+
+test: lint trial pytest  ## everything: lint, the tests by trial, and again by pytest
+
+lint: $(VENV)/.installed-test  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+trial: $(VENV)/.installed-test  ## the tests by trial
+	$(BIN)/trial --reporter=$(if $(CI),text,verbose) tests
+
+pytest: $(VENV)/.installed-test  ## the tests by pytest
+	$(BIN)/pytest -q
+
+proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
+	$(BIN)/pip install -q -e '.[proto]'
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. $(PROTOS)
+
+clean:  ## remove what these commands made, but not the data of a cluster
+	rm -rf .venv .venv-* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find epaxos tests twisted -name __pycache__ -prune -exec rm -rf {} +
+	rm -f twisted/plugins/dropin.cache
+
+# A Python that is too old, or gone, is said in one line; so is the one package that may have to be compiled.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  { echo "epaxos needs Python 3.10 or newer, and '$(PYTHON)' is not: say which, as in 'make PYTHON=python3.12 ...'" >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/.python
+	@echo "installing what epaxos needs into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e . || { $(HINT); exit 1; }
+	@touch $@
+
+$(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/.python
+	@echo "installing what epaxos and its tests need into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]' || { $(HINT); exit 1; }
+	@touch $@ $(VENV)/.installed
+
+HINT = echo "Where no wheel of plyvel fits (Python 3.13 and newer) it is compiled: that takes a C++ compiler and \
+	LevelDB's headers (Debian: apt-get install g++ libleveldb-dev)." >&2

@@ -1,0 +1,125 @@
+"""What a replica shows of itself over HTTP: `GET /status` as JSON.
+
+Nothing here changes the replica, and nothing here reads a request's body.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from epaxos.interfaces import IClients
+
+__all__ = ["status_site"]
+
+TEXT = "text/plain; charset=utf-8"
+INDEX = "A replica of an epaxos cluster.\n\nGET /status   its state, as JSON\n"
+
+
+def _answer(request: Request, code: int, content_type: str, text: str) -> bytes:
+    """Set the headers of an answer, and give its body."""
+    body = text.encode()
+    request.setResponseCode(code)
+    request.setHeader(b"content-type", content_type.encode())
+    request.setHeader(b"content-length", str(len(body)).encode())
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"x-content-type-options", b"nosniff")
+    return body
+
+
+class _Page(Resource):
+    """A page with nothing below it, which can only be looked at."""
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        return _NotFound()
+
+    def render(self, request: Request) -> bytes | int:
+        if request.method in (b"GET", b"HEAD"):
+            return self.show(request)
+        request.setHeader(b"allow", b"GET, HEAD")
+        return _answer(request, http.NOT_ALLOWED, TEXT, "only GET and HEAD are served\n")
+
+    def show(self, request: Request) -> bytes | int:
+        """The body, or NOT_DONE_YET."""
+        raise NotImplementedError
+
+
+class _NotFound(_Page):
+    """The answer to every address that is not there, whatever the method."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        return _answer(request, http.NOT_FOUND, TEXT, "not found; see /\n")
+
+
+class _Index(_Page):
+    """What there is to see."""
+
+    def show(self, request: Request) -> bytes:
+        return _answer(request, http.OK, TEXT, INDEX)
+
+
+class _Status(_Page):
+    """The replica's state as it is now."""
+
+    _log = Logger()
+
+    def __init__(self, clients: IClients) -> None:
+        super().__init__()
+        self._clients = clients
+
+    def show(self, request: Request) -> int:
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        status: Deferred[dict[str, Any]] = self._clients.status()
+        body = status.addCallbacks(self._shown, self._failed, callbackArgs=(request,), errbackArgs=(request,))
+        body.addCallback(self._finish, request, gone)
+        return NOT_DONE_YET
+
+    def _finish(self, body: bytes, request: Request, gone: list[Failure]) -> None:
+        if not gone:
+            request.write(body)
+            request.finish()
+
+    def _shown(self, status: dict[str, Any], request: Request) -> bytes:
+        return _answer(request, http.OK, "application/json", json.dumps(status) + "\n")
+
+    def _failed(self, failure: Failure, request: Request) -> bytes:
+        self._log.failure("the status cannot be told", failure)
+        text = "the status cannot be told, see the log of the replica\n"
+        return _answer(request, http.INTERNAL_SERVER_ERROR, TEXT, text)
+
+
+class _BodilessRequest(Request):
+    """A request whose body, if it has one, is let go as it comes: it takes no memory and no disk."""
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(0)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Nobody reads it."""
+
+
+class _QuietSite(Site):
+    """A site that writes no line into the log for each request: monitoring asks every second."""
+
+    noisy = False
+
+    def log(self, request: http.Request) -> None:
+        """Not logged."""
+
+
+def status_site(clients: IClients, reactor: Any) -> Site:
+    """The factory of the status port of the replica behind `clients`."""
+    root = _Index()
+    root.putChild(b"", root)
+    root.putChild(b"status", _Status(clients))
+    return _QuietSite(root, requestFactory=_BodilessRequest, reactor=reactor)

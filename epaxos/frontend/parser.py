@@ -1,0 +1,289 @@
+"""Bytes of a Redis client to commands.
+
+hiredis parses what clients normally send.  It was made to parse what a *server* says, which is
+trusted: it allocates what an array header announces, and takes nested arrays, integers and the rest.
+So it is given whole reads that begin with a command and hold nothing that could be the header of an
+absurdly long array (it may also be a part of a value).  Everything else, and the command that a read
+ends in the middle of, goes through a careful parser.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import chain
+
+import hiredis
+
+__all__ = ["ARGUMENTS_MAX", "CommandParser", "RespError", "split_inline"]
+
+ARGUMENTS_MAX = 1024 * 1024
+"""As in Redis."""
+INLINE_BYTES_MAX = 64 * 1024
+HEADER_BYTES_MAX = 32
+
+_SUSPICIOUS = re.compile(rb"\*[+-]?[0-9]{6}")
+"""What may be the header of an array of 100 000 elements or more."""
+_NOTHING = object()
+_MARK_VALUE = os.urandom(16)
+_MARK = b"$16\r\n%s\r\n" % _MARK_VALUE
+"""Fed behind a read, it comes out alone when the read ended with a command."""
+
+
+class RespError(Exception):
+    """The client does not speak the protocol; the text is what it is told before it is cut off."""
+
+
+class CommandParser:
+    """The commands of one connection, whatever the pieces in which its bytes arrive.
+
+    Never holds more than one command, of `command_bytes_max`, and one read.
+    """
+
+    def __init__(self, command_bytes_max: int) -> None:
+        self._careful = _CarefulParser(command_bytes_max)
+
+    def feed(self, data: bytes) -> tuple[list[list[bytes]], RespError | None]:
+        """The commands that are complete now, and what was wrong behind them, if anything was.
+
+        After an error nothing more is to be fed.
+        """
+        commands: list[list[bytes]] = []
+        try:
+            if self._careful.is_inside:
+                data = self._careful.finish_command(data, commands)
+            if data:
+                self._feed_command_start(data, commands)
+        except RespError as error:
+            return commands, error
+        return commands, None
+
+    def _feed_command_start(self, data: bytes, commands: list[list[bytes]]) -> None:
+        parsed = None
+        if data[:1] == b"*" and not _SUSPICIOUS.search(data):
+            parsed = _parse_trusted(data)
+        if parsed is None:
+            self._careful.feed(data, commands)
+            return
+        whole, rest = parsed
+        commands += whole
+        if rest:
+            self._careful.feed(rest, commands)
+
+
+def _parse_trusted(data: bytes) -> tuple[list[list[bytes]], bytes] | None:
+    """The commands in `data`, and the bytes behind them; None when it needs a closer look."""
+    reader = hiredis.Reader(protocolError=RespError, replyError=RespError, notEnoughData=_NOTHING)
+    reader.feed(data)
+    try:
+        commands = list(iter(reader.gets, _NOTHING))
+    except RespError:
+        return None
+    if not _are_commands(commands):
+        return None
+    if _is_between_replies(reader):
+        return commands, b""
+    size = _size_of(commands)
+    return (commands, data[size:]) if data[size : size + 1] == b"*" else None
+
+
+def _is_between_replies(reader: hiredis.Reader) -> bool:
+    """Whether what was fed ends with a reply; the reader is of no use afterwards."""
+    reader.feed(_MARK)
+    try:
+        return bool(reader.gets() == _MARK_VALUE)
+    except RespError:
+        return False
+
+
+def _are_commands(commands: Sequence[object]) -> bool:
+    """Whether all are non-empty arrays of strings."""
+    return (
+        set(map(type, commands)) <= {list}
+        and all(commands)
+        and set(map(type, chain.from_iterable(commands))) <= {bytes}  # type: ignore[arg-type]
+    )
+
+
+def _size_of(commands: list[list[bytes]]) -> int:
+    """How many bytes the commands took, as every client writes them."""
+    lengths = list(map(len, chain.from_iterable(commands)))
+    return (
+        sum(lengths)
+        + sum(map(len, map(b"$%d\r\n\r\n".__mod__, lengths)))
+        + sum(map(len, map(b"*%d\r\n".__mod__, map(len, commands))))
+    )
+
+
+class _CarefulParser:
+    """Exact, bounded, and slower.  Announced lengths are checked before anything is kept for them."""
+
+    def __init__(self, command_bytes_max: int) -> None:
+        self._command_bytes_max = command_bytes_max
+        self._buffer = bytearray()
+        self._position = 0
+        self._left: int | None = None
+        self._length: int | None = None
+        self._arguments: list[bytes] = []
+        self._size = 0
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is in the middle of a command."""
+        return bool(self._buffer) or self._left is not None
+
+    def feed(self, data: bytes, commands: list[list[bytes]]) -> None:
+        """Add all commands that are complete with `data`.  Raises RespError."""
+        self._buffer += data
+        try:
+            while self._step(commands):
+                pass
+        finally:
+            del self._buffer[: self._position]
+            self._position = 0
+
+    def finish_command(self, data: bytes, commands: list[list[bytes]]) -> bytes:
+        """Go on only to the end of the command it is in: what stands behind.  Raises RespError."""
+        self._buffer += data
+        while self._step(commands):
+            if self._left is None:
+                rest = bytes(self._buffer[self._position :])
+                self._buffer.clear()
+                self._position = 0
+                return rest
+        del self._buffer[: self._position]
+        self._position = 0
+        return b""
+
+    def _step(self, commands: list[list[bytes]]) -> bool:
+        """Take one element from the buffer, if it is all there."""
+        if self._position >= len(self._buffer):
+            return False
+        if self._left is None:
+            return self._start(commands)
+        if self._length is None:
+            return self._take_length()
+        if not self._take_argument():
+            return False
+        if self._left == 0:
+            commands.append(self._arguments)
+            self._arguments, self._left, self._size = [], None, 0
+        return True
+
+    def _line(self, bytes_max: int, too_long: str) -> bytes | None:
+        end = self._buffer.find(b"\n", self._position, self._position + bytes_max)
+        if end < 0:
+            if len(self._buffer) - self._position >= bytes_max:
+                raise RespError(f"ERR Protocol error: {too_long}")
+            return None
+        line = bytes(self._buffer[self._position : end])
+        self._position = end + 1
+        return line[:-1] if line.endswith(b"\r") else line
+
+    def _start(self, commands: list[list[bytes]]) -> bool:
+        if self._buffer[self._position] != ord("*"):
+            line = self._line(INLINE_BYTES_MAX, "too big inline request")
+            if line is None:
+                return False
+            arguments = split_inline(line)
+            if arguments:
+                commands.append(arguments)
+            return True
+        line = self._line(HEADER_BYTES_MAX, "too big mbulk count string")
+        if line is None:
+            return False
+        count = _number(line[1:])
+        if count is None or count > ARGUMENTS_MAX:
+            raise RespError("ERR Protocol error: invalid multibulk length")
+        if count > 0:
+            self._left = count
+        return True
+
+    def _take_length(self) -> bool:
+        mark = self._buffer[self._position]
+        if mark != ord("$"):
+            shown = chr(mark) if 32 <= mark < 127 else f"\\x{mark:02x}"
+            raise RespError(f"ERR Protocol error: expected '$', got '{shown}'")
+        line = self._line(HEADER_BYTES_MAX, "too big bulk count string")
+        if line is None:
+            return False
+        length = _number(line[1:])
+        if length is None or length < 0 or length > self._command_bytes_max:
+            raise RespError("ERR Protocol error: invalid bulk length")
+        self._size += length
+        if self._size > self._command_bytes_max:
+            raise RespError("ERR Protocol error: the command is too long")
+        self._length = length
+        return True
+
+    def _take_argument(self) -> bool:
+        assert self._length is not None and self._left is not None
+        end = self._position + self._length
+        if len(self._buffer) < end + 2:
+            return False
+        if self._buffer[end : end + 2] != b"\r\n":
+            raise RespError("ERR Protocol error: expected CRLF behind a bulk string")
+        self._arguments.append(bytes(self._buffer[self._position : end]))
+        self._position = end + 2
+        self._left -= 1
+        self._length = None
+        return True
+
+
+def _number(text: bytes) -> int | None:
+    digits = text[1:] if text[:1] == b"-" else text
+    return int(text) if digits.isdigit() and len(digits) <= 20 else None
+
+
+_SPACE = b" \t\r\n\v\f\0"
+_ESCAPES = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("b"): b"\b", ord("a"): b"\a"}
+_HEX = re.compile(rb"\\x([0-9a-fA-F]{2})")
+
+
+def split_inline(line: bytes) -> list[bytes]:
+    """The arguments of an inline command, by Redis' quoting rules.  Raises RespError."""
+    arguments: list[bytes] = []
+    position = 0
+    while True:
+        while position < len(line) and line[position] in _SPACE:
+            position += 1
+        if position == len(line):
+            return arguments
+        argument, position = _take_word(line, position)
+        arguments.append(argument)
+
+
+def _take_word(line: bytes, position: int) -> tuple[bytes, int]:
+    word = bytearray()
+    while position < len(line) and line[position] not in _SPACE:
+        if line[position] in b"\"'":
+            position = _take_quoted(line, position, word)
+            if position < len(line) and line[position] not in _SPACE:
+                raise RespError("ERR Protocol error: unbalanced quotes in request")
+            break
+        word.append(line[position])
+        position += 1
+    return bytes(word), position
+
+
+def _take_quoted(line: bytes, position: int, word: bytearray) -> int:
+    """Append what stands between the quotes; where the closing one is passed."""
+    quote = line[position]
+    double = quote == ord('"')
+    position += 1
+    while position < len(line):
+        byte = line[position]
+        if byte == quote:
+            return position + 1
+        if byte == ord("\\") and double and (match := _HEX.match(line, position)):
+            word.append(int(match[1], 16))
+            position += 4
+        elif byte == ord("\\") and position + 1 < len(line) and (double or line[position + 1] == quote):
+            escaped = line[position + 1]
+            word += _ESCAPES.get(escaped, bytes([escaped])) if double else b"'"
+            position += 2
+        else:
+            word.append(byte)
+            position += 1
+    raise RespError("ERR Protocol error: unbalanced quotes in request")

@@ -1,0 +1,346 @@
+"""The Redis protocol for clients: connections that submit what they read, and answer in order.
+
+Whole reads go to the replica at once; only what is unusual is looked at command by command.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+import epaxos
+from epaxos.frontend.connection_commands import CONNECTION_COMMANDS, REDIS_VERSION, Session
+from epaxos.frontend.encoder import encode_replies, encode_reply
+from epaxos.frontend.parser import CommandParser
+from epaxos.interfaces import (
+    Command,
+    CommandError,
+    CommandInfo,
+    IClients,
+    Outcome,
+    Reply,
+    SimpleString,
+    Unavailable,
+)
+
+__all__ = ["RespConnection", "RespFactory", "RespLimits"]
+
+_log = Logger()
+_name = itemgetter(0)
+
+COMMANDS_TOGETHER = 1000
+"""So many commands of a connection are submitted together at most."""
+SHAPES_MAX = 4096
+"""So many shapes of commands are remembered as good."""
+
+
+@dataclass(frozen=True)
+class RespLimits:
+    """What clients may take."""
+
+    clients_max: int = 10_000
+    """So many connections are served; further ones are told so and closed."""
+    command_bytes_max: int = 16_000_000
+    """A longer command is refused, and its connection closed."""
+    pipeline_commands_max: int = 10_000
+    """With so many commands of it under way, no more is read from a connection."""
+    pipeline_bytes_max: int = 32_000_000
+    """The same for the bytes of these commands."""
+
+
+class _Span:
+    """Replies that belong together, once they are there."""
+
+    __slots__ = ("commands", "output", "resp", "size_bytes")
+
+    def __init__(self, commands: int, size_bytes: int, resp: int, output: bytes | None) -> None:
+        self.commands = commands
+        self.size_bytes = size_bytes
+        self.resp = resp
+        self.output = output
+
+
+@implementer(IPushProducer)
+class RespConnection(Protocol):
+    """One client.  Commands of one read that go to the replica together are answered together."""
+
+    def __init__(self, factory: RespFactory, client_id: int, address: str) -> None:
+        self._factory = factory
+        self._parser = CommandParser(factory.limits.command_bytes_max)
+        self._spans: deque[_Span] = deque()
+        self._commands = 0
+        self._bytes = 0
+        self._leaving = False
+        self._gone = False
+        self._full = False
+        self._paused = False
+        self._wire: Any = None
+        self.client_id = client_id
+        self.client_name = b""
+        self.address = address
+        self.resp = 2
+
+    # -- the connection
+
+    def connectionMade(self) -> None:
+        """See Protocol."""
+        wire: Any = self.transport
+        self._wire = wire
+        if not self._factory.admit(self):
+            wire.write(b"-ERR max number of clients reached\r\n")
+            wire.loseConnection()
+            self._leaving = True
+            return
+        if ITCPTransport.providedBy(wire):
+            wire.setTcpNoDelay(True)
+        wire.registerProducer(self, True)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol.  What is under way runs on; nobody waits for its answer."""
+        self._leaving = self._gone = True
+        self._spans.clear()
+        self._factory.forget(self)
+
+    def leave(self) -> None:
+        """Close the connection once everything so far has been answered."""
+        self._leaving = True
+
+    def pauseProducing(self) -> None:
+        """The client does not take its replies: read no more of its commands."""
+        self._full = True
+        self._regulate()
+
+    def resumeProducing(self) -> None:
+        """The client takes its replies again."""
+        self._full = False
+        self._regulate()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self._leaving = True
+
+    def _regulate(self) -> None:
+        """Read only while the client takes replies and not too much of it is under way."""
+        limits = self._factory.limits
+        pause = (
+            self._full
+            or self._commands >= limits.pipeline_commands_max
+            or self._bytes >= limits.pipeline_bytes_max
+        )
+        if pause != self._paused and not self._leaving:
+            self._paused = pause
+            if pause:
+                self._wire.pauseProducing()
+            else:
+                self._wire.resumeProducing()
+
+    # -- commands
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        if self._leaving:
+            return
+        commands, error = self._parser.feed(data)
+        if commands:
+            if self._factory.are_valid(commands):
+                self._submit(commands, len(data))
+            else:
+                self._sort_out(commands, len(data))
+        if error is not None and not self._leaving:
+            _log.info("client {address}: {error}", address=self.address, error=error)
+            self._answer(encode_reply(CommandError(str(error)), self.resp))
+            self._leaving = True
+        self._flush()
+        self._regulate()
+
+    def _sort_out(self, commands: list[list[bytes]], size_bytes: int) -> None:
+        """Submit what the replica can run, answer the rest here; all in order."""
+        share = size_bytes // len(commands) + 1
+        run: list[list[bytes]] = []
+        for command in commands:
+            reply: Reply
+            handler = CONNECTION_COMMANDS.get(command[0].upper())
+            if handler is None:
+                try:
+                    self._factory.clients.check(command)
+                except CommandError as error:
+                    reply = error
+                else:
+                    run.append(command)
+                    continue
+            if run:
+                self._submit(run, share * len(run))
+                run = []
+            if handler is not None:
+                reply = handler(self, command)
+            self._answer(encode_reply(reply, self.resp))
+            if self._leaving:
+                return
+        if run:
+            self._submit(run, share * len(run))
+
+    def _submit(self, commands: list[list[bytes]], size_bytes: int) -> None:
+        if len(commands) <= COMMANDS_TOGETHER:
+            self._submit_together(commands, size_bytes)
+            return
+        share = size_bytes * COMMANDS_TOGETHER // len(commands)
+        for start in range(0, len(commands), COMMANDS_TOGETHER):
+            self._submit_together(commands[start : start + COMMANDS_TOGETHER], share)
+
+    def _submit_together(self, commands: Sequence[Command], size_bytes: int) -> None:
+        span = _Span(len(commands), size_bytes, self.resp, None)
+        self._spans.append(span)
+        self._commands += span.commands
+        self._bytes += size_bytes
+        self._factory.clients.submit(commands, partial(self._done, span), size_bytes)
+
+    # -- replies
+
+    def _answer(self, output: bytes) -> None:
+        self._spans.append(_Span(0, 0, self.resp, output))
+
+    def _done(self, span: _Span, outcome: Outcome) -> None:
+        self._commands -= span.commands
+        self._bytes -= span.size_bytes
+        if isinstance(outcome, Unavailable):
+            span.output = encode_reply(CommandError(str(outcome)), span.resp) * span.commands
+        else:
+            span.output = encode_replies(outcome, span.resp)
+        self._flush()
+        self._regulate()
+
+    def _flush(self) -> None:
+        """Write the answers that are next in order; one write."""
+        spans = self._spans
+        outputs: list[bytes] = []
+        while spans and (output := spans[0].output) is not None:
+            outputs.append(output)
+            spans.popleft()
+        if outputs:
+            self._wire.write(b"".join(outputs))
+        if self._leaving and not spans and not self._gone:
+            self._gone = True
+            self._wire.unregisterProducer()
+            self._wire.loseConnection()
+
+    # -- what connection commands look at
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self._factory.settings
+
+    @property
+    def info(self) -> Mapping[str, Mapping[str, object]]:
+        return self._factory.info()
+
+    @property
+    def command_table(self) -> Sequence[list[Reply]]:
+        return self._factory.command_table
+
+    def clients(self) -> Sequence[Session]:
+        return self._factory.connections
+
+
+class RespFactory(Factory):
+    """Serves `clients`, the replica, to Redis clients.
+
+    `about` gives further fields for `INFO`, e.g. the replica's number.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        clients: IClients,
+        limits: RespLimits | None = None,
+        about: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
+        self.clients = clients
+        self.limits = limits or RespLimits()
+        self._about = about
+        self._connections: dict[int, RespConnection] = {}
+        self._accepted = 0
+        self._valid_shapes: set[tuple[bytes, int]] = set()
+        self.command_table = [
+            *map(_command_entry, clients.commands()),
+            *map(_connection_entry, CONNECTION_COMMANDS),
+        ]
+        self.settings = {
+            "appendonly": "yes",
+            "databases": "1",
+            "maxclients": str(self.limits.clients_max),
+            "maxmemory": "0",
+            "maxmemory-policy": "noeviction",
+            "proto-max-bulk-len": str(self.limits.command_bytes_max),
+            "save": "",
+            "timeout": "0",
+        }
+
+    def buildProtocol(self, addr: IAddress | None) -> RespConnection:
+        """See IProtocolFactory."""
+        self._accepted += 1
+        host, port = getattr(addr, "host", None), getattr(addr, "port", None)
+        return RespConnection(self, self._accepted, f"{host}:{port}" if host else "unix")
+
+    def admit(self, connection: RespConnection) -> bool:
+        """Whether there is room for one more."""
+        if len(self._connections) >= self.limits.clients_max:
+            return False
+        self._connections[connection.client_id] = connection
+        return True
+
+    def forget(self, connection: RespConnection) -> None:
+        """The connection is gone."""
+        self._connections.pop(connection.client_id, None)
+
+    @property
+    def connections(self) -> list[RespConnection]:
+        return list(self._connections.values())
+
+    def are_valid(self, commands: Sequence[Command]) -> bool:
+        """Whether the replica can run all of them, judged by their names and lengths alone."""
+        shapes = set(zip(map(_name, commands), map(len, commands)))
+        if shapes <= self._valid_shapes:
+            return True
+        for name, length in shapes:
+            if name.upper() in CONNECTION_COMMANDS or not self.clients.is_valid_shape(name, length):
+                return False
+        if len(self._valid_shapes) < SHAPES_MAX:
+            self._valid_shapes |= shapes
+        return True
+
+    def info(self) -> Mapping[str, Mapping[str, Any]]:
+        """The sections of `INFO`."""
+        return {
+            "Server": {
+                "redis_version": REDIS_VERSION,
+                "redis_mode": "standalone",
+                "epaxos_version": epaxos.__version__,
+                **self._about(),
+            },
+            "Clients": {
+                "connected_clients": len(self._connections),
+                "maxclients": self.limits.clients_max,
+            },
+            "Stats": {"total_connections_received": self._accepted},
+            "Replication": {"role": "master", "connected_slaves": 0},
+        }
+
+
+def _command_entry(info: CommandInfo) -> list[Reply]:
+    flags: list[Reply] = [SimpleString("write" if info.writes else "readonly")]
+    return [info.name.encode(), info.arity, flags, info.first_key, info.last_key, info.key_step]
+
+
+def _connection_entry(name: bytes) -> list[Reply]:
+    return [name.lower(), -1, [SimpleString("fast")], 0, 0, 0]

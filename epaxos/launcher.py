@@ -1,0 +1,237 @@
+"""A whole cluster on this machine, in the foreground: `python -m epaxos.launcher --config conf/cluster.ini`.
+
+Every replica is a process of its own, run by twistd as an operator would run it.  Their log lines come
+out here, each with the number of its replica.  A replica that is killed by a signal is started again,
+as a service manager would; one that ends by itself has found something wrong, and ends the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionClosed,
+    ProcessExitedAlready,
+    ProcessTerminated,
+)
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater, react
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, PartialDownloadError, ResponseFailed, readBody
+
+from epaxos.addresses import server_address
+from epaxos.client.connection import connect
+from epaxos.config import Config, ConfigError, ReplicaConfig, load
+
+__all__ = ["Launcher", "ReplicaEnded", "main"]
+
+TWISTD = "from twisted.scripts.twistd import run; run()"
+GRACE_S = 10.0
+"""So long a replica may take to stop before it is killed."""
+RESTART_S = 3.0
+"""A replica that was killed is started again after so long."""
+POLL_S = 0.1
+"""The replicas are asked this often whether they are ready."""
+LINE_BYTES_MAX = 65536
+
+
+class ReplicaEnded(Exception):
+    """A replica ended by itself; the text is for people, one line."""
+
+
+class _Replica(ProcessProtocol):
+    """One replica's process, and what it says."""
+
+    def __init__(self, id: int, on_line: Callable[[int, str], None], on_end: Callable[[int, Failure], None]):
+        self.id = id
+        self._on_line = on_line
+        self._on_end = on_end
+        self._partial = {1: b"", 2: b""}
+        self.ended: Deferred[None] = Deferred()
+
+    def childDataReceived(self, descriptor: int, data: bytes) -> None:
+        """Its two streams are told apart only so that their lines are not mixed."""
+        *lines, rest = (self._partial[descriptor] + data).split(b"\n")
+        if len(rest) > LINE_BYTES_MAX:
+            lines, rest = [*lines, rest], b""
+        self._partial[descriptor] = rest
+        for line in lines:
+            self._on_line(self.id, line.decode(errors="replace"))
+
+    def processEnded(self, reason: Failure) -> None:
+        """The process is gone and everything that it said has come."""
+        for rest in filter(None, self._partial.values()):
+            self._on_line(self.id, rest.decode(errors="replace"))
+        self._on_end(self.id, reason)
+        self.ended.callback(None)
+
+    def signal(self, name: str) -> None:
+        """Send it a signal, if it is still there."""
+        if not self.ended.called:
+            assert self.transport is not None
+            with suppress(ProcessExitedAlready):
+                self.transport.signalProcess(name)
+
+
+def _address_of(endpoint: str) -> tuple[str, int] | None:
+    """Where this machine reaches a plain TCP server endpoint; None for another kind."""
+    address = server_address(endpoint)
+    if not endpoint.startswith("tcp:") or address is None or address.port is None:
+        return None
+    return address.interface or "127.0.0.1", address.port
+
+
+class Launcher:
+    """The replicas of `config`, which was read from the file `path`, as child processes.
+
+    `on_line(id, line)` gets what they say; id is None for what the launcher itself says.
+    `failed` fires with ReplicaEnded when a replica ends by itself.
+    """
+
+    def __init__(self, reactor: Any, config: Config, path: str, on_line: Callable[[int | None, str], None]):
+        self.failed: Deferred[None] = Deferred()
+        self._reactor = reactor
+        self._config = config
+        self._path = path
+        self._on_line = on_line
+        self._replicas: dict[int, _Replica] = {}
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start every replica."""
+        for replica in self._config.replicas:
+            self._spawn(replica.id)
+
+    def _spawn(self, id: int) -> None:
+        if self._stopping:
+            return
+        self._replicas[id] = replica = _Replica(id, self._on_line, self._on_end)
+        arguments = [sys.executable, "-c", TWISTD, "-n", "epaxos", "--id", str(id), "--config", self._path]
+        self._reactor.spawnProcess(replica, sys.executable, arguments, env=None)
+
+    def _on_end(self, id: int, reason: Failure) -> None:
+        status, number = 0, None
+        if isinstance(reason.value, ProcessTerminated):
+            status, number = reason.value.exitCode, reason.value.signal
+        if self._stopping or number == signal.SIGINT:  # Ctrl-C, which every process of a terminal gets
+            return
+        if number is not None:
+            name = signal.Signals(number).name
+            self._on_line(None, f"replica {id} was killed by {name}; it is started again in {RESTART_S:g} s")
+            self._reactor.callLater(RESTART_S, self._spawn, id)
+        elif not self.failed.called:
+            self.failed.errback(ReplicaEnded(f"replica {id} ended with status {status}"))
+
+    async def ready(self) -> None:
+        """Wait until every replica sees every other one up, and commands come through.
+
+        What listens on no TCP port of its own (TLS, a Unix socket) is not asked.
+        """
+        agent = Agent(self._reactor, connectTimeout=1)
+        for replica in self._config.replicas:
+            if url := self._url_of(replica):
+                while not await self._sees_all(agent, url):
+                    await deferLater(self._reactor, POLL_S)
+        if self._config.state_machine == "kv":
+            for replica in self._config.replicas:
+                if address := _address_of(replica.client):
+                    connection = await connect(TCP4ClientEndpoint(self._reactor, *address))
+                    await connection.ask("EXISTS", "epaxos")
+                    connection.close()
+
+    def _url_of(self, replica: ReplicaConfig) -> bytes | None:
+        address = _address_of(replica.status)
+        return None if address is None else "http://{}:{}/status".format(*address).encode()
+
+    async def _sees_all(self, agent: Agent, url: bytes) -> bool:
+        try:
+            answer = await agent.request(b"GET", url)
+            status = json.loads(await readBody(answer))
+        except (ConnectError, ConnectionClosed, ResponseFailed, PartialDownloadError):
+            return False
+        return all(member["up"] for member in status["members"])
+
+    async def stop(self) -> None:
+        """Stop every replica; kill those that do not stop in time."""
+        self._stopping = True
+        running = [replica for replica in self._replicas.values() if not replica.ended.called]
+        for replica in running:
+            replica.signal("TERM")
+        late = self._reactor.callLater(GRACE_S, self._kill, running)
+        await DeferredList([replica.ended for replica in running])
+        if late.active():
+            late.cancel()
+
+    def _kill(self, replicas: list[_Replica]) -> None:
+        for replica in replicas:
+            if not replica.ended.called:
+                self._on_line(None, f"replica {replica.id} does not stop; it is killed")
+                replica.signal("KILL")
+
+
+def _summary(config: Config) -> list[str]:
+    """What to tell people once the cluster is ready."""
+    lines = [f"the cluster {config.cluster!r} is ready: {config.n} replicas"]
+    for replica in config.replicas:
+        lines.append(
+            f"replica {replica.id}: Redis clients on {replica.client}, GET /status on {replica.status}"
+        )
+    return lines
+
+
+async def run(reactor: Any, path: str) -> None:
+    """Run the cluster until SIGINT or SIGTERM.  Raises SystemExit when it cannot go on."""
+    try:
+        config = load(path)
+    except ConfigError as error:
+        raise SystemExit(_refusal(str(error))) from None
+    launcher = Launcher(reactor, config, path, _print)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(launcher.stop()))
+    launcher.start()
+    ready = Deferred.fromCoroutine(_announce(launcher, config))
+    ready.addErrback(_not_ready)
+    try:
+        await launcher.failed
+    except ReplicaEnded as ended:
+        ready.cancel()
+        raise SystemExit(_refusal(str(ended))) from None
+
+
+async def _announce(launcher: Launcher, config: Config) -> None:
+    await launcher.ready()
+    for line in _summary(config):
+        _print(None, line)
+
+
+def _not_ready(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        _print(None, f"it cannot be seen whether the cluster is ready: {failure.getErrorMessage()}")
+
+
+def _print(id: int | None, line: str) -> None:
+    print(f"{'-' if id is None else id} | {line}", flush=True)
+
+
+def _refusal(text: str) -> int:
+    print(f"epaxos: {text}", file=sys.stderr, flush=True)
+    return 1
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m epaxos.launcher", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", required=True, metavar="FILE", help="the configuration of the cluster")
+    react(run, [parser.parse_args().config])
+
+
+if __name__ == "__main__":
+    main()

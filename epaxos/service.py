@@ -1,0 +1,194 @@
+"""The replica as a Twisted service: the one place that knows the concrete parts and puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from epaxos.config import Config, ConfigError
+from epaxos.execution.executor import Executor
+from epaxos.frontend.http import status_site
+from epaxos.frontend.resp import RespFactory, RespLimits
+from epaxos.interfaces import (
+    IClients,
+    IExecutor,
+    IStateMachine,
+    IStore,
+    ITimeoutService,
+    ITransport,
+    StoreError,
+)
+from epaxos.node import Node
+from epaxos.statemachines.registry import find_factory
+from epaxos.storage.leveldb import LevelDBStore
+from epaxos.storage.memory import MemoryStore
+from epaxos.timeouts import ReactorTimeouts
+from epaxos.transport.tcp import PeerIdentity, TcpSettings, TcpTransport
+
+__all__ = ["Port", "ReplicaService", "build"]
+
+_log = Logger()
+
+
+class Port(NamedTuple):
+    """Something that a replica listens on: what for, and with what."""
+
+    name: str
+    endpoint: IStreamServerEndpoint
+    factory: IProtocolFactory
+
+
+class ReplicaService(Service):
+    """A node, and the ports on which it is asked.
+
+    When the replica cannot start, `startService` raises what `refuse(text)` gives; when that shows
+    only later, `fail(text)` is called.
+    """
+
+    name = "epaxos"
+    _log = Logger()
+
+    def __init__(
+        self,
+        node: Node,
+        ports: Sequence[Port],
+        refuse: Callable[[str], Exception],
+        fail: Callable[[str], None],
+    ) -> None:
+        self.node = node
+        self._ports = ports
+        self._refuse = refuse
+        self._fail = fail
+        self._listening: list[IListeningPort] = []
+
+    def startService(self) -> None:
+        """Open the store, meet the other replicas, then let clients in: nobody waits at a closed door."""
+        super().startService()
+        refusals: list[str] = []
+        report = refusals.append
+        started = Deferred.fromCoroutine(self._start())
+        started.addErrback(lambda failure: report(self._explain(failure)))
+        report = self._fail
+        if refusals:
+            self.stopService()  # as far as it goes without waiting: the process ends
+            raise self._refuse(refusals[0])
+
+    async def _start(self) -> None:
+        await self.node.start()
+        for port in self._ports:
+            listening = await port.endpoint.listen(port.factory)
+            if not self.running:
+                await maybeDeferred(listening.stopListening)
+                return
+            self._listening.append(listening)
+            self._log.info("listening for {name} on {address}", name=port.name, address=listening.getHost())
+        self._log.info("replica {id} of {n} is there", id=self.node.id, n=self.node.n)
+
+    def _explain(self, failure: Failure) -> str:
+        error = failure.value
+        if isinstance(error, StoreError):
+            return str(error)
+        if isinstance(error, CannotListenError):
+            where = error.interface if error.port is None else f"{error.interface or '*'}:{error.port}"
+            return f"cannot listen on {where}: {getattr(error.socketError, 'strerror', error.socketError)}"
+        self._log.failure("the replica cannot start", failure)
+        return "the replica cannot start: internal error, see the log"
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Let no new clients in, answer those who wait, write what is left, and close everything."""
+        super().stopService()
+        listening, self._listening = self._listening, []
+        yield DeferredList([maybeDeferred(port.stopListening) for port in listening])
+        yield self.node.stop()
+
+
+def build(
+    config: Config,
+    id: int,
+    reactor: Any,
+    *,
+    refuse: Callable[[str], Exception],
+    fail: Callable[[str], None],
+) -> ReplicaService:
+    """Replica `id` of `config`.  `refuse` and `fail`: see ReplicaService.
+
+    Raises ConfigError, also for what only the parts can tell: an unknown state machine, say.
+    """
+    random = Random()
+    timeouts = ITimeoutService(ReactorTimeouts(reactor))
+    store = IStore(_store(config, id, reactor, lambda error: node.fail(str(error))))
+    transport = TcpTransport(
+        PeerIdentity(config.cluster, id, config.n),
+        config.listening(id, "peer", reactor),
+        config.connecting(id, reactor),
+        clock=reactor,
+        random=random,
+        settings=TcpSettings(queue_bytes_max=config.limits.peer_queue_bytes_max),
+    )
+    node = Node(
+        id,
+        config.n,
+        cluster=config.cluster,
+        timing=config.timing,
+        batching=config.batching,
+        state_machine=IStateMachine(_state_machine(config)),
+        state_machine_name=config.state_machine,
+        executor=IExecutor(Executor(config.n)),
+        store=store,
+        transport=ITransport(transport),
+        timeouts=timeouts,
+        random=random,
+        fatal=fail,
+    )
+    clients = IClients(node)
+    limits = RespLimits(
+        clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
+    )
+    about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
+    ports = [
+        Port(
+            "Redis clients", config.listening(id, "client", reactor), RespFactory(clients, limits, about.copy)
+        ),
+        Port("GET /status", config.listening(id, "status", reactor), status_site(clients, reactor)),
+    ]
+    return ReplicaService(node, ports, refuse, fail)
+
+
+def _redis(config: Config, id: int, clients: IClients) -> RespFactory:
+    limits = RespLimits(
+        clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
+    )
+    about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
+    return RespFactory(clients, limits, lambda: about)
+
+
+def _state_machine(config: Config) -> IStateMachine:
+    try:
+        return find_factory(config.state_machine).create(config.state_machine_options)
+    except ValueError as error:
+        raise ConfigError(f"{config.path}: {error}") from None
+
+
+def _store(config: Config, id: int, reactor: Any, failed: Callable[[StoreError], None]) -> IStore:
+    storage = config.storage
+    if storage.engine == "memory":
+        _log.warn(
+            "engine = memory: replica {id} keeps nothing: once it stops, a new member must take its place",
+            id=id,
+        )
+        return MemoryStore()
+    return LevelDBStore(
+        config.replica(id).data,
+        call_from_thread=reactor.callFromThread,
+        failed=failed,
+        sync=storage.sync,
+    )

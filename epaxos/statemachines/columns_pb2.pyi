@@ -1,0 +1,18 @@
+from collections.abc import Iterable as _Iterable
+from typing import ClassVar as _ClassVar
+
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Commands(_message.Message):
+    __slots__ = ("arguments", "lengths")
+    LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    lengths: _containers.RepeatedScalarFieldContainer[int]
+    arguments: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(
+        self, lengths: _Iterable[int] | None = ..., arguments: _Iterable[bytes] | None = ...
+    ) -> None: ...

@@ -1,0 +1,280 @@
+"""The data commands of the key-value store: what each touches, and what it does.
+
+A handler takes the store's data, the set of changes and the arguments, and returns the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from epaxos.interfaces import Command, CommandError, Reply, SimpleString
+
+__all__ = ["COMMANDS", "OK", "CommandSpec", "Keys", "State", "check"]
+
+OK = SimpleString("OK")
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+VALUE_BYTES_MAX = 512 * 1024 * 1024
+NOT_AN_INTEGER = "ERR value is not an integer or out of range"
+OVERFLOW = "ERR increment or decrement would overflow"
+SYNTAX = "ERR syntax error"
+
+
+class State:
+    """The data, and what changed of it since the last checkpoint."""
+
+    __slots__ = ("changed", "cleared", "data")
+
+    def __init__(self) -> None:
+        self.data: dict[bytes, bytes] = {}
+        self.changed: dict[bytes, bytes | None] = {}
+        self.cleared = False
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self.data[key] = self.changed[key] = value
+
+    def delete(self, key: bytes) -> bool:
+        if self.data.pop(key, None) is None:
+            return False
+        self.changed[key] = None
+        return True
+
+    def clear(self) -> None:
+        self.data.clear()
+        self.changed.clear()
+        self.cleared = True
+
+
+class Keys(Enum):
+    """Which arguments of a command are keys."""
+
+    NONE = (0, 0, 0)
+    FIRST = (1, 1, 1)
+    ALL = (1, -1, 1)
+    PAIRS = (1, -1, 2)
+
+    def of(self, command: Command) -> Sequence[bytes]:
+        first, last, step = self.value
+        if not first:
+            return ()
+        return command[1:2] if last == 1 else command[1::step]
+
+
+class CommandSpec(NamedTuple):
+    """`arity` as Redis counts it: the name included; -n stands for n or more.
+
+    `check` looks at the arguments, but for commands of the length `plain`, which need no look.
+    """
+
+    handler: Callable[[State, Command], Reply]
+    arity: int
+    keys: Keys
+    writes: bool
+    barrier: bool = False
+    check: Callable[[Command], None] | None = None
+    plain: int = 0
+
+    def fits(self, length: int) -> bool:
+        return length == self.arity if self.arity > 0 else length >= -self.arity
+
+
+def to_integer(text: bytes) -> int:
+    """The 64-bit integer that Redis would see, or CommandError."""
+    digits = text[1:] if text[:1] == b"-" else text
+    if digits.isdigit() and len(digits) < 20 and (digits[:1] != b"0" or text == b"0"):
+        number = int(text)
+        if INT_MIN <= number <= INT_MAX:
+            return number
+    raise CommandError(NOT_AN_INTEGER)
+
+
+def _get(state: State, command: Command) -> Reply:
+    return state.data.get(command[1])
+
+
+class _SetOptions(NamedTuple):
+    only_new: bool
+    only_old: bool
+    get: bool
+
+
+def _set_options(command: Command) -> _SetOptions:
+    seen = set()
+    for option in command[3:]:
+        name = option.upper()
+        if name not in (b"NX", b"XX", b"GET"):
+            raise CommandError(SYNTAX)
+        seen.add(name)
+    if b"NX" in seen and b"XX" in seen:
+        raise CommandError(SYNTAX)
+    return _SetOptions(b"NX" in seen, b"XX" in seen, b"GET" in seen)
+
+
+def _check_set(command: Command) -> None:
+    _set_options(command)
+
+
+def _set(state: State, command: Command) -> Reply:
+    key = command[1]
+    if len(command) == 3:
+        state.put(key, command[2])
+        return OK
+    options = _set_options(command)
+    old = state.data.get(key)
+    done = not (options.only_new and old is not None) and not (options.only_old and old is None)
+    if done:
+        state.put(key, command[2])
+    if options.get:
+        return old
+    return OK if done else None
+
+
+def _setnx(state: State, command: Command) -> Reply:
+    if command[1] in state.data:
+        return 0
+    state.put(command[1], command[2])
+    return 1
+
+
+def _getset(state: State, command: Command) -> Reply:
+    old = state.data.get(command[1])
+    state.put(command[1], command[2])
+    return old
+
+
+def _getdel(state: State, command: Command) -> Reply:
+    old = state.data.get(command[1])
+    state.delete(command[1])
+    return old
+
+
+def _del(state: State, command: Command) -> Reply:
+    return sum(map(state.delete, command[1:]))
+
+
+def _exists(state: State, command: Command) -> Reply:
+    return sum(map(state.data.__contains__, command[1:]))
+
+
+def _mget(state: State, command: Command) -> Reply:
+    return list(map(state.data.get, command[1:]))
+
+
+def _check_pairs(command: Command) -> None:
+    if len(command) % 2 == 0:
+        raise CommandError(f"ERR wrong number of arguments for '{command[0].decode().lower()}' command")
+
+
+def _mset(state: State, command: Command) -> Reply:
+    pairs = dict(zip(command[1::2], command[2::2]))
+    state.data.update(pairs)
+    state.changed.update(pairs)
+    return OK
+
+
+def _msetnx(state: State, command: Command) -> Reply:
+    if any(map(state.data.__contains__, command[1::2])):
+        return 0
+    _mset(state, command)
+    return 1
+
+
+def _append(state: State, command: Command) -> Reply:
+    value = state.data.get(command[1], b"") + command[2]
+    if len(value) > VALUE_BYTES_MAX:
+        return CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+    state.put(command[1], value)
+    return len(value)
+
+
+def _strlen(state: State, command: Command) -> Reply:
+    return len(state.data.get(command[1], b""))
+
+
+def _add(state: State, key: bytes, increment: int) -> Reply:
+    try:
+        number = to_integer(state.data.get(key, b"0"))
+    except CommandError as error:
+        return error
+    number += increment
+    if not INT_MIN <= number <= INT_MAX:
+        return CommandError(OVERFLOW)
+    state.put(key, b"%d" % number)
+    return number
+
+
+def _check_increment(command: Command) -> None:
+    to_integer(command[2])
+
+
+def _check_decrement(command: Command) -> None:
+    if to_integer(command[2]) == INT_MIN:
+        raise CommandError("ERR decrement would overflow")
+
+
+def _dbsize(state: State, command: Command) -> Reply:
+    return len(state.data)
+
+
+def _check_flush(command: Command) -> None:
+    if len(command) > 2 or (len(command) == 2 and command[1].upper() not in (b"ASYNC", b"SYNC")):
+        raise CommandError(SYNTAX)
+
+
+def _flush(state: State, command: Command) -> Reply:
+    state.clear()
+    return OK
+
+
+def _type(state: State, command: Command) -> Reply:
+    return SimpleString("string" if command[1] in state.data else "none")
+
+
+COMMANDS: dict[bytes, CommandSpec] = {
+    b"GET": CommandSpec(_get, 2, Keys.FIRST, False),
+    b"SET": CommandSpec(_set, -3, Keys.FIRST, True, check=_check_set, plain=3),
+    b"SETNX": CommandSpec(_setnx, 3, Keys.FIRST, True),
+    b"GETSET": CommandSpec(_getset, 3, Keys.FIRST, True),
+    b"GETDEL": CommandSpec(_getdel, 2, Keys.FIRST, True),
+    b"DEL": CommandSpec(_del, -2, Keys.ALL, True),
+    b"EXISTS": CommandSpec(_exists, -2, Keys.ALL, False),
+    b"MGET": CommandSpec(_mget, -2, Keys.ALL, False),
+    b"MSET": CommandSpec(_mset, -3, Keys.PAIRS, True, check=_check_pairs, plain=3),
+    b"MSETNX": CommandSpec(_msetnx, -3, Keys.PAIRS, True, check=_check_pairs, plain=3),
+    b"APPEND": CommandSpec(_append, 3, Keys.FIRST, True),
+    b"STRLEN": CommandSpec(_strlen, 2, Keys.FIRST, False),
+    b"INCR": CommandSpec(lambda state, command: _add(state, command[1], 1), 2, Keys.FIRST, True),
+    b"DECR": CommandSpec(lambda state, command: _add(state, command[1], -1), 2, Keys.FIRST, True),
+    b"INCRBY": CommandSpec(
+        lambda state, command: _add(state, command[1], int(command[2])),
+        3,
+        Keys.FIRST,
+        True,
+        check=_check_increment,
+    ),
+    b"DECRBY": CommandSpec(
+        lambda state, command: _add(state, command[1], -int(command[2])),
+        3,
+        Keys.FIRST,
+        True,
+        check=_check_decrement,
+    ),
+    b"DBSIZE": CommandSpec(_dbsize, 1, Keys.NONE, False, barrier=True),
+    b"FLUSHDB": CommandSpec(_flush, -1, Keys.NONE, True, barrier=True, check=_check_flush),
+    b"FLUSHALL": CommandSpec(_flush, -1, Keys.NONE, True, barrier=True, check=_check_flush),
+    b"TYPE": CommandSpec(_type, 2, Keys.FIRST, False),
+}
+
+
+def check(command: Command) -> None:
+    """Raise CommandError, in Redis' words, when `command` cannot be run."""
+    spec = COMMANDS.get(command[0].upper())
+    if spec is None:
+        name = command[0][:128].decode("utf-8", "backslashreplace")
+        shown = " ".join(f"'{a[:128].decode('utf-8', 'backslashreplace')}'" for a in command[1:20])
+        raise CommandError(f"ERR unknown command '{name}', with args beginning with: {shown}")
+    if not spec.fits(len(command)):
+        raise CommandError(f"ERR wrong number of arguments for '{command[0].decode().lower()}' command")
+    if spec.check is not None:
+        spec.check(command)

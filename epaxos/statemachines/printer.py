@@ -1,0 +1,82 @@
+"""The demonstration of go-epaxos: every replica prints the commands in the order in which it executes them.
+
+`PRINT key text…`: commands on the same key interfere, others do not.  The reply is the command's
+position among those of its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+
+from zope.interface import implementer
+
+from epaxos.interfaces import Changes, Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.protocol.messages import Batch
+from epaxos.statemachines.columns import decode_commands, encode_commands
+
+__all__ = ["Printer"]
+
+
+@implementer(IStateMachine)
+class Printer:
+    """Prints lines, "instance command", and keeps per key how many there were and a digest of them all.
+
+    `write(line)` is called with each line, which has no end.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._printed: dict[bytes, bytes] = {}
+        self._changed: dict[bytes, bytes | None] = {}
+
+    def check(self, command: Command) -> None:
+        """See IStateMachine."""
+        name = command[0].decode("utf-8", "backslashreplace")
+        if name.upper() != "PRINT":
+            raise CommandError(f"ERR unknown command '{name}', the printer knows PRINT key text")
+        if len(command) < 3:
+            raise CommandError("ERR wrong number of arguments for 'print' command")
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        """See IStateMachine."""
+        return name.upper() == b"PRINT" and length >= 3
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """See IStateMachine."""
+        return [CommandInfo("print", -3, True, 1, 1, 1)]
+
+    def batch(self, commands: Sequence[Command]) -> Batch:
+        """See IStateMachine."""
+        keys = tuple(dict.fromkeys(command[1] for command in commands))
+        return Batch(keys, (), encode_commands(commands), len(commands))
+
+    def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
+        """See IStateMachine."""
+        return [
+            [self._print(str(instance.id), command) for command in decode_commands(instance.batch)]
+            for instance in ready
+        ]
+
+    def _print(self, instance: str, command: Command) -> int:
+        text = b" ".join(command[1:]).decode("utf-8", "backslashreplace")
+        self._write(f"{instance} {text}")
+        key = command[1]
+        before = self._printed.get(key, b"0 ")
+        count = int(before.partition(b" ")[0]) + 1
+        chain = blake2b(before + f"{instance} {text}".encode(), digest_size=16).hexdigest()
+        self._printed[key] = self._changed[key] = b"%d %s" % (count, chain.encode())
+        return count
+
+    def changes(self) -> Changes:
+        """See IStateMachine."""
+        changed, self._changed = self._changed, {}
+        return Changes(False, changed)
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """See IStateMachine."""
+        self._printed = dict(entries)
+
+    def entries(self) -> Iterable[tuple[bytes, bytes]]:
+        """See IStateMachine."""
+        return list(self._printed.items())

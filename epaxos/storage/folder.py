@@ -1,0 +1,140 @@
+"""The data folder of a replica: made, locked, and what lies in it beside the database.
+
+    data/0/          0700, locked by whoever has the store open
+        db/          the database; `db.new` while it is being made
+        synced       how many writes the database must show at least
+        *.torn       what was cut off a log (`torn.py`)
+
+A database is made as `db.new` and gets its name when it is whole, so a `db` that is missing while `synced`
+is there was lost, and is never taken for a new store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from zlib import crc32
+
+from epaxos.interfaces import StoreError
+
+__all__ = ["DataFolder"]
+
+_SLOT_SIZE = 12
+_SLOT_DISTANCE = 512  # a sector: the two are never torn together
+_UNRELATED = {"lost+found"}  # an empty file system may be mounted as a data folder
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class DataFolder:
+    """One data folder.  Everything raises StoreError for what the operator has to know."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.database = self.path / "db"
+        self._new_database = self.path / "db.new"
+        self._synced_path = self.path / "synced"
+        self._lock: int | None = None
+        self._synced: int | None = None
+
+    def lock(self) -> None:
+        """Make the folder if it is missing, and lock it until `close`."""
+        try:
+            if not self.path.is_dir():
+                self.path.mkdir(mode=0o700, parents=True)
+                _sync_folder(self.path.parent)
+            self._lock = os.open(self.path, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise StoreError(f"{self.path} is in use by another process") from None
+        except FileExistsError:
+            raise StoreError(f"{self.path} is not a folder") from None
+        except OSError as error:
+            self.close()
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from None
+
+    def holds_database(self) -> bool:
+        """Whether there is a database (then all of it must be there), or one has to be made."""
+        try:
+            names = set(os.listdir(self.path)) - _UNRELATED
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
+        if "db" in names:
+            if "synced" not in names:
+                raise StoreError(f"{self.path} is damaged: the file 'synced' is missing")
+            return True
+        if "synced" in names and "db.new" not in names:
+            raise StoreError(f"{self.path} is damaged: the database 'db' is missing")
+        foreign = sorted(names - {"db.new", "synced"})
+        if foreign:
+            raise StoreError(f"{self.path} is not a data folder: it holds {', '.join(foreign[:3])}")
+        return False
+
+    def start_database(self) -> Path:
+        """A new, empty folder to make a database in; what an earlier attempt left is removed."""
+        try:
+            self._synced_path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self._new_database)
+            self._new_database.mkdir(mode=0o700)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from None
+        return self._new_database
+
+    def finish_database(self, written: int) -> None:
+        """The new database is whole and closed, and shows `written` writes: it becomes `db`."""
+        try:
+            slot = self._slot(written)
+            self._synced_path.write_bytes(slot.ljust(_SLOT_DISTANCE, b"\0") + slot)
+            with self._synced_path.open("rb") as file:
+                os.fsync(file.fileno())
+            _sync_folder(self._new_database)
+            self._new_database.rename(self.database)
+            _sync_folder(self.path)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    @staticmethod
+    def _slot(written: int) -> bytes:
+        number = written.to_bytes(8, "big")
+        return number + crc32(number).to_bytes(4, "big")
+
+    def synced(self) -> int:
+        """How many writes the database must show at least."""
+        try:
+            self._synced = os.open(self._synced_path, os.O_RDWR)
+            data = os.pread(self._synced, 2 * _SLOT_DISTANCE, 0)
+        except OSError as error:
+            raise StoreError(f"{self._synced_path} cannot be opened: {error.strerror}") from None
+        slots = (data[:_SLOT_SIZE], data[_SLOT_DISTANCE : _SLOT_DISTANCE + _SLOT_SIZE])
+        numbers = [int.from_bytes(slot[:8], "big") for slot in slots]
+        whole = [number for number, slot in zip(numbers, slots) if self._slot(number) == slot]
+        if not whole:
+            raise StoreError(f"{self._synced_path} is damaged")
+        return max(whole)
+
+    def set_synced(self, written: int) -> None:
+        """The write of this number is synced.  Raises OSError.
+
+        Not itself synced, which would cost as much as the write: the number is exact when the
+        process dies, and at most as old as the system's write-back when the machine does.
+        """
+        assert self._synced is not None
+        os.pwrite(self._synced, self._slot(written), written % 2 * _SLOT_DISTANCE)
+
+    def close(self) -> None:
+        """Unlock."""
+        for descriptor in (self._synced, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._synced = self._lock = None

@@ -1,0 +1,81 @@
+"""`twistd epaxos`: its options, and the service that they ask for."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from epaxos.config import Config, ConfigError, load
+from epaxos.process import Process
+from epaxos.service import build
+from epaxos.timeouts import use_steady_clock
+
+__all__ = ["Options", "makeService"]
+
+
+def _id(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is not the number of a replica: 0, 1, 2 …")
+    return int(text)
+
+
+class Options(usage.Options):
+    """The options of `twistd epaxos`."""
+
+    synopsis = "--id NUMBER --config FILE"
+    longdesc = (
+        "Runs one replica of an epaxos cluster. SIGTERM stops it. Status 0: it was told to; 1: it failed."
+    )
+    optParameters = [
+        ["id", "i", None, "The number of this replica: which section [replica NUMBER] is its own.", _id],
+        ["config", "c", None, "The configuration of the cluster, an ini file that all replicas are given."],
+    ]
+    optFlags = [["check", None, "Only say whether the configuration is good."]]
+
+    config: Config
+
+    def postOptions(self) -> None:
+        """Read the configuration.  What is wrong with it ends the process, with one line."""
+        for name in ("id", "config"):
+            if self[name] is None:
+                raise usage.UsageError(f"--{name} is missing")
+        try:
+            self.config = load(self["config"])
+            replica = self.config.replica(self["id"])
+        except ConfigError as error:
+            sys.exit(f"epaxos: {error}")
+        if self["check"]:
+            print(f"{self.config.path}: good; replica {replica.id} of {self.config.n} in {replica.data}")
+            sys.exit(0)
+        self._keep_apart()
+
+    def _keep_apart(self) -> None:
+        """Names of its own for the files that twistd writes, so that replicas can share a folder.
+
+        In the foreground there is no pid file: what it would guard against, the lock on the data
+        folder does, and one that a kill -9 left behind cannot keep a replica from starting again.
+        """
+        twistd = self.parent
+        if twistd is None:
+            return
+        name = f"epaxos-{self['id']}"
+        if twistd["pidfile"] == "twistd.pid":
+            twistd["pidfile"] = "" if twistd["nodaemon"] else f"{name}.pid"
+        if twistd["logfile"] is None and not twistd["nodaemon"] and not twistd["syslog"]:
+            twistd["logfile"] = f"{name}.log"
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """The replica that the options name."""
+    if reactor is None:
+        from twisted.internet import reactor
+    use_steady_clock(reactor)
+    process = Process(reactor)
+    process.end_with_0_on_sigterm()
+    try:
+        return build(options.config, options["id"], reactor, refuse=process.refuse, fail=process.fail)
+    except ConfigError as error:
+        sys.exit(f"epaxos: {error}")

@@ -1,0 +1,115 @@
+"""What the connections of both directions share: their settings, socket options and end."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+
+__all__ = ["Connection", "Connections", "TcpSettings"]
+
+_FLUSH_S = 1.0  # how long a connection that is to end may take to deliver what was written
+
+
+@dataclass(frozen=True)
+class TcpSettings:
+    """The bounds of the TCP transport; seconds and bytes."""
+
+    queue_bytes_max: int = 64 * 1024 * 1024
+    """What waits for one replica; more is dropped."""
+    frame_bytes_max: int = 64 * 1024 * 1024
+    """No longer frame is sent or taken; a longer message is dropped."""
+    backoff_min_s: float = 0.1
+    """The wait after the first failure to connect; it doubles with each further one."""
+    backoff_max_s: float = 3.0
+    """The longest wait between two attempts to connect."""
+    handshake_timeout_s: float = 5.0
+    """Connecting and shaking hands together take no longer, or the attempt has failed."""
+    silence_s: float = 30.0
+    """A connection on which nothing arrives, or nothing is acknowledged, for so long is closed."""
+    strangers_max: int = 32
+    """So many incoming connections may be before or in their handshake at a time."""
+
+
+class Connections:
+    """The connections that are open, to wait for the end of all."""
+
+    def __init__(self) -> None:
+        self._open: set[Connection] = set()
+        self._waiting: list[Deferred[None]] = []
+
+    def add(self, connection: Connection) -> None:
+        self._open.add(connection)
+
+    def remove(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if not self._open:
+            waiting, self._waiting = self._waiting, []
+            for waits in waiting:
+                waits.callback(None)
+
+    def close(self) -> Deferred[None]:
+        """Hang up on all.  Fires when the last is gone."""
+        if not self._open:
+            return succeed(None)
+        gone: Deferred[None] = Deferred()
+        self._waiting.append(gone)
+        for connection in tuple(self._open):
+            connection.hang_up()
+        return gone
+
+
+class Connection(Protocol):
+    """A connection to another replica, either way.  Is a member of `connections` while it is open."""
+
+    def __init__(self, connections: Connections, clock: IReactorTime, settings: TcpSettings) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._settings = settings
+        self._flushing: IDelayedCall | None = None
+
+    @property
+    def _tcp(self) -> ITCPTransport:
+        """The transport: of every stream endpoint it has at least the methods used here."""
+        return cast(ITCPTransport, self.transport)
+
+    def connectionMade(self) -> None:
+        self._connections.add(self)
+        _set_options(self.transport, self._settings.silence_s)
+
+    def hang_up(self) -> None:
+        """Deliver what was written, for a short time, and close."""
+        if self._flushing is None:
+            self._flushing = self._clock.callLater(_FLUSH_S, self._tcp.abortConnection)
+            self._tcp.loseConnection()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._tcp.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._flushing is not None and self._flushing.active():
+            self._flushing.cancel()
+        self._connections.remove(self)
+
+
+def _set_options(transport: object, silence_s: float) -> None:
+    """No delay, and notice it when the other machine is gone.  Only TCP has such options."""
+    while isinstance(transport, ProtocolWrapper):  # TLS
+        transport = transport.transport
+    if not ITCPTransport.providedBy(transport):
+        return
+    if not isinstance(transport.getHost(), (IPv4Address, IPv6Address)):
+        return
+    transport.setTcpNoDelay(True)
+    transport.setTcpKeepAlive(True)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: without it, sending into the void lasts 15 minutes
+        handle = cast(socket.socket, transport.getHandle())  # type: ignore[attr-defined]
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(silence_s * 1000))

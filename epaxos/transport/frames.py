@@ -1,0 +1,68 @@
+"""Length-prefixed frames on a byte stream: 4 bytes of length, big-endian, then the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["FrameError", "FrameReader", "pack"]
+
+_HEADER_BYTES = 4
+
+
+class FrameError(ValueError):
+    """The other side announced a frame that is longer than allowed; the stream is of no use any more."""
+
+
+def pack(chunks: Iterable[bytes], bytes_max: int) -> bytes:
+    """The concatenated chunks as one frame, or, when that were longer than `bytes_max`, as several.
+
+    Each chunk is a frame in itself, no longer than `bytes_max`.
+    """
+    return b"".join(part for group in _groups(chunks, bytes_max) for part in group)
+
+
+def _groups(chunks: Iterable[bytes], bytes_max: int) -> Iterable[list[bytes]]:
+    """The chunks that go into one frame, its length before them."""
+    group: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        if size + len(chunk) > bytes_max:
+            yield [size.to_bytes(_HEADER_BYTES, "big"), *group]
+            group, size = [], 0
+        group.append(chunk)
+        size += len(chunk)
+    yield [size.to_bytes(_HEADER_BYTES, "big"), *group]
+
+
+class FrameReader:
+    """Cuts a stream into frames.
+
+    Holds what has arrived of an incomplete frame, so never more than `bytes_max`, a header and one
+    read; `bytes_max` may be changed between reads.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self._buffer = bytearray()
+        self._needed = _HEADER_BYTES  # nothing can be done with a shorter buffer
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that `data` completes, without their lengths.  Raises FrameError."""
+        buffer = self._buffer
+        buffer += data
+        frames: list[bytes] = []
+        start = 0
+        with memoryview(buffer) as view:
+            while len(view) - start >= self._needed:
+                length = int.from_bytes(view[start : start + _HEADER_BYTES], "big")
+                if length > self.bytes_max:
+                    raise FrameError(f"a frame of {length} bytes, {self.bytes_max} are allowed")
+                end = start + _HEADER_BYTES + length
+                if end > len(view):
+                    self._needed = end - start
+                    break
+                frames.append(bytes(view[start + _HEADER_BYTES : end]))
+                start = end
+                self._needed = _HEADER_BYTES
+        del buffer[:start]
+        return frames

@@ -1,0 +1,119 @@
+"""Who may talk to whom: what a dialling replica says first, and what it is answered.
+
+Pure: bytes in, bytes out.  Nothing here proves who the other side is (that is TLS's task); it keeps
+clusters, versions and replicas that were wired to each other by mistake apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from epaxos.transport import wire_pb2 as wire
+from epaxos.transport.codec import WireError
+
+__all__ = [
+    "HANDSHAKE_BYTES_MAX",
+    "VERSION",
+    "PeerIdentity",
+    "Refused",
+    "accept",
+    "check_answer",
+    "examine",
+    "greet",
+    "refuse",
+]
+
+VERSION = 1
+"""The version of the wire protocol; replicas of different versions refuse each other."""
+
+HANDSHAKE_BYTES_MAX = 1024
+"""No frame of a handshake is longer."""
+
+_PROTOCOL = "epaxos"
+_CLUSTER_BYTES_MAX = 255
+_REFUSAL_CHARS_MAX = 200
+
+
+@dataclass(frozen=True)
+class PeerIdentity:
+    """One member of a cluster of `n`.  Raises ValueError when it cannot be."""
+
+    cluster: str
+    replica: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.cluster.encode()) <= _CLUSTER_BYTES_MAX:
+            raise ValueError(f"the name of a cluster takes 1 to {_CLUSTER_BYTES_MAX} bytes in UTF-8")
+        if not 0 <= self.replica < self.n:
+            raise ValueError(f"there is no replica {self.replica} in a cluster of {self.n}")
+
+
+class Refused(Exception):
+    """The two sides do not belong together; the text says why."""
+
+
+def greet(identity: PeerIdentity, receiver: int) -> bytes:
+    """What `identity` says to the replica `receiver` that it has dialled."""
+    hello = wire.Hello(
+        protocol=_PROTOCOL,
+        version=VERSION,
+        cluster=identity.cluster,
+        replicas=identity.n,
+        sender=identity.replica,
+        receiver=receiver,
+    )
+    return hello.SerializeToString()
+
+
+def examine(identity: PeerIdentity, greeting: bytes) -> int:
+    """Which replica greets `identity`.
+
+    Raises Refused when it should be told that it is wrong here, and WireError when it is nobody
+    who would understand that.
+    """
+    try:
+        hello = wire.Hello.FromString(greeting)
+    except DecodeError:
+        raise WireError("not a greeting") from None
+    if hello.protocol != _PROTOCOL:
+        raise WireError("not a greeting")
+    if hello.version != VERSION:
+        raise Refused(f"protocol version {hello.version}, here it is {VERSION}")
+    if hello.cluster != identity.cluster:
+        raise Refused(f"cluster {hello.cluster!a}, here it is {identity.cluster!a}")
+    if hello.replicas != identity.n:
+        raise Refused(f"a cluster of {hello.replicas} replicas, here it has {identity.n}")
+    if hello.receiver != identity.replica:
+        raise Refused(f"looking for replica {hello.receiver}, here is {identity.replica}")
+    if hello.sender >= identity.n:
+        raise Refused(f"no replica {hello.sender} in this cluster of {identity.n}")
+    if hello.sender == identity.replica:
+        raise Refused(f"the dialler says that it is replica {hello.sender}, which is here")
+    return hello.sender
+
+
+def accept() -> bytes:
+    """The answer to a greeting that is right."""
+    return wire.Answer(protocol=_PROTOCOL, accepted=True).SerializeToString()
+
+
+def refuse(reason: str) -> bytes:
+    """The answer to a greeting that is wrong."""
+    answer = wire.Answer(protocol=_PROTOCOL, accepted=False, refusal=reason[:_REFUSAL_CHARS_MAX])
+    return answer.SerializeToString()
+
+
+def check_answer(data: bytes) -> None:
+    """Return when `data` accepts; raise Refused with the other side's reason, or WireError."""
+    try:
+        answer = wire.Answer.FromString(data)
+    except DecodeError:
+        raise WireError("not an answer to a greeting") from None
+    if answer.protocol != _PROTOCOL:
+        raise WireError("not an answer to a greeting")
+    if not answer.accepted:
+        printable = ascii(answer.refusal[:_REFUSAL_CHARS_MAX])[1:-1]  # it may be anybody's text
+        raise Refused(printable or "no reason given")

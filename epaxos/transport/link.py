@@ -1,0 +1,178 @@
+"""The sending side: for each other replica one link, which dials until it is connected."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from epaxos.transport.complaints import Complaints
+from epaxos.transport.connection import Connections, TcpSettings
+from epaxos.transport.frames import pack
+from epaxos.transport.handshake import PeerIdentity, greet
+from epaxos.transport.outgoing import Outgoing
+
+__all__ = ["Link"]
+
+_DOUBLINGS_MAX = 30
+
+
+class Link:
+    """The way to the replica `peer`.
+
+    From `dial` to `stop` it waits for its next attempt, or is connecting, or has a connection, which
+    is greeting or accepted.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        identity: PeerIdentity,
+        peer: int,
+        endpoint: IStreamClientEndpoint,
+        *,
+        complaints: Complaints,
+        clock: IReactorTime,
+        random: Random,
+        settings: TcpSettings,
+    ) -> None:
+        self.bytes_sent = 0
+        self._name = f"to replica {peer}"
+        self._greeting = greet(identity, peer)
+        self._endpoint = endpoint
+        self._complaints = complaints
+        self._clock = clock
+        self._random = random
+        self._settings = settings
+        self._connections = Connections()
+        self._redial: IDelayedCall | None = None
+        self._attempt: Deferred[Outgoing] | None = None
+        self._deadline: IDelayedCall | None = None
+        self._connection: Outgoing | None = None
+        self._accepted_at_s = 0.0
+        self._failures = 0
+        self._stopped = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the other side has accepted the connection that there is."""
+        return self._connection is not None and self._connection.accepted
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits to be sent."""
+        return 0 if self._connection is None else self._connection.backlog_bytes
+
+    def send(self, chunks: list[bytes]) -> bool:
+        """Send the encoded messages in one write.  False when they were dropped."""
+        if self._connection is None or not self._connection.accepted:
+            return False
+        frames = pack(chunks, self._settings.frame_bytes_max)
+        if not self._connection.send(frames):
+            self._complain(f"messages are dropped: {self._settings.queue_bytes_max} bytes wait already")
+            return False
+        self.bytes_sent += len(frames)
+        return True
+
+    def dial(self) -> None:
+        """Connect without waiting any longer, unless that is done or under way."""
+        if self._stopped or self._attempt is not None or self._connection is not None:
+            return
+        _cancel(self._redial)
+        self._deadline = self._clock.callLater(self._settings.handshake_timeout_s, self._on_deadline)
+        self._attempt = cast("Deferred[Outgoing]", self._endpoint.connect(_OutgoingFactory(self)))
+        self._attempt.addCallbacks(self._on_connected, self._on_failed)
+
+    def stop(self) -> Deferred[None]:
+        """Close the connection and make no other.  Fires when it is gone."""
+        self._stopped = True
+        _cancel(self._redial)
+        _cancel(self._deadline)
+        if self._attempt is not None:
+            self._attempt.cancel()
+        return self._connections.close()
+
+    def build(self) -> Outgoing:
+        """The protocol for a new connection."""
+        return Outgoing(
+            self._connections, self._clock, self._settings, self._on_accepted, self._on_lost, self._complain
+        )
+
+    def _on_connected(self, connection: Outgoing) -> None:
+        # Only here, not when the connection is made: an attempt that was cancelled too late never greets.
+        self._attempt = None
+        self._connection = connection
+        connection.greet(self._greeting)
+
+    def _on_failed(self, failure: Failure) -> None:
+        self._attempt = None
+        _cancel(self._deadline)
+        if self._stopped:
+            return
+        if isinstance(failure.value, (CancelledError, ConnectingCancelledError)):
+            reason = f"no connection within {self._settings.handshake_timeout_s:g} s"
+        else:
+            reason = failure.getErrorMessage()
+        self._complain(f"cannot connect: {reason}")
+        self._retry()
+
+    def _on_deadline(self) -> None:
+        if self._attempt is not None:
+            self._attempt.cancel()
+        elif self._connection is not None:
+            self._connection.give_up(
+                f"no answer to the greeting within {self._settings.handshake_timeout_s:g} s"
+            )
+
+    def _on_accepted(self) -> None:
+        _cancel(self._deadline)
+        self._accepted_at_s = self._clock.seconds()
+        self._log.info("{name}: connected", name=self._name)
+
+    def _on_lost(self, connection: Outgoing, reason: Failure) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        _cancel(self._deadline)
+        if self._stopped:
+            return
+        if connection.accepted:
+            self._log.info("{name}: connection lost: {why}", name=self._name, why=reason.getErrorMessage())
+            # One that is ended soon after it was accepted is as good as refused.
+            if self._clock.seconds() - self._accepted_at_s >= self._settings.backoff_max_s:
+                self._failures = 0
+        elif not connection.given_up:
+            self._complain("connection closed before the greeting was answered")
+        self._retry()
+
+    def _retry(self) -> None:
+        settings = self._settings
+        delay_s = min(settings.backoff_max_s, settings.backoff_min_s * 2**self._failures)
+        self._failures = min(self._failures + 1, _DOUBLINGS_MAX)
+        # Half of the wait is random, so that replicas that failed together do not dial in step.
+        self._redial = self._clock.callLater(delay_s * self._random.uniform(0.5, 1.0), self.dial)
+
+    def _complain(self, text: str) -> None:
+        self._complaints.warn(self._name, text)
+
+
+class _OutgoingFactory(Factory):
+    noisy = False
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def buildProtocol(self, address: IAddress | None) -> Outgoing:
+        return self._link.build()
+
+
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()

@@ -1,0 +1,132 @@
+"""A connection to another replica, to send on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from epaxos.transport.codec import WireError
+from epaxos.transport.connection import Connection, Connections, TcpSettings
+from epaxos.transport.frames import FrameError, FrameReader, pack
+from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, Refused, check_answer
+
+__all__ = ["Outgoing"]
+
+
+@implementer(IPushProducer)
+class Outgoing(Connection):
+    """Greets, waits to be accepted, then takes frames.
+
+    `accepted()` is called when the other side has accepted, `lost(connection, reason)` at the end,
+    `complain(text)` when the other side did something wrong.  While the socket takes nothing more,
+    frames wait here, up to a bound.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        clock: IReactorTime,
+        settings: TcpSettings,
+        accepted: Callable[[], None],
+        lost: Callable[[Outgoing, Failure], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        super().__init__(connections, clock, settings)
+        self._accepted = accepted
+        self._lost = lost
+        self._complain = complain
+        self._reader = FrameReader(HANDSHAKE_BYTES_MAX)
+        self._paused = False
+        self._unsent_bytes = 0  # of the last write: what the transport may still hold while paused
+        self._queue: list[bytes] = []
+        self._queue_bytes = 0
+        self.given_up = False
+        self.accepted = False
+
+    @property
+    def _consumer(self) -> IConsumer:
+        return cast(IConsumer, self.transport)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits to be sent, here and in the transport; at most the last write too much."""
+        return self._unsent_bytes + self._queue_bytes if self._paused else 0
+
+    def greet(self, greeting: bytes) -> None:
+        """Ask the other side to accept this connection."""
+        self._tcp.write(pack([greeting], HANDSHAKE_BYTES_MAX))
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.given_up:
+            return
+        try:
+            frames = self._reader.feed(data)
+            if self.accepted or len(frames) > 1:
+                raise WireError("it spoke on a connection that is not for it to speak on")
+            if not frames:
+                return
+            check_answer(frames[0])
+        except (FrameError, WireError) as error:
+            self.give_up(str(error))
+        except Refused as refusal:
+            self.give_up(f"refused: {refusal}")
+        else:
+            self.accepted = True
+            self._consumer.registerProducer(self, True)
+            self._accepted()
+
+    def give_up(self, reason: str) -> None:
+        """End the connection, for a reason that is worth a log line."""
+        if not self.given_up:
+            self.given_up = True
+            self._complain(f"connection closed: {reason}")
+            self.abort()
+
+    def send(self, frames: bytes) -> bool:
+        """Write, or keep until the socket takes more.  False when that would be too much."""
+        if not self._paused:
+            self._unsent_bytes = len(frames)
+            self._tcp.write(frames)  # may call pauseProducing
+            return True
+        if self._unsent_bytes + self._queue_bytes + len(frames) > self._settings.queue_bytes_max:
+            return False
+        self._queue.append(frames)
+        self._queue_bytes += len(frames)
+        return True
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport is empty: what waits goes out in one write."""
+        self._paused = False
+        if self._queue:
+            frames = b"".join(self._queue)
+            self._forget()
+            self.send(frames)
+
+    def stopProducing(self) -> None:
+        """The connection is gone; timers send again what is still wanted."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._queue = []
+        self._queue_bytes = 0
+
+    def hang_up(self) -> None:
+        self.given_up = True
+        self._forget()
+        if self.accepted:
+            self._consumer.unregisterProducer()  # a transport with a producer does not close
+        super().hang_up()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._forget()
+        self._lost(self, reason)
+        super().connectionLost(reason)

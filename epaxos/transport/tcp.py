@@ -1,0 +1,164 @@
+"""The transport over streams: TCP, or TLS or a Unix socket, as the endpoints say.
+
+Each replica dials every other one and sends on the connection that it made itself; it receives on
+those that the others made.  So a pair has two connections, one for each direction, and nobody has to
+agree on which of two to keep.  What is sent while there is no connection, or more than a bounded
+queue takes, is dropped: the timers of the protocol send again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IReactorTime,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from epaxos.interfaces import ITransport
+from epaxos.protocol.messages import Message
+from epaxos.transport.codec import encode
+from epaxos.transport.complaints import Complaints
+from epaxos.transport.connection import TcpSettings
+from epaxos.transport.handshake import PeerIdentity
+from epaxos.transport.incoming import IncomingFactory
+from epaxos.transport.link import Link
+
+__all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
+
+
+@implementer(ITransport)
+class TcpTransport:
+    """Connects the replica `identity` with its `peers`: how to dial each other replica.
+
+    Raises ValueError when `peers` are not exactly the other replicas.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        identity: PeerIdentity,
+        listen: IStreamServerEndpoint,
+        peers: Mapping[int, IStreamClientEndpoint],
+        *,
+        clock: IReactorTime,
+        random: Random,
+        settings: TcpSettings | None = None,
+    ) -> None:
+        others = set(range(identity.n)) - {identity.replica}
+        if set(peers) != others:
+            raise ValueError(f"endpoints are needed for the replicas {sorted(others)}, not {sorted(peers)}")
+        self._identity = identity
+        self._listen = listen
+        self._clock = clock
+        self._settings = settings = settings or TcpSettings()
+        self._complaints = complaints = Complaints(self._log, clock)
+        self._links = {
+            peer: Link(
+                identity,
+                peer,
+                endpoint,
+                complaints=complaints,
+                clock=clock,
+                random=random,
+                settings=settings,
+            )
+            for peer, endpoint in peers.items()
+        }
+        self._incoming: IncomingFactory | None = None
+        self._listening: Deferred[IListeningPort] | None = None
+        self._port: IListeningPort | None = None
+        self._messages_dropped = 0
+
+    @property
+    def address(self) -> IAddress | None:
+        """Where it listens, once it does."""
+        return None if self._port is None else self._port.getHost()
+
+    def start(self, receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+        """As `ITransport.start`; to be called once."""
+        assert self._incoming is None, "started twice"
+        self._incoming = IncomingFactory(
+            self._identity, receive, self._on_greeted, self._complaints, self._clock, self._settings
+        )
+        self._listening = self._listen.listen(self._incoming)
+        return self._listening.addCallback(self._on_listening)
+
+    def stop(self) -> Deferred[None]:
+        """As `ITransport.stop`.  May be called at any time, and again."""
+        ends: list[Deferred[None]] = []
+        if self._listening is not None:
+            self._listening.cancel()  # does nothing once it listens
+        if self._port is not None:
+            closed = self._port.stopListening()
+            if closed is not None:
+                ends.append(closed)
+            self._port = None
+        ends += [link.stop() for link in self._links.values()]
+        if self._incoming is not None:
+            ends.append(self._incoming.close())
+        return gatherResults(ends).addCallback(lambda _: None)
+
+    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+        """As `ITransport.send`.  A message is encoded once, however many replicas get it."""
+        encoded: dict[int, bytes] = {}  # by identity: `outgoing` keeps every message alive
+        turns: dict[int, list[bytes]] = {}
+        for replica, message in outgoing:
+            if not self._links[replica].is_connected:
+                self._messages_dropped += 1
+                continue
+            chunk = encoded.get(id(message))
+            if chunk is None:
+                chunk = encoded[id(message)] = encode(message)
+            if len(chunk) > self._settings.frame_bytes_max:
+                self._drop_too_long(message, len(chunk))
+            else:
+                turns.setdefault(replica, []).append(chunk)
+        for replica, chunks in turns.items():
+            if not self._links[replica].send(chunks):
+                self._messages_dropped += len(chunks)
+
+    def is_connected(self, replica: int) -> bool:
+        """As `ITransport.is_connected`: what is sent to it now is not dropped for want of a connection."""
+        link = self._links.get(replica)
+        return link is not None and link.is_connected
+
+    def counters(self) -> dict[str, int]:
+        """As `ITransport.counters`."""
+        links = self._links.values()
+        return {
+            "bytes_sent": sum(link.bytes_sent for link in links),
+            "bytes_received": 0 if self._incoming is None else self._incoming.bytes_received,
+            "messages_dropped": self._messages_dropped,
+            "send_queue_bytes": sum(link.backlog_bytes for link in links),
+        }
+
+    def _on_listening(self, port: IListeningPort) -> None:
+        self._port = port
+        address = port.getHost()
+        where = (
+            f"{address.host}:{address.port}" if isinstance(address, (IPv4Address, IPv6Address)) else address
+        )
+        self._log.info("listening for replicas on {where}", where=where)
+        for link in self._links.values():
+            link.dial()
+
+    def _on_greeted(self, sender: int) -> None:
+        # It is there, so the way to it is worth an attempt now.
+        self._links[sender].dial()
+
+    def _drop_too_long(self, message: Message, size_bytes: int) -> None:
+        self._messages_dropped += 1
+        self._complaints.warn(
+            type(message).__name__,
+            f"a message of {size_bytes} bytes is dropped: the limit is {self._settings.frame_bytes_max}",
+        )

@@ -1,0 +1,341 @@
+"""LevelDBStore: the contract, restarts, group commit, and what happens when the disk fails."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import plyvel
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from epaxos.interfaces import StoreError, WriteSet
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.instance import Value
+from epaxos.protocol.messages import Phase
+from epaxos.storage import leveldb
+from epaxos.storage.leveldb import LevelDBStore
+from epaxos.storage.writer import GroupWriter
+from tests.storage.contract import StoreContract
+from tests.storage.loop import IDENTITY, Loop, batch, checkpoint, contents, proposal, record
+
+
+class StoreCase(SynchronousTestCase):
+    """Stores in one data folder, one after the other."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.loop = Loop()
+        self.failures: list[StoreError] = []
+
+    def make(self, **options: Any) -> LevelDBStore:
+        return LevelDBStore(
+            self.path,
+            call_from_thread=self.loop.call_from_thread,
+            failed=self.failures.append,
+            **options,
+        )
+
+    def close_store(self, store: LevelDBStore) -> None:
+        closed: list[object] = []
+        store.close().addCallback(closed.append)
+        self.loop.run_until(lambda: closed)
+
+    def write(self, *write_sets: WriteSet, **options: Any) -> LevelDBStore:
+        """The sets, each alone, by a store that is then closed."""
+        store = self.make(**options)
+        store.open(IDENTITY)
+        for write_set in write_sets:
+            self.write_by(store, write_set)
+        self.close_store(store)
+        return store
+
+    def write_by(self, store: LevelDBStore, write_set: WriteSet) -> None:
+        durable: list[int] = []
+        store.write(write_set, lambda: durable.append(1))
+        self.loop.run_until(lambda: durable)
+
+    def restored(self) -> dict[str, Any]:
+        store = self.make()
+        held = contents(store.open(IDENTITY))
+        self.close_store(store)
+        return held
+
+
+class ContractTests(StoreContract, SynchronousTestCase):
+    def make(self) -> LevelDBStore:
+        return LevelDBStore(self.mktemp(), call_from_thread=self.loop.call_from_thread, failed=self.fail)
+
+
+class RestartTests(StoreCase):
+    def test_everything_comes_back(self) -> None:
+        a, b, c = InstanceId(0, 3), InstanceId(1, 1), InstanceId(2, 300)
+        self.write(
+            WriteSet(
+                batches=[(a, batch(3)), (b, batch(1))],
+                records=[
+                    record(a),
+                    record(b),
+                    record(c, Phase.COMMITTED, Value.NOP),
+                ],
+                reserved=256,
+                floor=(1, 0, 0),
+                sync=True,
+            ),
+            checkpoint(5, {b"x": b"1", b"y": b"", b"": b"empty key"}),
+        )
+        held = self.restored()
+        self.assertFalse(held["fresh"])
+        self.assertEqual(held["reserved"], 256)
+        self.assertEqual(held["floor"], (1, 0, 0))
+        self.assertEqual(held["executed"], (5, 5, 0))
+        self.assertEqual(held["beyond"], (InstanceId(0, 7), InstanceId(2, 12)))
+        self.assertEqual(
+            held["records"],
+            {
+                a: (record(a), batch(3)),
+                b: (record(b), batch(1)),
+                c: (record(c, Phase.COMMITTED, Value.NOP), None),
+            },
+        )
+        self.assertEqual(list(held["records"]), [a, b, c])
+        self.assertEqual(held["entries"], {b"x": b"1", b"y": b"", b"": b"empty key"})
+
+    def test_newest_wins(self) -> None:
+        id = InstanceId(1, 1)
+        self.write(
+            proposal(1),
+            WriteSet(records=[record(id, Phase.COMMITTED)], reserved=512),
+            WriteSet(reserved=1, sync=True),  # a clean stop
+            checkpoint(1, {b"x": b"1", b"y": b"1"}),
+            checkpoint(2, {b"x": b"2", b"y": None, b"z": None}),
+        )
+        held = self.restored()
+        self.assertEqual(held["records"], {id: (record(id, Phase.COMMITTED), batch(1))})
+        self.assertEqual(held["reserved"], 1)
+        self.assertEqual(held["executed"], (2, 2, 0))
+        self.assertEqual(held["entries"], {b"x": b"2"})
+
+    def test_dropped(self) -> None:
+        """Record and batch; also when they are in the same set."""
+        first, second = proposal(2), proposal(3)
+        second.dropped = [InstanceId(1, 2), InstanceId(1, 3), InstanceId(2, 9)]
+        self.write(proposal(1), first, second)
+        self.assertEqual(list(self.restored()["records"]), [InstanceId(1, 1)])
+
+    def test_cleared(self) -> None:
+        """In its own write, and in one group with what it clears and what comes after."""
+        old = {b"old %d" % number: b"" for number in range(2500)}
+        self.write(checkpoint(1, old), checkpoint(2, {b"new": b"1"}, cleared=True))
+        self.assertEqual(self.restored()["entries"], {b"new": b"1"})
+        store = self.make()
+        store.open(IDENTITY)
+        self.loop.hold()
+        store.write(checkpoint(3, {b"first": b"1"}), lambda: None)
+        self.loop.wait_until_held()
+        store.write(checkpoint(4, {b"second": b"1", b"third": b"1"}), lambda: None)
+        store.write(checkpoint(5, {b"third": b"2"}, cleared=True), lambda: None)
+        store.write(checkpoint(6, {b"fourth": b"1"}), lambda: None)
+        self.loop.release()
+        self.close_store(store)
+        self.assertEqual(store.counters()["store_writes"], 2)
+        self.assertEqual(self.restored()["entries"], {b"third": b"2", b"fourth": b"1"})
+
+    def test_many_restarts(self) -> None:
+        """Each start makes tables of the log; numbers of writes go on."""
+        for slot in range(1, 12):
+            held = self.restored()
+            self.assertEqual(len(held["records"]), slot - 1)
+            self.assertEqual(held["fresh"], slot == 1)
+            self.write(proposal(slot))
+
+    def test_unread_restore(self) -> None:
+        """A store may be closed when what it restored was read not at all, or in part."""
+        self.write(*map(proposal, range(1, 20)))
+        for reads in (0, 5):
+            store = self.make()
+            records = iter(store.open(IDENTITY).records)
+            for _ in range(reads):
+                next(records)
+            self.close_store(store)
+
+    def test_only_the_owner_reads_it(self) -> None:
+        self.write(proposal(1))
+        for folder in (self.path, self.path / "db"):
+            self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+
+
+class GroupTests(StoreCase):
+    def test_what_gathers_is_one_write(self) -> None:
+        store = self.make()
+        store.open(IDENTITY)
+        durable: list[int] = []
+        self.loop.hold()
+        store.write(proposal(1, sync=False), lambda: durable.append(1))
+        self.loop.wait_until_held()
+        for slot in range(2, 102):
+            store.write(proposal(slot, sync=slot == 50), lambda slot=slot: durable.append(slot))
+        self.assertEqual(store.counters()["store_queue"], 101)
+        self.assertEqual(durable, [])
+        self.loop.release()
+        self.loop.run_until(lambda: len(durable) == 101)
+        self.assertEqual(durable, list(range(1, 102)))
+        counters = dict(store.counters())
+        self.assertGreater(counters.pop("store_bytes"), 101 * 100)
+        self.assertEqual(counters, {"store_writes": 2, "store_syncs": 1, "store_queue": 0})
+        self.close_store(store)
+        self.assertEqual(len(self.restored()["records"]), 101)
+
+    def test_sync_of_an_empty_set_syncs_what_was_before(self) -> None:
+        store = self.make()
+        store.open(IDENTITY)
+        for write_set, syncs in (
+            (proposal(1, sync=False), 0),
+            (WriteSet(sync=True), 1),
+            (WriteSet(sync=True), 1),
+            (WriteSet(), 1),
+            (proposal(2, sync=True), 2),
+        ):
+            self.write_by(store, write_set)
+            self.assertEqual(store.counters()["store_syncs"], syncs)
+        self.close_store(store)
+
+    def test_close_syncs(self) -> None:
+        self.assertEqual(self.write(proposal(1, sync=False)).counters()["store_syncs"], 1)
+
+    def test_without_sync(self) -> None:
+        store = self.write(proposal(1), proposal(2), sync=False)
+        self.assertEqual(store.counters()["store_syncs"], 0)
+        self.assertEqual(len(self.restored()["records"]), 2)
+
+
+class FailureTests(StoreCase):
+    def failing_at(self, number: int, error: Exception) -> None:
+        """Writes fail from this one on."""
+
+        class Failing(GroupWriter):
+            def write(self, write_sets: Any, sync: bool) -> bool:
+                if self.writes + 1 >= number:
+                    raise error
+                return super().write(write_sets, sync)
+
+        self.patch(leveldb, "GroupWriter", Failing)
+
+    def test_failed_once_and_nothing_durable(self) -> None:
+        for error, text in (
+            (plyvel.IOError(b"IO error: 000003.log: No space left on device"), "No space left on device"),
+            (OSError(28, "No space left on device"), "No space left on device"),
+            (MemoryError(), "MemoryError"),
+        ):
+            self.path = Path(self.mktemp())
+            self.failures.clear()
+            self.failing_at(2, error)
+            store = self.make()
+            store.open(IDENTITY)
+            durable: list[int] = []
+            self.loop.hold()
+            store.write(proposal(1), lambda: durable.append(1))  # noqa: B023
+            self.loop.wait_until_held()
+            for slot in (2, 3):
+                store.write(proposal(slot), lambda: durable.append(2))  # noqa: B023
+            self.loop.release()
+            self.loop.run_until(lambda: self.failures)
+            store.write(proposal(4), lambda: durable.append(4))  # noqa: B023
+            self.assertEqual(store.counters()["store_queue"], 0)
+            self.close_store(store)
+            self.assertEqual(durable, [1])
+            (failure,) = self.failures
+            self.assertIsInstance(failure, StoreError)
+            self.assertIn(f"{self.path} cannot be written: ", str(failure))
+            self.assertIn(text, str(failure))
+
+    def test_failure_while_closing(self) -> None:
+        self.failing_at(1, OSError(5, "Input/output error"))
+        store = self.make()
+        store.open(IDENTITY)
+        store.write(proposal(1), self.fail)
+        self.close_store(store)
+        self.assertEqual(len(self.failures), 1)
+
+    def test_lock_is_released_after_failure(self) -> None:
+        self.failing_at(1, OSError(5, "Input/output error"))
+        store = self.make()
+        store.open(IDENTITY)
+        store.write(proposal(1), self.fail)
+        self.close_store(store)
+        self.assertEqual(self.restored()["records"], {})
+
+
+class ProcessTests(StoreCase):
+    def child(self, *arguments: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.storage.child", str(self.path), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        self.addCleanup(child.__exit__, None, None, None)
+        self.addCleanup(child.kill)
+        return child
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.path.absolute()
+
+    def test_kill(self) -> None:
+        """All that was reported durable is there after kill -9; and nothing but a prefix."""
+        for enough in (1, 40, 400):
+            child = self.child("write")
+            assert child.stdout is not None
+            said = [int(child.stdout.readline()) for _ in range(enough)]
+            child.kill()
+            said += map(int, child.stdout.read().split())
+            child.wait()
+            slots = [id.slot for id in self.restored()["records"]]
+            self.assertEqual(slots, list(range(1, len(slots) + 1)))
+            self.assertLessEqual(said[-1], slots[-1])
+
+    def test_in_use(self) -> None:
+        child = self.child("hold")
+        assert child.stdout is not None
+        self.assertEqual(child.stdout.readline(), "open\n")
+        with self.assertRaises(StoreError) as caught:
+            self.make().open(IDENTITY)
+        self.assertEqual(str(caught.exception), f"{self.path} is in use by another process")
+        child.communicate("")
+        self.assertEqual(self.restored()["records"], {})
+
+    def test_disk_full(self) -> None:
+        """A file that may not grow fails as a full disk does."""
+        out, _ = self.child("limited", "300000").communicate()
+        *durable, last = out.splitlines()
+        self.assertRegex(
+            last, r"^failed 1 times: .* cannot be written: IO error: .*File too large; then 0 durable$"
+        )
+        self.assertGreater(len(durable), 100)
+        slots = [id.slot for id in self.restored()["records"]]
+        self.assertEqual(slots, list(range(1, len(slots) + 1)))
+        self.assertLessEqual(int(durable[-1]), slots[-1])
+
+
+class ReactorTests(TestCase):
+    @inlineCallbacks
+    def test_with_the_reactor(self) -> Any:
+        """As it is used: callbacks come in the reactor's thread, close fires there."""
+        path = self.mktemp()
+        store = LevelDBStore(path, call_from_thread=reactor.callFromThread, failed=self.fail)
+        store.open(IDENTITY)
+        durable: Deferred[None] = Deferred()
+        store.write(proposal(1), lambda: durable.callback(None))
+        yield durable
+        yield store.close()
+        again = LevelDBStore(path, call_from_thread=reactor.callFromThread, failed=self.fail)
+        self.assertEqual(len(list(again.open(IDENTITY).records)), 1)
+        yield again.close()

@@ -1,0 +1,126 @@
+"""The record format: what goes in comes out, what is not ours is refused."""
+
+from __future__ import annotations
+
+import itertools
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.interfaces import Identity
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.instance import InstanceRecord, Value
+from epaxos.protocol.messages import Batch, Phase
+from epaxos.storage.records import (
+    RecordFormat,
+    check_identity,
+    decode_identity,
+    decode_number,
+    encode_identity,
+    encode_number,
+)
+
+IDENTITY = Identity("blue", 2, 5, "kv")
+
+
+class RecordTests(SynchronousTestCase):
+    def test_records(self) -> None:
+        """Every phase and value, with each kind of init_deps, for small and large clusters."""
+        for n in (1, 2, 3, 7):
+            format = RecordFormat(n)
+            deps = tuple(range(10, 10 + n))
+            for phase, value, init_deps, ballot in itertools.product(
+                Phase, Value, (None, deps, (0,) * n), (0, 5, 2**63 - 1)
+            ):
+                id = InstanceId(n - 1, 2**63 - 1)
+                record = InstanceRecord(id, phase, ballot, ballot // 2, value, deps, init_deps)
+                found = format.decode_record(id, format.encode_record(record))
+                self.assertEqual(found, record)
+                self.assertIs(type(found.phase), Phase)
+                self.assertIs(type(found.value), Value)
+
+    def test_damaged_records(self) -> None:
+        format, id = RecordFormat(3), InstanceId(0, 1)
+        good = format.encode_record(InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (1, 2, 3), None))
+        for data in (
+            b"",
+            good[:-1],
+            good + b"\0",
+            b"\x09" + good[1:],
+            good[:1] + b"\x03" + good[2:],
+            good[:2] + b"\x02" + good[3:],  # says that init_deps follow
+            good + b"\0" * 24,  # they follow, but it does not say so
+            RecordFormat(5).encode_record(
+                InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (1, 2, 3, 4, 5), None)
+            ),
+        ):
+            with self.assertRaisesRegex(ValueError, "instance 0.1"):
+                format.decode_record(id, data)
+
+    def test_keys(self) -> None:
+        """They are ordered as the ids are, each batch right behind its record."""
+        format = RecordFormat(3)
+        ids = [InstanceId(r, s) for r in range(3) for s in (1, 2, 255, 256, 2**40)]
+        keys = [key for id in ids for key in (format.record_key(id), format.batch_key(id))]
+        self.assertEqual(keys, sorted(keys))
+        self.assertEqual(
+            [format.decode_instance_key(key) for key in keys],
+            [(id, is_batch) for id in ids for is_batch in (False, True)],
+        )
+        for bad in (
+            keys[0][:-1],
+            format.record_key(InstanceId(3, 1)),
+            format.record_key(InstanceId(0, 0)),
+            keys[0][:-1] + b"\x02",
+        ):
+            self.assertRaises(ValueError, format.decode_instance_key, bad)
+
+    def test_checkpoints(self) -> None:
+        format = RecordFormat(2)
+        for executed, beyond in (
+            ((0, 0), ()),
+            ((5, 2**50), (InstanceId(0, 7), InstanceId(1, 2**50 + 3))),
+        ):
+            data = format.encode_checkpoint(executed, beyond)
+            self.assertEqual(format.decode_checkpoint(data), (executed, beyond))
+            self.assertRaises(ValueError, format.decode_checkpoint, data[:-1])
+        self.assertRaises(
+            ValueError, format.decode_checkpoint, format.encode_checkpoint((0, 0), [InstanceId(2, 1)])
+        )
+
+    def test_batches(self) -> None:
+        format, id = RecordFormat(3), InstanceId(1, 9)
+        batch = Batch((b"a", b""), (b"\xff",), b"payload", 3, True)
+        self.assertEqual(format.decode_batch(id, format.encode_batch(batch)), batch)
+        with self.assertRaisesRegex(ValueError, r"the batch of instance 1\.9 is damaged"):
+            format.decode_batch(id, b"\xff\xff\xff")
+
+    def test_numbers_and_vectors(self) -> None:
+        self.assertEqual(decode_number(encode_number(2**63)), 2**63)
+        self.assertRaises(ValueError, decode_number, b"1234567")
+        format = RecordFormat(3)
+        self.assertEqual(format.decode_deps(format.encode_deps((1, 2, 3))), (1, 2, 3))
+        self.assertRaises(ValueError, format.decode_deps, b"12345678")
+
+    def test_identity(self) -> None:
+        self.assertEqual(decode_identity(encode_identity(IDENTITY)), IDENTITY)
+        check_identity(IDENTITY, IDENTITY)
+        for data, text in (
+            (b"", "damaged"),
+            (b"7", "damaged"),
+            (b"{}", "damaged"),
+            (b'{"format": 1, "cluster": "blue"}', "damaged"),
+            (encode_identity(IDENTITY).replace(b'"format": 1', b'"format": 99'), "format 99"),
+        ):
+            with self.assertRaisesRegex(ValueError, text):
+                decode_identity(data)
+
+    def test_other_identity(self) -> None:
+        for change, text in (
+            ({"cluster": "green"}, "it belongs to cluster 'blue', not to 'green'"),
+            ({"replica": 0}, "it belongs to replica 2, not to replica 0"),
+            ({"n": 3}, "it belongs to a cluster of 5, not of 3"),
+            ({"state_machine": "printer"}, "it holds the state of the state machine 'kv', not of 'printer'"),
+        ):
+            with self.assertRaises(ValueError) as caught:
+                check_identity(IDENTITY, IDENTITY._replace(**change))
+            self.assertEqual(str(caught.exception), text)

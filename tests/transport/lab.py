@@ -1,0 +1,194 @@
+"""A TCP transport whose endpoints, clock and connections are in the hands of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionRefusedError
+from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from epaxos.protocol.messages import Message
+from epaxos.transport.codec import decode_frame
+from epaxos.transport.frames import FrameReader, pack
+from epaxos.transport.handshake import PeerIdentity, accept, examine, greet
+from epaxos.transport.tcp import TcpSettings, TcpTransport
+
+__all__ = ["ManualEndpoint", "ManualListener", "TransportLab", "Wire", "connect"]
+
+SETTINGS = TcpSettings(queue_bytes_max=1000, frame_bytes_max=500, strangers_max=3)
+
+
+class Wire(StringTransport):
+    """The near end of a connection; the test is the far end."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        super().__init__()
+        self.protocol = protocol
+        self.writes: list[bytes] = []
+        self.closed: str | None = None
+
+    def write(self, data: bytes) -> None:
+        assert self.closed is None, "written after the end"
+        self.writes.append(data)
+
+    def loseConnection(self) -> None:
+        assert self.producer is None, "a connection with a producer would never close"
+        self._end("flushed", ConnectionDone())
+
+    def abortConnection(self) -> None:
+        self._end("aborted", ConnectionAborted())
+
+    def lose(self) -> None:
+        """The far end hangs up."""
+        self._end("lost", ConnectionDone())
+
+    def _end(self, how: str, reason: Exception) -> None:
+        if self.closed is None:
+            self.closed = how
+            self.protocol.connectionLost(Failure(reason))
+
+    def receive(self, data: bytes) -> None:
+        """The far end has sent `data`."""
+        assert self.closed is None
+        self.protocol.dataReceived(data)
+
+
+def connect(factory: Factory) -> Wire | None:
+    """A connection of `factory`, None when it wants none."""
+    protocol = factory.buildProtocol(None)
+    if protocol is None:
+        return None
+    wire = Wire(protocol)
+    protocol.makeConnection(wire)
+    return wire
+
+
+@implementer(IStreamClientEndpoint)
+class ManualEndpoint:
+    """Attempts wait until the test lets them succeed or fail."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self._waiting: tuple[Factory, Deferred[Any]] | None = None
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        assert self._waiting is None, "two attempts at a time"
+        self.attempts += 1
+        attempt: Deferred[Any] = Deferred(self._cancelled)
+        self._waiting = (factory, attempt)
+        return attempt
+
+    def _cancelled(self, attempt: Deferred[Any]) -> None:
+        self._waiting = None
+
+    @property
+    def factory(self) -> Factory:
+        """What the waiting attempt would build its connection with."""
+        assert self._waiting is not None
+        return self._waiting[0]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody wants to connect."""
+        return self._waiting is not None
+
+    def succeed(self) -> Wire:
+        """Let the attempt succeed: the connection."""
+        assert self._waiting is not None
+        (factory, attempt), self._waiting = self._waiting, None
+        wire = connect(factory)
+        assert wire is not None
+        attempt.callback(wire.protocol)
+        return wire
+
+    def fail(self) -> None:
+        """Let the attempt fail."""
+        assert self._waiting is not None
+        (_, attempt), self._waiting = self._waiting, None
+        attempt.errback(ConnectionRefusedError())
+
+
+@implementer(IListeningPort)
+class _Port:
+    def __init__(self, listener: ManualListener) -> None:
+        self._listener = listener
+
+    def getHost(self) -> Any:
+        return "here"
+
+    def startListening(self) -> None:
+        raise AssertionError("endpoints do that")
+
+    def stopListening(self) -> Deferred[None]:
+        self._listener.factory = None
+        return succeed(None)
+
+
+@implementer(IStreamServerEndpoint)
+class ManualListener:
+    """Connections come when the test says so."""
+
+    factory: Any = None
+
+    def listen(self, factory: Any) -> Deferred[Any]:
+        self.factory = factory
+        return succeed(_Port(self))
+
+    def dialled(self) -> Wire | None:
+        """Somebody connects."""
+        return connect(self.factory)
+
+
+class TransportLab:
+    """Replica `replica` of `n`, started; `received` is what was handed up."""
+
+    def __init__(self, replica: int = 1, n: int = 3, settings: TcpSettings = SETTINGS) -> None:
+        self.clock = Clock()
+        self.listener = ManualListener()
+        self.endpoints = {peer: ManualEndpoint() for peer in range(n) if peer != replica}
+        self.identity = PeerIdentity("home", replica, n)
+        self.transport = TcpTransport(
+            self.identity,
+            self.listener,
+            self.endpoints,
+            clock=self.clock,
+            random=Random(1),
+            settings=settings,
+        )
+        self.received: list[tuple[int, Sequence[Message]]] = []
+        self.transport.start(lambda sender, messages: self.received.append((sender, messages)))
+
+    def link(self, peer: int) -> Wire:
+        """The connection to `peer`, accepted by it."""
+        wire = self.endpoints[peer].succeed()
+        (greeting,) = FrameReader(1024).feed(wire.writes.pop())
+        assert examine(PeerIdentity("home", peer, self.identity.n), greeting) == self.identity.replica
+        wire.receive(pack([accept()], 1024))
+        return wire
+
+    def stranger(self) -> Wire:
+        """A new incoming connection."""
+        wire = self.listener.dialled()
+        assert wire is not None
+        return wire
+
+    def peer(self, sender: int) -> Wire:
+        """A connection from `sender`, accepted here."""
+        wire = self.stranger()
+        wire.receive(
+            pack([greet(PeerIdentity("home", sender, self.identity.n), self.identity.replica)], 1024)
+        )
+        assert wire.writes.pop() == pack([accept()], 1024)
+        return wire
+
+    def messages(self, write: bytes) -> list[list[Message]]:
+        """The messages of each frame in what was written at once."""
+        return [decode_frame(frame, self.identity.n) for frame in FrameReader(2**20).feed(write)]
