@@ -14,23 +14,19 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.request import urlopen
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import (
-    ConnectError,
-    ConnectionClosed,
-    ProcessExitedAlready,
-    ProcessTerminated,
-)
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater, react
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, PartialDownloadError, ResponseFailed, readBody
 
 from epaxos.addresses import server_address
 from epaxos.client.connection import connect
-from epaxos.config import Config, ConfigError, ReplicaConfig, load
+from epaxos.config import Config, ConfigError, load
 
 __all__ = ["Launcher", "ReplicaEnded", "main"]
 
@@ -90,6 +86,16 @@ def _address_of(endpoint: str) -> tuple[str, int] | None:
     return address.interface or "127.0.0.1", address.port
 
 
+def _sees_all(url: str) -> bool:
+    """Whether the replica with this status page answers, and sees all members up.  Blocks."""
+    try:
+        with urlopen(url, timeout=1) as answer:
+            status = json.load(answer)
+    except OSError:
+        return False
+    return all(member["up"] for member in status["members"])
+
+
 class Launcher:
     """The replicas of `config`, which was read from the file `path`, as child processes.
 
@@ -136,10 +142,10 @@ class Launcher:
 
         What listens on no TCP port of its own (TLS, a Unix socket) is not asked.
         """
-        agent = Agent(self._reactor, connectTimeout=1)
         for replica in self._config.replicas:
-            if url := self._url_of(replica):
-                while not await self._sees_all(agent, url):
+            if address := _address_of(replica.status):
+                url = "http://{}:{}/status".format(*address)
+                while not await deferToThread(_sees_all, url):
                     await deferLater(self._reactor, POLL_S)
         if self._config.state_machine == "kv":
             for replica in self._config.replicas:
@@ -147,18 +153,6 @@ class Launcher:
                     connection = await connect(TCP4ClientEndpoint(self._reactor, *address))
                     await connection.ask("EXISTS", "epaxos")
                     connection.close()
-
-    def _url_of(self, replica: ReplicaConfig) -> bytes | None:
-        address = _address_of(replica.status)
-        return None if address is None else "http://{}:{}/status".format(*address).encode()
-
-    async def _sees_all(self, agent: Agent, url: bytes) -> bool:
-        try:
-            answer = await agent.request(b"GET", url)
-            status = json.loads(await readBody(answer))
-        except (ConnectError, ConnectionClosed, ResponseFailed, PartialDownloadError):
-            return False
-        return all(member["up"] for member in status["members"])
 
     async def stop(self) -> None:
         """Stop every replica; kill those that do not stop in time."""

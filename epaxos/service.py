@@ -39,9 +39,10 @@ _log = Logger()
 
 
 class Port(NamedTuple):
-    """Something that a replica listens on: what for, and with what."""
+    """Something that a replica listens on: what for, where as the configuration says it, and with what."""
 
     name: str
+    address: str
     endpoint: IStreamServerEndpoint
     factory: IProtocolFactory
 
@@ -89,7 +90,7 @@ class ReplicaService(Service):
                 await maybeDeferred(listening.stopListening)
                 return
             self._listening.append(listening)
-            self._log.info("listening for {name} on {address}", name=port.name, address=listening.getHost())
+            self._log.info("{name} port: {address}", name=port.name, address=port.address)
         self._log.info("replica {id} of {n} is there", id=self.node.id, n=self.node.n)
 
     def _explain(self, failure: Failure) -> str:
@@ -123,6 +124,7 @@ def build(
 
     Raises ConfigError, also for what only the parts can tell: an unknown state machine, say.
     """
+    replica = config.replica(id)
     random = Random()
     timeouts = ITimeoutService(ReactorTimeouts(reactor))
     store = IStore(_store(config, id, reactor, lambda error: node.fail(str(error))))
@@ -154,11 +156,13 @@ def build(
         clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
     )
     about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
+    factories: dict[str, IProtocolFactory] = {
+        "client": RespFactory(clients, limits, about.copy),
+        "status": status_site(clients, reactor),
+    }
     ports = [
-        Port(
-            "Redis clients", config.listening(id, "client", reactor), RespFactory(clients, limits, about.copy)
-        ),
-        Port("GET /status", config.listening(id, "status", reactor), status_site(clients, reactor)),
+        Port(key, getattr(replica, key), config.listening(id, key, reactor), factory)
+        for key, factory in factories.items()
     ]
     return ReplicaService(node, ports, refuse, fail)
 

@@ -222,10 +222,8 @@ class _CarefulParser:
         end = self._position + self._length
         if len(self._buffer) < end + 2:
             return False
-        if self._buffer[end : end + 2] != b"\r\n":
-            raise RespError("ERR Protocol error: expected CRLF behind a bulk string")
         self._arguments.append(bytes(self._buffer[self._position : end]))
-        self._position = end + 2
+        self._position = end + 2  # two bytes, whatever they are: so do Redis and hiredis
         self._left -= 1
         self._length = None
         return True

@@ -272,7 +272,7 @@ def check(command: Command) -> None:
     spec = COMMANDS.get(command[0].upper())
     if spec is None:
         name = command[0][:128].decode("utf-8", "backslashreplace")
-        shown = " ".join(f"'{a[:128].decode('utf-8', 'backslashreplace')}'" for a in command[1:20])
+        shown = "".join(f"'{a[:128].decode('utf-8', 'backslashreplace')}' " for a in command[1:20])
         raise CommandError(f"ERR unknown command '{name}', with args beginning with: {shown}")
     if not spec.fits(len(command)):
         raise CommandError(f"ERR wrong number of arguments for '{command[0].decode().lower()}' command")

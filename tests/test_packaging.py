@@ -1,0 +1,113 @@
+"""What `pip install` brings into an environment, and what `pip uninstall` leaves there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+TWISTD = "from twisted.scripts.twistd import run; run()"
+
+
+def output_of(*command: object, cwd: Path | str = "/") -> str:
+    """What the command says; fails when it does."""
+    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+class WheelTests(SynchronousTestCase):
+    """One wheel, built from a copy of the source, and one environment that it is installed into."""
+
+    def build(self, folder: Path) -> Path:
+        source = folder / "source"
+        source.mkdir(parents=True)
+        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, source)
+        for name in ("epaxos", "twisted"):
+            shutil.copytree(ROOT / name, source / name)
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+        output_of(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source)
+        (wheel,) = folder.glob("*.whl")
+        return wheel
+
+    def environment(self, folder: Path) -> Path:
+        """An environment that has what epaxos needs, and not epaxos: its interpreter.
+
+        It reads the packages of this one, but not the link to the source that stands beside them.
+        """
+        output_of(sys.executable, "-m", "venv", "--without-pip", folder)
+        interpreter = folder / "bin" / "python"
+        site = Path(
+            output_of(interpreter, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+        )
+        paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        (site / "dependencies.pth").write_text("\n".join(paths))
+        return interpreter
+
+    def test_from_source_to_twistd_and_back(self) -> None:
+        folder = Path(self.mktemp()).resolve()
+        wheel = self.build(folder)
+        self.check_content(wheel)
+        interpreter = self.environment(folder / "environment")
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", interpreter)
+        self.assertNotIn("epaxos", output_of(interpreter, "-c", TWISTD, "--help"))
+
+        output_of(*pip, "install", "-q", "--no-deps", "--no-index", wheel)
+        where = output_of(interpreter, "-c", "import epaxos; print(epaxos.__file__)")
+        self.assertIn(str(folder), where)
+        for cwd in ("/", folder):
+            self.assertIn("epaxos", output_of(interpreter, "-c", TWISTD, "--help", cwd=cwd))
+            self.assertIn("--config", output_of(interpreter, "-c", TWISTD, "epaxos", "--help", cwd=cwd))
+
+        output_of(*pip, "uninstall", "-q", "-y", "epaxos")
+        self.assertNotIn("epaxos", output_of(interpreter, "-c", TWISTD, "--help"))
+
+    def check_content(self, wheel: Path) -> None:
+        names = set(zipfile.ZipFile(wheel).namelist())
+        for name in (
+            "twisted/plugins/epaxos_plugin.py",
+            "epaxos/py.typed",
+            "epaxos/transport/wire.proto",
+            "epaxos/transport/wire_pb2.pyi",
+        ):
+            self.assertIn(name, names)
+        self.assertEqual(
+            {name for name in names if name.startswith("twisted/")},
+            {f"twisted/plugins/{path.name}" for path in (ROOT / "twisted/plugins").glob("*.py")},
+            "nothing of ours may be taken for a part of Twisted",
+        )
+        self.assertFalse({name for name in names if "__pycache__" in name or name.startswith("tests/")})
+        suffixes = {".py", ".pyi", ".proto", ".typed"}
+        source = {str(p.relative_to(ROOT)) for p in (ROOT / "epaxos").rglob("*") if p.suffix in suffixes}
+        self.assertEqual({name for name in names if name.startswith("epaxos/")}, source)
+
+
+class MakefileTests(SynchronousTestCase):
+    def test_every_command_is_explained(self) -> None:
+        text = output_of("make", "-s", "help", cwd=ROOT)
+        for command in ("run", "demo", "test", "lint", "proto", "clean"):
+            self.assertIn(f"make {command} ", text)
+
+    def test_a_python_that_does_not_do(self) -> None:
+        """One line, and not a traceback out of some installer."""
+        folder = Path(self.mktemp()).resolve()
+        folder.mkdir()
+        old = folder / "python-old"
+        old.write_text("#!/bin/sh\nexit 1\n")
+        old.chmod(0o755)
+        done = subprocess.run(
+            ["make", "-s", f"PYTHON={old}", f"VENV={folder}/venv", "lint"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("needs Python 3.10 or newer", done.stderr)
+        self.assertFalse((folder / "venv").exists())
