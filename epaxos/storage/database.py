@@ -17,8 +17,8 @@ from epaxos.protocol.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.records import (
     CHECKPOINT_KEY,
-    ENTRY_PREFIX,
     FLOOR_KEY,
+    GENERATION_KEY,
     IDENTITY_KEY,
     INSTANCE_PREFIX,
     RESERVED_KEY,
@@ -28,6 +28,7 @@ from epaxos.storage.records import (
     decode_identity,
     decode_number,
     encode_identity,
+    entry_prefix,
 )
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.torn import cut_torn_end
@@ -129,31 +130,37 @@ def _scan(db: Any, prefix: bytes) -> Any:
     return db.iterator(prefix=prefix, verify_checksums=True, fill_cache=False)
 
 
-def restore(db: Any, path: Path, format: RecordFormat, fresh: bool) -> Restored:
-    """What the database holds; its records and entries are read while they are iterated."""
+def restore(db: Any, path: Path, format: RecordFormat, fresh: bool) -> tuple[Restored, int]:
+    """What the database holds, and the generation of its entries.
+
+    Records and entries are read while they are iterated.  Raises StoreError, also then.
+    """
     nothing = no_deps(format.n)
     with _errors_of(path):
         reserved = db.get(RESERVED_KEY, verify_checksums=True)
         floor = db.get(FLOOR_KEY, verify_checksums=True)
         checkpoint = db.get(CHECKPOINT_KEY, verify_checksums=True)
+        cleared = db.get(GENERATION_KEY, verify_checksums=True)
     try:
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
-        return Restored(
+        generation = decode_number(cleared) if cleared is not None else 0
+        restored = Restored(
             fresh=fresh,
             reserved=decode_number(reserved) if reserved is not None else 0,
             floor=format.decode_deps(floor) if floor is not None else nothing,
             executed=executed,
             beyond=beyond,
             records=_records(db, path, format),
-            entries=_entries(db, path),
+            entries=_entries(db, path, generation),
         )
+        return restored, generation
     except ValueError as why:
         raise StoreError(f"{path} is damaged: {why}") from None
 
 
-def _entries(db: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _entries(db: Any, path: Path, generation: int) -> Iterator[tuple[bytes, bytes]]:
     with _errors_of(path):
-        yield from db.prefixed_db(ENTRY_PREFIX).iterator(verify_checksums=True, fill_cache=False)
+        yield from db.prefixed_db(entry_prefix(generation)).iterator(verify_checksums=True, fill_cache=False)
 
 
 def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[InstanceRecord, Batch | None]]:

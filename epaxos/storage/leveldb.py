@@ -65,20 +65,22 @@ class LevelDBStore:
 
     def open(self, identity: Identity) -> Restored:
         """See IStore."""
-        assert self._thread is None, "a store is opened once"
+        assert self._thread is None and not self._at_end, "a store is opened once"
         format = RecordFormat(identity.n)
         self._folder.lock()
         try:
             db, sequence, fresh = open_database(self._folder, identity)
             try:
-                restored = restore(db, self._folder.path, format, fresh)
+                restored, generation = restore(db, self._folder.path, format, fresh)
             except BaseException:
                 db.close()
                 raise
         except BaseException:
             self._folder.close()
             raise
-        writer = GroupWriter(db, self._folder.database, format, sequence, self._sync)
+        writer = GroupWriter(
+            db, self._folder.database, format, sequence, generation=generation, sync=self._sync
+        )
         self._accepts = True
         self._thread = Thread(target=self._run, args=(db, writer), name="epaxos store", daemon=True)
         self._thread.start()

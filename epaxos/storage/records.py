@@ -23,6 +23,7 @@ __all__ = [
     "ENTRY_PREFIX",
     "FLOOR_KEY",
     "FORMAT",
+    "GENERATION_KEY",
     "IDENTITY_KEY",
     "INSTANCE_PREFIX",
     "RESERVED_KEY",
@@ -33,6 +34,7 @@ __all__ = [
     "decode_number",
     "encode_identity",
     "encode_number",
+    "entry_prefix",
     "write_key",
 ]
 
@@ -43,14 +45,20 @@ IDENTITY_KEY = b"\x00identity"
 RESERVED_KEY = b"\x01reserved"
 FLOOR_KEY = b"\x01floor"
 CHECKPOINT_KEY = b"\x01checkpoint"
+GENERATION_KEY = b"\x01generation"
 WRITE_PREFIX = b"\x02"
 """The numbers of the latest writes, by which a hole is found (`sequence.py`)."""
 INSTANCE_PREFIX = b"\x03"
 ENTRY_PREFIX = b"\x04"
-"""The state machine's entries: its own keys follow."""
+"""The state machine's entries: a generation and the machine's own key follow.
+
+Clearing the state begins a new generation, so that it takes no longer than any write; the entries of
+older ones are removed bit by bit.
+"""
 
 _NUMBER = Struct(">Q")
 _NUMBERED_KEY = Struct(">cQ")
+_GENERATION = Struct(">cI")
 _INSTANCE_KEY = Struct(">cHQB")
 _RECORD, _BATCH = 0, 1
 _NO_INIT_DEPS, _SAME_INIT_DEPS, _OWN_INIT_DEPS = range(3)
@@ -75,6 +83,11 @@ def decode_number(data: bytes) -> int:
 def write_key(number: int) -> bytes:
     """The key that the write of this number leaves."""
     return _NUMBERED_KEY.pack(WRITE_PREFIX, number)
+
+
+def entry_prefix(generation: int) -> bytes:
+    """What the keys of the entries of a generation begin with."""
+    return _GENERATION.pack(ENTRY_PREFIX, generation)
 
 
 def encode_identity(identity: Identity) -> bytes:

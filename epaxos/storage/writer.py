@@ -15,21 +15,25 @@ from epaxos.storage.records import (
     CHECKPOINT_KEY,
     ENTRY_PREFIX,
     FLOOR_KEY,
+    GENERATION_KEY,
     RESERVED_KEY,
     RecordFormat,
     encode_number,
+    entry_prefix,
 )
 from epaxos.storage.sequence import WriteSequence
 
 __all__ = ["GroupWriter"]
 
-CHUNK = 1000
+CHUNK = 2000
 """After so many records or entries the event loop gets the interpreter lock.
 
-They take less than a millisecond; the interpreter alone would hand the lock over only every five, and
+They take about a millisecond; the interpreter alone would hand the lock over only every five, and
 at each of the loop's system calls again.
 """
 PAUSE_S = 0.0002
+SWEPT_PER_WRITE = 500
+"""So many entries of a cleared state are removed with each write."""
 
 
 def _let_loop_run() -> None:
@@ -43,7 +47,14 @@ class GroupWriter:
     """
 
     def __init__(
-        self, db: Any, database: Path, format: RecordFormat, sequence: WriteSequence, sync: bool
+        self,
+        db: Any,
+        database: Path,
+        format: RecordFormat,
+        sequence: WriteSequence,
+        *,
+        generation: int,
+        sync: bool,
     ) -> None:
         self.sequence = sequence
         self.writes = 0
@@ -54,6 +65,8 @@ class GroupWriter:
         self._format = format
         self._sync = sync
         self._unsynced = False
+        self._generation = generation
+        self._swept: bytes | None = ENTRY_PREFIX  # up to here; None: there is nothing to sweep
 
     def write(self, write_sets: Sequence[WriteSet], sync: bool) -> bool:
         """Write the sets, and sync them and all before them if asked to.
@@ -63,6 +76,7 @@ class GroupWriter:
         sync = sync and self._sync
         if any(write_sets) or (sync and self._unsynced):
             batch = self._db.write_batch(sync=sync)
+            self._sweep(batch)
             self._fill(batch, write_sets)
             self.sequence.add_to(batch)
             size = batch.approximate_size()
@@ -93,7 +107,6 @@ class GroupWriter:
                 os.close(descriptor)
 
     def _fill(self, batch: Any, write_sets: Iterable[WriteSet]) -> None:
-        earlier: list[Changes] = []
         filled = 0
         for write_set in write_sets:
             self._add_instances(batch, write_set)
@@ -109,8 +122,7 @@ class GroupWriter:
             if checkpoint is not None:
                 value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)
                 batch.put(CHECKPOINT_KEY, value)
-                self._add_changes(batch, checkpoint.changes, earlier)
-                earlier.append(checkpoint.changes)
+                self._add_changes(batch, checkpoint.changes)
 
     def _add_instances(self, batch: Any, write_set: WriteSet) -> None:
         format, put, delete = self._format, batch.put, batch.delete
@@ -122,16 +134,15 @@ class GroupWriter:
             delete(format.record_key(id))
             delete(format.batch_key(id))
 
-    def _add_changes(self, batch: Any, changes: Changes, earlier: Sequence[Changes]) -> None:
-        """`earlier`: what the batch holds already, which the database does not show."""
+    def _add_changes(self, batch: Any, changes: Changes) -> None:
         if changes.cleared:
-            with self._db.iterator(prefix=ENTRY_PREFIX, include_value=False, fill_cache=False) as held:
-                self._delete(batch, held)
-            for others in earlier:
-                self._delete(batch, map(ENTRY_PREFIX.__add__, others.entries))
+            self._generation += 1
+            self._swept = ENTRY_PREFIX
+            batch.put(GENERATION_KEY, encode_number(self._generation))
+        prefix = entry_prefix(self._generation)
         entries = iter(changes.entries.items())
         while chunk := list(islice(entries, CHUNK)):
-            keys = [ENTRY_PREFIX + key for key, _ in chunk]
+            keys = [prefix + key for key, _ in chunk]
             values = [value for _, value in chunk]
             if None in values:
                 for key, value in zip(keys, values):
@@ -144,9 +155,13 @@ class GroupWriter:
             if len(chunk) == CHUNK:
                 _let_loop_run()
 
-    @staticmethod
-    def _delete(batch: Any, keys: Iterable[bytes]) -> None:
-        rest = iter(keys)
-        while chunk := list(islice(rest, CHUNK)):
-            deque(map(batch.delete, chunk), maxlen=0)
-            _let_loop_run()
+    def _sweep(self, batch: Any) -> None:
+        """Remove some entries of older generations."""
+        if self._swept is None:
+            return
+        with self._db.iterator(
+            start=self._swept, stop=entry_prefix(self._generation), include_value=False, fill_cache=False
+        ) as older:
+            keys = list(islice(older, SWEPT_PER_WRITE))
+        deque(map(batch.delete, keys), maxlen=0)
+        self._swept = keys[-1] + b"\0" if keys else None

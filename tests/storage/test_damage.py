@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from random import Random
 from shutil import copytree, rmtree
+from typing import Any
 
 import plyvel
 
@@ -39,6 +42,15 @@ def zero(path: Path, position: int, length: int) -> None:
 
 def shorten(path: Path, length: int) -> None:
     os.truncate(path, path.stat().st_size - length)
+
+
+def contents_of(case: StoreCase) -> dict[str, Any]:
+    """What the folder of `case` holds, whether it can be read to the end or not."""
+    store = case.make()
+    try:
+        return contents(store.open(IDENTITY))
+    finally:
+        case.close_store(store)
 
 
 class DamageCase(StoreCase):
@@ -188,13 +200,59 @@ class FileTests(DamageCase):
             self.assertEqual(len(self.restored()["records"]), 300)
             self.write(proposal(300), proposal(300))
 
+    def lost(self, damages: Iterable[Callable[[], object]]) -> int:
+        """Damage copies of the folder: how many do not open.  In those that do, nothing may be missing."""
+        filled = self.path
+        expected: dict[str, Any] | None = None
+        lost = 0
+        for damage in (lambda: None, *damages):
+            self.path = Path(self.mktemp())
+            copytree(filled, self.path)
+            damage()
+            try:
+                held = contents_of(self)
+            except StoreError:
+                lost += 1
+                continue
+            expected = expected or held
+            self.assertEqual(held, expected)
+        self.assertIsNotNone(expected)
+        return lost
+
     def test_lost_end_of_manifest(self) -> None:
-        """LevelDB forgets its newest table then; a later log alone must not hide that."""
+        """LevelDB forgets its newest tables then; the log behind them alone must not hide that."""
         self.patch(database, "WRITE_BUFFER_BYTES", 64 << 10)
         self.write(*(proposal(slot, size=2000) for slot in range(1, WRITES)))
+        cuts = [partial(self.cut_manifest, length) for length in range(8, 400, 24)]
+        self.assertGreater(self.lost(cuts), 10)
+
+    def cut_manifest(self, length: int) -> None:
         manifest = self.newest("MANIFEST*")
-        shorten(manifest, manifest.stat().st_size // 4)
-        self.refused("is damaged")
+        shorten(manifest, min(length, manifest.stat().st_size))
+
+    def test_any_damage(self) -> None:
+        """Flipped, zeroed, cut or removed: an error, or nothing is missing."""
+        self.patch(database, "WRITE_BUFFER_BYTES", 64 << 10)
+        self.write(*(proposal(slot, size=1000) for slot in range(1, WRITES)))
+        self.write(*(proposal(slot, size=500) for slot in range(WRITES, 2 * WRITES)))
+        damages = [partial(self.damage_anything, Random(seed)) for seed in range(100)]
+        self.assertGreater(self.lost(damages), 70)
+
+    def damage_anything(self, random: Random) -> None:
+        pattern = random.choice(("*.ldb", "*.log", "MANIFEST*", "CURRENT"))
+        path = random.choice(sorted((self.path / "db").glob(pattern)))
+        size = path.stat().st_size
+        position = random.randrange(size)
+        random.choice(
+            (
+                lambda: flip(path, position),
+                lambda: flip(path, position, 100),
+                lambda: zero(path, position, 4096),
+                lambda: zero(path, position // 32768 * 32768, 32768),
+                lambda: shorten(path, size - position),
+                lambda: path.unlink(),
+            )
+        )()
 
     def test_what_only_we_can_see(self) -> None:
         """Whole for LevelDB, and not what we wrote."""
@@ -234,6 +292,7 @@ class FileTests(DamageCase):
                 "key": (change((b"\x03key", b"")), "is damaged: an instance key of 4 bytes"),
                 "floor": (change((b"\x01floor", b"1")), "is damaged: a vector of 1 bytes"),
                 "reserved": (change((b"\x01reserved", b"1")), "is damaged: a number of 1 bytes"),
+                "generation": (change((b"\x01generation", b"1")), "is damaged: a number of 1 bytes"),
                 "checkpoint": (change((b"\x01checkpoint", b"1")), "is damaged: a vector of 1 bytes"),
                 "a write": (change((write_key(100), None)), "is damaged: of the writes 1 to 304 not all"),
                 "identity": (change((IDENTITY_KEY, b"{}")), "cannot be used: its identity is damaged"),

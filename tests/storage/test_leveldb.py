@@ -129,7 +129,10 @@ class RestartTests(StoreCase):
         self.assertEqual(list(self.restored()["records"]), [InstanceId(1, 1)])
 
     def test_cleared(self) -> None:
-        """In its own write, and in one group with what it clears and what comes after."""
+        """In its own write, and in one group with what it clears and what comes after.
+
+        What a clearing leaves behind never shows, also when a restart comes before it was removed.
+        """
         old = {b"old %d" % number: b"" for number in range(2500)}
         self.write(checkpoint(1, old), checkpoint(2, {b"new": b"1"}, cleared=True))
         self.assertEqual(self.restored()["entries"], {b"new": b"1"})

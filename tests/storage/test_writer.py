@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,10 +13,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
 from epaxos.storage import writer
-from epaxos.storage.records import RecordFormat, encode_number, write_key
+from epaxos.storage.records import (
+    ENTRY_PREFIX,
+    INSTANCE_PREFIX,
+    RecordFormat,
+    encode_number,
+    write_key,
+)
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.torn import end_of_whole_records
-from epaxos.storage.writer import CHUNK, GroupWriter
+from epaxos.storage.writer import CHUNK, SWEPT_PER_WRITE, GroupWriter
 from tests.storage.loop import checkpoint, proposal
 
 
@@ -28,6 +35,9 @@ class FakeDB:
 
     def write_batch(self, sync: bool) -> FakeBatch:
         return FakeBatch(self, sync)
+
+    def iterator(self, start: bytes, stop: bytes, **_: Any) -> Any:
+        return nullcontext(iter(sorted(key for key in self.held if start <= key < stop)))
 
 
 class FakeBatch:
@@ -110,7 +120,7 @@ class GroupWriterTests(SynchronousTestCase):
 
     def writer(self, sync: bool = True) -> GroupWriter:
         sequence = WriteSequence(1, 0, 1 << 20)
-        return GroupWriter(self.db, self.folder, RecordFormat(3), sequence, sync)
+        return GroupWriter(self.db, self.folder, RecordFormat(3), sequence, generation=0, sync=sync)
 
     def test_older_logs(self) -> None:
         """A sync of LevelDB reaches only its newest log; what was not synced may be in the one before."""
@@ -137,6 +147,19 @@ class GroupWriterTests(SynchronousTestCase):
         self.assertTrue(group.write([proposal(1)], sync=True))
         self.assertTrue(group.write([WriteSet(sync=True)], sync=True))
         self.assertEqual(self.db.syncs, [False])
+
+    def test_sweeping(self) -> None:
+        """What a cleared state leaves goes bit by bit, and nothing else does."""
+        group = self.writer()
+        entries: dict[bytes, bytes | None] = {b"%d" % number: b"v" for number in range(3 * SWEPT_PER_WRITE)}
+        group.write([checkpoint(1, dict(entries))], sync=True)
+        group.write([checkpoint(2, {b"1": b"new", b"2": b"new"}, cleared=True)], sync=True)
+        left = []
+        for slot in range(1, 6):
+            group.write([proposal(slot)], sync=True)
+            left.append(sum(key.startswith(ENTRY_PREFIX) for key in self.db.held) - 2)
+        self.assertEqual(left, [2 * SWEPT_PER_WRITE, SWEPT_PER_WRITE, 0, 0, 0])
+        self.assertEqual(sum(key.startswith(INSTANCE_PREFIX) for key in self.db.held), 10)
 
     def test_pauses(self) -> None:
         """Big writes let the event loop run every CHUNK entries; small ones lose no time."""

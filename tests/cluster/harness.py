@@ -1,0 +1,171 @@
+"""Real replicas in real processes: started, killed, stopped for a while, started again, and asked.
+
+Plain blocking Python, for tests that have nothing else to do.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import redis
+
+from epaxos.config import example
+from epaxos.demo import free_base_port
+from tests.cluster.load import connect
+
+__all__ = ["TWISTD", "Cluster", "wait_until"]
+
+TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+
+
+def wait_until(what: str, is_so: Callable[[], Any], timeout_s: float = 20) -> Any:
+    """Wait until `is_so()` is true, and return what it returned."""
+    deadline = time.monotonic() + timeout_s
+    while not (result := is_so()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(0.05)
+    return result
+
+
+class Cluster:
+    """A cluster of n replicas in a temporary folder; used as a context manager, it leaves nothing behind.
+
+    `settings` are further sections of its configuration.
+    """
+
+    def __init__(self, n: int = 3, settings: str = "") -> None:
+        self.n = n
+        self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
+        base = free_base_port(n)
+        self.redis_ports = [base + 100 + id for id in range(n)]
+        self.status_ports = [base + 200 + id for id in range(n)]
+        self.config = self.folder / "cluster.ini"
+        self.config.write_text(example(n, base, data="data") + settings)
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            for id in range(self.n):
+                print(f"---- the end of the log of replica {id}\n{self.log(id)[-3000:]}", file=sys.stderr)
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        shutil.rmtree(self.folder)
+
+    # -- processes
+
+    def log_file(self, id: int) -> Path:
+        return self.folder / f"replica-{id}.log"
+
+    def log(self, id: int) -> str:
+        """What the replica has said, over all its lives."""
+        path = self.log_file(id)
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def command(self, id: int) -> list[str]:
+        """What runs the replica in the foreground."""
+        return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config)]
+
+    def start(self, *ids: int) -> Cluster:
+        """Start these replicas, or all; `ready` says when they are."""
+        for id in ids or range(self.n):
+            with self.log_file(id).open("ab") as log:
+                self.processes[id] = subprocess.Popen(
+                    self.command(id), cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                )
+        return self
+
+    def signal(self, number: signal.Signals, *ids: int) -> None:
+        """Send the signal to all of them before anybody can react."""
+        for id in ids:
+            self.processes[id].send_signal(number)
+
+    def kill(self, *ids: int) -> None:
+        """kill -9, and wait until they are gone."""
+        self.signal(signal.SIGKILL, *ids)
+        for id in ids:
+            self.processes.pop(id).wait()
+
+    def terminate(self, id: int, timeout_s: float = 15) -> int:
+        """SIGTERM; the exit status."""
+        process = self.processes.pop(id)
+        process.terminate()
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"replica {id} does not stop on SIGTERM") from None
+
+    def ready(self, *ids: int, up: Iterable[int] | None = None, timeout_s: float = 30) -> Cluster:
+        """Wait until each of these replicas (or all) sees each of `up` (by default, of these) up."""
+        asked = ids or tuple(range(self.n))
+        wanted = set(asked if up is None else up)
+
+        def is_ready() -> bool:
+            for id in asked:
+                process = self.processes[id]
+                assert process.poll() is None, f"replica {id} ended with status {process.returncode}"
+                status = self.try_status(id)
+                if status is None or not wanted <= {m["id"] for m in status["members"] if m["up"]}:
+                    return False
+            return True
+
+        wait_until(f"replicas {asked} are ready", is_ready, timeout_s)
+        return self
+
+    # -- what they say
+
+    def client(self, id: int, timeout_s: float = 20) -> redis.Redis:
+        """A Redis client of the replica."""
+        return connect(self.redis_ports[id], timeout_s)
+
+    def status(self, id: int) -> dict[str, Any]:
+        """What `GET /status` says."""
+        with urlopen(f"http://127.0.0.1:{self.status_ports[id]}/status", timeout=10) as answer:
+            status: dict[str, Any] = json.load(answer)
+            return status
+
+    def try_status(self, id: int) -> dict[str, Any] | None:
+        """The same; None while it does not answer."""
+        try:
+            return self.status(id)
+        except OSError:
+            return None
+
+    def sees_down(self, id: int, *downs: int) -> None:
+        """Wait until the replica takes each of the others named for down."""
+
+        def sees() -> bool:
+            up = {member["id"] for member in self.status(id)["members"] if member["up"]}
+            return up.isdisjoint(downs)
+
+        wait_until(f"replica {id} sees {downs} down", sees)
+
+    def equal_digests(self, timeout_s: float = 30) -> list[dict[str, Any]]:
+        """Wait until all replicas have executed the same and their states are equal; the statuses."""
+
+        def agreed() -> list[dict[str, Any]] | None:
+            statuses = [self.status(id) for id in range(self.n)]
+            seen = {(status["digest"], tuple(status["executed"])) for status in statuses}
+            return statuses if len(seen) == 1 else None
+
+        try:
+            result: list[dict[str, Any]] = wait_until("all digests are equal", agreed, timeout_s)
+        except AssertionError as error:
+            statuses = "\n".join(str(self.status(id)) for id in range(self.n))
+            raise AssertionError(f"{error}\n{statuses}") from None
+        return result

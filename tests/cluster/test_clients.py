@@ -1,0 +1,142 @@
+"""What clients see of three replicas, each a process of its own, on LevelDB."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from unittest import SkipTest
+
+import redis
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cluster.harness import Cluster
+
+CLIENTS = 30
+INCREMENTS = 20
+
+
+class ClientTests(SynchronousTestCase):
+    def test_every_write_is_seen_by_all(self) -> None:
+        with Cluster().start().ready() as cluster:
+            clients = [cluster.client(id) for id in range(3)]
+            for number in range(30):
+                clients[number % 3].set(f"key {number}", b"\0\r\n" * number)
+                for client in clients:
+                    self.assertEqual(client.get(f"key {number}"), b"\0\r\n" * number)
+            self.assertTrue(clients[1].mset({"a": 1, "b": 2}))
+            self.assertEqual(clients[2].mget("a", "b", "c"), [b"1", b"2", None])
+            self.assertEqual(clients[0].delete("a", "c"), 1)
+            with self.assertRaises(redis.exceptions.ResponseError) as refusal:
+                clients[0].execute_command("NONSENSE", "x")
+            self.assertIn("unknown command", str(refusal.exception))
+            self.increment(cluster)
+            self.check_status(cluster)
+
+    def increment(self, cluster: Cluster) -> None:
+        """Many clients, one key: each is answered numbers that no other got, and none is left out."""
+
+        def count(number: int) -> list[int]:
+            client = cluster.client(number % 3)
+            return [client.incr("sum") for _ in range(INCREMENTS)]
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            answers = list(pool.map(count, range(CLIENTS)))
+        for client in answers:
+            self.assertEqual(client, sorted(client))
+        self.assertEqual(
+            sorted(functools.reduce(operator.iadd, answers, [])), list(range(1, CLIENTS * INCREMENTS + 1))
+        )
+        for id in range(3):
+            self.assertEqual(int(cluster.client(id).get("sum")), CLIENTS * INCREMENTS)
+
+    def check_status(self, cluster: Cluster) -> None:
+        statuses = cluster.equal_digests()
+        for id, status in enumerate(statuses):
+            self.assertEqual(status["id"], id)
+            self.assertEqual(status["cluster"], "example")
+            self.assertEqual(status["members"], [{"id": member, "up": True} for member in range(3)])
+            self.assertEqual(status["committed"], status["executed"])
+            self.assertEqual(status["next_slot"], status["executed"][id] + 1)
+            self.assertRegex(status["digest"], r"^[0-9a-f]{32}$")
+            counters = status["counters"]
+            self.assertGreaterEqual(counters["commands_executed"], CLIENTS * INCREMENTS)
+            for name in ("fast_path", "store_syncs", "bytes_sent", "bytes_received", "store_bytes"):
+                self.assertGreater(counters[name], 0, name)
+            for name in ("slow_path", "recovered", "store_queue", "send_queue_bytes"):
+                self.assertGreaterEqual(counters[name], 0, name)
+
+    def test_five_replicas_of_which_two_are_gone(self) -> None:
+        with Cluster(5).start().ready() as cluster:
+            for id in range(5):
+                cluster.client(id).incr("count")
+            cluster.kill(1, 3)
+            for id in (0, 2, 4):
+                cluster.client(id).incr("count")
+                self.assertEqual(int(cluster.client(id).get("count")), 6 + (0, 2, 4).index(id))
+            cluster.start(1, 3).ready()
+            cluster.equal_digests()
+            self.assertEqual(int(cluster.client(3).get("count")), 8)
+
+    def test_a_minority_says_so(self) -> None:
+        """Without a quorum a client is told in time, and whether its command may still run."""
+        with Cluster(settings="[limits]\nrequest_timeout_s = 0.5\n").start().ready() as cluster:
+            cluster.kill(1, 2)
+            client = cluster.client(0)
+            for command in (("SET", "a", "1"), ("GET", "a")):
+                with self.assertRaises(redis.exceptions.RedisError) as refusal:
+                    client.execute_command(*command)
+                self.assertIn(
+                    "CLUSTERDOWN", f"{type(refusal.exception).__name__} {refusal.exception}".upper()
+                )
+                self.assertIn("may still run", str(refusal.exception))
+            self.assertTrue(client.ping())
+            cluster.start(1, 2).ready()
+            self.assertTrue(cluster.client(0).set("b", "2"))
+            self.assertEqual(cluster.client(1).get("b"), b"2")
+            cluster.equal_digests()
+
+
+class RedisToolsTests(SynchronousTestCase):
+    """The programs of the redis distribution, where they are installed."""
+
+    def tool(self, name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            raise SkipTest(f"{name} is not installed")
+        return path
+
+    def run_tool(self, *command: object) -> str:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def test_redis_cli(self) -> None:
+        cli = self.tool("redis-cli")
+        with Cluster().start().ready() as cluster:
+
+            def ask(id: int, *words: str) -> str:
+                return self.run_tool(cli, "-p", cluster.redis_ports[id], *words).strip()
+
+            self.assertEqual(ask(0, "set", "greeting", "hello"), "OK")
+            self.assertEqual(ask(1, "get", "greeting"), "hello")
+            self.assertEqual(ask(2, "incr", "visits"), "1")
+            self.assertEqual(ask(0, "incrby", "visits", "41"), "42")
+            self.assertIn("unknown command", ask(1, "lpush", "list", "x"))
+            self.assertEqual(ask(1, "-3", "mget", "visits", "greeting"), "42\nhello")
+
+    def test_redis_benchmark(self) -> None:
+        benchmark = self.tool("redis-benchmark")
+        with Cluster().start().ready() as cluster:
+            with ThreadPoolExecutor(3) as pool:
+                outputs = list(pool.map(lambda port: self.benchmark(benchmark, port), cluster.redis_ports))
+            for output in outputs:
+                self.assertIn("requests per second", output)
+            statuses = cluster.equal_digests()
+            self.assertGreaterEqual(statuses[0]["counters"]["commands_executed"], 3 * 2 * 5000)
+
+    def benchmark(self, program: str, port: int) -> str:
+        options = "-t set,get -n 5000 -c 10 -P 16 -r 1000 -d 16 -q"
+        return self.run_tool(program, "-p", port, *options.split())

@@ -1,0 +1,150 @@
+"""A replica that cannot start says why in one line, on stderr and in its log, and ends with status 1."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cluster.harness import TWISTD, Cluster, wait_until
+
+
+class RefusalTests(SynchronousTestCase):
+    def run_replica(
+        self, cluster: Cluster, *options: str, twistd: tuple[str, ...] = ("-n",)
+    ) -> tuple[int, str, str]:
+        """Its exit status, and what it says: to stdout, where the log goes, and to stderr."""
+        command = [*TWISTD, *twistd, "epaxos", *options]
+        done = subprocess.run(command, cwd=cluster.folder, capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout, done.stderr
+
+    def refused(self, cluster: Cluster, id: int = 0, twistd: tuple[str, ...] = ("-n",)) -> tuple[str, str]:
+        """What it says on stderr, one line, and its log."""
+        status, log, errors = self.run_replica(
+            cluster, "--id", str(id), "--config", str(cluster.config), twistd=twistd
+        )
+        self.assertEqual(status, 1, log + errors)
+        self.assertNotIn("Traceback", log + errors)
+        self.assertEqual(errors.count("\n"), 1, errors)
+        return errors, log
+
+    def test_wrong_configurations(self) -> None:
+        with Cluster() as cluster:
+            good = cluster.config.read_text()
+            port = cluster.redis_ports[0]
+            for wrong, said in (
+                ("", "empty"),
+                ("nonsense", "line 1"),
+                (good.replace("name = example", "name = a b"), "[cluster] name"),
+                (good.replace("[cluster]", "[clutser]"), "clutser"),
+                (good.replace("[replica 1]", "[replica 7]"), "[replica 1]"),
+                (good + "[timing]\nheartbeet_s = 1\n", "heartbeat_s"),
+                (good + "[timing]\nheartbeat_s = soon\n", "heartbeat_s = soon"),
+                (good.replace(f"tcp:{port}:", "tcp:many:"), "client"),
+                (good.replace(f"tcp:{port}:", f"tcp:{port + 1}:"), "taken"),
+                (good.replace("name = example", "name = example\nstate_machine = abacus"), "abacus"),
+                (good + "[state_machine]\ncolour = red\n", "colour"),
+            ):
+                cluster.config.write_text(wrong)
+                errors, _ = self.refused(cluster)
+                self.assertIn("cluster.ini", errors)
+                self.assertIn(said, errors)
+            cluster.config.unlink()
+            self.assertIn("cannot be read", self.refused(cluster)[0])
+
+    def test_an_id_that_is_not_there(self) -> None:
+        with Cluster() as cluster:
+            self.assertIn("[replica 3]", self.refused(cluster, 3)[0])
+
+    def test_wrong_options(self) -> None:
+        with Cluster() as cluster:
+            config = str(cluster.config)
+            for options, said in (
+                ((), "--id is missing"),
+                (("--id", "0"), "--config is missing"),
+                (("--id", "one", "--config", config), "not the number of a replica"),
+                (("--id", "0", "--config", config, "--colour", "red"), "colour"),
+            ):
+                status, shown, errors = self.run_replica(cluster, *options)
+                self.assertEqual(status, 1)
+                self.assertIn(said, shown + errors)
+                self.assertNotIn("Traceback", shown + errors)
+
+    def test_a_port_that_is_taken(self) -> None:
+        with Cluster() as cluster:
+            for port in (cluster.redis_ports[1], cluster.status_ports[1], cluster.redis_ports[1] - 100):
+                with socket.create_server(("127.0.0.1", port)):
+                    errors, log = self.refused(cluster, 1)
+                    for said in (errors, log):
+                        self.assertIn(f"cannot listen on 127.0.0.1:{port}: Address already in use", said)
+
+    def test_the_data_of_another(self) -> None:
+        with Cluster() as cluster:
+            cluster.start().ready().client(0).set("a", "b")
+            for id in range(3):
+                self.assertEqual(cluster.terminate(id), 0)
+            text = cluster.config.read_text()
+            for mine, other, said in (
+                ("data/0", "data/1", "replica"),
+                ("name = example", "name = elsewhere", "example"),
+                ("name = example", "name = example\nstate_machine = printer", "kv"),
+            ):
+                swapped = text.replace(mine, "\0").replace(other, mine).replace("\0", other)
+                cluster.config.write_text(swapped)
+                errors, log = self.refused(cluster, 0)
+                self.assertIn(said, errors)
+                self.assertIn(errors.partition(": ")[2].strip(), log)
+            cluster.config.write_text(text)
+            cluster.start().ready()
+            self.assertEqual(cluster.client(2).get("a"), b"b")
+
+    def test_a_data_folder_in_use(self) -> None:
+        """A second process of a replica that runs does it no harm."""
+        with Cluster() as cluster:
+            cluster.start().ready()
+            before = cluster.status(0)["next_slot"]
+            errors, _ = self.refused(cluster, 0)
+            self.assertIn("data/0", errors)
+            self.assertTrue(cluster.client(0).set("a", "b"))
+            self.assertGreaterEqual(cluster.status(0)["next_slot"], before)
+
+    def test_a_daemon_that_cannot_start(self) -> None:
+        """Who started it is told, by its status and in a line."""
+        with Cluster() as cluster, socket.create_server(("127.0.0.1", cluster.redis_ports[0])):
+            options = ("--id", "0", "--config", str(cluster.config))
+            status, _, errors = self.run_replica(cluster, *options, twistd=())
+            self.assertEqual(status, 1)
+            self.assertIn("cannot listen on", errors)
+            self.assertNotIn("Traceback", errors)
+            self.assertIn("Address already in use", (cluster.folder / "epaxos-0.log").read_text())
+            self.assertFalse((cluster.folder / "epaxos-0.pid").exists())
+
+    def test_daemons(self) -> None:
+        """Three of them, started in one folder, and stopped by SIGTERM."""
+        with Cluster() as cluster:
+            pids = []
+            try:
+                for id in range(3):
+                    status, _, errors = self.run_replica(
+                        cluster, "--id", str(id), "--config", str(cluster.config), twistd=()
+                    )
+                    self.assertEqual((status, errors), (0, ""))
+                    pid_file = cluster.folder / f"epaxos-{id}.pid"
+                    pids.append(int(wait_until("the pid file is there", lambda f=pid_file: f.read_text())))
+                wait_until("it serves", lambda: cluster.try_status(2) and cluster.client(2).set("a", "b"))
+                self.assertEqual(cluster.client(1).get("a"), b"b")
+            finally:
+                for pid in pids:
+                    os.kill(pid, signal.SIGTERM)
+            wait_until("they are gone", lambda: not list(cluster.folder.glob("*.pid")))
+
+    def test_check(self) -> None:
+        with Cluster() as cluster:
+            options = ("--id", "1", "--config", str(cluster.config), "--check")
+            status, said, _ = self.run_replica(cluster, *options)
+            self.assertEqual(status, 0)
+            self.assertIn("replica 1 of 3", said)
+            self.assertFalse((cluster.folder / "data").exists())
