@@ -1,0 +1,1 @@
+"""Talking to a replica as its clients do."""

@@ -1,0 +1,59 @@
+"""One connection to the Redis port of one replica."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, cast
+
+import hiredis
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+__all__ = ["Connection", "connect"]
+
+
+class Connection(Protocol):
+    """Asks and is answered, in order; several questions may be under way."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+        self._asked: deque[Deferred[Any]] = deque()
+
+    def ask(self, *command: str | bytes) -> Deferred[Any]:
+        """The reply: None, int, bytes, list, or a failure with hiredis.ReplyError.
+
+        Fails as the connection does when that is lost before.
+        """
+        reply: Deferred[Any] = Deferred()
+        self._asked.append(reply)
+        assert self.transport is not None
+        self.transport.write(hiredis.pack_command(cast(Any, command)))
+        return reply
+
+    def close(self) -> None:
+        """Hang up."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        self._reader.feed(data)
+        while self._asked and (reply := self._reader.gets()) is not False:
+            asked = self._asked.popleft()
+            if isinstance(reply, hiredis.ReplyError):
+                asked.errback(reply)
+            else:
+                asked.callback(reply)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol."""
+        asked, self._asked = self._asked, deque()
+        for reply in asked:
+            reply.errback(reason)
+
+
+def connect(endpoint: IStreamClientEndpoint) -> Deferred[Connection]:
+    """A connection to the Redis port behind `endpoint`."""
+    return cast("Deferred[Connection]", endpoint.connect(Factory.forProtocol(Connection)))
