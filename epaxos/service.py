@@ -51,7 +51,7 @@ class ReplicaService(Service):
     """A node, and the ports on which it is asked.
 
     When the replica cannot start, `startService` raises what `refuse(text)` gives; when that shows
-    only later, `fail(text)` is called.
+    only later, `fail(text)` is called.  `hang_up()` closes the connections of clients.
     """
 
     name = "epaxos"
@@ -63,11 +63,13 @@ class ReplicaService(Service):
         ports: Sequence[Port],
         refuse: Callable[[str], Exception],
         fail: Callable[[str], None],
+        hang_up: Callable[[], None],
     ) -> None:
         self.node = node
         self._ports = ports
         self._refuse = refuse
         self._fail = fail
+        self._hang_up = hang_up
         self._listening: list[IListeningPort] = []
 
     def startService(self) -> None:
@@ -110,6 +112,7 @@ class ReplicaService(Service):
         listening, self._listening = self._listening, []
         yield DeferredList([maybeDeferred(port.stopListening) for port in listening])
         yield self.node.stop()
+        self._hang_up()
 
 
 def build(
@@ -156,15 +159,22 @@ def build(
         clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
     )
     about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
+    redis_clients = RespFactory(clients, limits, about.copy)
     factories: dict[str, IProtocolFactory] = {
-        "client": RespFactory(clients, limits, about.copy),
+        "client": redis_clients,
         "status": status_site(clients, reactor),
     }
     ports = [
         Port(key, getattr(replica, key), config.listening(id, key, reactor), factory)
         for key, factory in factories.items()
     ]
-    return ReplicaService(node, ports, refuse, fail)
+
+    def hang_up() -> None:
+        for connection in redis_clients.connections:
+            assert connection.transport is not None
+            connection.transport.loseConnection()
+
+    return ReplicaService(node, ports, refuse, fail, hang_up)
 
 
 def _redis(config: Config, id: int, clients: IClients) -> RespFactory:

@@ -15,9 +15,13 @@ __all__ = ["Connection", "connect"]
 
 
 class Connection(Protocol):
-    """Asks and is answered, in order; several questions may be under way."""
+    """Asks and is answered, in order; several questions may be under way.
+
+    `closed` fires once the connection is gone.
+    """
 
     def __init__(self) -> None:
+        self.closed: Deferred[None] = Deferred()
         self._reader = hiredis.Reader()
         self._asked: deque[Deferred[Any]] = deque()
 
@@ -52,6 +56,7 @@ class Connection(Protocol):
         asked, self._asked = self._asked, deque()
         for reply in asked:
             reply.errback(reason)
+        self.closed.callback(None)
 
 
 def connect(endpoint: IStreamClientEndpoint) -> Deferred[Connection]:

@@ -14,6 +14,8 @@ __all__ = ["CONNECTION_COMMANDS", "Session", "wrong_arity"]
 OK = SimpleString("OK")
 REDIS_VERSION = "7.2.0"
 """The Redis whose words and manners are spoken; clients choose their own by it."""
+PATTERN_BYTES_MAX = 64
+"""Longer than any name that `CONFIG GET` knows; patterns are compiled, and kept."""
 
 
 class Session(Protocol):
@@ -179,6 +181,8 @@ def _config(session: Session, command: Command) -> Reply:
         return wrong_arity(command)
     subcommand = command[1].upper()
     if subcommand == b"GET" and len(command) > 2:
+        if any(len(pattern) > PATTERN_BYTES_MAX for pattern in command[2:]):
+            return CommandError("ERR the pattern is too long")
         patterns = [argument.decode("utf-8", "replace").lower() for argument in command[2:]]
         return _map(
             {

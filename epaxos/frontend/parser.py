@@ -23,8 +23,12 @@ ARGUMENTS_MAX = 1024 * 1024
 INLINE_BYTES_MAX = 64 * 1024
 HEADER_BYTES_MAX = 32
 
-_SUSPICIOUS = re.compile(rb"\*[+-]?[0-9]{6}")
-"""What may be the header of an array of 100 000 elements or more."""
+_LONG_ARRAY = re.compile(rb"\*[+-]?[0-9]{4}")
+"""What may be the header of an array of 1000 elements or more: they may be nested, one in every few bytes."""
+_AGGREGATE = re.compile(rb"\n[~%>|]")
+"""What may be the header of a set, map, push or attribute: hiredis takes what these announce, too."""
+_NOT_BULK = re.compile(rb"\n[+(=]")
+"""What may be an element that hiredis gives as bytes too, though it is no bulk string."""
 _NOTHING = object()
 _MARK_VALUE = os.urandom(16)
 _MARK = b"$16\r\n%s\r\n" % _MARK_VALUE
@@ -61,7 +65,7 @@ class CommandParser:
 
     def _feed_command_start(self, data: bytes, commands: list[list[bytes]]) -> None:
         parsed = None
-        if data[:1] == b"*" and not _SUSPICIOUS.search(data):
+        if data[:1] == b"*" and not _LONG_ARRAY.search(data) and not _AGGREGATE.search(data):
             parsed = _parse_trusted(data)
         if parsed is None:
             self._careful.feed(data, commands)
@@ -82,6 +86,8 @@ def _parse_trusted(data: bytes) -> tuple[list[list[bytes]], bytes] | None:
         return None
     if not _are_commands(commands):
         return None
+    if _NOT_BULK.search(data) and not data.startswith(_encode(commands)):
+        return None
     if _is_between_replies(reader):
         return commands, b""
     size = _size_of(commands)
@@ -95,6 +101,16 @@ def _is_between_replies(reader: hiredis.Reader) -> bool:
         return bool(reader.gets() == _MARK_VALUE)
     except RespError:
         return False
+
+
+def _encode(commands: list[list[bytes]]) -> bytes:
+    """The commands as every client writes them."""
+    return b"".join(
+        [
+            b"*%d\r\n%b" % (len(command), b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in command]))
+            for command in commands
+        ]
+    )
 
 
 def _are_commands(commands: Sequence[object]) -> bool:

@@ -80,6 +80,7 @@ class RespConnection(Protocol):
         self._spans: deque[_Span] = deque()
         self._commands = 0
         self._bytes = 0
+        self._read = 0
         self._leaving = False
         self._gone = False
         self._full = False
@@ -151,11 +152,13 @@ class RespConnection(Protocol):
         if self._leaving:
             return
         commands, error = self._parser.feed(data)
+        self._read += len(data)
         if commands:
+            size_bytes, self._read = self._read, 0  # a long command came in many reads
             if self._factory.are_valid(commands):
-                self._submit(commands, len(data))
+                self._submit(commands, size_bytes)
             else:
-                self._sort_out(commands, len(data))
+                self._sort_out(commands, size_bytes)
         if error is not None and not self._leaving:
             _log.info("client {address}: {error}", address=self.address, error=error)
             self._answer(encode_reply(CommandError(str(error)), self.resp))
@@ -199,23 +202,27 @@ class RespConnection(Protocol):
 
     def _submit_together(self, commands: Sequence[Command], size_bytes: int) -> None:
         span = _Span(len(commands), size_bytes, self.resp, None)
-        self._spans.append(span)
-        self._commands += span.commands
-        self._bytes += size_bytes
+        self._append(span)
         self._factory.clients.submit(commands, partial(self._done, span), size_bytes)
 
     # -- replies
 
     def _answer(self, output: bytes) -> None:
-        self._spans.append(_Span(0, 0, self.resp, output))
+        self._append(_Span(1, len(output), self.resp, output))
+
+    def _append(self, span: _Span) -> None:
+        """What waits for its turn counts, whoever answers it."""
+        self._spans.append(span)
+        self._commands += span.commands
+        self._bytes += span.size_bytes
 
     def _done(self, span: _Span, outcome: Outcome) -> None:
-        self._commands -= span.commands
-        self._bytes -= span.size_bytes
         if isinstance(outcome, Unavailable):
             span.output = encode_reply(CommandError(str(outcome)), span.resp) * span.commands
         else:
             span.output = encode_replies(outcome, span.resp)
+        self._bytes += len(span.output) - span.size_bytes
+        span.size_bytes = len(span.output)
         self._flush()
         self._regulate()
 
@@ -225,7 +232,9 @@ class RespConnection(Protocol):
         outputs: list[bytes] = []
         while spans and (output := spans[0].output) is not None:
             outputs.append(output)
-            spans.popleft()
+            span = spans.popleft()
+            self._commands -= span.commands
+            self._bytes -= span.size_bytes
         if outputs:
             self._wire.write(b"".join(outputs))
         if self._leaving and not spans and not self._gone:

@@ -8,14 +8,15 @@ gone through command by command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, compress, filterfalse
 from operator import itemgetter
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Changes, Command, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.interfaces import Changes, Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
 from epaxos.protocol.messages import Batch
 from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
-from epaxos.statemachines.kv_commands import COMMANDS, OK, State, check
+from epaxos.statemachines.kv_commands import COMMANDS, OK, Keys, State, check
 
 __all__ = ["KeyValueStore"]
 
@@ -52,20 +53,26 @@ class KeyValueStore:
 
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
-        names = _upper(set(map(_name, commands)))
-        writes, reads, barrier = self._footprint(commands, names)
+        writes, reads, barrier = self._footprint(commands, set(map(_name, commands)))
         return Batch(writes, reads, encode_commands(commands), len(commands), barrier)
 
     @staticmethod
     def _footprint(
         commands: Sequence[Command], names: set[bytes]
     ) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bool]:
-        if names == {b"SET"}:
-            return tuple(dict.fromkeys(map(_key, commands))), (), False
-        if names == {b"GET"}:
-            return (), tuple(dict.fromkeys(map(_key, commands))), False
-        if any(COMMANDS[name].barrier for name in names):
+        specs = {name: COMMANDS[name.upper()] for name in names}
+        if any(spec.barrier for spec in specs.values()):
             return (), (), True
+        if all(spec.keys is Keys.FIRST for spec in specs.values()):
+            keys = dict.fromkeys(map(_key, commands))
+            is_write = {name: spec.writes for name, spec in specs.items()}
+            if all(is_write.values()):
+                return tuple(keys), (), False
+            if not any(is_write.values()):
+                return (), tuple(keys), False
+            flags = map(is_write.__getitem__, map(_name, commands))
+            written = dict.fromkeys(compress(map(_key, commands), flags))
+            return tuple(written), tuple(filterfalse(written.__contains__, keys)), False
         writes: dict[bytes, None] = {}
         reads: dict[bytes, None] = {}
         for command in commands:
@@ -80,10 +87,32 @@ class KeyValueStore:
         return [self._apply(instance.batch) for instance in ready]
 
     def _apply(self, batch: Batch) -> Sequence[Reply]:
-        arguments, length, _ = decode_columns(batch)
+        arguments, length, lengths = decode_columns(batch)
         replies = self._apply_uniform(arguments, length, batch.commands)
+        if replies is None and lengths:
+            replies = self._apply_independent(arguments, lengths)
         if replies is None:
             replies = list(map(self._run, decode_commands(batch)))
+        return replies
+
+    def _apply_independent(self, arguments: list[bytes], lengths: list[int]) -> Sequence[Reply] | None:
+        """Bulk, where all commands are plain SETs and GETs and no key is both set and read: their
+        order then matters only among the SETs.  None where they are not."""
+        if not set(lengths) <= {2, 3}:
+            return None
+        starts = [0, *accumulate(lengths[:-1])]
+        names = set(zip(map(arguments.__getitem__, starts), lengths))
+        if not {(name.upper(), length) for name, length in names} <= {(b"GET", 2), (b"SET", 3)}:
+            return None
+        data = self._state.data
+        keys = list(map(arguments.__getitem__, map((1).__add__, starts)))
+        values = map(arguments.__getitem__, map((2).__add__, compress(starts, map((3).__eq__, lengths))))
+        pairs = dict(zip(compress(keys, map((3).__eq__, lengths)), values))
+        if not pairs.keys().isdisjoint(compress(keys, map((2).__eq__, lengths))):
+            return None
+        replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, map(data.get, keys)))
+        data.update(pairs)
+        self._state.changed.update(pairs)
         return replies
 
     def _apply_uniform(self, arguments: list[bytes], length: int, count: int) -> Sequence[Reply] | None:
@@ -103,8 +132,13 @@ class KeyValueStore:
 
     def _run(self, command: list[bytes]) -> Reply:
         spec = COMMANDS.get(command[0].upper())
-        if spec is None:
-            raise ValueError(f"a batch with the command {command[:1]}")
+        if spec is None or not spec.fits(len(command)):
+            raise ValueError(f"a batch with the command {command[0]!r} of {len(command)} arguments")
+        if spec.check is not None and len(command) != spec.plain:
+            try:
+                spec.check(command)
+            except CommandError as error:
+                raise ValueError(f"a batch with the command {command[0]!r}: {error}") from None
         return spec.handler(self._state, command)
 
     def changes(self) -> Changes:

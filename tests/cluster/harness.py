@@ -80,14 +80,26 @@ class Cluster:
         """What runs the replica in the foreground."""
         return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config)]
 
-    def start(self, *ids: int) -> Cluster:
-        """Start these replicas, or all; `ready` says when they are."""
+    def start(self, *ids: int, file_bytes_max: int | None = None) -> Cluster:
+        """Start these replicas, or all; `ready` says when they are.
+
+        With a limit, no file that they write can grow beyond it: as good as a full disk.
+        """
+        command = [] if file_bytes_max is None else ["prlimit", f"--fsize={file_bytes_max}", "--"]
         for id in ids or range(self.n):
             with self.log_file(id).open("ab") as log:
                 self.processes[id] = subprocess.Popen(
-                    self.command(id), cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                    [*command, *self.command(id)],
+                    cwd=self.folder,
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
                 )
         return self
+
+    def ended(self, id: int, timeout_s: float = 20) -> int:
+        """Wait until the replica has ended by itself; its exit status."""
+        return self.processes.pop(id).wait(timeout_s)
 
     def signal(self, number: signal.Signals, *ids: int) -> None:
         """Send the signal to all of them before anybody can react."""

@@ -118,3 +118,21 @@ class FailureTests(SynchronousTestCase):
                         self.assertEqual(cluster.terminate(id), 0)
                         cluster.start(id).ready()
             self.check(cluster, load)
+
+    def test_a_full_disk(self) -> None:
+        """The replica stops with status 1 rather than promise what it cannot keep; with room, it is back."""
+        with Cluster().start(0, 1).start(2, file_bytes_max=200_000).ready() as cluster:
+            client = cluster.client(0)
+            for number in range(100):
+                client.set(f"key {number}", b"x" * 10_000)
+                if cluster.processes[2].poll() is not None:
+                    break
+            self.assertEqual(cluster.ended(2), 1)
+            log = cluster.log(2)
+            self.assertIn("File too large", log)
+            self.assertEqual(len([line for line in log.splitlines() if line.startswith("epaxos: ")]), 1, log)
+            self.assertNotIn("Traceback", log)
+            self.assertTrue(client.set("last", "one"))
+            cluster.start(2).ready()
+            cluster.equal_digests()
+            self.assertEqual(cluster.client(2).get("last"), b"one")
