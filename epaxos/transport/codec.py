@@ -136,6 +136,14 @@ def _deps(vector: Sequence[int], n: int) -> Deps:
     return deps
 
 
+def _deps_of(id: InstanceId, vector: Sequence[int], n: int) -> Deps:
+    """The dependencies of `id`: of its own row they name only what comes before it."""
+    deps = _deps(vector, n)
+    if deps[id.replica] >= id.slot:
+        raise WireError(f"an instance {id} that depends on slot {deps[id.replica]} of its own row")
+    return deps
+
+
 def _proposed(message: wire.PreAccept | wire.Validate) -> Batch:
     batch = decode_batch(message.batch)
     if batch is NOP:
@@ -155,7 +163,8 @@ def _encode_pre_accept(message: PreAccept, out: wire.Message) -> None:
 
 
 def _decode_pre_accept(message: wire.PreAccept, n: int) -> PreAccept:
-    return PreAccept(_id(message, n), _proposed(message), _deps(message.deps, n))
+    id = _id(message, n)
+    return PreAccept(id, _proposed(message), _deps_of(id, message.deps, n))
 
 
 def _encode_pre_accept_ok(message: PreAcceptOK, out: wire.Message) -> None:
@@ -165,7 +174,8 @@ def _encode_pre_accept_ok(message: PreAcceptOK, out: wire.Message) -> None:
 
 
 def _decode_pre_accept_ok(message: wire.PreAcceptOK, n: int) -> PreAcceptOK:
-    return PreAcceptOK(_id(message, n), _deps(message.deps, n))
+    id = _id(message, n)
+    return PreAcceptOK(id, _deps_of(id, message.deps, n))
 
 
 def _encode_value(message: Accept | Commit, to: wire.Accept | wire.Commit) -> None:
@@ -181,7 +191,8 @@ def _encode_accept(message: Accept, out: wire.Message) -> None:
 
 
 def _decode_accept(message: wire.Accept, n: int) -> Accept:
-    return Accept(_id(message, n), _ballot(message.ballot), _optional_batch(message), _deps(message.deps, n))
+    id = _id(message, n)
+    return Accept(id, _ballot(message.ballot), _optional_batch(message), _deps_of(id, message.deps, n))
 
 
 def _encode_accept_ok(message: AcceptOK, out: wire.Message) -> None:
@@ -199,7 +210,8 @@ def _encode_commit(message: Commit, out: wire.Message) -> None:
 
 
 def _decode_commit(message: wire.Commit, n: int) -> Commit:
-    return Commit(_id(message, n), _ballot(message.ballot), _optional_batch(message), _deps(message.deps, n))
+    id = _id(message, n)
+    return Commit(id, _ballot(message.ballot), _optional_batch(message), _deps_of(id, message.deps, n))
 
 
 def _encode_recover(message: Recover, out: wire.Message) -> None:
@@ -229,15 +241,21 @@ def _decode_recover_ok(message: wire.RecoverOK, n: int) -> RecoverOK:
     phase = _PHASES.get(message.phase)
     if phase is None:
         raise WireError(f"phase {message.phase}")
-    return RecoverOK(
-        _id(message, n),
+    id = _id(message, n)
+    answer = RecoverOK(
+        id,
         _ballot(message.ballot),
         _ballot(message.accepted_ballot),
         phase,
         _optional_batch(message),
-        _deps(message.deps, n),
-        _deps(message.init_deps, n) if message.init_deps else None,
+        _deps_of(id, message.deps, n),
+        _deps_of(id, message.init_deps, n) if message.init_deps else None,
     )
+    if phase is not Phase.INITIAL and answer.batch is None:
+        raise WireError(f"{phase.name.lower()} without a batch")
+    if phase is Phase.PREACCEPTED and (answer.init_deps is None or answer.batch is NOP):
+        raise WireError("preaccepted without what was proposed")
+    return answer
 
 
 def _encode_validate(message: Validate, out: wire.Message) -> None:
@@ -249,7 +267,8 @@ def _encode_validate(message: Validate, out: wire.Message) -> None:
 
 
 def _decode_validate(message: wire.Validate, n: int) -> Validate:
-    return Validate(_id(message, n), _ballot(message.ballot), _proposed(message), _deps(message.deps, n))
+    id = _id(message, n)
+    return Validate(id, _ballot(message.ballot), _proposed(message), _deps_of(id, message.deps, n))
 
 
 def _encode_validate_ok(message: ValidateOK, out: wire.Message) -> None:

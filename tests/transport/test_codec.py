@@ -34,7 +34,7 @@ from epaxos.transport.codec import WireError, decode_batch, decode_frame, encode
 N = 3
 LAST = 2**63 - 1
 ID = InstanceId(2, 7)
-DEPS = (0, 300, LAST)
+DEPS = (LAST, 0, 6)
 BATCH = Batch((b"a", b"\x00\xff" * 40), (b"c",), b"SET a 1", 3)
 BARRIER = Batch((), (), b"FLUSHDB", 1, True)
 
@@ -133,28 +133,40 @@ def messages(draw: st.DrawFn) -> tuple[int, Message]:
     ids = st.builds(InstanceId, st.integers(0, n - 1), slots)
     deps = st.tuples(*[numbers] * n)
     conflicts = st.lists(st.builds(Conflict, ids, st.booleans()), max_size=6).map(tuple)
-    kinds: list[st.SearchStrategy[Message]] = [
-        st.builds(PreAccept, ids, batches, deps),
-        st.builds(PreAcceptOK, ids, deps),
-        st.builds(Accept, ids, numbers, values, deps),
-        st.builds(AcceptOK, ids, numbers),
-        st.builds(Commit, ids, numbers, values, deps),
-        st.builds(Recover, ids, numbers),
-        st.builds(
-            RecoverOK,
-            ids,
-            numbers,
-            numbers,
-            st.sampled_from(Phase),
-            values,
+    id = draw(ids)
+    frontiers = deps
+    deps = deps.map(
+        lambda vector: tuple(min(s, id.slot - 1) if r == id.replica else s for r, s in enumerate(vector))
+    )
+    answers = st.one_of(
+        st.tuples(st.just(Phase.INITIAL), values, deps, st.one_of(st.none(), deps)),
+        st.tuples(st.just(Phase.PREACCEPTED), batches, deps, deps),
+        st.tuples(
+            st.sampled_from([Phase.ACCEPTED, Phase.COMMITTED]),
+            st.one_of(st.just(NOP), batches),
             deps,
             st.one_of(st.none(), deps),
         ),
-        st.builds(Validate, ids, numbers, batches, deps),
+    )
+    this = st.just(id)
+    kinds: list[st.SearchStrategy[Message]] = [
+        st.builds(PreAccept, this, batches, deps),
+        st.builds(PreAcceptOK, this, deps),
+        st.builds(Accept, this, numbers, values, deps),
+        st.builds(AcceptOK, ids, numbers),
+        st.builds(Commit, this, numbers, values, deps),
+        st.builds(Recover, ids, numbers),
+        st.builds(
+            lambda ballot, accepted, answer: RecoverOK(id, ballot, accepted, *answer),
+            numbers,
+            numbers,
+            answers,
+        ),
+        st.builds(Validate, this, numbers, batches, deps),
         st.builds(ValidateOK, ids, numbers, conflicts),
         st.builds(Waiting, ids, st.integers(0, n)),
         st.builds(Fetch, st.lists(ids, max_size=6).map(tuple)),
-        st.builds(Heartbeat, deps, deps),
+        st.builds(Heartbeat, frontiers, frontiers),
     ]
     return n, draw(st.one_of(kinds))
 
@@ -221,6 +233,11 @@ class HostileTests(SynchronousTestCase):
             (framed("recover_ok", deps=[1, 2, 3], accepted_ballot=2**64 - 1, **good), "ballot"),
             (framed("recover_ok", deps=[1, 2, 3], init_deps=[1], **good), "a vector of 1"),
             (framed("recover_ok", init_deps=[1, 2, 3], **good), "a vector of 0"),
+            (framed("recover_ok", deps=[1, 2, 3], phase=2, **good), "accepted without a batch"),
+            (framed("recover_ok", deps=[1, 2, 3], phase=1, batch=batch, **good), "what was proposed"),
+            (framed("pre_accept_ok", deps=[1, 2, 7], **good), "depends on slot 7 of its own row"),
+            (framed("accept", deps=[1, 2, 9], batch=batch, **good), "depends on slot 9"),
+            (framed("commit", deps=[1, 2, 7], batch=batch, **good), "depends on slot 7"),
             (framed("validate_ok", conflict_replicas=[1], **good), "1 replicas and 0 slots"),
             (
                 framed("validate_ok", conflict_replicas=[1], conflict_slots=[1], **good),
