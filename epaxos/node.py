@@ -371,11 +371,15 @@ class Node:
 
     def _on_durable(self, output: Output) -> None:
         """The promises may leave now, and own votes count."""
-        if self._running and output.awaits_durability:
+        if not (self._running and output.awaits_durability):
+            return
+        try:
             self._outgoing += output.promises
             self._commit(output.decided_durably)
             self._core.durable(output)
-            self._wake()
+        except Exception:
+            self._on_bug()
+        self._wake()
 
     def _commit(self, decided: list[Instance]) -> None:
         for instance in decided:
