@@ -1,0 +1,57 @@
+"""The example of docs/state-machines.md, as a third party would install it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parents[1]
+
+CHECK = """
+from zope.interface.verify import verifyObject
+from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory, Ready
+from epaxos.protocol.ids import InstanceId
+from epaxos.statemachines.registry import find_factory
+
+factory = find_factory("leaderboard")
+verifyObject(IStateMachineFactory, factory)
+machine = factory.create({})
+verifyObject(IStateMachine, machine)
+
+def run(machine, *lines):
+    commands = [line.encode().split() for line in lines]
+    for command in commands:
+        machine.check(command)
+    return machine.apply([Ready(InstanceId(0, 1), machine.batch(commands), True)])[0]
+
+assert run(machine, "score chess ann 3", "score chess bob 5", "top chess") == [3, 5, [b"bob", b"ann"]]
+kept = machine.changes().entries
+again = factory.create({})
+again.restore(kept.items())
+assert run(again, "top chess") == [[b"bob", b"ann"]]
+assert sorted(again.entries()) == sorted(machine.entries())
+try:
+    machine.check([b"SCORE", b"chess", b"ann", b"many"])
+except CommandError as error:
+    print("good:", error)
+"""
+
+
+class ExampleTests(SynchronousTestCase):
+    def test_it_is_found_and_works(self) -> None:
+        text = (ROOT / "docs" / "state-machines.md").read_text()
+        machine, plugin = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        folder = Path(self.mktemp())
+        (folder / "twisted" / "plugins").mkdir(parents=True)
+        (folder / "leaderboard.py").write_text(machine)
+        (folder / "twisted" / "plugins" / "leaderboard_plugin.py").write_text(plugin)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder.resolve()), str(ROOT)])}
+        done = subprocess.run(
+            [sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True, timeout=60
+        )
+        self.assertEqual((done.stdout, done.stderr), ("good: ERR points are a number\n", ""))
