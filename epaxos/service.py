@@ -177,14 +177,6 @@ def build(
     return ReplicaService(node, ports, refuse, fail, hang_up)
 
 
-def _redis(config: Config, id: int, clients: IClients) -> RespFactory:
-    limits = RespLimits(
-        clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
-    )
-    about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
-    return RespFactory(clients, limits, lambda: about)
-
-
 def _state_machine(config: Config) -> IStateMachine:
     try:
         return find_factory(config.state_machine).create(config.state_machine_options)
