@@ -1,0 +1,198 @@
+"""Makes the faults of a plan happen, and end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from epaxos.simulation.clock import SECOND
+from epaxos.simulation.cluster import Cluster, Host
+from epaxos.simulation.plan import Fault, FaultKind
+
+__all__ = ["Faults"]
+
+_FLAPS = 8
+
+
+class Faults:
+    """The faults of one run; every one of them is over when `end_all` was called."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._time = cluster.time
+        self._over = False
+        self._kinds: dict[FaultKind, Callable[[Fault], None]] = {
+            FaultKind.KILL: partial(self._crash, power=False),
+            FaultKind.POWER: partial(self._crash, power=True),
+            FaultKind.KILL_AT_WRITE: self._crash_at_write,
+            FaultKind.KILL_AT_SEND: self._crash_at_send,
+            FaultKind.CUT_AT_SEND: self._cut_at_send,
+            FaultKind.RESTART: self._restart,
+            FaultKind.DISK_FULL: self._disk_full,
+            FaultKind.SLOW_DISK: self._slow_disk,
+            FaultKind.PAUSE: self._pause,
+            FaultKind.SLOW: self._slow,
+            FaultKind.CLOCK_JUMP: self._clock_jump,
+            FaultKind.CLOCK_RATE: self._clock_rate,
+            FaultKind.PARTITION: self._partition,
+            FaultKind.ONE_WAY: self._one_way,
+            FaultKind.FLAPPING: self._flapping,
+            FaultKind.SLOW_LINK: self._slow_link,
+            FaultKind.LOSS: self._loss,
+        }
+        for fault in cluster.plan.faults:
+            self._time.at(fault.at, partial(self._happen, fault))
+
+    def _happen(self, fault: Fault) -> None:
+        if not self._over:
+            self._cluster.trace.note("fault", str(fault))
+            self._kinds[fault.kind](fault)
+
+    def end_all(self) -> None:
+        """Whatever still goes on ends now; every replica runs."""
+        self._over = True
+        cluster = self._cluster
+        cluster.trace.note("fault", "all faults end")
+        cluster.network.calm_down()
+        for sender in range(cluster.n):
+            for receiver in range(cluster.n):
+                cluster.network.slow_down(sender, receiver, 1)
+                while cluster.network.is_cut(sender, receiver):
+                    cluster.network.mend(sender, receiver)
+        for host in cluster.hosts:
+            host.disk.slowness = 1
+            host.disarm()
+            if host.disk.full:
+                host.crash(power=False)
+                host.disk.full = False
+            host.set_cost(cluster.plan.cost_us)
+            if host.clock is not None:
+                host.clock.change(rate=100)
+            host.start()
+
+    def _until(self, fault: Fault, end: Callable[[], None]) -> None:
+        """Call when the fault ends, unless all have ended."""
+
+        def call() -> None:
+            if not self._over:
+                end()
+
+        self._time.after(fault.lasts, call)
+
+    def _hosts(self, fault: Fault) -> list[Host]:
+        return [self._cluster.hosts[replica] for replica in fault.where]
+
+    # -- replicas
+
+    def _crash(self, fault: Fault, power: bool) -> None:
+        for host in self._hosts(fault):
+            host.crash(power)
+            self._until(fault, host.start)
+
+    def _crash_at_write(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            host.crash_at_write = fault.amount
+            self._until(fault, host.start)
+
+    def _crash_at_send(self, fault: Fault) -> None:
+        def spring(host: Host) -> None:
+            host.crash(power=fault.amount % 2 == 0)
+            self._until(fault, host.start)
+
+        for host in self._hosts(fault):
+            host.set_trap(fault.aim, fault.amount, partial(spring, host))
+
+    def _cut_at_send(self, fault: Fault) -> None:
+        def spring(replica: int) -> None:
+            self._partition(fault._replace(where=(replica,)))
+
+        for host in self._hosts(fault):
+            host.set_trap(fault.aim, fault.amount, partial(spring, host.id))
+
+    def _restart(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            host.stop()
+            self._until(fault, host.start)
+
+    def _disk_full(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            host.disk.full = True
+
+            def end(host: Host = host) -> None:
+                host.crash(power=False)
+                host.disk.full = False
+                host.start()
+
+            self._until(fault, end)
+
+    def _slow_disk(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            host.disk.slowness = 1 + 5 * fault.amount
+
+            def end(host: Host = host) -> None:
+                host.disk.slowness = 1
+
+            self._until(fault, end)
+
+    def _pause(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            if host.process is not None:
+                host.process.pause(fault.lasts)
+
+    def _slow(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            host.set_cost(fault.amount * 25)
+            self._until(fault, partial(host.set_cost, self._cluster.plan.cost_us))
+
+    def _clock_jump(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            if host.clock is not None:
+                host.clock.change(jump=fault.amount * SECOND // 4)
+
+    def _clock_rate(self, fault: Fault) -> None:
+        rate = 100 + 10 * fault.amount if fault.amount % 2 else 100 - 4 * fault.amount
+        for host in self._hosts(fault):
+            if host.clock is not None:
+                host.clock.change(rate=rate)
+                self._until(fault, partial(host.clock.change, rate=100))
+
+    # -- the network
+
+    def _cut(self, fault: Fault, links: list[tuple[int, int]]) -> None:
+        network = self._cluster.network
+        for sender, receiver in links:
+            network.cut(sender, receiver)
+            self._until(fault, partial(network.mend, sender, receiver))
+
+    def _partition(self, fault: Fault) -> None:
+        inside = fault.where
+        outside = [replica for replica in range(self._cluster.n) if replica not in inside]
+        self._cut(fault, [link for a in inside for b in outside for link in ((a, b), (b, a))])
+
+    def _one_way(self, fault: Fault) -> None:
+        self._cut(fault, [(fault.where[0], fault.where[1])])
+
+    def _flapping(self, fault: Fault) -> None:
+        short = fault._replace(lasts=max(1, fault.lasts // (2 * _FLAPS)))
+        for flap in range(_FLAPS):
+            self._time.after(flap * fault.lasts // _FLAPS, partial(self._flap, short))
+
+    def _flap(self, fault: Fault) -> None:
+        if not self._over:
+            a, b = fault.where
+            self._cut(fault, [(a, b), (b, a)])
+
+    def _slow_link(self, fault: Fault) -> None:
+        network = self._cluster.network
+        sender, receiver = fault.where
+        network.slow_down(sender, receiver, 1 + fault.amount)
+        self._until(fault, partial(network.slow_down, sender, receiver, 1))
+
+    def _loss(self, fault: Fault) -> None:
+        network = self._cluster.network
+        network.extra_loss = 4 * fault.amount
+
+        def end() -> None:
+            network.extra_loss = 0
+
+        self._until(fault, end)

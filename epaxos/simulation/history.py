@@ -1,0 +1,87 @@
+"""What the clients saw: every operation, when it was called, when it returned and with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from epaxos.interfaces import Reply
+
+__all__ = ["History", "NamedCommand", "Operation", "Outcome"]
+
+
+class Outcome(Enum):
+    """How an operation ended."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    UNKNOWN = "unknown"  # it may have been run, or may still be, or never
+    REFUSED = "refused"  # it was not run and never will be
+
+
+class NamedCommand(tuple[bytes, ...]):
+    """A command that can be told from an equal one of another client."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Operation:
+    """One command of one client.  `called`, `returned` and `ran` (when it was first seen to take
+    effect at a replica, if that is known) number the moments of the whole history."""
+
+    name: str
+    command: NamedCommand
+    called: int
+    called_at: int
+    replica: int
+    outcome: Outcome = Outcome.PENDING
+    returned: int | None = None
+    reply: Reply = None
+    ran: int | None = None
+
+    def __str__(self) -> str:
+        words = " ".join(repr(word)[2:-1] for word in self.command)
+        answer = repr(self.reply) if self.outcome is Outcome.ANSWERED else self.outcome.value
+        return f"{self.name} [{self.called}..{self.returned or ''}] at R{self.replica}: {words} -> {answer}"
+
+
+class History:
+    """The operations in the order in which they were called."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self._moments = 0
+        self._by_name: dict[str, Operation] = {}
+
+    def _moment(self) -> int:
+        self._moments += 1
+        return self._moments
+
+    def call(self, name: str, command: tuple[bytes, ...], now: int, replica: int) -> Operation:
+        """A client sends a command to a replica."""
+        named = NamedCommand(command)
+        named.name = name
+        operation = Operation(name, named, self._moment(), now, replica)
+        self.operations.append(operation)
+        self._by_name[name] = operation
+        return operation
+
+    def run(self, name: str) -> None:
+        """The command of this name takes effect somewhere, for the first time."""
+        self._by_name[name].ran = self._moment()
+
+    def answer(self, operation: Operation, reply: Reply) -> None:
+        """The client has the reply."""
+        self._end(operation, Outcome.ANSWERED)
+        operation.reply = reply
+
+    def give_up(self, operation: Operation, may_have_run: bool) -> None:
+        """The client will never know, or was told that the command was not run."""
+        self._end(operation, Outcome.UNKNOWN if may_have_run else Outcome.REFUSED)
+
+    def _end(self, operation: Operation, outcome: Outcome) -> None:
+        if operation.outcome is not Outcome.PENDING:
+            raise ValueError(f"{operation} has ended before")
+        operation.outcome = outcome
+        operation.returned = self._moment()

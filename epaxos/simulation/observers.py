@@ -1,0 +1,136 @@
+"""Stand between a node and its executor and state machine, and tell the judge what passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from zope.interface import implementer
+
+from epaxos.interfaces import Changes, Command, CommandInfo, IExecutor, IStateMachine, Ready, Reply
+from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.messages import NOP, Batch
+from epaxos.simulation.history import NamedCommand
+from epaxos.simulation.invariants import Invariants
+from epaxos.simulation.trace import Trace
+
+__all__ = ["Commands", "ObservedExecutor", "ObservedStateMachine"]
+
+
+class Commands:
+    """Which batch carries which commands, by identity: equal commands of two clients are not the same."""
+
+    def __init__(self) -> None:
+        self._batches: dict[int, tuple[Batch, tuple[str, ...]]] = {}
+
+    def remember(self, batch: Batch, commands: Sequence[Command]) -> None:
+        """`batch` was made of these commands."""
+        names = tuple(command.name for command in commands if isinstance(command, NamedCommand))
+        self._batches[id(batch)] = (batch, names)
+
+    def take(self, batch: Batch) -> tuple[str, ...]:
+        """The names of the commands in `batch`, which is asked for once."""
+        return self._batches.pop(id(batch), (batch, ()))[1]
+
+
+@implementer(IExecutor)
+class ObservedExecutor:
+    """The executor of one process of `replica`."""
+
+    def __init__(self, executor: IExecutor, replica: int, invariants: Invariants, trace: Trace) -> None:
+        self._executor = executor
+        self._replica = replica
+        self._invariants = invariants
+        self._trace = trace
+
+    @property
+    def executed(self) -> Deps:
+        """See IExecutor."""
+        executed: Deps = self._executor.executed
+        return executed
+
+    @property
+    def waiting(self) -> int:
+        """See IExecutor."""
+        waiting: int = self._executor.waiting
+        return waiting
+
+    @property
+    def busy(self) -> bool:
+        """See IExecutor."""
+        busy: bool = self._executor.busy
+        return busy
+
+    def commit(self, id: InstanceId, batch: Batch, deps: Deps) -> None:
+        """See IExecutor."""
+        if self._trace.on:
+            self._trace.note(f"R{self._replica}", f"{id} is decided{' NOP' if batch is NOP else ''} {deps}")
+        self._invariants.on_commit(self._replica, id, batch, deps)
+        self._executor.commit(id, batch, deps)
+
+    def run(self, limit: int | None = None) -> list[tuple[InstanceId, Batch]]:
+        """See IExecutor."""
+        executed = self._executor.run(limit)
+        for id, batch in executed:
+            if self._trace.on:
+                self._trace.note(f"R{self._replica}", f"runs {id}")
+            self._invariants.on_execute(self._replica, id, batch)
+        return executed
+
+    def executed_beyond(self) -> tuple[InstanceId, ...]:
+        """See IExecutor."""
+        return self._executor.executed_beyond()
+
+    def restore(self, executed: Deps, beyond: Iterable[InstanceId]) -> None:
+        """See IExecutor."""
+        beyond = tuple(beyond)
+        self._invariants.on_restore(self._replica, executed, beyond)
+        self._executor.restore(executed, beyond)
+
+
+@implementer(IStateMachine)
+class ObservedStateMachine:
+    """The state machine of one process of `replica`."""
+
+    def __init__(
+        self, machine: IStateMachine, replica: int, invariants: Invariants, commands: Commands
+    ) -> None:
+        self._machine = machine
+        self._replica = replica
+        self._invariants = invariants
+        self._commands = commands
+
+    def check(self, command: Command) -> None:
+        """See IStateMachine."""
+        self._machine.check(command)
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        """See IStateMachine."""
+        return self._machine.is_valid_shape(name, length)
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """See IStateMachine."""
+        return self._machine.commands()
+
+    def batch(self, commands: Sequence[Command]) -> Batch:
+        """See IStateMachine."""
+        batch = self._machine.batch(commands)
+        self._commands.remember(batch, commands)
+        return batch
+
+    def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
+        """See IStateMachine."""
+        replies = self._machine.apply(ready)
+        self._invariants.on_state(self._replica, self._machine.entries)
+        return replies
+
+    def changes(self) -> Changes:
+        """See IStateMachine."""
+        return self._machine.changes()
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """See IStateMachine."""
+        self._machine.restore(entries)
+
+    def entries(self) -> Iterable[tuple[bytes, bytes]]:
+        """See IStateMachine."""
+        return self._machine.entries()

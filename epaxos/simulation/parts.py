@@ -1,0 +1,35 @@
+"""Which executor, state machine, node and codec a simulated replica is made of: the real ones.
+
+Tests and mutants put others in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from epaxos.execution.executor import Executor
+from epaxos.interfaces import IExecutor, IStateMachine
+from epaxos.node import Node
+from epaxos.protocol.messages import Message
+from epaxos.statemachines.kv import KeyValueStore
+from epaxos.transport.codec import decode_frame, encode
+
+__all__ = ["Parts"]
+
+
+def _recode(message: Message, n: int) -> Message:
+    """The message, as it comes out at the other end of a wire."""
+    (decoded,) = decode_frame(encode(message), n)
+    return decoded
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What makes a replica; `node` is called like `epaxos.node.Node`."""
+
+    executor: Callable[[int], IExecutor] = Executor
+    state_machine: Callable[[], IStateMachine] = KeyValueStore
+    node: Callable[..., Any] = Node
+    recode: Callable[[Message, int], Message] = _recode

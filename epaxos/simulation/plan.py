@@ -1,0 +1,327 @@
+"""What a seed stands for: the settings of a run, its clients and its faults.
+
+A plan is plain data.  Parts of it can be left out, which is how a failing run is made small; what
+stays behaves as it did, as far as it does not depend on what was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from epaxos.batching import Batching
+from epaxos.protocol.timing import Timing
+from epaxos.simulation.clock import SECOND
+from epaxos.simulation.dice import Dice
+from epaxos.simulation.disk import DiskSettings
+from epaxos.simulation.network import NetworkSettings, wide_area_delays
+
+__all__ = ["PROFILES", "Fault", "FaultKind", "Plan", "Workload"]
+
+MILLISECOND = SECOND // 1000
+REPLICAS_MAX = 7
+
+
+class FaultKind(Enum):
+    """What can go wrong.  `where` of a fault names replicas, or the two ends of a link."""
+
+    KILL = "killed, restarted after a while"
+    POWER = "lost power, restarted after a while"
+    KILL_AT_WRITE = "killed at its next writes, restarted after a while"
+    KILL_AT_SEND = "killed or without power at its next sends, restarted after a while"
+    CUT_AT_SEND = "cut off from the others at its next sends"
+    RESTART = "stopped cleanly, restarted after a while"
+    DISK_FULL = "disk full, restarted after a while"
+    SLOW_DISK = "slow disk"
+    PAUSE = "stopped and continued"
+    SLOW = "slow processor"
+    CLOCK_JUMP = "clock jumps ahead"
+    CLOCK_RATE = "clock fast or slow"
+    PARTITION = "cut off from the others"
+    ONE_WAY = "link cut in one direction"
+    FLAPPING = "link flaps"
+    SLOW_LINK = "slow link"
+    LOSS = "many messages lost everywhere"
+
+
+_AT_SEND = (FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND)
+_LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK)
+_SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
+
+
+class Fault(NamedTuple):
+    """Something goes wrong at `at`, for `lasts` microseconds; `amount` and `aim` mean what the kind says."""
+
+    name: int
+    at: int
+    kind: FaultKind
+    where: tuple[int, ...]
+    lasts: int
+    amount: int
+    aim: str = ""
+
+    def __str__(self) -> str:
+        places = ",".join(f"R{replica}" for replica in self.where)
+        amount = f"{self.amount} {self.aim}".rstrip()
+        return (
+            f"fault {self.name}: {self.kind.value} {places}"
+            f" at {self.at / SECOND:.6f} for {self.lasts / SECOND:.6f} ({amount})"
+        )
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`clients` (their names) do `operations` commands each.
+
+    They all set out at the same `moments`, and then do one command after the other with up to
+    `think_us` between them, `zeal` percent of the time; otherwise they wait for the next moment.
+    There are `keys` keys; `weights` of the kinds of commands; `pipelined`, `leaving` percent of
+    submissions have more than one command, are not waited for.
+    """
+
+    clients: tuple[int, ...]
+    operations: int
+    moments: tuple[int, ...]
+    think_us: int
+    zeal: int
+    keys: int
+    weights: tuple[tuple[str, int], ...]
+    pipelined: int
+    leaving: int
+    patience_us: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before a run begins."""
+
+    seed: int
+    profile: str
+    n: int
+    timing: Timing
+    batching: Batching
+    network: NetworkSettings
+    disk: DiskSettings
+    workload: Workload
+    faults: tuple[Fault, ...]
+    cost_us: int
+    active_us: int
+    slots_reserved: int
+
+    @classmethod
+    def of(cls, seed: int, n: int | None = None, profile: str | None = None) -> Plan:
+        """The plan of a seed; `n` and `profile` override what it would choose.
+
+        Raises ValueError for a profile or a cluster size that there is not.
+        """
+        dice = Dice(seed, "plan")
+        chosen_n = dice.pick_weighted(((1, 2), (2, 4), (3, 45), (4, 10), (5, 30), (6, 3), (7, 6)))
+        chosen_profile = dice.pick_weighted((("lan", 15), ("wan", 15), ("chaos", 70)))
+        n = chosen_n if n is None else n
+        profile = chosen_profile if profile is None else profile
+        if not 1 <= n <= REPLICAS_MAX:
+            raise ValueError(f"1 to {REPLICAS_MAX} replicas can be simulated, not {n}")
+        if profile not in PROFILES:
+            raise ValueError(f"no profile {profile!r}; there are {', '.join(PROFILES)}")
+        return PROFILES[profile](seed, n)
+
+    def keep(
+        self,
+        clients: Sequence[int] | None = None,
+        faults: Sequence[int] | None = None,
+        operations: int | None = None,
+    ) -> Plan:
+        """The plan with only these clients and faults, by name, and so many operations each."""
+        workload = self.workload
+        if clients is not None:
+            workload = replace(workload, clients=tuple(c for c in workload.clients if c in clients))
+        if operations is not None:
+            workload = replace(workload, operations=operations)
+        kept = self.faults if faults is None else tuple(f for f in self.faults if f.name in faults)
+        return replace(self, workload=workload, faults=kept)
+
+    def describe(self) -> str:
+        """The settings, for people."""
+        lines = [
+            f"seed {self.seed}, {self.profile}, {self.n} replicas, {self.active_us / SECOND:g} s of faults",
+            *map(str, (self.timing, self.batching, self.network, self.disk, self.workload)),
+            f"each step takes {self.cost_us} µs; {self.slots_reserved} slots are reserved at a time",
+        ]
+        return "\n".join(lines + list(map(str, self.faults)))
+
+
+# -- what the profiles choose
+
+
+def _lan(seed: int, n: int) -> Plan:
+    """A quiet local network with the default times, and few faults."""
+    dice = Dice(seed, "lan")
+    moments = _moments(dice, dice.between(3, 8), SECOND)
+    return Plan(
+        seed=seed,
+        profile="lan",
+        n=n,
+        timing=Timing(),
+        batching=_batching(dice),
+        network=NetworkSettings(_delays(n, lambda: dice.between(100, 400)), recoded=dice.chance(0.2)),
+        disk=DiskSettings(dice.pick((0, 150, 1000)), dice.pick((0, 20))),
+        workload=_workload(dice, moments, 400),
+        faults=_faults(seed, n, moments, dice.between(0, 8), (400, 100 * MILLISECOND)),
+        cost_us=dice.pick((0, 30)),
+        active_us=moments[-1] + SECOND,
+        slots_reserved=dice.pick((4, 32, 256)),
+    )
+
+
+def _wide_area(seed: int, n: int) -> Plan:
+    """The delays between regions, with the default times."""
+    dice = Dice(seed, "wan")
+    moments = _moments(dice, dice.between(3, 8), 2 * SECOND)
+    return Plan(
+        seed=seed,
+        profile="wan",
+        n=n,
+        timing=Timing(),
+        batching=_batching(dice),
+        network=NetworkSettings(
+            wide_area_delays(n),
+            jitter=dice.pick((0, 5, 30)),
+            datagrams=dice.chance(0.5),
+            loss=dice.below(10),
+            doubles=dice.below(10),
+            late=dice.below(10),
+            recoded=dice.chance(0.2),
+        ),
+        disk=DiskSettings(dice.pick((0, 200, 5000)), dice.pick((0, 20))),
+        workload=_workload(dice, moments, 100 * MILLISECOND),
+        faults=_faults(seed, n, moments, dice.between(0, 10), (100 * MILLISECOND,)),
+        cost_us=0,
+        active_us=moments[-1] + 2 * SECOND,
+        slots_reserved=dice.pick((4, 32, 256)),
+    )
+
+
+def _chaos(seed: int, n: int) -> Plan:
+    """Everything at once, with times so short that everybody recovers what others just do.
+
+    All times are multiples of `scale`, about the delay between two replicas.
+    """
+    dice = Dice(seed, "chaos")
+    scale = dice.pick((2, 8, 30)) * MILLISECOND
+    round_trip_s = 2 * scale / SECOND
+    moments = _moments(dice, dice.between(4, 16), scale * dice.pick((10, 30, 80)))
+    timing = Timing(
+        heartbeat_s=round_trip_s * dice.pick((1, 3, 8)),
+        suspect_after_s=round_trip_s * dice.pick((4, 10, 20)),
+        resend_s=round_trip_s * dice.pick((2, 6)),
+        recover_after_s=round_trip_s * dice.pick((0.5, 1, 2, 5)),
+        turn_s=round_trip_s * dice.pick((0.1, 0.5, 2)),
+        backoff_max_s=round_trip_s * dice.pick((20, 100)),
+        fast_path_wait_s=round_trip_s * dice.pick((0.0, 0.5, 2)),
+    )
+    sync_us = dice.pick((0, 100, scale, 3 * scale))
+    return Plan(
+        seed=seed,
+        profile="chaos",
+        n=n,
+        timing=timing,
+        batching=_batching(dice),
+        network=NetworkSettings(
+            _delays(n, lambda: dice.between(scale // 5, scale)),
+            jitter=dice.pick((10, 100, 300)),
+            datagrams=dice.chance(0.7),
+            loss=dice.pick((0, 2, 10, 25)),
+            doubles=dice.pick((0, 5, 20)),
+            late=dice.pick((0, 5, 20)),
+            recoded=dice.chance(0.15),
+        ),
+        disk=DiskSettings(sync_us, dice.pick((0, 20, scale)), sync_us > 100 or dice.chance(0.7)),
+        workload=_workload(dice, moments, scale * dice.pick((1, 4))),
+        faults=_faults(seed, n, moments, dice.between(0, 30), (scale,)),
+        cost_us=dice.pick((0, 0, 20)),
+        active_us=moments[-1] + 20 * scale,
+        slots_reserved=dice.pick((2, 4, 8, 32)),
+    )
+
+
+PROFILES: dict[str, Callable[[int, int], Plan]] = {"lan": _lan, "wan": _wide_area, "chaos": _chaos}
+
+
+def _delays(n: int, one: Callable[[], int]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(one() for _ in range(n)) for _ in range(n))
+
+
+def _moments(dice: Dice, count: int, apart: int) -> tuple[int, ...]:
+    moments = [apart // 10]
+    for _ in range(count):
+        moments.append(moments[-1] + dice.between(apart // 4, apart))
+    return tuple(moments)
+
+
+def _batching(dice: Dice) -> Batching:
+    return Batching(
+        commands_max=dice.pick((1, 3, 1000)),
+        bytes_max=dice.pick((60, 1_000_000)),
+        window=dice.pick((1, 2, 16)),
+        request_timeout_s=dice.pick((0.5, 2.0, 5.0)),
+        checkpoint_s=dice.pick((0.05, 0.2, 1.0)),
+    )
+
+
+_WEIGHTS: tuple[tuple[tuple[str, int], ...], ...] = (
+    (("write", 5), ("read", 3), ("count", 2)),
+    (("write", 3), ("read", 3), ("count", 2), ("append", 2), ("many", 2), ("delete", 1), ("condition", 1)),
+    (("write", 3), ("read", 2), ("count", 1), ("append", 1), ("many", 1), ("delete", 1), ("barrier", 1)),
+    (("read", 1), ("write", 1)),
+    (("count", 1),),
+)
+
+
+def _workload(dice: Dice, moments: tuple[int, ...], think_us: int) -> Workload:
+    return Workload(
+        clients=tuple(range(dice.between(2, 7))),
+        operations=dice.pick((6, 12, 24)),
+        moments=moments,
+        think_us=think_us,
+        zeal=dice.pick((30, 60)),
+        keys=dice.pick((1, 2, 4)),
+        weights=dice.pick(_WEIGHTS),
+        pipelined=dice.pick((0, 0, 20)),
+        leaving=dice.pick((0, 0, 5)),
+        patience_us=dice.pick((40 * think_us + 200 * MILLISECOND, 2 * moments[-1] + SECOND)),
+    )
+
+
+_AIMS = (("PreAccept", 4), ("Commit", 3), ("Accept", 2), ("Validate", 2), ("Recover", 1), ("Waiting", 1))
+
+
+def _faults(
+    seed: int, n: int, moments: tuple[int, ...], count: int, scales: tuple[int, ...]
+) -> tuple[Fault, ...]:
+    """Faults begin about the moments at which there is something to disturb."""
+    faults = []
+    for name in range(count):
+        dice = Dice(seed, "fault", name)
+        kind = dice.pick(_AT_SEND) if dice.chance(0.5) else dice.pick(tuple(FaultKind))
+        scale = dice.pick(scales)
+        at = max(0, dice.pick(moments) + dice.between(-2 * scale, 8 * scale))
+        lasts = dice.between(1, scale * dice.pick((4, 20, 80)))
+        where = tuple(dice.pick_some(range(n), _how_many(kind, n, dice)))
+        amount, aim = dice.between(1, 20), ""
+        if kind in _AT_SEND:
+            lasts, amount, aim = scale * 100, dice.between(1, 2 * n), dice.pick_weighted(_AIMS)
+        faults.append(Fault(name, at, kind, where, lasts, amount, aim))
+    return tuple(fault for fault in faults if fault.where)
+
+
+def _how_many(kind: FaultKind, n: int, dice: Dice) -> int:
+    """How many replicas a fault names; none, when the cluster is too small for it."""
+    if kind in _LINKS:
+        return 2 if n > 1 else 0
+    if kind is FaultKind.PARTITION:
+        return dice.between(1, n - 1) if n > 1 else 0
+    if kind in _SOME:
+        return dice.pick_weighted(((1, 6), (max(1, n // 2), 2), (n, 1)))
+    return 1

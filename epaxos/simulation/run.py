@@ -1,0 +1,224 @@
+"""One run: a plan is carried out, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from epaxos.protocol import slots
+from epaxos.protocol.ids import Deps
+from epaxos.simulation.clients import Client
+from epaxos.simulation.clock import SECOND, VirtualTime
+from epaxos.simulation.cluster import Cluster
+from epaxos.simulation.faults import Faults
+from epaxos.simulation.history import History
+from epaxos.simulation.invariants import Invariants
+from epaxos.simulation.linearizability import Verdict, judge
+from epaxos.simulation.parts import Parts
+from epaxos.simulation.plan import Plan
+from epaxos.simulation.trace import Trace
+
+__all__ = ["Result", "simulate"]
+
+CALM_S = 60
+"""After the faults end, everything must come to rest within so many virtual seconds."""
+JUDGE_STEPS_MAX = 200_000
+_LOOK_EVERY = SECOND // 4
+_EVENTS_MAX = 1_500_000
+
+
+@dataclass
+class Result:
+    """What came out of a run.  `violations`: what must not be, the first one first."""
+
+    plan: Plan
+    violations: list[str] = field(default_factory=list)
+    undecided: bool = False
+    digest: str = ""
+    operations: int = 0
+    answered: int = 0
+    messages: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    instances: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was found."""
+        return bool(self.violations)
+
+
+def simulate(
+    plan: Plan,
+    trace: bool = False,
+    show: Callable[[str], None] | None = None,
+    parts: Parts | None = None,
+) -> Result:
+    """Carry out the plan.  With `trace` the result has a digest of everything that happened, and
+    `show` gets it line by line."""
+    run = _Run(plan, trace, show, parts or Parts())
+    slots_reserved, slots.BLOCK = slots.BLOCK, plan.slots_reserved
+    tracebacks = _Tracebacks(run.violated)
+    globalLogPublisher.addObserver(tracebacks)
+    try:
+        run.carry_out()
+    finally:
+        globalLogPublisher.removeObserver(tracebacks)
+        slots.BLOCK = slots_reserved
+    return run.result()
+
+
+@implementer(ILogObserver)
+class _Tracebacks:
+    """Sees what replicas log: a traceback is a bug of its own."""
+
+    def __init__(self, violated: Callable[[str], None]) -> None:
+        self._violated = violated
+
+    def __call__(self, event: LogEvent) -> None:
+        """See ILogObserver."""
+        if "log_failure" in event:
+            self._violated(f"{formatEvent(event)}\n{event['log_failure'].getTraceback()}")
+
+
+class _Run:
+    """The world of one run."""
+
+    def __init__(self, plan: Plan, trace: bool, show: Callable[[str], None] | None, parts: Parts) -> None:
+        self._plan = plan
+        self._violations: list[str] = []
+        self._undecided = False
+        self._time = VirtualTime()
+        self._trace = Trace(self._time, trace, show)
+        self._history = History()
+        self._invariants = Invariants(plan.n, self.violated, self._history.run, self._durable)
+        self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, parts)
+        self._faults = Faults(self._cluster)
+        self._clients = [self._client(number) for number in plan.workload.clients]
+
+    def _client(self, number: int, script: Sequence[tuple[bytes, ...]] = ()) -> Client:
+        return Client(
+            number, self._plan.workload, self._plan.seed, self._time,
+            self._cluster, self._history, self._trace, self.violated, script,
+        )  # fmt: skip
+
+    def _durable(self) -> list[Deps]:
+        return [host.disk.contents.executed for host in self._cluster.hosts]
+
+    def violated(self, text: str) -> None:
+        """Something was found that must not be."""
+        self._trace.note("VIOLATION", text)
+        self._violations.append(text)
+
+    # -- the course of a run
+
+    def carry_out(self) -> None:
+        """Faults, then calm, then last reads, then rest."""
+        self._cluster.start()
+        self._advance(self._plan.active_us)
+        self._faults.end_all()
+        calm_until = self._plan.active_us + CALM_S * SECOND
+        self._await("the clients are not done", self._clients_done, calm_until)
+        readers = self._read_everything()
+        self._await("the last reads are not answered", lambda: all(r.finished for r in readers), calm_until)
+        self._await("the cluster is not at rest", self._at_rest, calm_until)
+        if not self._violations:
+            self._judge_history()
+
+    def _advance(self, until: int, done: Callable[[], bool] = lambda: False) -> None:
+        time = self._time
+        while not self._violations and time.now < until and not done():
+            if not time.step(until):
+                break
+            if time.happened > _EVENTS_MAX:
+                self.violated(f"more than {_EVENTS_MAX} events: something never comes to an end")
+
+    def _await(self, complaint: str, done: Callable[[], str | bool], until: int) -> None:
+        """Go on until `done()`; it says what is missing, or just False."""
+        while not self._violations and done() is not True:
+            if self._time.now >= until:
+                missing = done()
+                self.violated(
+                    f"Liveness: {complaint} {CALM_S} s after the faults{': ' * bool(missing)}{missing or ''}"
+                )
+                return
+            self._advance(min(until, self._time.now + _LOOK_EVERY))
+
+    def _clients_done(self) -> bool | str:
+        waiting = [str(op) for client in self._clients for op in client.waiting]
+        return all(client.finished for client in self._clients) or "\n".join(waiting)
+
+    def _read_everything(self) -> list[Client]:
+        """At every replica a last client reads every key that was ever named."""
+        keys = sorted(
+            {
+                key
+                for op in self._history.operations
+                for key in op.command[1:]
+                if key[:1] in b"kca" and len(key) == 2
+            }
+        )
+        readers = []
+        for replica in range(self._plan.n if keys and not self._violations else 0):
+            script = [(b"GET", key) for key in keys]
+            reader = self._client(1000 + replica, script)
+            reader.submit(script, replica)
+            readers.append(reader)
+        return readers
+
+    # -- rest
+
+    def _at_rest(self) -> bool | str:
+        """Everything is executed everywhere and forgotten."""
+        statuses = [self._cluster.status(replica) for replica in range(self._plan.n)]
+        for replica, status in enumerate(statuses):
+            if status is None or statuses[0] is None:
+                return f"replica {replica} is down or busy"
+            counters = status["counters"]
+            for name in ("instances_held", "instances_waiting", "recoveries", "instances_in_flight"):
+                if counters[name]:
+                    return f"replica {replica} has {name} = {counters[name]}: {status}"
+            for name in ("executed", "committed", "digest"):
+                if status[name] != statuses[0][name]:
+                    return f"{name} is {status[name]} at {replica}, but {statuses[0][name]} at 0"
+            disk = self._cluster.hosts[replica].disk
+            disk.sync()
+            contents = disk.contents
+            if contents.records or contents.batches:
+                return f"the disk of {replica} holds {sorted({*contents.records, *contents.batches})[:20]}"
+        return True
+
+    # -- the verdict
+
+    def _judge_history(self) -> None:
+        judgement = judge(self._history.operations, JUDGE_STEPS_MAX)
+        if judgement.verdict is Verdict.NOT_LINEARIZABLE:
+            self.violated(f"Linearizability: {judgement.explanation}")
+        self._undecided = judgement.verdict is Verdict.UNDECIDED
+
+    def result(self) -> Result:
+        """What came out."""
+        counters: dict[str, int] = {}
+        for replica in range(self._plan.n):
+            status: dict[str, Any] = self._cluster.status(replica) or {"counters": {}}
+            for name, count in status["counters"].items():
+                counters[name] = counters.get(name, 0) + count
+        operations = self._history.operations
+        return Result(
+            plan=self._plan,
+            violations=self._violations,
+            undecided=self._undecided,
+            digest=self._trace.digest if self._trace.on else "",
+            operations=len(operations),
+            answered=sum(operation.outcome.value == "answered" for operation in operations),
+            messages=self._cluster.network.sent,
+            events=self._time.happened,
+            seconds=self._time.now / SECOND,
+            instances=len(self._invariants.decisions),
+            counters=counters,
+        )
