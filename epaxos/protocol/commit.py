@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from epaxos.protocol.admission import Admission, admit
 from epaxos.protocol.alarms import Alarms
+from epaxos.protocol.fast_path import FastPath, judge_equal, judge_named
 from epaxos.protocol.ids import Deps, InstanceId, initial_ballot, merge, owner
 from epaxos.protocol.instance import Instance
 from epaxos.protocol.messages import (
@@ -75,17 +76,27 @@ class CommitRules:
         state = self._state
         instance = state.table.get(id)
         deps = merge((state.table.floor, state.index.deps_of(id, batch)))
-        self._pre_accept(instance, batch, deps, deps)
+        message = PreAccept(id, batch, deps, self._name_fast_quorum())
+        self._pre_accept(instance, message, deps)
         self._proposals[id] = _Proposal()
         self._alarms.set(id, state.now + state.timing.resend_s)
-        state.send_to_others(PreAccept(id, batch, deps))
+        state.nearness.asked(id, state.now)
+        state.send_to_others(message)
         state.promise(state.id, PreAcceptOK(id, deps))
 
-    def _pre_accept(self, instance: Instance, batch: Batch, init_deps: Deps, deps: Deps) -> None:
+    def _name_fast_quorum(self) -> tuple[int, ...]:
+        """The nearest that make a fast quorum with this replica, where such a quorum is named."""
         state = self._state
-        state.learn_proposal(instance, batch)
+        if not state.quorums.named:
+            return ()
+        return state.nearness.nearest(state.quorums.fast - 1, state.failures.suspects)
+
+    def _pre_accept(self, instance: Instance, message: PreAccept, deps: Deps) -> None:
+        state = self._state
+        state.learn_proposal(instance, message.batch)
         instance.cmd = instance.proposed
-        instance.init_deps = init_deps
+        instance.init_deps = message.deps
+        instance.fast_quorum = message.fast_quorum
         instance.deps = deps
         instance.phase = Phase.PREACCEPTED
         state.table.hear_of(deps)
@@ -101,7 +112,7 @@ class CommitRules:
         admission = admit(PreAccept, instance, initial_ballot)
         if admission is Admission.TAKE:
             deps = merge((message.deps, state.index.deps_of(id, message.batch)))
-            self._pre_accept(instance, message.batch, message.deps, deps)
+            self._pre_accept(instance, message, deps)
         if admission is Admission.DECIDED:
             state.answer_commit(sender, instance)
         elif admission is not Admission.SUPERSEDED:
@@ -110,10 +121,12 @@ class CommitRules:
 
     def on_pre_accept_ok(self, sender: int, message: PreAcceptOK) -> None:
         """A vote for an instance of our own."""
+        state = self._state
+        state.nearness.answered(message.id, sender, state.now)
         proposal = self._proposals.get(message.id)
         if proposal is None:
             return
-        instance = self._state.table.get(message.id)
+        instance = state.table.get(message.id)
         if instance.bal == initial_ballot and instance.phase is Phase.PREACCEPTED:
             proposal.answers[sender] = message.deps
             self._judge(instance, proposal)
@@ -121,26 +134,35 @@ class CommitRules:
     def _judge(self, instance: Instance, proposal: _Proposal) -> None:
         """Fast path, slow path, or wait for more answers."""
         state = self._state
-        quorums = state.quorums
-        answers = proposal.answers
-        equal = sum(deps == instance.init_deps for deps in answers.values())
-        if equal >= quorums.fast:
-            self._commit_fast(instance, proposal)
-        elif len(answers) >= quorums.slow:
-            awaited = [r for r in state.others if r not in answers and not state.failures.suspects(r)]
-            if equal + len(awaited) < quorums.fast:
+        verdict, deps = self._judge_fast_path(instance, proposal.answers)
+        if verdict is FastPath.TAKEN:
+            self._commit_fast(instance, deps)
+        elif len(proposal.answers) >= state.quorums.slow:
+            if verdict is FastPath.CLOSED:
                 self._take_slow_path(instance, proposal)
             elif proposal.slow_path_at is None:
                 proposal.slow_path_at = state.now + state.timing.fast_path_wait_s
                 self._alarms.set(instance.id, proposal.slow_path_at)
 
-    def _commit_fast(self, instance: Instance, proposal: _Proposal) -> None:
+    def _judge_fast_path(self, instance: Instance, answers: dict[int, Deps]) -> tuple[FastPath, Deps]:
+        state = self._state
+
+        def is_awaited(replica: int) -> bool:
+            return not state.failures.suspects(replica)
+
+        if state.quorums.named:
+            return judge_named(state.id, instance.fast_quorum, answers, is_awaited)
+        assert instance.init_deps is not None
+        return judge_equal(state.quorums, instance.init_deps, answers, is_awaited)
+
+    def _commit_fast(self, instance: Instance, deps: Deps) -> None:
         """One round trip.  Durable here before anybody is told: a restarted leader that forgot it
         would answer Recover as "not committed", and rule 3 of recovery would lose it."""
         state = self._state
         state.counters.fast_path += 1
+        instance.deps = deps
         state.decide(instance, initial_ballot, durably=True)
-        self._tell_commit(instance, holders=set(proposal.answers), durably=True)
+        self._tell_commit(instance, durably=True)
         self.forget(instance.id)
 
     def _take_slow_path(self, instance: Instance, proposal: _Proposal) -> None:
@@ -215,19 +237,20 @@ class CommitRules:
         else:
             state.counters.recovered += 1
         state.decide(instance, message.ballot, durably=False)
-        self._tell_commit(instance, holders=accept_round.voters, durably=False)
+        self._tell_commit(instance, durably=False)
         self.forget(id)
 
     # -- Commit
 
-    def _tell_commit(self, instance: Instance, holders: set[int], durably: bool) -> None:
-        """Tell all; those in `holders` have the batch already."""
+    def _tell_commit(self, instance: Instance, durably: bool) -> None:
+        """Tell all, without the batch, which all were sent before: who missed it asks for it."""
         state = self._state
-        whole = state.commit_of(instance)
-        short = whole if instance.cmd is NOP else whole._replace(batch=None)
+        commit = state.commit_of(instance)
+        if instance.cmd is not NOP:
+            commit = commit._replace(batch=None)
         tell = state.promise if durably else state.send
         for replica in state.others:
-            tell(replica, short if replica in holders else whole)
+            tell(replica, commit)
 
     def on_commit(self, sender: int, message: Commit) -> None:
         """A decision is final: it is taken whatever was promised here."""
@@ -285,7 +308,7 @@ class CommitRules:
             self._take_slow_path(instance, proposal)
             return
         assert instance.proposed is not None and instance.init_deps is not None
-        again = PreAccept(instance.id, instance.proposed, instance.init_deps)
+        again = PreAccept(instance.id, instance.proposed, instance.init_deps, instance.fast_quorum)
         for replica in state.others:
             if replica not in proposal.answers:
                 state.send(replica, again)

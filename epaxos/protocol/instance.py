@@ -32,6 +32,7 @@ class InstanceRecord(NamedTuple):
     value: Value
     deps: Deps
     init_deps: Deps | None
+    fast_quorum: tuple[int, ...] = ()
 
 
 class Instance:
@@ -40,9 +41,10 @@ class Instance:
     `bal`: highest ballot promised; `abal`: ballot in which the current value was accepted or
     committed; `cmd`, `deps`: the current value; `proposed`, `init_deps`: what the command leader
     first proposed, None until known.  `proposed` doubles as protocol.md's `init_cmd`.
+    `fast_quorum`: whom the command leader named in its PreAccept, if anybody; empty until known.
     """
 
-    __slots__ = ("abal", "bal", "cmd", "deps", "id", "init_deps", "phase", "proposed")
+    __slots__ = ("abal", "bal", "cmd", "deps", "fast_quorum", "id", "init_deps", "phase", "proposed")
 
     def __init__(self, id: InstanceId, deps: Deps) -> None:
         self.id = id
@@ -53,6 +55,7 @@ class Instance:
         self.deps = deps
         self.proposed: Batch | None = None
         self.init_deps: Deps | None = None
+        self.fast_quorum: tuple[int, ...] = ()
 
     @property
     def value(self) -> Value:
@@ -63,7 +66,16 @@ class Instance:
 
     def record(self) -> InstanceRecord:
         """The instance as it is now, for the store."""
-        return InstanceRecord(self.id, self.phase, self.bal, self.abal, self.value, self.deps, self.init_deps)
+        return InstanceRecord(
+            self.id,
+            self.phase,
+            self.bal,
+            self.abal,
+            self.value,
+            self.deps,
+            self.init_deps,
+            self.fast_quorum,
+        )
 
     @classmethod
     def restore(cls, record: InstanceRecord, batch: Batch | None) -> Instance:
@@ -76,6 +88,7 @@ class Instance:
         instance.bal = record.bal
         instance.abal = record.abal
         instance.init_deps = record.init_deps
+        instance.fast_quorum = record.fast_quorum
         instance.proposed = batch
         if record.value is Value.PROPOSED:
             if batch is None:

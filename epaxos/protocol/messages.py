@@ -66,11 +66,16 @@ committed.  It has no commands, which no proposed batch has."""
 
 
 class PreAccept(NamedTuple):
-    """The command leader proposes `batch` with the dependencies it knows."""
+    """The command leader proposes `batch` with the dependencies it knows.
+
+    `fast_quorum`: the replicas whose answers, together with the leader's own, will be the value;
+    sorted, without the leader.  Empty where any fast quorum of equal answers will do.
+    """
 
     id: InstanceId
     batch: Batch
     deps: Deps
+    fast_quorum: tuple[int, ...] = ()
 
 
 class PreAcceptOK(NamedTuple):
@@ -119,7 +124,8 @@ class RecoverOK(NamedTuple):
     """Promise: nothing below `ballot` is taken here any more.  And what is known.
 
     `batch` is the current value (None: unknown) decided or proposed in ballot `accepted_ballot`;
-    `init_deps` is what the command leader first proposed (None: unknown).
+    `init_deps` is what the command leader first proposed (None: unknown), and `fast_quorum` whom it
+    named then.
     """
 
     id: InstanceId
@@ -129,6 +135,7 @@ class RecoverOK(NamedTuple):
     batch: Batch | None
     deps: Deps
     init_deps: Deps | None
+    fast_quorum: tuple[int, ...] = ()
 
 
 class Validate(NamedTuple):

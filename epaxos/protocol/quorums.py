@@ -1,4 +1,4 @@
-"""How many replicas are enough (EPaxos*, section 3; protocol.md, "Words")."""
+"""How many replicas are enough (EPaxos*, section 3; docs/protocol.md, "Words")."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ class Quorums(NamedTuple):
     """The sizes that follow from n; each counts the counting replica itself.
 
     f crashes are survived.  Up to e replicas may be down and the fast path still works.
+    `named`: the command leader names its fast quorum beforehand, and whatever those answer is good
+    (docs/protocol.md, "One round trip, always"); otherwise any n-e equal answers make the fast path.
     """
 
     n: int
     f: int
     e: int
+    named: bool
 
     @classmethod
-    def of(cls, n: int) -> Quorums:
-        """The quorums of a cluster of n >= 1 replicas.
+    def of(cls, n: int, named: bool | None = None) -> Quorums:
+        """The quorums of a cluster of n >= 1 replicas; by default `named` wherever it is sound.
 
-        Raises ValueError for an n that is no cluster.
+        Raises ValueError for an n that is no cluster, and when `named` is asked for and f > 1:
+        a recovery may then miss both the command leader and a member that it named.
         """
         if n < 1:
             raise ValueError(f"a cluster has at least one replica, not {n}")
         f = (n - 1) // 2
-        return cls(n, f, min(f, (n - f + 1) // 2))
+        if named is None:
+            named = f <= 1
+        elif named and f > 1:
+            raise ValueError(f"with {n} replicas a fast quorum cannot be named")
+        return cls(n, f, min(f, (n - f + 1) // 2), named)
 
     @property
     def slow(self) -> int:
@@ -35,5 +43,5 @@ class Quorums(NamedTuple):
 
     @property
     def fast(self) -> int:
-        """Enough equal answers to commit after one round trip."""
-        return self.n - self.e
+        """Enough answers to commit after one round trip: equal ones, or those of the named."""
+        return self.slow if self.named else self.n - self.e

@@ -11,7 +11,7 @@ from enum import Enum
 from epaxos.protocol.admission import Admission, admit
 from epaxos.protocol.alarms import Alarms
 from epaxos.protocol.commit import CommitRules
-from epaxos.protocol.ids import Deps, InstanceId, initial_ballot, is_in, next_ballot, no_deps, owner
+from epaxos.protocol.ids import Deps, InstanceId, initial_ballot, is_in, merge, next_ballot, no_deps, owner
 from epaxos.protocol.instance import Instance
 from epaxos.protocol.interference import interferes
 from epaxos.protocol.messages import (
@@ -120,6 +120,7 @@ class RecoveryRules:
             instance.cmd,
             instance.deps,
             instance.init_deps,
+            instance.fast_quorum,
         )
 
     def on_recover(self, sender: int, message: Recover) -> Admission:
@@ -181,16 +182,41 @@ class RecoveryRules:
             self._propose(instance, recovery, accepted.batch, accepted.deps)
         elif instance.id.replica in answers:  # 3
             self._propose_nop(instance, recovery)
+        elif state.quorums.named:
+            self._choose_by_named(instance, recovery)
         else:
-            votes = [
-                answer
-                for answer in answers.values()
-                if answer.phase is Phase.PREACCEPTED and answer.deps == answer.init_deps
-            ]
-            if len(votes) >= len(answers) - state.quorums.e and votes:  # 4
-                self._validate(instance, recovery, votes)
-            else:  # 5
-                self._propose_nop(instance, recovery)
+            self._choose_by_votes(instance, recovery)
+
+    def _choose_by_votes(self, instance: Instance, recovery: _Recovery) -> None:
+        """Any fast quorum of equal answers may have been taken: rules 4 and 5."""
+        answers = recovery.answers.values()
+        votes = [
+            answer
+            for answer in answers
+            if answer.phase is Phase.PREACCEPTED and answer.deps == answer.init_deps
+        ]
+        if len(votes) >= len(answers) - self._state.quorums.e and votes:  # 4
+            self._validate(instance, recovery, votes)
+        else:  # 5
+            self._propose_nop(instance, recovery)
+
+    def _choose_by_named(self, instance: Instance, recovery: _Recovery) -> None:
+        """Only the answers of those whom the leader named count, and all others than the leader are
+        in Q: rules 4n and 5n.  What all of them answered is as good as what the leader would have
+        committed, so there is nothing to validate (docs/protocol.md, "One round trip, always")."""
+        votes = {
+            replica: answer
+            for replica, answer in recovery.answers.items()
+            if answer.phase is Phase.PREACCEPTED
+        }
+        named = next((answer.fast_quorum for answer in votes.values()), ())
+        if named and all(replica in votes for replica in named):  # 4n
+            vote = votes[named[0]]
+            assert vote.batch is not None
+            deps = merge(votes[replica].deps for replica in named)
+            self._propose(instance, recovery, vote.batch, deps)
+        else:  # 5n
+            self._propose_nop(instance, recovery)
 
     def _take_commit(self, instance: Instance, answer: RecoverOK) -> None:
         if instance.phase is not Phase.COMMITTED and self._state.learn_value(instance, answer.batch):

@@ -32,6 +32,7 @@ from epaxos.protocol.messages import (
 )
 from epaxos.protocol.output import Output
 from epaxos.protocol.progress import Progress
+from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.recovery import RecoveryRules
 from epaxos.protocol.slots import OwnSlots
 from epaxos.protocol.state import Counters, ReplicaState
@@ -44,11 +45,14 @@ __all__ = ["Replica"]
 class Replica:
     """Replica `id` of a cluster of n.
 
-    `random` decides only how long to back off; `timing` only when to try again.
+    `random` decides only how long to back off; `timing` only when to try again.  `quorums`: those
+    of n by default.
     """
 
-    def __init__(self, id: int, n: int, *, timing: Timing, random: Random) -> None:
-        self._state = state = ReplicaState(id, n, timing, random)
+    def __init__(
+        self, id: int, n: int, *, timing: Timing, random: Random, quorums: Quorums | None = None
+    ) -> None:
+        self._state = state = ReplicaState(id, quorums or Quorums.of(n), timing, random)
         self._commit = CommitRules(state)
         self._recovery = RecoveryRules(state, self._commit)
         self._progress = Progress(state, self._commit, self._recovery)

@@ -9,6 +9,7 @@ from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.instance import Instance
 from epaxos.protocol.interference import InterferenceIndex
 from epaxos.protocol.messages import NOP, Batch, Commit, Message, Phase
+from epaxos.protocol.nearness import Nearness
 from epaxos.protocol.output import Output
 from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.table import InstanceTable
@@ -31,15 +32,17 @@ class Counters:
 class ReplicaState:
     """The state of replica `id` of n, and the few steps that every rule is made of."""
 
-    def __init__(self, id: int, n: int, timing: Timing, random: Random) -> None:
+    def __init__(self, id: int, quorums: Quorums, timing: Timing, random: Random) -> None:
+        n = quorums.n
         self.id = id
         self.n = n
         self.others = tuple(replica for replica in range(n) if replica != id)
-        self.quorums = Quorums.of(n)
+        self.quorums = quorums
         self.timing = timing
         self.random = random
         self.now = 0.0
         self.failures = FailureDetector(id, n, timing.suspect_after_s)
+        self.nearness = Nearness(id, n, timing.suspect_after_s)
         self.table = InstanceTable(n)
         self.index = InterferenceIndex(n)
         self.counters = Counters()

@@ -132,9 +132,9 @@ class RecordFormat:
     def __init__(self, n: int) -> None:
         self.n = n
         self._deps = Struct(f">{n}Q")
-        # phase, value, what init_deps is; bal, abal; deps
-        self._record = Struct(f">BBBQQ{n}Q")
-        self._record_and_init_deps = Struct(f">BBBQQ{2 * n}Q")
+        # phase, value, what init_deps is, the fast quorum as bits; bal, abal; deps
+        self._record = Struct(f">BBBBQQ{n}Q")
+        self._record_and_init_deps = Struct(f">BBBBQQ{2 * n}Q")
 
     # -- vectors
 
@@ -170,29 +170,33 @@ class RecordFormat:
 
     def encode_record(self, record: InstanceRecord) -> bytes:
         """All of the record but its id, which is the key."""
-        _, phase, bal, abal, value, deps, init_deps = record
+        _, phase, bal, abal, value, deps, init_deps, fast_quorum = record
+        named = sum(1 << replica for replica in fast_quorum)
         if init_deps is None:
-            return self._record.pack(phase, value, _NO_INIT_DEPS, bal, abal, *deps)
+            return self._record.pack(phase, value, _NO_INIT_DEPS, named, bal, abal, *deps)
         if init_deps == deps:
-            return self._record.pack(phase, value, _SAME_INIT_DEPS, bal, abal, *deps)
-        return self._record_and_init_deps.pack(phase, value, _OWN_INIT_DEPS, bal, abal, *deps, *init_deps)
+            return self._record.pack(phase, value, _SAME_INIT_DEPS, named, bal, abal, *deps)
+        return self._record_and_init_deps.pack(
+            phase, value, _OWN_INIT_DEPS, named, bal, abal, *deps, *init_deps
+        )
 
     def decode_record(self, id: InstanceId, data: bytes) -> InstanceRecord:
         """See `encode_record`."""
         if len(data) == self._record.size:
-            phase, value, which, bal, abal, *vector = self._record.unpack(data)
+            phase, value, which, named, bal, abal, *vector = self._record.unpack(data)
             init_deps = tuple(vector) if which == _SAME_INIT_DEPS else None
             known = which < _OWN_INIT_DEPS
         elif len(data) == self._record_and_init_deps.size:
-            phase, value, which, bal, abal, *vector = self._record_and_init_deps.unpack(data)
+            phase, value, which, named, bal, abal, *vector = self._record_and_init_deps.unpack(data)
             init_deps = tuple(vector[self.n :])
             known = which == _OWN_INIT_DEPS
         else:
             raise ValueError(f"the record of instance {id} has {len(data)} bytes")
-        if not known or phase >= len(_PHASES) or value >= len(_VALUES):
+        if not known or phase >= len(_PHASES) or value >= len(_VALUES) or named >> self.n:
             raise ValueError(f"the record of instance {id} cannot be understood")
         deps = tuple(vector[: self.n])
-        return InstanceRecord(id, _PHASES[phase], bal, abal, _VALUES[value], deps, init_deps)
+        fast_quorum = tuple(replica for replica in range(self.n) if named >> replica & 1)
+        return InstanceRecord(id, _PHASES[phase], bal, abal, _VALUES[value], deps, init_deps, fast_quorum)
 
     def encode_batch(self, batch: Batch) -> bytes:
         """As the batch crosses the cluster."""

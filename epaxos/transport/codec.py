@@ -144,6 +144,14 @@ def _deps_of(id: InstanceId, vector: Sequence[int], n: int) -> Deps:
     return deps
 
 
+def _fast_quorum(id: InstanceId, replicas: Sequence[int], n: int) -> tuple[int, ...]:
+    """Whom the leader of `id` named: ascending, other replicas."""
+    named = tuple(replicas[:])
+    if named and (named[-1] >= n or id.replica in named or named != tuple(sorted(set(named)))):
+        raise WireError(f"an instance {id} with the fast quorum {named}")
+    return named
+
+
 def _proposed(message: wire.PreAccept | wire.Validate) -> Batch:
     batch = decode_batch(message.batch)
     if batch is NOP:
@@ -160,11 +168,14 @@ def _encode_pre_accept(message: PreAccept, out: wire.Message) -> None:
     to.replica, to.slot = message.id
     to.batch = encode_batch(message.batch)
     to.deps.extend(message.deps)
+    to.fast_quorum.extend(message.fast_quorum)
 
 
 def _decode_pre_accept(message: wire.PreAccept, n: int) -> PreAccept:
     id = _id(message, n)
-    return PreAccept(id, _proposed(message), _deps_of(id, message.deps, n))
+    return PreAccept(
+        id, _proposed(message), _deps_of(id, message.deps, n), _fast_quorum(id, message.fast_quorum, n)
+    )
 
 
 def _encode_pre_accept_ok(message: PreAcceptOK, out: wire.Message) -> None:
@@ -235,6 +246,7 @@ def _encode_recover_ok(message: RecoverOK, out: wire.Message) -> None:
     to.deps.extend(message.deps)
     if message.init_deps is not None:
         to.init_deps.extend(message.init_deps)
+    to.fast_quorum.extend(message.fast_quorum)
 
 
 def _decode_recover_ok(message: wire.RecoverOK, n: int) -> RecoverOK:
@@ -250,6 +262,7 @@ def _decode_recover_ok(message: wire.RecoverOK, n: int) -> RecoverOK:
         _optional_batch(message),
         _deps_of(id, message.deps, n),
         _deps_of(id, message.init_deps, n) if message.init_deps else None,
+        _fast_quorum(id, message.fast_quorum, n),
     )
     if phase is not Phase.INITIAL and answer.batch is None:
         raise WireError(f"{phase.name.lower()} without a batch")

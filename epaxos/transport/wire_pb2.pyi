@@ -55,16 +55,18 @@ class Batch(_message.Message):
     def __init__(self, writes: _Optional[_Iterable[bytes]] = ..., reads: _Optional[_Iterable[bytes]] = ..., payload: _Optional[bytes] = ..., commands: _Optional[int] = ..., barrier: bool = ...) -> None: ...
 
 class PreAccept(_message.Message):
-    __slots__ = ("replica", "slot", "batch", "deps")
+    __slots__ = ("replica", "slot", "batch", "deps", "fast_quorum")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     DEPS_FIELD_NUMBER: _ClassVar[int]
+    FAST_QUORUM_FIELD_NUMBER: _ClassVar[int]
     replica: int
     slot: int
     batch: bytes
     deps: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
+    fast_quorum: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ..., fast_quorum: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PreAcceptOK(_message.Message):
     __slots__ = ("replica", "slot", "deps")
@@ -125,7 +127,7 @@ class Recover(_message.Message):
     def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ...) -> None: ...
 
 class RecoverOK(_message.Message):
-    __slots__ = ("replica", "slot", "ballot", "accepted_ballot", "phase", "batch", "deps", "init_deps")
+    __slots__ = ("replica", "slot", "ballot", "accepted_ballot", "phase", "batch", "deps", "init_deps", "fast_quorum")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
     BALLOT_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +136,7 @@ class RecoverOK(_message.Message):
     BATCH_FIELD_NUMBER: _ClassVar[int]
     DEPS_FIELD_NUMBER: _ClassVar[int]
     INIT_DEPS_FIELD_NUMBER: _ClassVar[int]
+    FAST_QUORUM_FIELD_NUMBER: _ClassVar[int]
     replica: int
     slot: int
     ballot: int
@@ -142,7 +145,8 @@ class RecoverOK(_message.Message):
     batch: bytes
     deps: _containers.RepeatedScalarFieldContainer[int]
     init_deps: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., accepted_ballot: _Optional[int] = ..., phase: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ..., init_deps: _Optional[_Iterable[int]] = ...) -> None: ...
+    fast_quorum: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replica: _Optional[int] = ..., slot: _Optional[int] = ..., ballot: _Optional[int] = ..., accepted_ballot: _Optional[int] = ..., phase: _Optional[int] = ..., batch: _Optional[bytes] = ..., deps: _Optional[_Iterable[int]] = ..., init_deps: _Optional[_Iterable[int]] = ..., fast_quorum: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Validate(_message.Message):
     __slots__ = ("replica", "slot", "ballot", "batch", "deps")

@@ -9,6 +9,7 @@ from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.instance import Instance, InstanceRecord
 from epaxos.protocol.messages import Batch, Message
 from epaxos.protocol.output import Output
+from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.timing import Timing
 
@@ -37,10 +38,14 @@ class _Disk:
 
 
 class Lab:
-    """n replicas; `wire` holds what was sent and not delivered, in order of sending."""
+    """n replicas; `wire` holds what was sent and not delivered, in order of sending.
 
-    def __init__(self, n: int, timing: Timing | None = None) -> None:
+    `named`: see Quorums.of.
+    """
+
+    def __init__(self, n: int, timing: Timing | None = None, named: bool | None = None) -> None:
         self.n = n
+        self.quorums = Quorums.of(n, named)
         self.now = 0.0
         self.timing = timing or Timing()
         self.wire: list[Envelope] = []
@@ -58,7 +63,7 @@ class Lab:
         self.sent.clear()
 
     def _new(self, id: int) -> Replica:
-        return Replica(id, self.n, timing=self.timing, random=Random(id))
+        return Replica(id, self.n, timing=self.timing, random=Random(id), quorums=self.quorums)
 
     # -- effects
 

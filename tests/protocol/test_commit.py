@@ -43,6 +43,21 @@ class FastPathTests(SynchronousTestCase):
                 lab.deliver(PreAcceptOK, frm=acceptor)
             self.assertIn(id, lab.decided[0], f"n = {n}")
 
+    def test_unequal_answers_are_no_fast_quorum(self) -> None:
+        """n = 5: with two answers equal to D0 beside its own the leader commits; with one it does not."""
+        for equal, decided in ((2, True), (1, False)):
+            lab = Lab(5)
+            lab.propose(4, write("x"))
+            for acceptor in range(1, 4 - equal):
+                lab.deliver(PreAccept, to=acceptor)
+            lab.drop()
+            id = lab.propose(0, write("x"))
+            lab.deliver(PreAccept, to=1)
+            lab.deliver(PreAccept, to=2)
+            lab.deliver(PreAccept, to=3)
+            lab.deliver(PreAcceptOK)
+            self.assertEqual(id in lab.decided[0], decided)
+
     def test_known_interference_everywhere_stays_fast(self) -> None:
         """What everybody knows is in D0 already: the answers are equal."""
         lab = Lab(3)
@@ -60,14 +75,17 @@ class FastPathTests(SynchronousTestCase):
         lab.settle()
         self.assertEqual([lab.replicas[i].counters.fast_path for i in (0, 1)], [1, 1])
 
-    def test_commit_to_those_who_answered_carries_no_batch(self) -> None:
+    def test_the_batch_is_sent_once(self) -> None:
+        """The PreAccept carried it to all; who missed that asks for it."""
         lab = Lab(3)
-        lab.propose(0, write("x"))
+        id = lab.propose(0, write("x"))
         lab.deliver(PreAccept, to=1)
+        lab.drop(PreAccept)
         lab.deliver(PreAcceptOK)
         commits = {dest: message for _, dest, message in lab.wire if isinstance(message, Commit)}
-        self.assertIsNone(commits[1].batch)
-        self.assertEqual(commits[2].batch, write("x"))
+        self.assertEqual([commits[1].batch, commits[2].batch], [None, None])
+        lab.settle()
+        self.assertEqual(lab.decided[2][id].cmd, write("x"))
 
     def test_commit_without_the_batch_is_fetched(self) -> None:
         """A replica that gets a Commit without having the payload asks for it."""
@@ -86,7 +104,7 @@ class FastPathTests(SynchronousTestCase):
 class SlowPathTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Two interfering proposals cross: each acceptor has seen the other one first."""
-        self.lab = Lab(3)
+        self.lab = Lab(3, named=False)
         self.a = self.lab.propose(0, write("x", payload="a"))
         self.b = self.lab.propose(1, write("x", payload="b"))
 
@@ -143,6 +161,93 @@ class SlowPathTests(SynchronousTestCase):
         lab.deliver(AcceptOK)
         self.assertIn(id, lab.decided[0])
         self.assertEqual(lab.decided[0][id].deps, (0, other.slot, 0, 0, 0))
+
+
+class NamedFastQuorumTests(SynchronousTestCase):
+    """docs/protocol.md, "One round trip, always": f = 1."""
+
+    def test_whatever_interferes_it_is_one_round_trip(self) -> None:
+        for n in (2, 3, 4):
+            lab = Lab(n)
+            ids = [lab.propose(leader, write("x")) for leader in range(n)]
+            lab.deliver(PreAccept)
+            lab.deliver(PreAcceptOK)
+            self.assertEqual([id in lab.decided[id.replica] for id in ids], [True] * n, f"n = {n}")
+            lab.settle()
+            self.assertEqual([set(decided) for decided in lab.decided], [set(ids)] * n)
+            self.assertFalse([m for _, _, m in lab.sent if isinstance(m, Accept)])
+
+    def test_the_named_ones_answer_is_the_value(self) -> None:
+        """Replica 1 is named, and has seen an interfering instance; replica 2 is not waited for."""
+        lab = Lab(3)
+        other = lab.propose(2, write("x"))
+        lab.deliver(PreAccept, to=1)
+        lab.drop()
+        id = lab.propose(0, write("x"))
+        named = {m.fast_quorum for _, _, m in lab.sent if isinstance(m, PreAccept) and m.id == id}
+        self.assertEqual(named, {(1,)})
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAcceptOK)
+        self.assertEqual(lab.decided[0][id].deps, (0, 0, other.slot))
+
+    def test_another_ones_answer_is_not(self) -> None:
+        """A recovery asks the named one, so only its answer counts: without it there is the slow path."""
+        lab = Lab(3)
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept, to=2)
+        lab.deliver(PreAcceptOK)
+        self.assertNotIn(id, lab.decided[0])
+        lab.advance(0.01, step=0.01, deliver=False)
+        self.assertEqual(len([m for _, _, m in lab.sent if isinstance(m, Accept) and m.ballot == 0]), 2)
+        lab.deliver(Accept, to=2)
+        lab.deliver(AcceptOK)
+        self.assertIn(id, lab.decided[0])
+
+    def test_four_replicas_name_two(self) -> None:
+        lab = Lab(4)
+        other = lab.propose(3, write("x"))
+        lab.deliver(PreAccept, to=2)
+        lab.drop()
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAcceptOK)
+        self.assertNotIn(id, lab.decided[0])
+        lab.deliver(PreAccept, to=2)
+        lab.deliver(PreAcceptOK)
+        self.assertEqual(lab.decided[0][id].deps, (0, 0, 0, other.slot))
+
+    def test_a_suspected_one_is_not_named(self) -> None:
+        lab = Lab(3)
+        lab.crash(1)
+        lab.advance(2)
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        lab.deliver(PreAcceptOK)
+        self.assertIn(id, lab.decided[0])
+        self.assertEqual(lab.replicas[0].counters.fast_path, 1)
+
+    def test_the_same_one_is_named_when_it_is_sent_again(self) -> None:
+        lab = Lab(3)
+        lab.propose(0, write("x"))
+        lab.drop()
+        lab.crash(1)
+        lab.advance(2, deliver=False)
+        named = {m.fast_quorum for _, _, m in lab.sent if isinstance(m, PreAccept)}
+        self.assertEqual(named, {(1,)})
+
+    def test_the_nearest_is_named(self) -> None:
+        """Replica 2 answers within 20 ms, replica 1 after 50: from the second instance on it is 2."""
+        lab = Lab(3)
+        lab.propose(0, write("x"))
+        for milliseconds, acceptor in ((20, 2), (50, 1)):
+            lab.deliver(PreAccept, to=acceptor)
+            lab.now = milliseconds / 1000
+            lab.replicas[0].tick(lab.now)
+            lab.deliver(PreAcceptOK, frm=acceptor)
+        lab.settle()
+        id = lab.propose(0, write("x"))
+        named = {m.fast_quorum for _, _, m in lab.sent if isinstance(m, PreAccept) and m.id == id}
+        self.assertEqual(named, {(2,)})
 
 
 class DurabilityTests(SynchronousTestCase):

@@ -8,10 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.alarms import Alarms
 from epaxos.protocol.failures import FailureDetector
-from epaxos.protocol.ids import InstanceId, is_in, merge, next_ballot, owner
+from epaxos.protocol.fast_path import FastPath, judge_equal, judge_named
+from epaxos.protocol.ids import Deps, InstanceId, is_in, merge, next_ballot, owner
 from epaxos.protocol.instance import Instance
 from epaxos.protocol.interference import InterferenceIndex, interferes
 from epaxos.protocol.messages import NOP, Batch, Phase
+from epaxos.protocol.nearness import Nearness
 from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.slots import BLOCK, OwnSlots
 from epaxos.protocol.table import InstanceTable
@@ -41,6 +43,86 @@ class QuorumTests(SynchronousTestCase):
 
     def test_no_cluster(self) -> None:
         self.assertRaises(ValueError, Quorums.of, 0)
+
+    def test_a_fast_quorum_is_named_where_a_recovery_asks_all_of_it(self) -> None:
+        """Any n-f replicas without the leader must include all others: f <= 1."""
+        self.assertEqual([Quorums.of(n).named for n in range(1, 8)], [True] * 4 + [False] * 3)
+        for n in range(1, 5):
+            self.assertEqual(Quorums.of(n).slow, Quorums.of(n).fast)
+        self.assertFalse(Quorums.of(3, named=False).named)
+        self.assertRaises(ValueError, Quorums.of, 5, named=True)
+
+
+class FastPathTests(SynchronousTestCase):
+    def test_equal_answers(self) -> None:
+        """n = 5, f = e = 2: three equal to D0, the leader's own included."""
+        quorums, zero, other = Quorums.of(5), (0,) * 5, (0, 1, 0, 0, 0)
+        cases: list[tuple[dict[int, Deps], set[int], FastPath]] = [
+            ({0: zero, 1: zero, 2: zero}, set(), FastPath.TAKEN),
+            ({0: zero, 1: zero, 2: other, 3: zero}, set(), FastPath.TAKEN),
+            ({0: zero, 1: zero}, {2, 3, 4}, FastPath.OPEN),
+            ({0: zero, 1: zero, 2: other}, {3}, FastPath.OPEN),
+            ({0: zero, 1: zero, 2: other}, set(), FastPath.CLOSED),
+            ({0: zero, 1: other, 2: other}, {3}, FastPath.CLOSED),
+            ({0: zero, 1: other, 2: other, 3: other}, {3, 4}, FastPath.CLOSED),
+        ]
+        for answers, awaited, expected in cases:
+            found, deps = judge_equal(quorums, zero, answers, awaited.__contains__)
+            self.assertEqual((found, deps), (expected, zero), answers)
+
+    def test_named_answers(self) -> None:
+        cases: list[tuple[tuple[int, ...], dict[int, Deps], set[int], FastPath, Deps]] = [
+            ((1,), {0: (0, 0, 0), 1: (0, 2, 0)}, set(), FastPath.TAKEN, (0, 2, 0)),
+            ((1,), {0: (0, 0, 0), 2: (0, 0, 0)}, {1}, FastPath.OPEN, ()),
+            ((1,), {0: (0, 0, 0), 2: (0, 0, 0)}, {2}, FastPath.CLOSED, ()),
+            ((1,), {1: (0, 0, 0), 2: (0, 0, 0)}, {0}, FastPath.OPEN, ()),
+            (
+                (1, 2),
+                {0: (0, 0, 1), 1: (0, 2, 1), 2: (3, 0, 1), 3: (9, 9, 9)},
+                set(),
+                FastPath.TAKEN,
+                (3, 2, 1),
+            ),
+            ((1, 2), {0: (0, 0, 1), 1: (0, 2, 1), 3: (9, 9, 9)}, {2}, FastPath.OPEN, ()),
+            ((), {0: (0,)}, set(), FastPath.TAKEN, (0,)),
+        ]
+        for named, answers, awaited, expected, deps in cases:
+            found = judge_named(0, named, answers, awaited.__contains__)
+            self.assertEqual(found, (expected, deps), answers)
+
+
+class NearnessTests(SynchronousTestCase):
+    def nearest(self, nearness: Nearness, count: int = 1, *suspected: int) -> tuple[int, ...]:
+        return nearness.nearest(count, suspected.__contains__)
+
+    def test_unknown_ones_come_in_order(self) -> None:
+        nearness = Nearness(1, 4, 1.0)
+        self.assertEqual(self.nearest(nearness), (2,))
+        self.assertEqual(self.nearest(nearness, 2), (2, 3))
+        self.assertEqual(self.nearest(nearness, 2, 2), (0, 3))
+        self.assertEqual(self.nearest(nearness, 2, 0, 2, 3), (2, 3), "better a suspected one than none")
+
+    def test_those_that_answer_fastest(self) -> None:
+        nearness = Nearness(0, 3, 1.0)
+        for k in range(20):
+            id = InstanceId(0, k + 1)
+            nearness.asked(id, k)
+            nearness.answered(InstanceId(0, 999), 2, k)
+            nearness.answered(id, 2, k + (0.01 if k < 10 else 0.09))
+            nearness.answered(id, 1, k + 0.05)
+            nearness.answered(id, 1, k + 0.9)
+            if k == 9:
+                self.assertEqual(self.nearest(nearness), (2,))
+        self.assertEqual(self.nearest(nearness), (1,), "the newest answers count most")
+
+    def test_one_that_does_not_answer_is_far(self) -> None:
+        nearness = Nearness(0, 3, 1.0)
+        nearness.asked(InstanceId(0, 1), 0.0)
+        nearness.answered(InstanceId(0, 1), 2, 0.5)
+        nearness.asked(InstanceId(0, 2), 0.6)
+        self.assertEqual(self.nearest(nearness), (1,), "it may still answer")
+        nearness.asked(InstanceId(0, 3), 1.5)
+        self.assertEqual(self.nearest(nearness), (2,))
 
 
 class IdTests(SynchronousTestCase):

@@ -164,6 +164,85 @@ class ChoiceTests(SynchronousTestCase):
             self.assertEqual(kinds, {Validate} if validates else {Accept}, f"{votes} votes")
 
 
+class NamedChoiceTests(SynchronousTestCase):
+    """RecoverOK from all but the command leader, which named its fast quorum (f = 1): rules 4n and 5n."""
+
+    def choose(self, n: int, answers: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None]) -> object:
+        """What replica n-1 proposes for (0, 1) after these answers: dependencies and who is named."""
+        id, none = InstanceId(0, 1), (0,) * n
+        replica = Replica(n - 1, n, timing=Timing(), random=Random(0))
+        replica.tick(0.0)
+        replica.durable(replica.take_output())
+        replica._recovery.start(id)
+        replica.durable(replica.take_output())
+        ballot = replica.table.rows[0][1].bal
+        for sender, answer in answers.items():
+            if answer is None:
+                replica.receive(sender, RecoverOK(id, ballot, 0, Phase.INITIAL, None, none, None))
+            else:
+                deps, named = answer
+                vote = RecoverOK(id, ballot, 0, Phase.PREACCEPTED, C, deps, none, named)
+                replica.receive(sender, vote)
+        accepts = [m for _, m in replica.take_output().messages if isinstance(m, Accept)]
+        return (accepts[0].batch, accepts[0].deps) if accepts else None
+
+    def test_rules(self) -> None:
+        a, b = (0, 0, 4, 1), (0, 3, 0, 2)
+        cases: list[tuple[str, int, dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None], object]] = [
+            ("4n: the named one has answered", 3, {1: ((0, 2, 0), (1,))}, (C, (0, 2, 0))),
+            ("5n: another one has, the named one has not", 3, {1: ((0, 2, 0), (2,))}, (NOP, (0, 0, 0))),
+            ("5n: nobody knows it", 3, {1: None}, (NOP, (0, 0, 0))),
+            ("3: the command leader answers", 3, {0: ((0, 2, 0), (1,))}, (NOP, (0, 0, 0))),
+            ("4n: both named ones have answered", 4, {1: (a, (1, 2)), 2: (b, (1, 2))}, (C, (0, 3, 4, 2))),
+            ("5n: one of two", 4, {1: (a, (1, 2)), 2: None}, (NOP, (0, 0, 0, 0))),
+            ("one more is to come", 4, {1: (a, (1, 2))}, None),
+        ]
+        for name, n, answers, expected in cases:
+            self.assertEqual(self.choose(n, answers), expected, name)
+
+    def test_what_the_leader_committed_is_found(self) -> None:
+        """Replica 0 names 1, which has seen another instance; it commits, tells its client, and dies."""
+        for recoverer in (1, 2):
+            lab = Lab(3)
+            other = lab.propose(2, write("x"))
+            lab.deliver(PreAccept, to=1)
+            lab.drop()
+            id = lab.propose(0, write("x"))
+            lab.deliver(PreAccept)
+            lab.deliver(PreAcceptOK)
+            self.assertEqual(lab.decided[0][id].deps, (0, 0, other.slot))
+            lab.drop()
+            lab.crash(0)
+            lab.recover(recoverer, id)
+            lab.settle()
+            lab.advance(5)
+            self.assertEqual(lab.decided[recoverer][id].deps, (0, 0, other.slot))
+
+    def test_a_restarted_leader_that_forgot_names_it_all_the_same(self) -> None:
+        """Replica 0's record of `first` is lost, 1 has answered.  0 then votes for 2's `second` as the one
+        that 2 named; a recovery of `first` without 0 finds 1's answer, which knows nothing of `second`.
+        One must name the other all the same."""
+        lab = Lab(3)
+        lab.disk_slow(0)
+        first = lab.propose(0, write("x", payload="first"))
+        lab.drop(to=2)
+        lab.deliver(PreAccept, to=1)
+        lab.crash(0)
+        lab.restart(0)
+        lab.drop()
+        second = lab.propose(2, write("x", payload="second"))
+        lab.deliver(PreAccept, to=0)
+        lab.deliver(PreAcceptOK)
+        self.assertIn(second, lab.decided[2])
+        lab.crash(0)
+        lab.drop()
+        lab.recover(1, first)
+        lab.settle()
+        lab.advance(5)
+        self.assertEqual(lab.decided[1][first].cmd, write("x", payload="first"))
+        self.assertTrue(lab.decided[1][second].deps[0] >= first.slot)
+
+
 class ValidationTests(SynchronousTestCase):
     """ValidateOK from all of Q: rules 1 to 3."""
 
@@ -274,7 +353,7 @@ class CounterExampleTests(SynchronousTestCase):
         vote look new.  Replica 0's vote of ballot 0 is overruled by NOP at ballot 1; then replica 0
         promises ballot 2, and a later recovery sees both votes.  With one variable for promise and
         vote, the vote of ballot 0 would look like one of ballot 2, and win."""
-        lab = Lab(3)
+        lab = Lab(3, named=False)
         lab.propose(1, write("x", payload="other"))
         lab.deliver(PreAccept, to=2)
         lab.drop()
@@ -312,7 +391,7 @@ class CounterExampleTests(SynchronousTestCase):
         proposes `second`, which commits with replica 1's vote.  Replica 0 dies again; replica 2
         recovers `second`: |R| = |Q|-e, and `first`, whose leader is outside Q, must not speak
         against it."""
-        lab = Lab(3)
+        lab = Lab(3, named=False)
         lab.disk_slow(0)
         first = lab.propose(0, write("x", payload="first"))
         lab.drop(to=1)

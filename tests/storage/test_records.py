@@ -28,11 +28,11 @@ class RecordTests(SynchronousTestCase):
         for n in (1, 2, 3, 7):
             format = RecordFormat(n)
             deps = tuple(range(10, 10 + n))
-            for phase, value, init_deps, ballot in itertools.product(
-                Phase, Value, (None, deps, (0,) * n), (0, 5, 2**63 - 1)
+            for phase, value, init_deps, ballot, named in itertools.product(
+                Phase, Value, (None, deps, (0,) * n), (0, 5, 2**63 - 1), ((), tuple(range(n - 1)))
             ):
                 id = InstanceId(n - 1, 2**63 - 1)
-                record = InstanceRecord(id, phase, ballot, ballot // 2, value, deps, init_deps)
+                record = InstanceRecord(id, phase, ballot, ballot // 2, value, deps, init_deps, named)
                 found = format.decode_record(id, format.encode_record(record))
                 self.assertEqual(found, record)
                 self.assertIs(type(found.phase), Phase)
@@ -48,6 +48,7 @@ class RecordTests(SynchronousTestCase):
             b"\x09" + good[1:],
             good[:1] + b"\x03" + good[2:],
             good[:2] + b"\x02" + good[3:],  # says that init_deps follow
+            good[:3] + b"\x08" + good[4:],  # replica 3 of three was named
             good + b"\0" * 24,  # they follow, but it does not say so
             RecordFormat(5).encode_record(
                 InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (1, 2, 3, 4, 5), None)

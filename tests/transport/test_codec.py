@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import given, settings
@@ -41,6 +42,7 @@ BARRIER = Batch((), (), b"FLUSHDB", 1, True)
 MESSAGES: list[Message] = [
     PreAccept(ID, BATCH, DEPS),
     PreAccept(InstanceId(0, LAST), BARRIER, (0, 0, 0)),
+    PreAccept(InstanceId(1, 1), BATCH, (0, 0, 0), (0, 2)),
     PreAcceptOK(ID, DEPS),
     Accept(ID, 5, BATCH, DEPS),
     Accept(ID, 5, NOP, (0, 0, 0)),
@@ -53,6 +55,7 @@ MESSAGES: list[Message] = [
     Recover(ID, LAST),
     RecoverOK(ID, 4, 0, Phase.INITIAL, None, (0, 0, 0), None),
     RecoverOK(ID, 4, 0, Phase.PREACCEPTED, BATCH, DEPS, (0, 0, 0)),
+    RecoverOK(ID, 4, 0, Phase.PREACCEPTED, BATCH, DEPS, (0, 0, 0), (1,)),
     RecoverOK(ID, 8, 4, Phase.ACCEPTED, NOP, (0, 0, 0), DEPS),
     RecoverOK(ID, 8, 4, Phase.COMMITTED, BATCH, DEPS, DEPS),
     Validate(ID, 4, BATCH, DEPS),
@@ -138,6 +141,10 @@ def messages(draw: st.DrawFn) -> tuple[int, Message]:
     deps = deps.map(
         lambda vector: tuple(min(s, id.slot - 1) if r == id.replica else s for r, s in enumerate(vector))
     )
+    others = [replica for replica in range(n) if replica != id.replica]
+    named = st.lists(st.booleans(), min_size=n - 1, max_size=n - 1).map(
+        lambda chosen: tuple(itertools.compress(others, chosen))
+    )
     answers = st.one_of(
         st.tuples(st.just(Phase.INITIAL), values, deps, st.one_of(st.none(), deps)),
         st.tuples(st.just(Phase.PREACCEPTED), batches, deps, deps),
@@ -150,17 +157,18 @@ def messages(draw: st.DrawFn) -> tuple[int, Message]:
     )
     this = st.just(id)
     kinds: list[st.SearchStrategy[Message]] = [
-        st.builds(PreAccept, this, batches, deps),
+        st.builds(PreAccept, this, batches, deps, named),
         st.builds(PreAcceptOK, this, deps),
         st.builds(Accept, this, numbers, values, deps),
         st.builds(AcceptOK, ids, numbers),
         st.builds(Commit, this, numbers, values, deps),
         st.builds(Recover, ids, numbers),
         st.builds(
-            lambda ballot, accepted, answer: RecoverOK(id, ballot, accepted, *answer),
+            lambda ballot, accepted, answer, named: RecoverOK(id, ballot, accepted, *answer, named),
             numbers,
             numbers,
             answers,
+            named,
         ),
         st.builds(Validate, this, numbers, batches, deps),
         st.builds(ValidateOK, ids, numbers, conflicts),
@@ -223,6 +231,11 @@ class HostileTests(SynchronousTestCase):
             (framed("pre_accept_ok", deps=[1, 2, 2**63], **good), "a vector with slot"),
             (framed("pre_accept_ok", **good), "a vector of 0"),
             (framed("pre_accept", deps=[1, 2, 3], **good), "without commands"),
+            *(
+                (framed("pre_accept", deps=[1, 2, 3], batch=batch, fast_quorum=named, **good), "fast quorum")
+                for named in ([2], [1, 0], [1, 1], [0, 3])
+            ),
+            (framed("recover_ok", deps=[1, 2, 3], fast_quorum=[3], **good), "fast quorum"),
             (framed("pre_accept", deps=[1, 2, 3], batch=b"", **good), "without commands"),
             (framed("validate", deps=[1, 2, 3], **good), "without commands"),
             (framed("pre_accept", deps=[1, 2, 3], batch=batch[:-1], **good), "not a batch"),
