@@ -104,7 +104,7 @@ class Progress:
         """Fetch what others hold, recover what nobody brings to an end."""
         state = self._state
         committed = state.table.committed[row]
-        known = state.table.known[row]
+        known = state.known(row)
         watch = self._rows[row]
         if committed > watch.watermark or watch.known_then <= committed:
             watch.watermark = committed
@@ -140,7 +140,7 @@ class Progress:
         if row == state.id and state.table.committed[row] < self._started_upto:
             wait_s, upto = 0.0, max(upto, self._started_upto)
         elif failures.suspects(row):
-            wait_s, upto = failures.rank(row) * state.timing.turn_s, state.table.known[row]
+            wait_s, upto = failures.rank(row) * state.timing.turn_s, state.known(row)
         else:
             wait_s = state.timing.recover_after_s + failures.rank(row) * state.timing.turn_s
         if stalled_s < wait_s:

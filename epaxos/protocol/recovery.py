@@ -84,8 +84,9 @@ class RecoveryRules:
 
     def start(self, id: InstanceId) -> None:
         """Try to decide `id`, unless it is decided or being recovered here already."""
-        if id not in self._recoveries and not self._state.table.is_forgotten(id):
-            self._start(self._state.table.get(id), attempt=0)
+        state = self._state
+        if not (id in self._recoveries or state.table.is_forgotten(id) or state.is_unused(id)):
+            self._start(state.table.get(id), attempt=0)
 
     def _start(self, instance: Instance, attempt: int) -> None:
         """Ask all, at a new ballot.  The ballot is durable before anybody hears of it, so that a
@@ -322,7 +323,12 @@ class RecoveryRules:
     def _recover_later(self, member: InstanceId) -> None:
         """Members that make no progress are recovered too: when their turn has come, if ever."""
         state = self._state
-        if not (state.table.is_forgotten(member) or member in self._recoveries or self._commit.leads(member)):
+        if not (
+            state.table.is_forgotten(member)
+            or state.is_unused(member)
+            or member in self._recoveries
+            or self._commit.leads(member)
+        ):
             wait_s = state.timing.resend_s + state.timing.turn_s * state.failures.rank(member.replica)
             self._alarms.set(member, state.now + wait_s)
 

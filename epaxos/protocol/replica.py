@@ -97,7 +97,7 @@ class Replica:
                 state.output.decided.append(instance)
         highest = [max(row, default=0) for row in table.rows]
         table.hear_of(tuple(highest))
-        upto = max(reserved, highest[state.id])
+        upto = state.used_upto = max(reserved, highest[state.id])
         self._slots.restore(upto)
         self._progress.restore(executed, upto)
         if table.committed[state.id] < upto:
@@ -120,6 +120,7 @@ class Replica:
     def propose(self, batch: Batch) -> InstanceId:
         """Replicate `batch`; only while `can_propose`.  The instance that will carry it, or NOP."""
         id = InstanceId(self._state.id, self._slots.take())
+        self._state.used_upto = id.slot
         self._commit.propose(id, batch)
         self._after()
         return id
@@ -170,8 +171,9 @@ class Replica:
         return min(deadline for deadline in deadlines if deadline is not None)
 
     def _handle(self, sender: int, message: Message) -> None:
+        state = self._state
         id = getattr(message, "id", None)
-        if id is None or not self._state.table.is_forgotten(id):
+        if id is None or not (state.table.is_forgotten(id) or state.is_unused(id)):
             self._handlers[type(message)](sender, message)
 
     def _after(self) -> None:

@@ -41,6 +41,7 @@ class ReplicaState:
         self.timing = timing
         self.random = random
         self.now = 0.0
+        self.used_upto = 0  # of the own row
         self.failures = FailureDetector(id, n, timing.suspect_after_s)
         self.nearness = Nearness(id, n, timing.suspect_after_s)
         self.table = InstanceTable(n)
@@ -48,6 +49,21 @@ class ReplicaState:
         self.counters = Counters()
         self.output = Output()
         self.newly_decided: list[InstanceId] = []
+
+    # -- the own row
+
+    def is_unused(self, id: InstanceId) -> bool:
+        """Whether `id` is a slot of the own row that was never proposed.
+
+        Nobody can know anything of it, whatever they say; and nothing may happen to it, or the
+        proposal that will get this slot would find it decided.
+        """
+        return id.replica == self.id and id.slot > self.used_upto
+
+    def known(self, row: int) -> int:
+        """The highest slot of the row that was heard of; of the own one at most what was used."""
+        known = self.table.known[row]
+        return min(known, self.used_upto) if row == self.id else known
 
     # -- what goes out
 

@@ -1,0 +1,74 @@
+"""Messages that are well-formed and lie: what they must not be able to do to a replica."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import (
+    NOP,
+    Accept,
+    Commit,
+    Conflict,
+    Heartbeat,
+    Message,
+    Phase,
+    Recover,
+    RecoverOK,
+    Validate,
+    ValidateOK,
+    Waiting,
+)
+from tests.protocol.lab import Lab, write
+
+LAST = 2**63 - 1
+
+
+class UnusedSlotTests(SynchronousTestCase):
+    """Of a slot that a replica has not used yet, nobody else can know anything."""
+
+    def lie(self, lab: Lab, *messages: Message) -> None:
+        for message in messages:
+            lab.replicas[0].receive(1, message)
+            lab.flush(0)
+
+    def test_nothing_happens_to_them(self) -> None:
+        lab = Lab(3)
+        for slot in (1, 2, LAST):
+            id = InstanceId(0, slot)
+            self.lie(
+                lab,
+                Commit(id, 0, NOP, (0, 0, 0)),
+                Accept(id, 1, NOP, (0, 0, 0)),
+                Recover(id, 4),
+                Validate(id, 0, write("a"), (0, 0, 0)),
+                Waiting(id, 3),
+            )
+        self.assertEqual(len(lab.replicas[0].table), 0)
+        lab.wire.clear()
+        mine = lab.propose(0, write("a"))
+        lab.settle()
+        self.assertEqual(lab.instance(0, mine).phase, Phase.COMMITTED)
+        self.assertEqual(lab.instance(0, mine).cmd, write("a"))
+
+    def test_they_are_not_used_up_by_a_restart(self) -> None:
+        """The instance of the last slot there is, once on disk, would leave none to propose with."""
+        lab = Lab(3)
+        self.lie(lab, Recover(InstanceId(0, LAST), 4))
+        lab.crash(0)
+        lab.restart(0)
+        self.assertLess(lab.replicas[0].next_slot, 1000)
+
+    def test_they_are_not_recovered(self) -> None:
+        """Not as something that others have heard of, nor as what speaks against a value."""
+        lab = Lab(3)
+        self.lie(lab, Heartbeat((LAST, 0, 0), (LAST, 0, 0)), Commit(InstanceId(1, 1), 0, NOP, (LAST, 0, 0)))
+        lab.advance(10, deliver=False)
+        self.assertEqual(len(lab.replicas[0].table), 1)
+        id = InstanceId(2, 1)
+        lab.recover(0, id)
+        ballot = lab.instance(0, id).bal
+        vote = RecoverOK(id, ballot, 0, Phase.PREACCEPTED, write("a"), (0, 0, 0), (0, 0, 0))
+        self.lie(lab, vote, ValidateOK(id, ballot, (Conflict(InstanceId(0, 5), False),)))
+        lab.advance(10, deliver=False)
+        self.assertIsNone(lab.replicas[0].table.find(InstanceId(0, 5)))
