@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Deps", "InstanceId", "initial_ballot", "is_in", "merge", "next_ballot", "no_deps", "owner"]
+__all__ = [
+    "NUMBER_LIMIT",
+    "Deps",
+    "InstanceId",
+    "initial_ballot",
+    "is_in",
+    "merge",
+    "next_ballot",
+    "no_deps",
+    "owner",
+]
 
 Deps = tuple[int, ...]
 """A dependency vector: one slot per replica.  ``(q, s)`` is *in* D when ``s <= D[q]``."""
+
+NUMBER_LIMIT = 2**63
+"""Slots and ballots are below it: they fit the signed 64 bits of anything that stores them."""
 
 initial_ballot = 0
 """The ballot of the command leader; every other ballot b is owned by replica ``b mod n``."""

@@ -11,7 +11,17 @@ from enum import Enum
 from epaxos.protocol.admission import Admission, admit
 from epaxos.protocol.alarms import Alarms
 from epaxos.protocol.commit import CommitRules
-from epaxos.protocol.ids import Deps, InstanceId, initial_ballot, is_in, merge, next_ballot, no_deps, owner
+from epaxos.protocol.ids import (
+    NUMBER_LIMIT,
+    Deps,
+    InstanceId,
+    initial_ballot,
+    is_in,
+    merge,
+    next_ballot,
+    no_deps,
+    owner,
+)
 from epaxos.protocol.instance import Instance
 from epaxos.protocol.interference import interferes
 from epaxos.protocol.messages import (
@@ -94,7 +104,11 @@ class RecoveryRules:
         state = self._state
         if instance.phase is Phase.COMMITTED:
             return
-        recovery = _Recovery(next_ballot(instance.bal, state.id, state.n), attempt)
+        ballot = next_ballot(instance.bal, state.id, state.n)
+        if ballot >= NUMBER_LIMIT:  # somebody lied, and nobody would take it
+            self._recoveries.pop(instance.id, None)
+            return
+        recovery = _Recovery(ballot, attempt)
         self._recoveries[instance.id] = recovery
         instance.bal = recovery.ballot
         state.save(instance)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
-from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.ids import NUMBER_LIMIT, Deps, InstanceId
 from epaxos.protocol.messages import (
     NOP,
     Accept,
@@ -36,7 +36,6 @@ from epaxos.transport import wire_pb2 as wire
 
 __all__ = ["WireError", "decode_batch", "decode_frame", "encode", "encode_batch"]
 
-_NUMBER_LIMIT = 2**63  # of ballots and slots: they fit the signed 64 bits of anything that stores them
 _PHASES: dict[int, Phase] = {int(phase): phase for phase in Phase}
 
 
@@ -108,7 +107,7 @@ def _id(message: _Named, n: int) -> InstanceId:
     replica, slot = message.replica, message.slot
     if replica >= n:
         raise WireError(f"an instance of replica {replica}")
-    if not 0 < slot < _NUMBER_LIMIT:
+    if not 0 < slot < NUMBER_LIMIT:
         raise WireError(f"an instance with slot {slot}")
     return InstanceId(replica, slot)
 
@@ -116,13 +115,13 @@ def _id(message: _Named, n: int) -> InstanceId:
 def _ids(replicas: Sequence[int], slots: Sequence[int], n: int) -> list[InstanceId]:
     if len(replicas) != len(slots):
         raise WireError(f"columns of {len(replicas)} replicas and {len(slots)} slots")
-    if replicas and (max(replicas) >= n or min(slots) < 1 or max(slots) >= _NUMBER_LIMIT):
+    if replicas and (max(replicas) >= n or min(slots) < 1 or max(slots) >= NUMBER_LIMIT):
         raise WireError("a list with an impossible instance")
     return list(map(InstanceId, replicas, slots))
 
 
 def _ballot(number: int) -> int:
-    if number >= _NUMBER_LIMIT:
+    if number >= NUMBER_LIMIT:
         raise WireError(f"ballot {number}")
     return number
 
@@ -131,7 +130,7 @@ def _deps(vector: Sequence[int], n: int) -> Deps:
     deps = tuple(vector[:])
     if len(deps) != n:
         raise WireError(f"a vector of {len(deps)} elements in a cluster of {n}")
-    if max(deps) >= _NUMBER_LIMIT:
+    if max(deps) >= NUMBER_LIMIT:
         raise WireError(f"a vector with slot {max(deps)}")
     return deps
 

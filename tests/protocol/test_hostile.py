@@ -72,3 +72,21 @@ class UnusedSlotTests(SynchronousTestCase):
         self.lie(lab, vote, ValidateOK(id, ballot, (Conflict(InstanceId(0, 5), False),)))
         lab.advance(10, deliver=False)
         self.assertIsNone(lab.replicas[0].table.find(InstanceId(0, 5)))
+
+
+class BallotTests(SynchronousTestCase):
+    def test_no_ballot_that_nobody_takes_is_sent(self) -> None:
+        """The connection to an honest replica would be closed for it, again and again."""
+        for n, highest in ((3, LAST), (3, LAST - 1), (3, LAST - 2), (2, LAST), (5, LAST - 3)):
+            lab = Lab(n)
+            id = InstanceId(1, 1)
+            sender = highest % n
+            if sender == 0:
+                continue
+            lab.replicas[0].receive(sender, Recover(id, highest))
+            lab.flush(0)
+            lab.recover(0, id)
+            lab.advance(30, deliver=False)
+            ballots = [message.ballot for _, _, message in lab.sent if isinstance(message, Recover)]
+            self.assertLessEqual(max(ballots, default=0), LAST)
+            self.assertEqual(lab.replicas[0].recoveries, 0 if not ballots else 1)
