@@ -25,6 +25,7 @@ from epaxos.storage.records import (
     WRITE_PREFIX,
     RecordFormat,
     check_identity,
+    decode_generation,
     decode_identity,
     decode_number,
     encode_identity,
@@ -143,7 +144,7 @@ def restore(db: Any, path: Path, format: RecordFormat, fresh: bool) -> tuple[Res
         cleared = db.get(GENERATION_KEY, verify_checksums=True)
     try:
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
-        generation = decode_number(cleared) if cleared is not None else 0
+        generation = decode_generation(cleared) if cleared is not None else 0
         restored = Restored(
             fresh=fresh,
             reserved=decode_number(reserved) if reserved is not None else 0,

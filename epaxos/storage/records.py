@@ -13,7 +13,7 @@ from itertools import chain
 from struct import Struct, error, iter_unpack, pack
 
 from epaxos.interfaces import Identity
-from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.ids import NUMBER_LIMIT, Deps, InstanceId
 from epaxos.protocol.instance import InstanceRecord, Value
 from epaxos.protocol.messages import Batch, Phase
 from epaxos.transport.codec import decode_batch, encode_batch
@@ -30,6 +30,7 @@ __all__ = [
     "WRITE_PREFIX",
     "RecordFormat",
     "check_identity",
+    "decode_generation",
     "decode_identity",
     "decode_number",
     "encode_identity",
@@ -59,6 +60,7 @@ older ones are removed bit by bit.
 _NUMBER = Struct(">Q")
 _NUMBERED_KEY = Struct(">cQ")
 _GENERATION = Struct(">cI")
+_GENERATION_LIMIT = 2**32
 _INSTANCE_KEY = Struct(">cHQB")
 _RECORD, _BATCH = 0, 1
 _NO_INIT_DEPS, _SAME_INIT_DEPS, _OWN_INIT_DEPS = range(3)
@@ -77,7 +79,17 @@ def decode_number(data: bytes) -> int:
         (number,) = _NUMBER.unpack(data)
     except error:
         raise ValueError(f"a number of {len(data)} bytes") from None
+    if number >= NUMBER_LIMIT:
+        raise ValueError(f"the impossible number {number}")
     return int(number)
+
+
+def decode_generation(data: bytes) -> int:
+    """A number of which `entry_prefix` makes a prefix.  Raises ValueError."""
+    generation = decode_number(data)
+    if generation >= _GENERATION_LIMIT:
+        raise ValueError(f"the impossible generation {generation}")
+    return generation
 
 
 def write_key(number: int) -> bytes:
@@ -100,7 +112,7 @@ def decode_identity(data: bytes) -> Identity:
     try:
         fields = json.loads(data)
         format = fields.pop("format")
-    except (ValueError, AttributeError, KeyError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise ValueError("its identity is damaged") from None
     if format != FORMAT:
         raise ValueError(f"it is in storage format {format}, and this version knows only format {FORMAT}")
@@ -146,7 +158,10 @@ class RecordFormat:
         """See `encode_deps`."""
         if len(data) != self._deps.size:
             raise ValueError(f"a vector of {len(data)} bytes in a cluster of {self.n}")
-        return self._deps.unpack(data)
+        deps = self._deps.unpack(data)
+        if max(deps) >= NUMBER_LIMIT:
+            raise ValueError(f"a vector with slot {max(deps)}")
+        return deps
 
     # -- instances
 
@@ -164,7 +179,7 @@ class RecordFormat:
             raise ValueError(f"an instance key of {len(key)} bytes")
         _, replica, slot, kind = _INSTANCE_KEY.unpack(key)
         id = InstanceId(replica, slot)
-        if replica >= self.n or not slot or kind > _BATCH:
+        if replica >= self.n or not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
             raise ValueError(f"an impossible instance, {id}")
         return id, kind == _BATCH
 
@@ -196,7 +211,10 @@ class RecordFormat:
             raise ValueError(f"the record of instance {id} cannot be understood")
         deps = tuple(vector[: self.n])
         fast_quorum = tuple(replica for replica in range(self.n) if named >> replica & 1)
-        return InstanceRecord(id, _PHASES[phase], bal, abal, _VALUES[value], deps, init_deps, fast_quorum)
+        record = InstanceRecord(id, _PHASES[phase], bal, abal, _VALUES[value], deps, init_deps, fast_quorum)
+        if not _is_possible(record):
+            raise ValueError(f"the record of instance {id} is of no instance that there can be")
+        return record
 
     def encode_batch(self, batch: Batch) -> bytes:
         """As the batch crosses the cluster."""
@@ -224,6 +242,18 @@ class RecordFormat:
             beyond = tuple(map(InstanceId._make, iter_unpack(">QQ", data[size:])))
         except error:
             raise ValueError(f"a checkpoint of {len(data)} bytes") from None
-        if any(replica >= self.n for replica, _ in beyond):
+        if any(replica >= self.n or not 0 < slot < NUMBER_LIMIT for replica, slot in beyond):
             raise ValueError("a checkpoint with an impossible instance")
         return executed, beyond
+
+
+def _is_possible(record: InstanceRecord) -> bool:
+    """Whether an instance can have become what `record` says."""
+    id, phase, bal, abal, value, deps, init_deps = record
+    if not abal <= bal < NUMBER_LIMIT or (phase < Phase.ACCEPTED and abal):
+        return False
+    if any(max(v) >= NUMBER_LIMIT or v[id.replica] >= id.slot for v in (deps, init_deps or deps)):
+        return False
+    if phase is Phase.PREACCEPTED:
+        return value is Value.PROPOSED and init_deps is not None
+    return value is not Value.UNKNOWN or phase is Phase.INITIAL

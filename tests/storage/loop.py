@@ -50,7 +50,8 @@ def batch(number: int, size: int = 10) -> Batch:
 
 
 def record(id: InstanceId, phase: Phase = Phase.PREACCEPTED, value: Value = Value.PROPOSED) -> InstanceRecord:
-    return InstanceRecord(id, phase, 7, 4, value, (id.slot, 2, 3), (1, 2, 3))
+    abal = 4 if phase >= Phase.ACCEPTED else 0
+    return InstanceRecord(id, phase, 7, abal, value, (id.slot - 1, 0, 0), (0, 0, 0))
 
 
 def proposal(slot: int, row: int = 1, sync: bool = True, size: int = 10) -> WriteSet:

@@ -16,6 +16,7 @@ import plyvel
 from epaxos.interfaces import StoreError, WriteSet
 from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.instance import Value
+from epaxos.protocol.messages import Phase
 from epaxos.storage import database
 from epaxos.storage.records import ENTRY_PREFIX, IDENTITY_KEY, RecordFormat, write_key
 from tests.storage.loop import IDENTITY, batch, checkpoint, contents, proposal, record
@@ -427,6 +428,6 @@ class FolderTests(DamageCase):
 
     def test_record_without_batch_needs_none(self) -> None:
         id = InstanceId(0, 4)
-        known = record(id, value=Value.UNKNOWN)
+        known = record(id, Phase.INITIAL, Value.UNKNOWN)
         self.write(WriteSet(records=[known], sync=True))
         self.assertEqual(self.restored()["records"], {id: (known, None)})

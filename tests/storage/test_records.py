@@ -13,6 +13,7 @@ from epaxos.protocol.messages import Batch, Phase
 from epaxos.storage.records import (
     RecordFormat,
     check_identity,
+    decode_generation,
     decode_identity,
     decode_number,
     encode_identity,
@@ -32,7 +33,12 @@ class RecordTests(SynchronousTestCase):
                 Phase, Value, (None, deps, (0,) * n), (0, 5, 2**63 - 1), ((), tuple(range(n - 1)))
             ):
                 id = InstanceId(n - 1, 2**63 - 1)
-                record = InstanceRecord(id, phase, ballot, ballot // 2, value, deps, init_deps, named)
+                if phase > Phase.INITIAL and value is Value.UNKNOWN:
+                    continue
+                if phase is Phase.PREACCEPTED and (value is Value.NOP or init_deps is None):
+                    continue
+                abal = ballot // 2 if phase >= Phase.ACCEPTED else 0
+                record = InstanceRecord(id, phase, ballot, abal, value, deps, init_deps, named)
                 found = format.decode_record(id, format.encode_record(record))
                 self.assertEqual(found, record)
                 self.assertIs(type(found.phase), Phase)
@@ -40,7 +46,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_damaged_records(self) -> None:
         format, id = RecordFormat(3), InstanceId(0, 1)
-        good = format.encode_record(InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (1, 2, 3), None))
+        good = format.encode_record(InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (0, 2, 3), None))
         for data in (
             b"",
             good[:-1],
@@ -56,6 +62,39 @@ class RecordTests(SynchronousTestCase):
         ):
             with self.assertRaisesRegex(ValueError, "instance 0.1"):
                 format.decode_record(id, data)
+
+    def test_impossible_records(self) -> None:
+        """What no instance becomes is damage: nobody behind has to ask again."""
+        format, id, last = RecordFormat(3), InstanceId(0, 7), 2**63 - 1
+        deps = (6, last, 3)
+        good = InstanceRecord(id, Phase.ACCEPTED, 4, 4, Value.PROPOSED, deps, deps)
+        format.decode_record(id, format.encode_record(good))
+        for bad in (
+            good._replace(abal=5),
+            good._replace(bal=2**63),
+            good._replace(deps=(7, 0, 0)),
+            good._replace(deps=(0, 0, 2**63)),
+            good._replace(init_deps=(7, 0, 0)),
+            good._replace(init_deps=(0, 2**64 - 1, 0)),
+            good._replace(value=Value.UNKNOWN),
+            good._replace(phase=Phase.COMMITTED, value=Value.UNKNOWN),
+            good._replace(phase=Phase.PREACCEPTED),
+            good._replace(phase=Phase.PREACCEPTED, abal=0, value=Value.NOP),
+            good._replace(phase=Phase.PREACCEPTED, abal=0, init_deps=None),
+            good._replace(phase=Phase.INITIAL),
+        ):
+            with self.assertRaisesRegex(ValueError, "instance 0.7"):
+                format.decode_record(id, format.encode_record(bad))
+
+    def test_impossible_numbers(self) -> None:
+        format = RecordFormat(3)
+        self.assertRaises(ValueError, decode_number, b"\x80" + bytes(7))
+        self.assertRaises(ValueError, decode_generation, encode_number(2**32))
+        self.assertEqual(decode_generation(encode_number(2**32 - 1)), 2**32 - 1)
+        self.assertRaises(ValueError, format.decode_deps, format.encode_deps((0, 2**63, 0)))
+        for beyond in (InstanceId(0, 0), InstanceId(0, 2**63), InstanceId(3, 1)):
+            data = format.encode_checkpoint((0, 0, 0), [beyond])
+            self.assertRaises(ValueError, format.decode_checkpoint, data)
 
     def test_keys(self) -> None:
         """They are ordered as the ids are, each batch right behind its record."""
@@ -96,7 +135,7 @@ class RecordTests(SynchronousTestCase):
             format.decode_batch(id, b"\xff\xff\xff")
 
     def test_numbers_and_vectors(self) -> None:
-        self.assertEqual(decode_number(encode_number(2**63)), 2**63)
+        self.assertEqual(decode_number(encode_number(2**63 - 1)), 2**63 - 1)
         self.assertRaises(ValueError, decode_number, b"1234567")
         format = RecordFormat(3)
         self.assertEqual(format.decode_deps(format.encode_deps((1, 2, 3))), (1, 2, 3))
@@ -109,6 +148,8 @@ class RecordTests(SynchronousTestCase):
             (b"", "damaged"),
             (b"7", "damaged"),
             (b"{}", "damaged"),
+            (b'["format"]', "damaged"),
+            (b"[" * 100_000, "damaged"),
             (b'{"format": 1, "cluster": "blue"}', "damaged"),
             (encode_identity(IDENTITY).replace(b'"format": 1', b'"format": 99'), "format 99"),
         ):
