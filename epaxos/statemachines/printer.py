@@ -17,6 +17,19 @@ from epaxos.statemachines.columns import decode_commands, encode_commands
 
 __all__ = ["Printer"]
 
+NAME = b"PRINT"
+ELEMENTS_MIN = 3
+"""The name, the key and something to print."""
+
+
+def _commands_of(batch: Batch) -> list[list[bytes]]:
+    """Raises ValueError for what `Printer.batch` cannot have made."""
+    commands = decode_commands(batch)
+    for command in commands:
+        if command[0].upper() != NAME or len(command) < ELEMENTS_MIN:
+            raise ValueError(f"a batch with the command {command[0]!r} of {len(command)} elements")
+    return commands
+
 
 @implementer(IStateMachine)
 class Printer:
@@ -32,15 +45,15 @@ class Printer:
 
     def check(self, command: Command) -> None:
         """See IStateMachine."""
-        name = command[0].decode("utf-8", "backslashreplace")
-        if name.upper() != "PRINT":
+        if command[0].upper() != NAME:
+            name = command[0][:128].decode("utf-8", "backslashreplace")
             raise CommandError(f"ERR unknown command '{name}', the printer knows PRINT key text")
-        if len(command) < 3:
+        if len(command) < ELEMENTS_MIN:
             raise CommandError("ERR wrong number of arguments for 'print' command")
 
     def is_valid_shape(self, name: bytes, length: int) -> bool:
         """See IStateMachine."""
-        return name.upper() == b"PRINT" and length >= 3
+        return name.upper() == NAME and length >= ELEMENTS_MIN
 
     def commands(self) -> Sequence[CommandInfo]:
         """See IStateMachine."""
@@ -54,7 +67,7 @@ class Printer:
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
         return [
-            [self._print(str(instance.id), command) for command in decode_commands(instance.batch)]
+            [self._print(str(instance.id), command) for command in _commands_of(instance.batch)]
             for instance in ready
         ]
 

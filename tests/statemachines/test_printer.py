@@ -7,6 +7,8 @@ from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory, Ready
 from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import Batch
+from epaxos.statemachines.columns import encode_commands
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.registry import find_factory
 
@@ -51,6 +53,17 @@ class PrinterTests(SynchronousTestCase):
         for command in ([b"GET", b"a"], [b"PRINT", b"a"]):
             self.assertRaises(CommandError, self.printer.check, command)
             self.assertFalse(self.printer.is_valid_shape(command[0], len(command)))
+
+    def test_unknown_commands_are_quoted_within_bounds(self) -> None:
+        error = self.assertRaises(CommandError, self.printer.check, [b"\xff" * 1_000_000])
+        self.assertLess(len(str(error)), 1000)
+
+    def test_foreign_payloads(self) -> None:
+        for command in ([b"PRINT"], [b"PRINT", b"a"], [b"SET", b"a", b"1"]):
+            good = [b"PRINT", b"a", b"x"]
+            batch = Batch((b"a",), (), encode_commands([good, command]), 2)
+            self.assertRaises(ValueError, self.printer.apply, [Ready(InstanceId(1, 1), batch, True)])
+            self.assertEqual(self.lines, [])
 
 
 class RegistryTests(SynchronousTestCase):
