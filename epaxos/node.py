@@ -44,6 +44,7 @@ from epaxos.protocol.instance import Instance
 from epaxos.protocol.messages import NOP, Batch, Message
 from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.slots import SLOTS_RESERVED
 from epaxos.protocol.timing import Timing
 
 __all__ = ["Node"]
@@ -131,6 +132,7 @@ class Node:
         timeouts: ITimeoutService,
         random: Random,
         fatal: Callable[[str], None],
+        slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
         self.id = id
         self.n = n
@@ -142,7 +144,7 @@ class Node:
         self._transport = transport
         self._timeouts = timeouts
         self._fatal = fatal
-        self._core = Replica(id, n, timing=timing, random=random)
+        self._core = Replica(id, n, timing=timing, random=random, slots_reserved=slots_reserved)
         self._digest = StateDigest(timeouts)
         self._running = False
         self._turn_due: ITimeout | None = None

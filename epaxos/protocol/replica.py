@@ -34,7 +34,7 @@ from epaxos.protocol.output import Output
 from epaxos.protocol.progress import Progress
 from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.recovery import RecoveryRules
-from epaxos.protocol.slots import OwnSlots
+from epaxos.protocol.slots import SLOTS_RESERVED, OwnSlots
 from epaxos.protocol.state import Counters, ReplicaState
 from epaxos.protocol.table import InstanceTable
 from epaxos.protocol.timing import Timing
@@ -45,18 +45,25 @@ __all__ = ["Replica"]
 class Replica:
     """Replica `id` of a cluster of n.
 
-    `random` decides only how long to back off; `timing` only when to try again.  `quorums`: those
-    of n by default.
+    `random` decides only how long to back off; `timing` only when to try again; `slots_reserved` how
+    many slots are reserved at a time.  `quorums`: those of n by default.
     """
 
     def __init__(
-        self, id: int, n: int, *, timing: Timing, random: Random, quorums: Quorums | None = None
+        self,
+        id: int,
+        n: int,
+        *,
+        timing: Timing,
+        random: Random,
+        slots_reserved: int = SLOTS_RESERVED,
+        quorums: Quorums | None = None,
     ) -> None:
         self._state = state = ReplicaState(id, quorums or Quorums.of(n), timing, random)
         self._commit = CommitRules(state)
         self._recovery = RecoveryRules(state, self._commit)
         self._progress = Progress(state, self._commit, self._recovery)
-        self._slots = OwnSlots()
+        self._slots = OwnSlots(slots_reserved)
         self._unknown_upto = 0
         self._handlers: dict[type, Callable[[int, Any], object]] = {
             PreAccept: self._commit.on_pre_accept,

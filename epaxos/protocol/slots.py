@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["OwnSlots"]
+__all__ = ["SLOTS_RESERVED", "OwnSlots"]
 
-BLOCK = 256
-"""So many slots are reserved ahead.  What a crash leaves unused of them has to be recovered."""
+SLOTS_RESERVED = 256
+"""So many slots are reserved ahead by default.  What a crash leaves unused of them has to be recovered."""
 
 
 class OwnSlots:
@@ -14,7 +14,8 @@ class OwnSlots:
     The reservation rides with other records, so it costs no write of its own while there is work.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block: int = SLOTS_RESERVED) -> None:
+        self._block = block
         self.next = 1
         self._durable = 0
         self._requested = 0
@@ -38,9 +39,9 @@ class OwnSlots:
 
     def wanted(self) -> int | None:
         """What should be reserved now (the highest slot), if anything."""
-        if self._requested - self.next >= BLOCK // 2:
+        if self._requested - self.next >= self._block // 2:
             return None
-        self._requested = self.next - 1 + BLOCK
+        self._requested = self.next - 1 + self._block
         return self._requested
 
     def on_durable(self, reserved: int) -> None:

@@ -132,6 +132,7 @@ class Host:
             timeouts=self.clock,
             random=seeded(plan.seed, "core", self.id, self._lives),
             fatal=self._on_fatal,
+            slots_reserved=plan.slots_reserved,
         )
         self._note_contents()
         node.start().addErrback(self._on_failure)

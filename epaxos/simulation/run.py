@@ -9,7 +9,6 @@ from typing import Any
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from epaxos.protocol import slots
 from epaxos.protocol.ids import Deps
 from epaxos.simulation.clients import Client
 from epaxos.simulation.clock import SECOND, VirtualTime
@@ -62,14 +61,12 @@ def simulate(
     """Carry out the plan.  With `trace` the result has a digest of everything that happened, and
     `show` gets it line by line."""
     run = _Run(plan, trace, show, parts or Parts())
-    slots_reserved, slots.BLOCK = slots.BLOCK, plan.slots_reserved
     tracebacks = _Tracebacks(run.violated)
     globalLogPublisher.addObserver(tracebacks)
     try:
         run.carry_out()
     finally:
         globalLogPublisher.removeObserver(tracebacks)
-        slots.BLOCK = slots_reserved
     return run.result()
 
 
