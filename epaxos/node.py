@@ -149,6 +149,7 @@ class Node:
         self._running = False
         self._turn_due: ITimeout | None = None
         self._tick_due: ITimeout | None = None
+        self._tick_at = 0.0
         self._checkpoint_due: ITimeout | None = None
         self._outgoing: list[tuple[int, Message]] = []
         self._queue: deque[_Submission] = deque()
@@ -284,10 +285,14 @@ class Node:
         self.fail("internal error, see the log")
 
     def _schedule_tick(self, now: float) -> None:
+        """Deadlines mostly move away, turn by turn: then the tick stays, and comes too early once."""
+        due = max(now + 0.001, min(self._core.next_deadline(), self._expire_at))
         if self._tick_due is not None:
+            if self._tick_at <= due:
+                return
             self._tick_due.cancel()
-        due = min(self._core.next_deadline(), self._expire_at)
-        self._tick_due = self._timeouts.call_later(max(0.001, due - now), self._on_tick)
+        self._tick_at = due
+        self._tick_due = self._timeouts.call_later(due - now, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick_due = None
