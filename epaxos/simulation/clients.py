@@ -18,6 +18,7 @@ __all__ = ["Client", "Servers", "commands_of"]
 Words = tuple[bytes, ...]
 _RETRY_US = 20_000
 _RETRIES = 0.3
+_LAST_OPERATIONS = 2
 
 
 class Servers(Protocol):
@@ -141,6 +142,10 @@ class Client:
     def waiting(self) -> Sequence[Operation]:
         """What it waits for."""
         return self._waiting
+
+    def come_to_an_end(self) -> None:
+        """The faults are over: only little more is to be done."""
+        self._left = min(self._left, _LAST_OPERATIONS)
 
     def _plan_next(self) -> None:
         """The next thing soon, or when all begin again."""

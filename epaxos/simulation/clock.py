@@ -6,9 +6,9 @@ in the order in which it was planned, but what was planned as `late` comes after
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 from zope.interface import implementer
 
@@ -18,54 +18,78 @@ __all__ = ["SECOND", "Event", "Process", "ReplicaClock", "VirtualTime"]
 
 SECOND = 1_000_000
 """Microseconds."""
+_TIMEOUTS_KEPT = 64
+"""When a clock remembers more timeouts, it forgets those that are over."""
 
 
+@implementer(ITimeout)
 class Event:
-    """Something planned; `cancel` takes it back."""
+    """Something planned; `cancel` takes it back, and does nothing once it has happened."""
 
-    __slots__ = ("call", "cancelled")
+    __slots__ = ("call",)
 
     def __init__(self, call: Callable[[], None]) -> None:
-        self.call = call
-        self.cancelled = False
+        self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
         """Do not let it happen."""
-        self.cancelled = True
+        self.call = None
 
 
 class VirtualTime:
-    """The time of the simulated world; `now` is in microseconds since its beginning."""
+    """The time of the simulated world; `now` is in microseconds since its beginning.
+
+    `happened` counts what has happened.
+    """
 
     def __init__(self) -> None:
         self.now = 0
         self.happened = 0
-        self._planned: list[tuple[int, bool, int, Event]] = []
+        self._planned: list[tuple[int, int, Event, Process | None]] = []
         self._count = 0
+        self._stopped = False
 
-    def at(self, when: int, call: Callable[[], None], late: bool = False) -> Event:
+    def at(self, when: int, call: Callable[[], None]) -> Event:
         """Plan a call; what should have been in the past happens now."""
-        self._count += 1
         event = Event(call)
-        heapq.heappush(self._planned, (max(when, self.now), late, self._count, event))
+        self.plan(when, event)
         return event
 
-    def after(self, delay: int, call: Callable[[], None], late: bool = False) -> Event:
+    def after(self, delay: int, call: Callable[[], None]) -> Event:
         """Plan a call in `delay` microseconds."""
-        return self.at(self.now + delay, call, late)
+        return self.at(self.now + delay, call)
 
-    def step(self, until: int) -> bool:
-        """Let the next thing happen, if there is one up to then; else it is `until` now."""
+    def plan(self, when: int, event: Event, process: Process | None = None, late: bool = False) -> None:
+        """Plan an event, of a process or of the world."""
+        if when < self.now:
+            when = self.now
+        self._count += 1
+        heappush(self._planned, (2 * when + late, self._count, event, process))
+
+    def stop(self) -> None:
+        """Let nothing happen any more."""
+        self._stopped = True
+
+    def run(self, until: int, events_max: int) -> None:
+        """Let everything happen that is planned up to `until`, but stop once `events_max` things
+        have happened since the beginning; then it is `until`, unless time was stopped."""
         planned = self._planned
-        while planned and planned[0][0] <= until:
-            when, _, _, event = heapq.heappop(planned)
-            if not event.cancelled:
-                self.now = when
-                self.happened += 1
-                event.call()
-                return True
-        self.now = until
-        return False
+        last = 2 * until + 1
+        while planned and planned[0][0] <= last:
+            if self._stopped or self.happened >= events_max:
+                return
+            moment, _, event, process = heappop(planned)
+            call = event.call
+            if call is None:
+                continue
+            self.now = moment >> 1
+            self.happened += 1
+            if process is None:
+                call()
+            else:
+                process.take(event, moment & 1)
+        if not self._stopped:
+            self.now = until
 
 
 class Process:
@@ -94,25 +118,33 @@ class Process:
     def at(self, when: int, call: Callable[[], None], late: bool = False) -> Event:
         """Plan a call in this process."""
         event = Event(call)
-        self.time.at(when, lambda: self._arrive(event, late), late)
+        self.time.plan(when, event, self, late)
         return event
 
     def soon(self, call: Callable[[], None]) -> Event:
-        """Plan a call at this instant, after what has arrived so far."""
+        """Plan a call at this instant, after what is planned for it so far."""
         return self.at(self.time.now, call)
 
-    def _arrive(self, event: Event, late: bool) -> None:
-        if not self.alive or event.cancelled:
+    def arrive(self, call: Callable[[], None]) -> None:
+        """Something has just come from outside: handle it as soon as there is time for it."""
+        self.take(Event(call), 0)
+
+    def take(self, event: Event, late: int) -> None:
+        """An event is due."""
+        if not self.alive:
             return
-        if self.time.now < self._busy_until or any(self._waiting):
+        on_time, after_all = self._waiting
+        if on_time or after_all or self.time.now < self._busy_until:
             self._waiting[late].append(event)
             self._wake_later()
         else:
             self._do(event)
 
     def _do(self, event: Event) -> None:
-        self._busy_until = self.time.now + self.cost
-        event.call()
+        call, event.call = event.call, None
+        if call is not None:
+            self._busy_until = self.time.now + self.cost
+            call()
 
     def _wake_later(self) -> None:
         if not self._woken:
@@ -121,42 +153,27 @@ class Process:
 
     def _on_wake(self) -> None:
         self._woken = False
-        if not self.alive:
-            return
-        while self.time.now >= self._busy_until:
-            queue = next(filter(None, self._waiting), None)
-            if queue is None:
+        on_time, after_all = self._waiting
+        while self.alive and (on_time or after_all):
+            if self.time.now < self._busy_until:
+                self._wake_later()
                 return
-            event = queue.popleft()
-            if not event.cancelled:
-                self._do(event)
-                if not self.alive:
-                    return
-        self._wake_later()
+            self._do(on_time.popleft() if on_time else after_all.popleft())
 
 
 @implementer(ITimeout)
 class _Timeout:
     """A call that is due at a time of the replica's own clock."""
 
-    __slots__ = ("call", "clock", "due", "event")
+    __slots__ = ("due", "event")
 
-    def __init__(self, clock: ReplicaClock, due: int, call: Callable[[], None]) -> None:
-        self.clock = clock
+    def __init__(self, due: int, event: Event) -> None:
         self.due = due
-        self.call = call
-        self.event: Event | None = None
+        self.event = event
 
     def cancel(self) -> None:
         """See ITimeout."""
-        if self.event is not None:
-            self.event.cancel()
-            self.clock.forget(self)
-
-    def happen(self) -> None:
-        """It is due."""
-        self.clock.forget(self)
-        self.call()
+        self.event.cancel()
 
 
 @implementer(ITimeoutService)
@@ -172,7 +189,7 @@ class ReplicaClock:
         self._shown = start
         self._since = self._time.now
         self._rate = rate
-        self._timeouts: dict[_Timeout, None] = {}
+        self._timeouts: list[_Timeout] = []
 
     def _now(self) -> int:
         return self._shown + (self._time.now - self._since) * self._rate // 100
@@ -181,25 +198,26 @@ class ReplicaClock:
         """See ITimeoutService."""
         return self._now() / SECOND
 
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> _Timeout:
-        """See ITimeoutService."""
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> ITimeout:
+        """See ITimeoutService.  What is due at once waits for no clock, but comes after all else."""
         if delay_s < 0:
             raise ValueError(f"a delay of {delay_s} s")
-        timeout = _Timeout(self, self._now() + round(delay_s * SECOND), call)
         if delay_s == 0:
-            timeout.event = self._process.at(self._time.now, timeout.happen, late=True)
-        else:
-            self._plan(timeout)
-        self._timeouts[timeout] = None
+            return self._process.at(self._time.now, call, late=True)
+        due = self._now() + round(delay_s * SECOND)
+        timeout = _Timeout(due, self._plan(due, call))
+        self._timeouts.append(timeout)
+        if len(self._timeouts) > _TIMEOUTS_KEPT:
+            self._timeouts = self._pending()
         return timeout
 
-    def _plan(self, timeout: _Timeout) -> None:
-        wait = -((self._shown - timeout.due) * 100 // self._rate)
-        timeout.event = self._process.at(max(self._since + wait, self._time.now + 1), timeout.happen)
+    def _plan(self, due: int, call: Callable[[], None]) -> Event:
+        wait = -((self._shown - due) * 100 // self._rate)
+        return self._process.at(max(self._since + wait, self._time.now + 1), call)
 
-    def forget(self, timeout: _Timeout) -> None:
-        """The timeout has happened or was cancelled."""
-        self._timeouts.pop(timeout, None)
+    def _pending(self) -> list[_Timeout]:
+        """Those that have neither happened nor been cancelled."""
+        return [timeout for timeout in self._timeouts if timeout.event.call is not None]
 
     def change(self, jump: int = 0, rate: int | None = None) -> None:
         """Jump ahead by microseconds, or go on at another rate.  What is due waits no longer."""
@@ -209,7 +227,9 @@ class ReplicaClock:
         self._shown = now + jump
         self._since = self._time.now
         self._rate = self._rate if rate is None else rate
-        for timeout in tuple(self._timeouts):
-            if timeout.due > now and timeout.event is not None:
+        self._timeouts = self._pending()
+        for timeout in self._timeouts:
+            call = timeout.event.call
+            if timeout.due > now and call is not None:
                 timeout.event.cancel()
-                self._plan(timeout)
+                timeout.event = self._plan(timeout.due, call)

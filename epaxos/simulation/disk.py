@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -130,6 +131,19 @@ class Disk:
         return len(at_risk) - survivors
 
 
+def _copy(write_set: WriteSet) -> WriteSet:
+    """What is written now, whatever becomes of the lists that the writer handed in."""
+    return WriteSet(
+        list(write_set.batches),
+        list(write_set.records),
+        write_set.reserved,
+        write_set.floor,
+        list(write_set.dropped),
+        write_set.checkpoint,
+        write_set.sync,
+    )
+
+
 @implementer(IStore)
 class VirtualStore:
     """The store of one process.
@@ -182,12 +196,7 @@ class VirtualStore:
         """See IStore."""
         if self._broken:
             return
-        frozen = replace(
-            write_set,
-            batches=list(write_set.batches),
-            records=list(write_set.records),
-            dropped=list(write_set.dropped),
-        )
+        frozen = _copy(write_set)
         self._on_write(frozen)
         if not self._process.alive:
             return
@@ -212,14 +221,14 @@ class VirtualStore:
         if duration == 0:
             self._end(group, sync)
         else:
-            self._time.after(duration, lambda: self._finish(group, sync))
+            self._time.after(duration, partial(self._finish, group, sync))
 
     def _finish(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
         """The disk is done; the process hears of it when it has time."""
         if self._process.alive:
             if not self._disk.full:
                 self._disk.finish(sync)
-            self._process.soon(lambda: self._end_later(group, sync))
+            self._process.arrive(partial(self._end_later, group, sync))
 
     def _end_later(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
         self._end(group, sync)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -148,14 +149,15 @@ class Network:
             return
         self._last_arrival[sender][receiver] = arrival
         connected_to = self._transports[receiver]
-        self._time.at(arrival, lambda: self._arrive(sender, receiver, messages, connected_to))
+        self._time.at(arrival, partial(self._arrive, sender, receiver, messages, connected_to))
 
     def _carry_datagram(self, sender: int, receiver: int, message: Message) -> None:
         settings = self._settings
         dice = self._dice
         copies = 1
         delay = self._delay(sender, receiver)
-        lost, doubled, late = (dice.below(100) for _ in range(3))
+        chances = dice.below(1_000_000)
+        lost, doubled, late = chances % 100, chances // 100 % 100, chances // 10_000
         if not self._calm:
             if lost < settings.loss + self.extra_loss:
                 self._trace.lost(sender, receiver, (message,), "lost")
@@ -166,7 +168,7 @@ class Network:
                 delay *= dice.between(2, 20)
         for copy in range(copies):
             arrival = self._time.now + delay * (1 + copy * dice.between(0, 20))
-            self._time.at(arrival, lambda: self._arrive(sender, receiver, (message,), None))
+            self._time.at(arrival, partial(self._arrive, sender, receiver, (message,), None))
 
     def _arrive(
         self,
@@ -216,7 +218,7 @@ class VirtualTransport:
 
     def deliver(self, sender: int, messages: tuple[Message, ...]) -> None:
         """The network brings something; it is taken when the process has time for it."""
-        self._process.soon(lambda: self._take(sender, messages))
+        self._process.arrive(partial(self._take, sender, messages))
 
     def _take(self, sender: int, messages: tuple[Message, ...]) -> None:
         if self._receive is not None:

@@ -164,14 +164,14 @@ def _lan(seed: int, n: int) -> Plan:
         profile="lan",
         n=n,
         timing=Timing(),
-        batching=_batching(dice),
+        batching=_batching(dice, (0.5, 2.0, 5.0), (0.05, 0.2, 1.0)),
         network=NetworkSettings(_delays(n, lambda: dice.between(100, 400)), recoded=dice.chance(0.2)),
         disk=DiskSettings(dice.pick((0, 150, 1000)), dice.pick((0, 20))),
-        workload=_workload(dice, moments, 400),
+        workload=_workload(dice, moments, 400, 200 * MILLISECOND),
         faults=_faults(seed, n, moments, dice.between(0, 8), (400, 100 * MILLISECOND)),
         cost_us=dice.pick((0, 30)),
         active_us=moments[-1] + SECOND,
-        slots_reserved=dice.pick((4, 32, 256)),
+        slots_reserved=dice.pick((4, 4, 8, 8, 16, 32, 64, 256)),
     )
 
 
@@ -184,7 +184,7 @@ def _wide_area(seed: int, n: int) -> Plan:
         profile="wan",
         n=n,
         timing=Timing(),
-        batching=_batching(dice),
+        batching=_batching(dice, (0.5, 2.0, 5.0), (0.05, 0.2, 1.0)),
         network=NetworkSettings(
             wide_area_delays(n),
             jitter=dice.pick((0, 5, 30)),
@@ -195,11 +195,11 @@ def _wide_area(seed: int, n: int) -> Plan:
             recoded=dice.chance(0.2),
         ),
         disk=DiskSettings(dice.pick((0, 200, 5000)), dice.pick((0, 20))),
-        workload=_workload(dice, moments, 100 * MILLISECOND),
+        workload=_workload(dice, moments, 100 * MILLISECOND, 200 * MILLISECOND),
         faults=_faults(seed, n, moments, dice.between(0, 10), (100 * MILLISECOND,)),
         cost_us=0,
         active_us=moments[-1] + 2 * SECOND,
-        slots_reserved=dice.pick((4, 32, 256)),
+        slots_reserved=dice.pick((4, 4, 8, 8, 16, 32, 64, 256)),
     )
 
 
@@ -211,9 +211,9 @@ def _chaos(seed: int, n: int) -> Plan:
     dice = Dice(seed, "chaos")
     scale = dice.pick((2, 8, 30)) * MILLISECOND
     round_trip_s = 2 * scale / SECOND
-    moments = _moments(dice, dice.between(4, 16), scale * dice.pick((10, 30, 80)))
+    moments = _moments(dice, dice.between(4, 16), scale * dice.pick((10, 25, 60)))
     timing = Timing(
-        heartbeat_s=round_trip_s * dice.pick((1, 3, 8)),
+        heartbeat_s=round_trip_s * dice.pick((1, 4, 8)),
         suspect_after_s=round_trip_s * dice.pick((4, 10, 20)),
         resend_s=round_trip_s * dice.pick((2, 6)),
         recover_after_s=round_trip_s * dice.pick((0.5, 1, 2, 5)),
@@ -227,7 +227,11 @@ def _chaos(seed: int, n: int) -> Plan:
         profile="chaos",
         n=n,
         timing=timing,
-        batching=_batching(dice),
+        batching=_batching(
+            dice,
+            [round_trip_s * times for times in (10, 50, 250)],
+            [round_trip_s * times for times in (2, 8, 30)],
+        ),
         network=NetworkSettings(
             _delays(n, lambda: dice.between(scale // 5, scale)),
             jitter=dice.pick((10, 100, 300)),
@@ -238,11 +242,11 @@ def _chaos(seed: int, n: int) -> Plan:
             recoded=dice.chance(0.15),
         ),
         disk=DiskSettings(sync_us, dice.pick((0, 20, scale)), sync_us > 100 or dice.chance(0.7)),
-        workload=_workload(dice, moments, scale * dice.pick((1, 4))),
+        workload=_workload(dice, moments, scale * dice.pick((1, 4)), 20 * scale),
         faults=_faults(seed, n, moments, dice.between(0, 30), (scale,)),
         cost_us=dice.pick((0, 0, 20)),
         active_us=moments[-1] + 20 * scale,
-        slots_reserved=dice.pick((2, 4, 8, 32)),
+        slots_reserved=dice.pick((2, 3, 4, 8)),
     )
 
 
@@ -260,13 +264,13 @@ def _moments(dice: Dice, count: int, apart: int) -> tuple[int, ...]:
     return tuple(moments)
 
 
-def _batching(dice: Dice) -> Batching:
+def _batching(dice: Dice, request_timeouts_s: Sequence[float], checkpoints_s: Sequence[float]) -> Batching:
     return Batching(
         commands_max=dice.pick((1, 3, 1000)),
         bytes_max=dice.pick((60, 1_000_000)),
         window=dice.pick((1, 2, 16)),
-        request_timeout_s=dice.pick((0.5, 2.0, 5.0)),
-        checkpoint_s=dice.pick((0.05, 0.2, 1.0)),
+        request_timeout_s=dice.pick(request_timeouts_s),
+        checkpoint_s=dice.pick(checkpoints_s),
     )
 
 
@@ -279,7 +283,7 @@ _WEIGHTS: tuple[tuple[tuple[str, int], ...], ...] = (
 )
 
 
-def _workload(dice: Dice, moments: tuple[int, ...], think_us: int) -> Workload:
+def _workload(dice: Dice, moments: tuple[int, ...], think_us: int, patience_us: int) -> Workload:
     return Workload(
         clients=tuple(range(dice.between(2, 7))),
         operations=dice.pick((6, 12, 24)),
@@ -290,7 +294,7 @@ def _workload(dice: Dice, moments: tuple[int, ...], think_us: int) -> Workload:
         weights=dice.pick(_WEIGHTS),
         pipelined=dice.pick((0, 0, 20)),
         leaving=dice.pick((0, 0, 5)),
-        patience_us=dice.pick((40 * think_us + 200 * MILLISECOND, 2 * moments[-1] + SECOND)),
+        patience_us=dice.pick((40 * think_us + patience_us, 2 * moments[-1] + 5 * patience_us)),
     )
 
 

@@ -26,7 +26,8 @@ __all__ = ["Result", "simulate"]
 CALM_S = 60
 """After the faults end, everything must come to rest within so many virtual seconds."""
 JUDGE_STEPS_MAX = 200_000
-_LOOK_EVERY = SECOND // 4
+_HEARTBEATS_A_LOOK = 4
+"""So often it is looked whether what is waited for has come."""
 _EVENTS_MAX = 1_500_000
 
 
@@ -111,6 +112,7 @@ class _Run:
         """Something was found that must not be."""
         self._trace.note("VIOLATION", text)
         self._violations.append(text)
+        self._time.stop()
 
     # -- the course of a run
 
@@ -119,6 +121,8 @@ class _Run:
         self._cluster.start()
         self._advance(self._plan.active_us)
         self._faults.end_all()
+        for client in self._clients:
+            client.come_to_an_end()
         calm_until = self._plan.active_us + CALM_S * SECOND
         self._await("the clients are not done", self._clients_done, calm_until)
         readers = self._read_everything()
@@ -127,16 +131,14 @@ class _Run:
         if not self._violations:
             self._judge_history()
 
-    def _advance(self, until: int, done: Callable[[], bool] = lambda: False) -> None:
-        time = self._time
-        while not self._violations and time.now < until and not done():
-            if not time.step(until):
-                break
-            if time.happened > _EVENTS_MAX:
-                self.violated(f"more than {_EVENTS_MAX} events: something never comes to an end")
+    def _advance(self, until: int) -> None:
+        self._time.run(until, _EVENTS_MAX)
+        if self._time.happened >= _EVENTS_MAX:
+            self.violated(f"more than {_EVENTS_MAX} events: something never comes to an end")
 
     def _await(self, complaint: str, done: Callable[[], str | bool], until: int) -> None:
         """Go on until `done()`; it says what is missing, or just False."""
+        look_every = round(_HEARTBEATS_A_LOOK * self._plan.timing.heartbeat_s * SECOND)
         while not self._violations and done() is not True:
             if self._time.now >= until:
                 missing = done()
@@ -144,7 +146,7 @@ class _Run:
                     f"Liveness: {complaint} {CALM_S} s after the faults{': ' * bool(missing)}{missing or ''}"
                 )
                 return
-            self._advance(min(until, self._time.now + _LOOK_EVERY))
+            self._advance(min(until, self._time.now + look_every))
 
     def _clients_done(self) -> bool | str:
         waiting = [str(op) for client in self._clients for op in client.waiting]

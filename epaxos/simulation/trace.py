@@ -101,17 +101,19 @@ class Trace:
 
     def sent(self, sender: int, receiver: int, messages: Sequence[Message]) -> None:
         """Messages leave."""
-        self._messages(f"R{sender} ─> R{receiver}", messages)
+        if self.on:
+            self._messages(f"R{sender} ─> R{receiver}", messages)
 
     def received(self, sender: int, receiver: int, messages: Sequence[Message]) -> None:
         """Messages are taken."""
-        self._messages(f"R{receiver} <─ R{sender}", messages)
+        if self.on:
+            self._messages(f"R{receiver} <─ R{sender}", messages)
 
     def lost(self, sender: int, receiver: int, messages: Sequence[Message], why: str) -> None:
         """Messages do not arrive."""
-        self._messages(f"R{sender} ─x R{receiver} ({why})", messages)
+        if self.on:
+            self._messages(f"R{sender} ─x R{receiver} ({why})", messages)
 
     def _messages(self, arrow: str, messages: Sequence[Message]) -> None:
-        if self.on:
-            for message in messages:
-                self._write(f"{arrow} {describe_fields(message)}", not isinstance(message, Heartbeat))
+        for message in messages:
+            self._write(f"{arrow} {describe_fields(message)}", not isinstance(message, Heartbeat))
