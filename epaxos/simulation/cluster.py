@@ -14,6 +14,7 @@ from zope.interface import implementer
 from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, WriteSet
 from epaxos.node import Node
 from epaxos.protocol.messages import Message
+from epaxos.simulation.bounds import allowed, held
 from epaxos.simulation.clock import SECOND, Process, ReplicaClock, VirtualTime
 from epaxos.simulation.dice import Dice, seeded
 from epaxos.simulation.disk import Disk, VirtualStore
@@ -89,6 +90,7 @@ class Host:
         self._cluster = cluster
         self._dice = Dice(cluster.plan.seed, "host", id)
         self._lives = 0
+        self._empty = 0
         self._stopping = self._start_again = False
         self._lost: dict[object, Callable[[], None]] = {}
 
@@ -134,6 +136,8 @@ class Host:
             fatal=self._on_fatal,
             slots_reserved=plan.slots_reserved,
         )
+        if self._lives == 1:
+            self._empty = self._held(node)
         self._note_contents()
         node.start().addErrback(self._on_failure)
         cluster.invariants.on_state(self.id, machine.entries)
@@ -218,6 +222,34 @@ class Host:
             self._cluster.violated(f"replica {self.id} gave up: {text}")
         self._cluster.trace.note(f"R{self.id}", f"gives up: {text}")
         self._cluster.time.after(0, partial(self.crash, power=False))
+
+    @staticmethod
+    def _held(node: Node) -> int:
+        world = (Host, Invariants, ReplicaClock, Trace, VirtualStore, VirtualTransport)
+        return held(node, world)
+
+    def check_bounds(self, keys: int) -> None:
+        """What the process holds is in proportion to what is not finished with, and to the keys."""
+        status = self._cluster.status(self.id)
+        if self.node is None or status is None:
+            return
+        counters = status["counters"]
+        reserved = sum(host.disk.contents.reserved for host in self._cluster.hosts)
+        unforgotten = reserved - sum(self.disk.contents.floor)
+        for name in ("instances_held", "instances_waiting", "recoveries"):
+            if counters[name] > unforgotten:
+                self._cluster.violated(
+                    f"Bounds: replica {self.id} has {name} = {counters[name]},"
+                    f" but only {unforgotten} slots were used and are not forgotten"
+                )
+        unfinished = counters["instances_held"] + counters["instances_waiting"] + counters["commands_queued"]
+        most = allowed(self._empty, self._cluster.n, keys, unfinished)
+        found = self._held(self.node)
+        if found > most:
+            self._cluster.violated(
+                f"Bounds: the tables of replica {self.id} have {found} entries,"
+                f" more than the {most} for {keys} keys and {unfinished} unfinished instances and commands"
+            )
 
     def _on_failure(self, failure: Failure) -> None:
         self._cluster.violated(f"replica {self.id}: {failure.getTraceback()}")

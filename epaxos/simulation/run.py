@@ -10,6 +10,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from zope.interface import implementer
 
 from epaxos.protocol.ids import Deps
+from epaxos.simulation import model
 from epaxos.simulation.clients import Client
 from epaxos.simulation.clock import SECOND, VirtualTime
 from epaxos.simulation.cluster import Cluster
@@ -28,6 +29,8 @@ CALM_S = 60
 JUDGE_STEPS_MAX = 200_000
 _HEARTBEATS_A_LOOK = 4
 """So often it is looked whether what is waited for has come."""
+_BOUNDS_LOOKS = 3
+"""So often while there are faults, and at rest, all tables of all replicas are counted."""
 _EVENTS_MAX = 1_500_000
 
 
@@ -119,7 +122,9 @@ class _Run:
     def carry_out(self) -> None:
         """Faults, then calm, then last reads, then rest."""
         self._cluster.start()
-        self._advance(self._plan.active_us)
+        for look in range(1, _BOUNDS_LOOKS + 1):
+            self._advance(self._plan.active_us * look // _BOUNDS_LOOKS)
+            self._check_bounds()
         self._faults.end_all()
         for client in self._clients:
             client.come_to_an_end()
@@ -128,6 +133,7 @@ class _Run:
         readers = self._read_everything()
         self._await("the last reads are not answered", lambda: all(r.finished for r in readers), calm_until)
         self._await("the cluster is not at rest", self._at_rest, calm_until)
+        self._check_bounds()
         if not self._violations:
             self._judge_history()
 
@@ -154,14 +160,7 @@ class _Run:
 
     def _read_everything(self) -> list[Client]:
         """At every replica a last client reads every key that was ever named."""
-        keys = sorted(
-            {
-                key
-                for op in self._history.operations
-                for key in op.command[1:]
-                if key[:1] in b"kca" and len(key) == 2
-            }
-        )
+        keys = sorted(self._keys())
         readers = []
         for replica in range(self._plan.n if keys and not self._violations else 0):
             script = [(b"GET", key) for key in keys]
@@ -169,6 +168,17 @@ class _Run:
             reader.submit(script, replica)
             readers.append(reader)
         return readers
+
+    def _keys(self) -> set[bytes]:
+        """Every key that a client named."""
+        operations = self._history.operations
+        return {key for operation in operations for key in model.keys_of(operation.command) or ()}
+
+    def _check_bounds(self) -> None:
+        if not self._violations:
+            keys = len(self._keys())
+            for host in self._cluster.hosts:
+                host.check_bounds(keys)
 
     # -- rest
 

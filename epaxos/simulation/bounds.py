@@ -1,0 +1,73 @@
+"""That no table of a replica grows without bound, whatever tables it has.
+
+Nothing here knows the tables by name: everything that can be reached from a node is counted.  So a
+table that somebody adds tomorrow, and forgets to empty, is noticed too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from random import Random
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from twisted.logger import Logger
+
+__all__ = ["allowed", "held"]
+
+SLACK = 16
+PER_KEY = 2
+"""A key is in the state machine, and may be among what the next checkpoint writes."""
+PER_KEY_AND_REPLICA = 4
+"""While an instance is on its way, the index may hold every key, for each replica, read and written."""
+PER_INSTANCE = 60
+PER_INSTANCE_AND_REPLICA = 8
+"""An instance on its way is in some twenty tables, and with an entry for each replica in a few."""
+
+_TABLES = (dict, list, set, frozenset, deque)
+_SIMPLE = (int, str, bytes, float, type(None), type, FunctionType, BuiltinFunctionType, ModuleType)
+_ELSEWHERE = (Random, Logger)
+
+
+def allowed(empty: int, n: int, keys: int, instances: int) -> int:
+    """How much a replica of a cluster of n may hold that held `empty` when it was new, when clients
+    named so many keys and so many instances or submissions are not finished with."""
+    most = empty + SLACK + PER_KEY * keys
+    if instances:
+        most += PER_KEY_AND_REPLICA * n * keys + (PER_INSTANCE + PER_INSTANCE_AND_REPLICA * n) * instances
+    return most
+
+
+def held(root: object, outside: tuple[type, ...]) -> int:
+    """How many entries all tables have that can be reached from `root`, not through instances of
+    `outside`, which are the world around it."""
+    passed = _SIMPLE + _ELSEWHERE + outside
+    seen: dict[int, object] = {}
+    entries = 0
+    stack: list[Any] = [root]
+    while stack:
+        thing = stack.pop()
+        if isinstance(thing, passed) or id(thing) in seen:
+            continue
+        seen[id(thing)] = thing
+        if isinstance(thing, _TABLES):
+            entries += len(thing)
+            stack.extend(thing)
+            if isinstance(thing, dict):
+                stack.extend(thing.values())
+        elif isinstance(thing, tuple):
+            stack.extend(thing)
+        elif isinstance(thing, MethodType):
+            stack.append(thing.__self__)
+        else:
+            stack.extend(_attributes(thing))
+    return entries
+
+
+def _attributes(thing: object) -> Iterator[object]:
+    yield from getattr(thing, "__dict__", {}).values()
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(thing, name, None)
