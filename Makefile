@@ -12,7 +12,7 @@ VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test lint trial pytest proto clean
+.PHONY: help run demo test lint trial pytest soak digests proto clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ trial: $(VENV)/.installed-test  ## the tests by trial
 
 pytest: $(VENV)/.installed-test  ## the tests by pytest
 	$(BIN)/pytest -q
+
+soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until Ctrl-C or SECONDS=; failures go to soak/
+	@$(BIN)/python -m epaxos.simulation --soak --save soak $(if $(SECONDS),--seconds $(SECONDS))
+
+digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
+	@$(BIN)/python -m epaxos.simulation --digests tests/simulation/digests.txt
 
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'
