@@ -301,6 +301,10 @@ class IStore(Interface):
 class ITransport(Interface):
     """Carries messages between replicas; may lose, double and reorder them."""
 
+    batch_bytes_max = Attribute(
+        "int or None: a batch of a larger `size_bytes` cannot be counted on to arrive; None: any can."
+    )
+
     def start(receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
         """Listen and connect; from now on `receive(sender, messages)` is called with what comes.
 
@@ -312,13 +316,13 @@ class ITransport(Interface):
         blocks; what finds no connection, or a full queue, is dropped."""
 
     def is_connected(replica: int) -> bool:
-        """Whether there is a connection to `replica` just now."""
+        """Whether there is a connection to `replica` just now, or it was heard of just now."""
 
     def stop() -> Deferred[None]:
         """Close everything.  Fires when done."""
 
     def counters() -> Mapping[str, int]:
-        """`bytes_sent`, `bytes_received`, `messages_dropped`, `send_queue_bytes`."""
+        """At least `bytes_sent`, `bytes_received`, `messages_dropped`, `send_queue_bytes`."""
 
 
 class IClients(Interface):

@@ -24,6 +24,7 @@ from epaxos.interfaces import (
     Changes,
     Checkpoint,
     Command,
+    CommandError,
     CommandInfo,
     IClients,
     Identity,
@@ -39,6 +40,7 @@ from epaxos.interfaces import (
     Unavailable,
     WriteSet,
 )
+from epaxos.parts import split
 from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.instance import Instance
 from epaxos.protocol.messages import NOP, Batch, Message
@@ -312,20 +314,48 @@ class Node:
                     itertools.chain.from_iterable(submission.commands for submission in submissions)
                 )
             batch = self._state_machine.batch(commands)
+            limit = self._transport.batch_bytes_max
+            if limit is not None and batch.size_bytes > limit:
+                self._make_smaller(submissions, batch.size_bytes, limit)
+                continue
             self._proposed[core.propose(batch)] = _Proposed(batch, submissions)
 
     def _next_submissions(self) -> list[_Submission]:
         queue = self._queue
+        bytes_max = self._batching.bytes_max
+        limit = self._transport.batch_bytes_max
+        if limit is not None:  # an eighth is left: what commands take in a batch is known only about
+            bytes_max = min(bytes_max, limit - limit // 8)
         submissions = [queue.popleft()]
         commands = len(submissions[0].commands)
         size = submissions[0].size_bytes
         while queue:
             commands += len(queue[0].commands)
             size += queue[0].size_bytes
-            if commands > self._batching.commands_max or size > self._batching.bytes_max:
+            if commands > self._batching.commands_max or size > bytes_max:
                 break
             submissions.append(queue.popleft())
         return submissions
+
+    def _make_smaller(self, submissions: list[_Submission], size_bytes: int, limit: int) -> None:
+        """The batch of these would take `size_bytes`, more than the transport carries: queue them so
+        that smaller ones come of them, or refuse what cannot be made smaller."""
+        first = submissions[0]
+        if len(submissions) > 1:  # they take more than was thought
+            thought = sum(submission.size_bytes + 1 for submission in submissions)
+            for submission in submissions:
+                submission.size_bytes = (submission.size_bytes + 1) * size_bytes // thought + 1
+        elif len(first.commands) > 1:
+            count = min(len(first.commands), size_bytes // limit + 1)
+            submissions = [
+                _Submission(commands, done, first.deadline, size_bytes // count)
+                for commands, done in split(first.commands, first.answer, count)
+            ]
+        else:
+            text = f"{size_bytes} bytes, and no more than {limit} are carried between replicas"
+            first.answer([CommandError(f"ERR the command is too large: {text}")])
+            return
+        self._queue.extendleft(reversed(submissions))
 
     def _propose_again(self, id: InstanceId) -> None:
         """Our instance became NOP: its commands can never run there, so they get a new one."""

@@ -136,6 +136,8 @@ class Disk:
 class Wires:
     """All transports of a cluster at once: what node `id` sends arrives at the next step."""
 
+    batch_bytes_max: int | None = None
+
     def __init__(self, cluster: Cluster, id: int) -> None:
         self.cluster = cluster
         self.id = id
@@ -260,6 +262,40 @@ class SubmitTests(SynchronousTestCase):
         sends = len(cluster.wires[0].sends)
         cluster.clock.advance(0)
         self.assertEqual(len(cluster.wires[0].sends), sends + 1)
+
+    def test_batches_fit_the_transport(self) -> None:
+        """What the transport cannot carry together goes in several batches, whatever the sizes were said
+        to be; the replies are those of one, in order."""
+        for stated in (0, 20, 90, 10_000):
+            cluster = Cluster().start()
+            cluster.wires[0].batch_bytes_max = 120
+            outcomes: list[list[Outcome]] = [[] for _ in range(4)]
+            for outcome in outcomes:
+                commands = [[b"k", b"%03d" % k] for k in range(10)]
+                cluster.nodes[0].submit(commands, outcome.append, stated)
+            cluster.run(0.2)
+            text = b"".join(b"%03d" % k for k in range(10)) * 4
+            replies = [text[: 3 * k + 3] for k in range(40)]
+            self.assertEqual(outcomes, [[replies[start : start + 10]] for start in range(0, 40, 10)])
+            sent = [m for send in cluster.wires[0].sends for _, m in send if isinstance(m, PreAccept)]
+            self.assertLessEqual(max(message.batch.size_bytes for message in sent), 120)
+
+    def test_a_command_that_no_batch_holds(self) -> None:
+        """It is refused, before anything is proposed; those that came with it run."""
+        cluster = Cluster().start()
+        cluster.wires[0].batch_bytes_max = 120
+        alone = cluster.submit(0, [b"k", b"x" * 200])
+        among = cluster.submit(0, [b"k", b"a"], [b"k", b"x" * 200], [b"k", b"b"])
+        cluster.run(0.1)
+        (replies,) = among
+        self.assertEqual((replies[0], replies[2]), (b"a", b"ab"))
+        for refusal in (alone[0][0], replies[1]):
+            self.assertIsInstance(refusal, CommandError)
+            self.assertEqual(
+                str(refusal),
+                "ERR the command is too large: 224 bytes, and no more than 120 are carried between replicas",
+            )
+        self.assertEqual(cluster.logs[2].texts, {b"k": b"ab"})
 
     def test_check(self) -> None:
         self.assertRaises(CommandError, Cluster().nodes[0].check, [b"one"])

@@ -40,6 +40,10 @@ class Phase(IntEnum):
     COMMITTED = 3
 
 
+_KEY_FRAMING_BYTES = 5
+_BATCH_FRAMING_BYTES = 16
+
+
 class Batch(NamedTuple):
     """What one instance carries: client commands as columns.
 
@@ -56,8 +60,10 @@ class Batch(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """What the columns take on the wire, without the framing."""
-        return len(self.payload) + sum(map(len, self.writes)) + sum(map(len, self.reads))
+        """What the batch takes on the wire: never more, and less only by a few bytes a key."""
+        keys = len(self.writes) + len(self.reads)
+        bytes_of_keys = sum(map(len, self.writes)) + sum(map(len, self.reads))
+        return len(self.payload) + bytes_of_keys + _KEY_FRAMING_BYTES * keys + _BATCH_FRAMING_BYTES
 
 
 NOP = Batch((), (), b"", 0)

@@ -193,6 +193,8 @@ class VirtualTransport:
     `on_send` sees what is about to leave for one replica: it may crash the process.
     """
 
+    batch_bytes_max = None
+
     def __init__(
         self,
         network: Network,

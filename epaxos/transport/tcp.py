@@ -42,6 +42,7 @@ class TcpTransport:
     Raises ValueError when `peers` are not exactly the other replicas.
     """
 
+    batch_bytes_max = None
     _log = Logger()
 
     def __init__(

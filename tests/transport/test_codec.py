@@ -83,6 +83,21 @@ def framed(kind: str, **fields: Any) -> bytes:
     return wire.Frame(messages=[{kind: fields}]).SerializeToString()
 
 
+class SizeTests(SynchronousTestCase):
+    def test_a_batch_is_no_longer_than_it_says(self) -> None:
+        for length in (0, 1, 127, 128, 16_383, 16_384, 2_097_152):
+            for batch in (
+                Batch((bytes(length),), (), b"", 2**32 - 1, True),
+                Batch((), (bytes(length), b"") * 3, bytes(length), 1),
+                Batch((), (), bytes(length), 2**32 - 1),
+                Batch((b"k",) * length, (), b"x", 1) if length < 20_000 else BATCH,
+            ):
+                keys = len(batch.writes) + len(batch.reads)
+                taken = len(encode_batch(batch))
+                self.assertLessEqual(taken, batch.size_bytes)
+                self.assertLessEqual(batch.size_bytes, taken + 3 * keys + 16)
+
+
 class RoundTripTests(SynchronousTestCase):
     def test_each_message(self) -> None:
         for message in MESSAGES:
