@@ -1,0 +1,265 @@
+"""What replicas put into datagrams: a header, frames, and room for a proof of who sent them.
+
+A datagram is, all numbers big-endian:
+
+    ======  =====  ==========================================================================
+    offset  bytes
+    ======  =====  ==========================================================================
+    0       4      `EPXD`
+    4       1      version of the wire protocol, as in the greeting of a stream
+    5       1      length m of the proof at the end: 0, there is none yet
+    6       2      which key the proof was made with: 0, there is none yet
+    8       8      the cluster: a digest of its name and its number of replicas
+    16      2      the replica that sends it
+    18      2      the replica that it is for
+    20      8      the session of the sender: one for each life of its process, rising
+    28      8      the number of the datagram in this session, for this receiver, from 1
+    36      2      its part of a long message, from 0 …
+    38      2      … of so many; 1 where the datagram holds whole messages
+    40      …      frames, one after the other, or a part of one
+    end-m   m      the proof, of everything before it
+    ======  =====  ==========================================================================
+
+Offsets up to 8 stay as they are in every version.  A version that proves who sent a datagram fills in
+the fields that are there, and refuses a number that it has seen: nothing moves, and what fits into a
+datagram stays the same, for the room of the proof is kept free already.
+
+What comes in is hostile: whatever does not fit is a DatagramError, and what is held of long messages
+is bounded.  The transport needs no order and no delivery, so sessions and numbers serve to count what
+was lost and doubled, and to put long messages together, for nothing else.
+
+Pure: bytes in, bytes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from struct import Struct
+
+from epaxos.transport.handshake import VERSION, PeerIdentity
+
+__all__ = [
+    "DATAGRAM_BYTES_LIMIT",
+    "HEADER_BYTES",
+    "LONG_MESSAGE_BYTES_MAX",
+    "DatagramError",
+    "DatagramReader",
+    "DatagramWriter",
+    "Sequence",
+    "batch_bytes_max",
+    "body_bytes_max",
+]
+
+DATAGRAM_BYTES_LIMIT = 65_507
+"""No UDP datagram over IPv4 holds more."""
+
+LONG_MESSAGE_BYTES_MAX = 4_000_000
+"""A message that no datagram holds is sent in parts, up to this length: a list of very many instances,
+or a batch that was proposed when more fitted."""
+
+_MAGIC = b"EPXD"
+_HEADER = Struct("!4sBBH8sHHQQHH")
+HEADER_BYTES = _HEADER.size
+_PROOF_BYTES = 32  # kept free for it
+_PARTS_MAX = 4096
+_WINDOW = 1024  # so many numbers back are remembered
+
+
+class DatagramError(ValueError):
+    """A datagram that is not what it should be; the text says in a few words why."""
+
+
+def body_bytes_max(datagram_bytes_max: int) -> int:
+    """What of a datagram is for messages."""
+    return datagram_bytes_max - HEADER_BYTES - _PROOF_BYTES
+
+
+def batch_bytes_max(datagram_bytes_max: int, n: int) -> int:
+    """The longest batch with which every message that carries one fits into a datagram.
+
+    The longest beside its batch is RecoverOK: two dependency vectors of n numbers of up to 9 bytes,
+    and less than 64 bytes for the rest.
+    """
+    return body_bytes_max(datagram_bytes_max) - 2 * 9 * n - 64
+
+
+def _digest(identity: PeerIdentity) -> bytes:
+    return blake2b(f"{identity.n} {identity.cluster}".encode(), digest_size=8).digest()
+
+
+class DatagramWriter:
+    """Makes the datagrams of one session of `identity` for the replica `receiver`."""
+
+    def __init__(self, identity: PeerIdentity, receiver: int, session: int, bytes_max: int) -> None:
+        self._cluster = _digest(identity)
+        self._sender = identity.replica
+        self._receiver = receiver
+        self._session = session
+        self._body_bytes_max = body_bytes_max(bytes_max)
+        self._sequence = 0
+
+    def write(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Datagrams that hold the encoded messages, as many in each as fit.
+
+        None is longer than LONG_MESSAGE_BYTES_MAX.
+        """
+        limit = self._body_bytes_max
+        group: list[bytes] = []
+        size = 0
+        for chunk in chunks:
+            if size + len(chunk) > limit and group:
+                yield self._datagram(b"".join(group), 0, 1)
+                group, size = [], 0
+            if len(chunk) > limit:
+                yield from self._parts(chunk)
+            else:
+                group.append(chunk)
+                size += len(chunk)
+        if group:
+            yield self._datagram(b"".join(group), 0, 1)
+
+    def _parts(self, chunk: bytes) -> Iterator[bytes]:
+        limit = self._body_bytes_max
+        starts = range(0, len(chunk), limit)
+        for part, start in enumerate(starts):
+            yield self._datagram(chunk[start : start + limit], part, len(starts))
+
+    def _datagram(self, body: bytes, part: int, parts: int) -> bytes:
+        self._sequence += 1
+        header = _HEADER.pack(
+            _MAGIC,
+            VERSION,
+            0,
+            0,
+            self._cluster,
+            self._sender,
+            self._receiver,
+            self._session,
+            self._sequence,
+            part,
+            parts,
+        )
+        return header + body
+
+
+class DatagramReader:
+    """Takes the datagrams that come from the address of the replica `sender`."""
+
+    def __init__(self, identity: PeerIdentity, sender: int) -> None:
+        self._identity = identity
+        self._cluster = _digest(identity)
+        self._sender = sender
+        self._long: _LongMessage | None = None
+        self.sequence = Sequence()
+
+    def read(self, datagram: bytes) -> bytes:
+        """The frame that `datagram` holds or completes; nothing while more of it has to come.
+
+        Raises DatagramError.
+        """
+        if len(datagram) < HEADER_BYTES:
+            raise DatagramError(f"{len(datagram)} bytes are not a datagram of a replica")
+        magic, version, proof_bytes, key, cluster, sender, receiver, session, number, part, parts = (
+            _HEADER.unpack_from(datagram)
+        )
+        if magic != _MAGIC:
+            raise DatagramError("not a datagram of a replica")
+        if version != VERSION:
+            raise DatagramError(f"protocol version {version}, here it is {VERSION}")
+        if proof_bytes or key:
+            raise DatagramError(f"signed with key {key}, here are no keys")
+        if cluster != self._cluster:
+            raise DatagramError("of another cluster, or one of another number of replicas")
+        if sender != self._sender:
+            raise DatagramError(f"from replica {sender}, but at this address is replica {self._sender}")
+        if receiver != self._identity.replica:
+            raise DatagramError(f"for replica {receiver}, here is {self._identity.replica}")
+        if part >= parts or number <= part:
+            raise DatagramError(f"part {part} of {parts} in datagram {number}")
+        self.sequence.note(session, number)
+        body = datagram[HEADER_BYTES:]
+        if parts == 1:
+            return body
+        return self._put_together((session, number - part), part, parts, body)
+
+    def _put_together(self, name: tuple[int, int], part: int, parts: int, body: bytes) -> bytes:
+        """One long message at a time: its parts are sent one right after the other."""
+        if parts > _PARTS_MAX:
+            raise DatagramError(f"a message in {parts} parts")
+        long = self._long
+        if long is None or long.name != name or long.parts != parts:
+            long = self._long = _LongMessage(name, parts)
+        message = long.add(part, body)
+        if message is not None:
+            self._long = None
+            return message
+        if long.size > LONG_MESSAGE_BYTES_MAX:
+            self._long = None
+            raise DatagramError(f"a message of more than {LONG_MESSAGE_BYTES_MAX} bytes")
+        return b""
+
+
+class _LongMessage:
+    """What is there of a message in parts.  `name`: the session and the number of its first part."""
+
+    __slots__ = ("_bodies", "name", "parts", "size")
+
+    def __init__(self, name: tuple[int, int], parts: int) -> None:
+        self.name = name
+        self.parts = parts
+        self.size = 0
+        self._bodies: dict[int, bytes] = {}
+
+    def add(self, part: int, body: bytes) -> bytes | None:
+        """The whole message, when this was what was missing."""
+        if part not in self._bodies:
+            self._bodies[part] = body
+            self.size += len(body)
+        if len(self._bodies) < self.parts or self.size > LONG_MESSAGE_BYTES_MAX:
+            return None
+        return b"".join(self._bodies[part] for part in range(self.parts))
+
+
+class Sequence:
+    """Counts which numbers were lost and which came twice, over all sessions.
+
+    Remembers the last numbers only: what is later than that counts as lost.
+    """
+
+    __slots__ = ("_first", "_highest", "_seen", "_session", "doubled", "lost")
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.doubled = 0
+        self._session = -1
+        self._first = 0
+        self._highest = 0
+        self._seen = 0  # bit i: the number `_highest` - i
+
+    def note(self, session: int, number: int) -> None:
+        """`number` of `session` has come."""
+        if session > self._session:
+            self._session = session
+            self._first = self._highest = number
+            self._seen = 1
+        elif session == self._session:  # an earlier one is no longer counted
+            if number > self._highest:
+                self._on_next(number)
+            else:
+                self._on_earlier(number)
+
+    def _on_next(self, number: int) -> None:
+        ahead = number - self._highest
+        self.lost += ahead - 1
+        self._highest = number
+        self._seen = (self._seen << ahead | 1) & ((1 << _WINDOW) - 1) if ahead < _WINDOW else 1
+
+    def _on_earlier(self, number: int) -> None:
+        bit = 1 << behind if (behind := self._highest - number) < _WINDOW else 0
+        if self._seen & bit:
+            self.doubled += 1
+        elif bit:
+            self._seen |= bit
+            if number > self._first:
+                self.lost -= 1

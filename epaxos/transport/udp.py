@@ -1,0 +1,297 @@
+"""The transport over UDP: the same messages in datagrams, without connections.
+
+Nothing is sent again here, nothing is put in order: the timers of the protocol send again, and its
+rules bear doubles and any order.  Datagrams are taken from the addresses of the other replicas alone,
+and only when their header fits; everything else is counted and dropped, never answered, and costs no
+memory.  That keeps mistakes and strangers out, not somebody who can forge addresses on this network:
+`datagrams.py` says how a proof of the sender will be carried.
+
+A batch has to fit into one datagram, so that its loss is the loss of one: `batch_bytes_max`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError, MessageLengthError
+from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from epaxos.interfaces import ITransport
+from epaxos.protocol.messages import Message
+from epaxos.transport.codec import WireError, decode_frame, encode
+from epaxos.transport.complaints import Complaints
+from epaxos.transport.datagrams import (
+    LONG_MESSAGE_BYTES_MAX,
+    DatagramError,
+    DatagramReader,
+    DatagramWriter,
+    batch_bytes_max,
+)
+from epaxos.transport.handshake import PeerIdentity
+
+__all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
+
+DATAGRAMS_PER_TURN = 256
+"""So many are read before other work gets its turn."""
+
+_READ_BYTES_MAX = 65_536  # whatever the other side's limit is, it is read whole
+_NEVER = float("-inf")
+
+
+class UdpAddress(NamedTuple):
+    """An IP address as text ("": all interfaces, to listen on) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"
+
+
+@dataclass(frozen=True)
+class UdpSettings:
+    """The bounds of the UDP transport; seconds and bytes."""
+
+    datagram_bytes_max: int = 60_000
+    """No longer datagram is sent; what is longer than the network's packets travels as IP fragments."""
+    buffer_bytes: int = 4 * 1024 * 1024
+    """What the socket's buffers should hold, each; the system may grant less."""
+    heard_within_s: float = 1.0
+    """A replica that was heard of within this time counts as connected."""
+
+
+class _Peer:
+    """The replica at the other end of the datagrams of one address."""
+
+    __slots__ = ("address", "heard_at_s", "name", "reader", "writer")
+
+    def __init__(
+        self, identity: PeerIdentity, id: int, address: UdpAddress, session: int, bytes_max: int
+    ) -> None:
+        self.address = address
+        self.name = f"replica {id}"
+        self.reader = DatagramReader(identity, id)
+        self.writer = DatagramWriter(identity, id, session, bytes_max)
+        self.heard_at_s = _NEVER
+
+
+@implementer(ITransport)
+class UdpTransport:
+    """Connects the replica `identity` with its `peers`: where each other replica is.
+
+    `session` is larger in each life of the replica.  Raises ValueError when `peers` are not exactly
+    the other replicas.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        identity: PeerIdentity,
+        listen: UdpAddress,
+        peers: Mapping[int, UdpAddress],
+        *,
+        session: int,
+        reactor: Any,
+        settings: UdpSettings | None = None,
+    ) -> None:
+        others = set(range(identity.n)) - {identity.replica}
+        if set(peers) != others:
+            raise ValueError(f"addresses are needed for the replicas {sorted(others)}, not {sorted(peers)}")
+        self._identity = identity
+        self._listen = listen
+        self._reactor = reactor
+        self._settings = settings = settings or UdpSettings()
+        self._complaints = Complaints(self._log, reactor)
+        self._peers = {
+            id: _Peer(identity, id, address, session, settings.datagram_bytes_max)
+            for id, address in peers.items()
+        }
+        self._senders: dict[tuple[str, int], int] = {address: id for id, address in peers.items()}
+        self._receive: Callable[[int, Sequence[Message]], None] | None = None
+        self._port: Any = None
+        self._socket: _Socket | None = None
+        self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.n)
+        self._bytes_sent = 0
+        self._bytes_received = 0
+        self._messages_dropped = 0
+        self._sent = 0
+        self._unsent = 0
+        self._received = 0
+        self._refused = 0
+
+    @property
+    def address(self) -> IAddress | None:
+        """Where it listens, once it does."""
+        return None if self._port is None else self._port.getHost()
+
+    def start(self, receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+        """As `ITransport.start`; to be called once."""
+        assert self._receive is None, "started twice"
+        self._receive = receive
+        self._socket = _Socket(self._on_datagram, self._reactor)
+        try:
+            self._port = self._reactor.listenUDP(
+                self._listen.port, self._socket, self._listen.host, _READ_BYTES_MAX
+            )
+        except CannotListenError:
+            return fail()
+        self._log.info("listening for replicas on {where}, by UDP", where=self._listen)
+        self._enlarge_buffers()
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """As `ITransport.stop`.  May be called at any time, and again."""
+        port: IListeningPort | None
+        port, self._port = self._port, None
+        if self._socket is not None:
+            self._socket.stop()
+        closed = None if port is None else port.stopListening()
+        return succeed(None) if closed is None else closed
+
+    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+        """As `ITransport.send`, but that several datagrams may be needed for one replica."""
+        if self._port is None:
+            self._messages_dropped += len(outgoing)
+            return
+        encoded: dict[int, bytes] = {}  # by identity: `outgoing` keeps every message alive
+        turns: dict[int, list[bytes]] = {}
+        for replica, message in outgoing:
+            chunk = encoded.get(id(message))
+            if chunk is None:
+                chunk = encoded[id(message)] = encode(message)
+            if len(chunk) > LONG_MESSAGE_BYTES_MAX:
+                self._drop_too_long(message, len(chunk))
+            else:
+                turns.setdefault(replica, []).append(chunk)
+        for replica, chunks in turns.items():
+            peer = self._peers[replica]
+            for datagram in peer.writer.write(chunks):
+                self._write(peer, datagram)
+
+    def is_connected(self, replica: int) -> bool:
+        """As `ITransport.is_connected`: it was heard of just now."""
+        peer = self._peers.get(replica)
+        if peer is None:
+            return False
+        silent_s: float = self._reactor.seconds() - peer.heard_at_s
+        return silent_s <= self._settings.heard_within_s
+
+    def counters(self) -> dict[str, int]:
+        """As `ITransport.counters`.  Datagrams that were lost on their way here, or came twice, are
+        known by their numbers; those that this machine did not even send are `unsent`."""
+        sequences = [peer.reader.sequence for peer in self._peers.values()]
+        return {
+            "bytes_sent": self._bytes_sent,
+            "bytes_received": self._bytes_received,
+            "messages_dropped": self._messages_dropped,
+            "send_queue_bytes": 0,
+            "datagrams_sent": self._sent,
+            "datagrams_unsent": self._unsent,
+            "datagrams_received": self._received,
+            "datagrams_refused": self._refused,
+            "datagrams_lost": sum(sequence.lost for sequence in sequences),
+            "datagrams_doubled": sum(sequence.doubled for sequence in sequences),
+        }
+
+    def _write(self, peer: _Peer, datagram: bytes) -> None:
+        try:
+            self._port.write(datagram, peer.address)
+        except (OSError, MessageLengthError) as error:
+            # A full buffer, no route, a firewall: as good as lost on the way.
+            self._unsent += 1
+            reason = getattr(error, "strerror", None) or str(error)
+            self._complaints.warn(f"to {peer.name}", f"a datagram is lost: {reason}")
+        else:
+            self._sent += 1
+            self._bytes_sent += len(datagram)
+
+    def _on_datagram(self, datagram: bytes, address: tuple[str, int]) -> None:
+        self._bytes_received += len(datagram)
+        sender = self._senders.get(address)
+        if sender is None:
+            self._refuse(f"from {address[0]}", "a datagram from an address where no replica is")
+            return
+        peer = self._peers[sender]
+        try:
+            frame = peer.reader.read(datagram)
+            messages = decode_frame(frame, self._identity.n)
+        except (DatagramError, WireError) as error:
+            self._refuse(f"from {peer.name}", f"a datagram is refused: {error}")
+            return
+        self._received += 1
+        peer.heard_at_s = self._reactor.seconds()
+        if messages and self._receive is not None:
+            self._receive(sender, messages)
+
+    def _refuse(self, subject: str, reason: str) -> None:
+        self._refused += 1
+        self._complaints.warn(subject, reason)
+
+    def _drop_too_long(self, message: Message, size_bytes: int) -> None:
+        self._messages_dropped += 1
+        self._complaints.warn(
+            type(message).__name__,
+            f"a message of {size_bytes} bytes is dropped: the limit is {LONG_MESSAGE_BYTES_MAX}",
+        )
+
+    def _enlarge_buffers(self) -> None:
+        """Bursts have to fit: what does not is lost."""
+        wanted = self._settings.buffer_bytes
+        handle: socket.socket = self._port.getHandle()
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            handle.setsockopt(socket.SOL_SOCKET, option, wanted)
+        granted = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        if granted < wanted:
+            self._log.warn(
+                "the receive buffer is {granted} bytes, not {wanted}: under load datagrams are lost;"
+                " raise net.core.rmem_max",
+                granted=granted,
+                wanted=wanted,
+            )
+
+
+class _Socket(DatagramProtocol):
+    """Hands on what comes, so many datagrams a turn: a flood of them must not keep timers waiting.
+
+    Twisted bounds only the bytes that are read in a turn, and empty datagrams have none.
+    """
+
+    noisy = False
+
+    def __init__(self, receive: Callable[[bytes, tuple[str, int]], None], reactor: Any) -> None:
+        self._receive_datagram = receive
+        self._reactor = reactor
+        self._count = 0
+        self._throughput = 0
+        self._end_of_turn: IDelayedCall | None = None
+
+    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        """See DatagramProtocol."""
+        if self._end_of_turn is None:
+            self._end_of_turn = self._reactor.callLater(0, self._on_end_of_turn)
+        self._count += 1
+        if self._count == DATAGRAMS_PER_TURN:
+            port: Any = self.transport
+            self._throughput, port.maxThroughput = port.maxThroughput, 0
+        self._receive_datagram(datagram, addr)
+
+    def _on_end_of_turn(self) -> None:
+        self._end_of_turn = None
+        if self._count >= DATAGRAMS_PER_TURN:
+            port: Any = self.transport
+            port.maxThroughput = self._throughput
+        self._count = 0
+
+    def stop(self) -> None:
+        """Nothing more will come."""
+        if self._end_of_turn is not None:
+            self._end_of_turn.cancel()
+            self._end_of_turn = None

@@ -1,0 +1,236 @@
+"""Datagrams as bytes: what goes in, what must not come out, and how much is kept."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import Accept, Batch, Commit, Message, Phase, PreAccept, RecoverOK, Validate
+from epaxos.transport.codec import encode
+from epaxos.transport.datagrams import (
+    DATAGRAM_BYTES_LIMIT,
+    HEADER_BYTES,
+    LONG_MESSAGE_BYTES_MAX,
+    DatagramError,
+    DatagramReader,
+    DatagramWriter,
+    Sequence,
+    batch_bytes_max,
+    body_bytes_max,
+)
+from epaxos.transport.handshake import PeerIdentity
+
+SIZE = 200
+BODY = body_bytes_max(SIZE)
+SESSION = 7
+
+
+def identity(replica: int, cluster: str = "home", n: int = 3) -> PeerIdentity:
+    return PeerIdentity(cluster, replica, n)
+
+
+def writer(
+    sender: int = 0,
+    receiver: int = 1,
+    session: int = SESSION,
+    size: int = SIZE,
+    cluster: str = "home",
+    n: int = 3,
+) -> DatagramWriter:
+    return DatagramWriter(identity(sender, cluster, n), receiver, session, size)
+
+
+def reader() -> DatagramReader:
+    """Of replica 1, for what comes from replica 0."""
+    return DatagramReader(identity(1), 0)
+
+
+class PackingTests(SynchronousTestCase):
+    def read(self, *chunks: bytes) -> list[bytes]:
+        """What comes out of the datagrams of these chunks."""
+        read = reader()
+        datagrams = list(writer().write(chunks))
+        for datagram in datagrams:
+            self.assertLessEqual(len(datagram), SIZE - 32, "the room of a proof is kept free")
+        return [read.read(datagram) for datagram in datagrams]
+
+    def test_small_messages_share(self) -> None:
+        self.assertEqual(self.read(b"a", b"b", b"c"), [b"abc"])
+        self.assertEqual(self.read(), [])
+
+    def test_as_many_as_fit(self) -> None:
+        half = bytes(BODY // 2)
+        self.assertEqual(self.read(half, half, b"x", half), [half + half, b"x" + half])
+        self.assertEqual(self.read(bytes(BODY), b"x"), [bytes(BODY), b"x"])
+        self.assertEqual(self.read(b"x", bytes(BODY)), [b"x", bytes(BODY)])
+
+    def test_a_long_message_goes_in_parts(self) -> None:
+        long = Random(1).randbytes(3 * BODY + 1)
+        self.assertEqual(self.read(b"a", long, b"b", b"c"), [b"a", b"", b"", b"", long, b"bc"])
+
+    @given(st.lists(st.binary(min_size=1, max_size=3 * BODY), max_size=12))
+    def test_everything_comes_out_as_it_went_in(self, chunks: list[bytes]) -> None:
+        self.assertEqual(b"".join(self.read(*chunks)), b"".join(chunks))
+
+    def test_every_message_with_a_batch_fits(self) -> None:
+        """The longest of each, beside the longest batch that is allowed."""
+        last = 2**63 - 1
+        for size in (1200, 1400, 60_000, DATAGRAM_BYTES_LIMIT):
+            for n in (1, 3, 7, 20):
+                id = InstanceId(n - 1, last)
+                deps = (last,) * n
+                batch = Batch((b"key",), (b"other",), b"", 2**32 - 1, True)
+                batch = batch._replace(payload=bytes(batch_bytes_max(size, n) - batch.size_bytes))
+                messages: list[Message] = [
+                    PreAccept(id, batch, deps),
+                    Accept(id, last, batch, deps),
+                    Commit(id, last, batch, deps),
+                    Validate(id, last, batch, deps),
+                    RecoverOK(id, last, last, Phase.COMMITTED, batch, deps, deps),
+                ]
+                for message in messages:
+                    self.assertLessEqual(len(encode(message)), body_bytes_max(size))
+                    (datagram,) = writer(size=size).write([encode(message)])
+                    self.assertLessEqual(len(datagram), size)
+
+
+class RefusalTests(SynchronousTestCase):
+    def refused(self, datagram: bytes, reason: str) -> None:
+        read = reader()
+        with self.assertRaises(DatagramError) as refusal:
+            read.read(datagram)
+        self.assertEqual(str(refusal.exception), reason)
+        self.assertEqual((read.sequence.lost, read.sequence.doubled), (0, 0))
+
+    def datagram(self, made_by: DatagramWriter | None = None) -> bytes:
+        (datagram,) = (made_by or writer()).write([b"frame"])
+        return datagram
+
+    def changed(self, offset: int, to: bytes) -> bytes:
+        datagram = self.datagram()
+        return datagram[:offset] + to + datagram[offset + len(to) :]
+
+    def test_too_short(self) -> None:
+        for length in (0, 1, HEADER_BYTES - 1):
+            self.refused(self.datagram()[:length], f"{length} bytes are not a datagram of a replica")
+
+    def test_each_field(self) -> None:
+        for datagram, reason in (
+            (self.changed(0, b"HTTP"), "not a datagram of a replica"),
+            (self.changed(4, b"\x02"), "protocol version 2, here it is 1"),
+            (self.changed(5, b"\x20"), "signed with key 0, here are no keys"),
+            (self.changed(6, b"\0\x05"), "signed with key 5, here are no keys"),
+            (self.changed(8, b"12345678"), "of another cluster, or one of another number of replicas"),
+            (self.changed(16, b"\0\x02"), "from replica 2, but at this address is replica 0"),
+            (self.changed(18, b"\0\x02"), "for replica 2, here is 1"),
+            (self.changed(28, bytes(8)), "part 0 of 1 in datagram 0"),
+            (self.changed(36, b"\0\x01\0\x01"), "part 1 of 1 in datagram 1"),
+            (self.changed(36, b"\0\0\0\0"), "part 0 of 0 in datagram 1"),
+            (self.changed(38, b"\xff\xff"), "a message in 65535 parts"),
+        ):
+            self.refused(datagram, reason)
+
+    def test_other_clusters(self) -> None:
+        reason = "of another cluster, or one of another number of replicas"
+        self.refused(self.datagram(writer(cluster="away")), reason)
+        self.refused(self.datagram(writer(n=5)), reason)
+
+    @given(st.binary(max_size=300))
+    def test_anything(self, data: bytes) -> None:
+        self.assertRaises(DatagramError, reader().read, data)
+
+    @given(st.data())
+    def test_a_datagram_with_some_bytes_changed(self, data: st.DataObject) -> None:
+        datagram = bytearray(self.datagram())
+        for _ in range(data.draw(st.integers(1, 4))):
+            datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
+        try:
+            body = reader().read(bytes(datagram))
+        except DatagramError:
+            return
+        self.assertIn(len(body), (0, 5))
+
+
+class LongMessageTests(SynchronousTestCase):
+    long = Random(2).randbytes(5 * BODY)
+
+    def parts(self) -> list[bytes]:
+        return list(writer().write([self.long]))
+
+    def through(self, datagrams: list[bytes]) -> list[bytes]:
+        read = reader()
+        return [body for body in map(read.read, datagrams) if body]
+
+    def test_any_order_and_doubles(self) -> None:
+        for seed in range(20):
+            parts = self.parts()
+            parts += parts[1:3]
+            Random(seed).shuffle(parts)
+            self.assertEqual(self.through(parts)[:1], [self.long])
+
+    def test_lost_parts(self) -> None:
+        """The next message is not spoilt by what is there of the last."""
+        made_by = writer()
+        first = list(made_by.write([self.long]))
+        second = list(made_by.write([self.long[::-1]]))
+        self.assertEqual(self.through(first[1:] + second), [self.long[::-1]])
+        self.assertEqual(self.through(first[:-1]), [])
+
+    def test_another_session(self) -> None:
+        """A replica that starts again uses the same numbers."""
+        again = list(writer(session=SESSION + 1).write([self.long[::-1]]))
+        self.assertEqual(self.through(self.parts()[:3] + again), [self.long[::-1]])
+
+    def test_what_is_kept_is_bounded(self) -> None:
+        read = reader()
+        size = DATAGRAM_BYTES_LIMIT
+        made_by = writer(size=size)
+        endless = made_by.write([bytes(LONG_MESSAGE_BYTES_MAX + 2 * size)])
+        with self.assertRaises(DatagramError) as refusal:
+            for datagram in endless:
+                self.assertEqual(read.read(datagram), b"")
+        self.assertEqual(str(refusal.exception), f"a message of more than {LONG_MESSAGE_BYTES_MAX} bytes")
+        longest = bytes(LONG_MESSAGE_BYTES_MAX)
+        (message,) = [body for body in map(read.read, made_by.write([longest])) if body]
+        self.assertEqual(len(message), len(longest))
+
+
+class SequenceTests(SynchronousTestCase):
+    def test_counts(self) -> None:
+        """Numbers as they come, and how many of them were lost and doubled."""
+        for numbers, lost, doubled in (
+            ([], 0, 0),
+            ([1, 2, 3], 0, 0),
+            ([1, 4], 2, 0),
+            ([1, 4, 3, 2], 0, 0),
+            ([1, 1, 2, 1], 0, 2),
+            ([100, 101], 0, 0),
+            ([100, 99, 101], 0, 0),
+            ([1, 3000], 2998, 0),
+            ([1, 3000, 2, 2], 2998, 0),
+            ([1, 1024, 1], 1022, 1),
+            ([1, 1025, 1], 1023, 0),
+        ):
+            sequence = Sequence()
+            for number in numbers:
+                sequence.note(1, number)
+            self.assertEqual((sequence.lost, sequence.doubled), (lost, doubled), numbers)
+
+    def test_sessions(self) -> None:
+        sequence = Sequence()
+        for session, number in ((5, 1), (5, 3), (6, 1), (5, 9), (5, 3), (6, 2), (6, 2)):
+            sequence.note(session, number)
+        self.assertEqual((sequence.lost, sequence.doubled), (1, 1))
+
+    @given(st.lists(st.integers(1, 500), min_size=1))
+    def test_against_the_whole_memory(self, numbers: list[int]) -> None:
+        sequence = Sequence()
+        for number in numbers:
+            sequence.note(1, number)
+        self.assertEqual(sequence.doubled, len(numbers) - len(set(numbers)))
+        between = {number for number in numbers if number >= numbers[0]}
+        self.assertEqual(sequence.lost, max(numbers) - numbers[0] + 1 - len(between))

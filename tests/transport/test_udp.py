@@ -1,0 +1,442 @@
+"""The UDP transport on a reactor in the hands of the test, and on real sockets."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, succeed
+from twisted.internet.error import CannotListenError, MessageLengthError
+from twisted.internet.task import Clock, LoopingCall
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface.verify import verifyObject
+
+from epaxos.interfaces import ITransport
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import AcceptOK, Batch, Conflict, Fetch, Message, PreAccept, ValidateOK
+from epaxos.transport.codec import encode
+from epaxos.transport.datagrams import (
+    DATAGRAM_BYTES_LIMIT,
+    HEADER_BYTES,
+    LONG_MESSAGE_BYTES_MAX,
+    DatagramWriter,
+)
+from epaxos.transport.handshake import PeerIdentity
+from epaxos.transport.udp import DATAGRAMS_PER_TURN, UdpAddress, UdpSettings, UdpTransport
+
+HERE = UdpAddress("10.0.0.1", 7000)
+PEERS = {0: UdpAddress("10.0.0.0", 7000), 2: UdpAddress("10.0.0.2", 7000)}
+SETTINGS = UdpSettings(datagram_bytes_max=1200, buffer_bytes=65_536, heard_within_s=1.0)
+
+
+def ok(ballot: int = 0) -> Message:
+    return AcceptOK(InstanceId(0, 1), ballot)
+
+
+def big(payload_bytes: int) -> Message:
+    return PreAccept(InstanceId(0, 1), Batch((b"k",), (), bytes(payload_bytes), 1), (0, 0, 0))
+
+
+class Handle:
+    """A socket that grants of what is asked for no more than `granted`."""
+
+    def __init__(self, granted: int) -> None:
+        self.granted = granted
+        self.asked: dict[int, int] = {}
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.asked[option] = value
+
+    def getsockopt(self, level: int, option: int) -> int:
+        return min(self.granted, self.asked[option])
+
+
+class Port:
+    """What `listenUDP` gives."""
+
+    def __init__(self, protocol: Any, max_packet_size: int, granted: int) -> None:
+        self.protocol = protocol
+        self.max_packet_size = max_packet_size
+        self.maxThroughput = 1000
+        self.handle = Handle(granted)
+        self.written: list[tuple[bytes, tuple[str, int]]] = []
+        self.error: Exception | None = None
+        self.open = True
+
+    def getHandle(self) -> Handle:
+        return self.handle
+
+    def getHost(self) -> str:
+        return "here"
+
+    def write(self, datagram: bytes, address: tuple[str, int]) -> None:
+        assert self.open
+        if self.error is not None:
+            raise self.error
+        self.written.append((datagram, address))
+
+    def stopListening(self) -> Deferred[None]:
+        self.open = False
+        return succeed(None)
+
+
+class Reactor(Clock):
+    """A clock with one UDP port."""
+
+    port: Port
+    granted = 65_536
+    error: Exception | None = None
+
+    def listenUDP(self, port: int, protocol: Any, interface: str, maxPacketSize: int) -> Port:
+        if self.error is not None:
+            raise self.error
+        self.listening = (interface, port)
+        self.port = Port(protocol, maxPacketSize, self.granted)
+        protocol.transport = self.port
+        return self.port
+
+
+class Case(SynchronousTestCase):
+    """Replica 1 of 3, started; `received` is what was handed up, `said` its log."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.received: list[tuple[int, list[Message]]] = []
+        self.said: list[str] = []
+        globalLogPublisher.addObserver(self.observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+        self.transport = self.make()
+
+    def observe(self, event: LogEvent) -> None:
+        if event["log_namespace"].startswith("epaxos"):
+            self.said.append(formatEvent(event))
+
+    def make(self, settings: UdpSettings = SETTINGS) -> UdpTransport:
+        return UdpTransport(
+            PeerIdentity("home", 1, 3), HERE, PEERS, session=1, reactor=self.reactor, settings=settings
+        )
+
+    def start(self) -> None:
+        def receive(sender: int, messages: Sequence[Message]) -> None:
+            self.received.append((sender, list(messages)))
+
+        self.successResultOf(self.transport.start(receive))
+
+    def arrive(self, datagram: bytes, address: tuple[str, int]) -> None:
+        self.reactor.port.protocol.datagramReceived(datagram, address)
+
+    def datagram(self, *messages: Message, sender: int = 0) -> bytes:
+        writer = DatagramWriter(PeerIdentity("home", sender, 3), 1, 1, 1200)
+        (datagram,) = writer.write(map(encode, messages))
+        return datagram
+
+    def count(self, name: str) -> int:
+        return self.transport.counters()[name]
+
+
+class LifeTests(Case):
+    def test_interface(self) -> None:
+        verifyObject(ITransport, self.transport)
+        self.assertLess(self.transport.batch_bytes_max or 0, 1200)
+
+    def test_peers(self) -> None:
+        for peers in ({}, {0: HERE}, {0: HERE, 1: HERE, 2: HERE}):
+            self.assertRaises(
+                ValueError, UdpTransport, PeerIdentity("home", 1, 3), HERE, peers, session=1, reactor=Clock()
+            )
+
+    def test_start_and_stop(self) -> None:
+        self.assertIsNone(self.transport.address)
+        self.start()
+        self.assertEqual(self.transport.address, "here")
+        self.assertEqual(self.reactor.listening, ("10.0.0.1", 7000))
+        self.assertGreater(self.reactor.port.max_packet_size, DATAGRAM_BYTES_LIMIT)
+        self.arrive(self.datagram(ok()), PEERS[0])
+        for _ in range(2):
+            self.successResultOf(self.transport.stop())
+        self.assertFalse(self.reactor.port.open)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.count("messages_dropped"), 1)
+
+    def test_stop_before_start(self) -> None:
+        self.successResultOf(self.transport.stop())
+
+    def test_a_port_that_is_taken(self) -> None:
+        self.reactor.error = CannotListenError("10.0.0.1", 7000, OSError(98, "Address already in use"))
+        failed = self.transport.start(lambda sender, messages: None)
+        self.assertIs(self.failureResultOf(failed).value, self.reactor.error)
+        self.successResultOf(self.transport.stop())
+
+    def test_buffers(self) -> None:
+        """As large as it gets; when that is not large enough, it is said."""
+        self.start()
+        asked = self.reactor.port.handle.asked
+        self.assertEqual(asked, {socket.SO_RCVBUF: 65_536, socket.SO_SNDBUF: 65_536})
+        self.assertFalse([line for line in self.said if "receive buffer" in line])
+        self.reactor.granted = 1000
+        self.transport = self.make()
+        self.start()
+        (line,) = [line for line in self.said if "receive buffer" in line]
+        self.assertIn("1000 bytes, not 65536", line)
+
+
+class SendTests(Case):
+    def written(self) -> list[tuple[bytes, tuple[str, int]]]:
+        written, self.reactor.port.written = self.reactor.port.written, []
+        return written
+
+    def test_messages_for_one_peer_share_a_datagram(self) -> None:
+        self.start()
+        self.transport.send([(0, ok(1)), (2, ok(2)), (0, ok(3))])
+        (to_0, address_0), (to_2, address_2) = self.written()
+        self.assertEqual((address_0, address_2), (PEERS[0], PEERS[2]))
+        self.assertEqual(to_0[HEADER_BYTES:], encode(ok(1)) + encode(ok(3)))
+        self.assertEqual(to_2[HEADER_BYTES:], encode(ok(2)))
+        self.assertEqual((self.count("datagrams_sent"), self.count("bytes_sent")), (2, len(to_0) + len(to_2)))
+
+    def test_many_messages_go_in_several(self) -> None:
+        self.start()
+        self.transport.send([(0, big(500))] * 5)
+        datagrams = [datagram for datagram, _ in self.written()]
+        self.assertEqual(len(datagrams), 3)
+        self.assertLessEqual(max(map(len, datagrams)), 1200)
+
+    def test_long_lists_arrive(self) -> None:
+        """Messages whose length nobody bounds are put together again at the other side."""
+        ids = tuple(InstanceId(k % 3, 2**40 + k) for k in range(2000))
+        messages = [
+            Fetch(ids),
+            ok(1),
+            ValidateOK(InstanceId(0, 1), 4, tuple(Conflict(id, False) for id in ids)),
+        ]
+        self.start()
+        self.transport.send([(2, message) for message in messages])
+        self.assertGreater(len(self.reactor.port.written), 20)
+        received: list[Message] = []
+        other = UdpTransport(
+            PeerIdentity("home", 2, 3), PEERS[2], {0: PEERS[0], 1: HERE}, session=1, reactor=self.reactor
+        )
+        written = self.written()
+        other.start(lambda sender, messages: received.extend(messages))
+        for datagram, _ in written:
+            self.arrive(datagram, HERE)
+        self.assertEqual(received, messages)
+
+    def test_too_long(self) -> None:
+        self.start()
+        self.transport.send([(0, big(LONG_MESSAGE_BYTES_MAX)), (0, ok())])
+        self.assertEqual(len(self.written()), 1)
+        self.assertEqual(self.count("messages_dropped"), 1)
+        self.assertIn("PreAccept: a message of 4000", self.said[-1])
+
+    def test_what_the_system_does_not_send_is_lost(self) -> None:
+        self.start()
+        for error, said in (
+            (OSError(errno.EWOULDBLOCK, "Resource temporarily unavailable"), "temporarily unavailable"),
+            (OSError(errno.ENOBUFS, "No buffer space available"), "No buffer space"),
+            (OSError(errno.ENETUNREACH, "Network is unreachable"), "unreachable"),
+            (MessageLengthError("message too long"), "too long"),
+        ):
+            self.reactor.port.error = error
+            before = self.count("datagrams_unsent")
+            for _ in range(3):
+                self.transport.send([(0, ok())])
+            self.assertEqual(self.count("datagrams_unsent"), before + 3)
+            self.assertIn("to replica 0: a datagram is lost", self.said[-1])
+            self.assertIn(said, self.said[-1])
+        self.assertEqual(len([line for line in self.said if "is lost" in line]), 4)
+        self.reactor.port.error = None
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.count("datagrams_sent"), 1)
+
+
+class ReceiveTests(Case):
+    def test_messages_are_handed_up(self) -> None:
+        self.start()
+        self.arrive(self.datagram(ok(1), ok(2)), PEERS[0])
+        self.arrive(self.datagram(ok(3), sender=2), PEERS[2])
+        self.assertEqual(self.received, [(0, [ok(1), ok(2)]), (2, [ok(3)])])
+        self.assertEqual((self.count("datagrams_received"), self.count("datagrams_refused")), (2, 0))
+
+    def test_doubles_and_gaps_are_counted(self) -> None:
+        self.start()
+        writer = DatagramWriter(PeerIdentity("home", 0, 3), 1, 1, 1200)
+        datagrams = [datagram for ballot in range(5) for datagram in writer.write([encode(ok(ballot))])]
+        for index in (0, 3, 3, 1):
+            self.arrive(datagrams[index], PEERS[0])
+        self.assertEqual(len(self.received), 4)
+        self.assertEqual((self.count("datagrams_lost"), self.count("datagrams_doubled")), (1, 1))
+
+    def test_connected_is_who_was_heard_of_just_now(self) -> None:
+        self.start()
+        self.assertFalse(self.transport.is_connected(0))
+        self.arrive(self.datagram(ok()), PEERS[0])
+        self.reactor.advance(1)
+        self.assertTrue(self.transport.is_connected(0))
+        self.assertFalse(self.transport.is_connected(2))
+        self.assertFalse(self.transport.is_connected(1))
+        self.reactor.advance(0.01)
+        self.assertFalse(self.transport.is_connected(0))
+
+    def test_strangers(self) -> None:
+        """Counted and dropped, whatever they say; no answer, and few lines in the log."""
+        self.start()
+        good = self.datagram(ok())
+        for number in range(1000):
+            for address in ((f"10.9.{number // 250}.{number % 250}", 7000), ("10.0.0.0", 8000 + number)):
+                self.arrive(good, address)
+        self.assertEqual((self.count("datagrams_refused"), self.count("datagrams_received")), (2000, 0))
+        self.assertEqual((self.received, self.reactor.port.written), ([], []))
+        self.assertLess(len([line for line in self.said if line.startswith("from")]), 102)
+
+    def test_what_does_not_fit_its_address(self) -> None:
+        self.start()
+        for datagram, said in (
+            (b"", "0 bytes"),
+            (b"\0" * 100, "not a datagram of a replica"),
+            (self.datagram(ok(), sender=2), "at this address is replica 0"),
+            (self.datagram(ok()) + b"\xff", "not a frame"),
+            (self.datagram(AcceptOK(InstanceId(5, 1), 0)), "an instance of replica 5"),
+        ):
+            self.arrive(datagram, PEERS[0])
+            self.assertIn("from replica 0: a datagram is refused: ", self.said[-1])
+            self.assertIn(said, self.said[-1])
+        self.assertEqual((self.received, self.count("datagrams_refused")), ([], 5))
+        self.assertFalse(self.transport.is_connected(0))
+
+    def test_a_flood_leaves_turns_to_others(self) -> None:
+        """After so many datagrams of one turn the port reads no more, until the next."""
+        self.start()
+        port = self.reactor.port
+        for _ in range(3):
+            for _ in range(DATAGRAMS_PER_TURN - 1):
+                self.arrive(b"", ("10.9.9.9", 1))
+            self.assertEqual(port.maxThroughput, 1000)
+            self.arrive(b"", ("10.9.9.9", 1))
+            self.assertEqual(port.maxThroughput, 0)
+            self.reactor.advance(0)
+            self.assertEqual(port.maxThroughput, 1000)
+        self.arrive(b"", ("10.9.9.9", 1))
+        self.reactor.advance(0)
+        self.assertEqual(port.maxThroughput, 1000)
+
+
+def until(condition: Callable[[], bool]) -> Deferred[Any]:
+    """Fires when `condition` holds; trial's time limit ends a test in which it never does."""
+    loop = LoopingCall(lambda: loop.stop() if condition() else None)
+    return loop.start(0.002)
+
+
+class SocketTests(TestCase):
+    """Three replicas on the test's reactor."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        from twisted.internet import reactor
+
+        self.reactor: Any = reactor
+
+    def free_ports(self, host: str, family: socket.AddressFamily) -> list[int]:
+        probes = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(3)]
+        for probe in probes:
+            probe.bind((host, 0))
+        ports = [probe.getsockname()[1] for probe in probes]
+        for probe in probes:
+            probe.close()
+        return ports
+
+    @inlineCallbacks
+    def start(self, host: str = "127.0.0.1", family: socket.AddressFamily = socket.AF_INET) -> Any:
+        self.addresses = [UdpAddress(host, port) for port in self.free_ports(host, family)]
+        self.received: list[list[tuple[int, Message]]] = [[], [], []]
+        self.transports = [self.make(id) for id in range(3)]
+        for id, transport in enumerate(self.transports):
+            self.addCleanup(transport.stop)
+            yield transport.start(self.receiver(id))
+
+    def make(self, id: int) -> UdpTransport:
+        peers = {peer: address for peer, address in enumerate(self.addresses) if peer != id}
+        return UdpTransport(
+            PeerIdentity("home", id, 3), self.addresses[id], peers, session=1, reactor=self.reactor
+        )
+
+    def receiver(self, id: int) -> Callable[[int, Sequence[Message]], None]:
+        def receive(sender: int, messages: Sequence[Message]) -> None:
+            self.received[id] += [(sender, message) for message in messages]
+
+        return receive
+
+    @inlineCallbacks
+    def check(self) -> Any:
+        """All reach all, with what is small and what is as large as can be."""
+        largest = big((self.transports[0].batch_bytes_max or 0) - big(0).batch.size_bytes)
+        for id, transport in enumerate(self.transports):
+            others = [peer for peer in range(3) if peer != id]
+            transport.send([(peer, message) for peer in others for message in (ok(id), largest)])
+        yield until(lambda: all(len(received) == 4 for received in self.received))
+        for id, received in enumerate(self.received):
+            others = [peer for peer in range(3) if peer != id]
+            expected = [(peer, message) for peer in others for message in (ok(peer), largest)]
+            self.assertCountEqual(received, expected)
+            self.assertTrue(all(self.transports[id].is_connected(peer) for peer in others))
+            self.assertEqual(self.transports[id].counters()["datagrams_lost"], 0)
+
+    @inlineCallbacks
+    def test_three_replicas(self) -> Any:
+        yield self.start()
+        yield self.check()
+
+    @inlineCallbacks
+    def test_over_ipv6(self) -> Any:
+        try:
+            yield self.start("::1", socket.AF_INET6)
+        except OSError:
+            return  # a machine without IPv6
+        yield self.check()
+
+    @inlineCallbacks
+    def test_stopped_and_started_again(self) -> Any:
+        """Nobody listens for a while; that harms nobody, and its port is free again."""
+        yield self.start()
+        yield self.transports[2].stop()
+        for _ in range(5):
+            self.transports[0].send([(2, ok(1)), (1, ok(2))])
+            yield until(lambda: bool(self.received[1]))
+            self.received[1].clear()
+        self.transports[2] = self.make(2)
+        self.addCleanup(self.transports[2].stop)
+        yield self.transports[2].start(self.receiver(2))
+        self.transports[0].send([(2, ok(3))])
+        yield until(lambda: bool(self.received[2]))
+        self.assertEqual(self.received[2], [(0, ok(3))])
+
+    @inlineCallbacks
+    def test_a_port_that_is_taken(self) -> Any:
+        yield self.start()
+        error = yield self.assertFailure(self.make(0).start(self.receiver(0)), CannotListenError)
+        self.assertIn("in use", str(error))
+
+    @inlineCallbacks
+    def test_a_stranger_floods(self) -> Any:
+        """Datagrams of every kind; replicas hear each other all the same, and nobody is answered."""
+        yield self.start()
+        with socket.socket(type=socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.1", 0))
+            stranger.setblocking(False)
+            for number in range(2000):
+                stranger.sendto(bytes(number % 100), self.addresses[0])
+
+            def heard() -> bool:
+                self.transports[1].send([(0, ok(1))])  # again: the flood may have filled the buffer
+                return bool(self.received[0])
+
+            yield until(heard)
+            self.assertEqual(set(self.received[0]), {(1, ok(1))})
+            self.assertGreater(self.transports[0].counters()["datagrams_refused"], 100)
+            self.assertRaises(BlockingIOError, stranger.recv, 1)
+        yield gatherResults([transport.stop() for transport in self.transports])
