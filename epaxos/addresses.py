@@ -1,10 +1,12 @@
 """Endpoint strings as the configuration holds them: what is wrong with one, and which address it names.
 
-Twisted makes endpoints of these strings; here they are only looked at, without a reactor.
+Twisted makes endpoints of these strings; here they are only looked at, without a reactor.  It knows
+none of UDP: `udp:PORT:interface=ADDRESS`, and `udp:ADDRESS:PORT` to reach that, are ours.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +14,27 @@ from typing import Any
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 
-__all__ = ["Address", "check_client", "check_server", "client_for", "explain", "machine_of", "server_address"]
+from epaxos.transport.udp import UdpAddress
+
+__all__ = [
+    "Address",
+    "check_client",
+    "check_peer_client",
+    "check_peer_server",
+    "check_server",
+    "client_for",
+    "explain",
+    "is_udp",
+    "machine_of",
+    "server_address",
+    "udp_client",
+    "udp_server",
+]
 
 SERVER_EXAMPLE = "tcp:7000:interface=127.0.0.1"
 CLIENT_EXAMPLE = "tcp:127.0.0.1:7000"
+UDP_SERVER_EXAMPLE = "udp:7000:interface=127.0.0.1"
+UDP_CLIENT_EXAMPLE = "udp:127.0.0.1:7000"
 
 _WILDCARDS = {"", "0.0.0.0", "::"}
 _NETWORK = {"tcp", "tcp6", "ssl"}
@@ -29,11 +48,14 @@ class Address:
     port: int | None
     interface: str
     path: str = ""
+    is_udp: bool = False
 
     def overlaps(self, other: Address) -> bool:
         """Whether both cannot be listened on by one machine."""
         if self.port is None or other.port is None:
             return self.port == other.port and self.path == other.path
+        if self.is_udp != other.is_udp:
+            return False
         interfaces = {self.interface, other.interface}
         return self.port == other.port and (len(interfaces) == 1 or "" in interfaces)
 
@@ -89,9 +111,7 @@ def _check(parse: Callable[[Any, str], object], text: str, example: str) -> None
             raise ValueError(explain(error, example)) from None
     if kind in _NETWORK:
         index = 0 if parse is serverFromString else 1
-        port = named.get("port", positional[index] if len(positional) > index else "")
-        if not port.isdecimal() or not 1 <= int(port) <= 65535:
-            raise ValueError(f"the port must be 1 to 65535, not {port!r}; a valid one is {example}")
+        _port(named.get("port", positional[index] if len(positional) > index else ""), example)
     if kind == "unix" and not any((*positional[:1], named.get("address"), named.get("path"))):
         raise ValueError(f"the path of the socket is missing; a valid one is {example}")
 
@@ -106,9 +126,77 @@ def check_client(text: str) -> None:
     _check(clientFromString, text, CLIENT_EXAMPLE)
 
 
+def is_udp(text: str) -> bool:
+    """Whether the endpoint, a server's or a client's, is one of UDP."""
+    return _split(text)[0] == "udp"
+
+
+def udp_server(text: str) -> UdpAddress:
+    """Where `udp:PORT` or `udp:PORT:interface=ADDRESS` listens.  Raises ValueError."""
+    _, positional, named = _split(text)
+    _known(named, {"interface"}, UDP_SERVER_EXAMPLE)
+    interface = named.get("interface", "")
+    if len(positional) != 1:
+        raise ValueError(f"it is made of a port and its interface; a valid one is {UDP_SERVER_EXAMPLE}")
+    host = "" if interface == "" else _ip_address(interface, UDP_SERVER_EXAMPLE)
+    return UdpAddress(host, _port(positional[0], UDP_SERVER_EXAMPLE))
+
+
+def udp_client(text: str) -> UdpAddress:
+    """Where `udp:ADDRESS:PORT` is.  Raises ValueError.
+
+    No names: datagrams are taken from this address alone, so it has to be known, not looked up.
+    """
+    _, positional, named = _split(text)
+    _known(named, set(), UDP_CLIENT_EXAMPLE)
+    if len(positional) != 2:
+        raise ValueError(f"it is made of an address and a port; a valid one is {UDP_CLIENT_EXAMPLE}")
+    host = _ip_address(positional[0], UDP_CLIENT_EXAMPLE)
+    if host in _WILDCARDS:
+        raise ValueError(f"{host} is not the address of one machine; a valid one is {UDP_CLIENT_EXAMPLE}")
+    return UdpAddress(host, _port(positional[1], UDP_CLIENT_EXAMPLE))
+
+
+def _known(named: dict[str, str], names: set[str], example: str) -> None:
+    for name in named.keys() - names:
+        raise ValueError(f"it has no argument {name!r}; a valid one is {example}")
+
+
+def _port(text: str, example: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ValueError(f"the port must be 1 to 65535, not {text!r}; a valid one is {example}")
+    return int(text)
+
+
+def _ip_address(text: str, example: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address; a valid one is {example}") from None
+
+
+def check_peer_server(text: str) -> None:
+    """As `check_server`, and UDP is possible too."""
+    if is_udp(text):
+        udp_server(text)
+    else:
+        check_server(text)
+
+
+def check_peer_client(text: str) -> None:
+    """As `check_client`, and UDP is possible too."""
+    if is_udp(text):
+        udp_client(text)
+    else:
+        check_client(text)
+
+
 def server_address(text: str) -> Address | None:
     """What a (checked) server endpoint listens on; None where that cannot be told."""
     kind, positional, named = _split(text)
+    if kind == "udp":
+        host, port = udp_server(text)
+        return Address(port, "" if host in _WILDCARDS else host, is_udp=True)
     if kind in _NETWORK:
         port = int(named.get("port", positional[0] if positional else ""))
         interface = named.get("interface", "")
@@ -122,13 +210,13 @@ def client_for(server: str) -> str | None:
     """How to reach a (checked) server endpoint, where it says so itself; else None."""
     kind, _, _ = _split(server)
     address = server_address(server)
-    if address is None or kind not in _CHECKED:
+    if address is None or kind not in {*_CHECKED, "udp"}:
         return None
     if address.port is None:
         return f"unix:{_quote(address.path)}"
     if not address.interface:
         return None
-    return f"tcp:{_quote(address.interface)}:{address.port}"
+    return f"{'udp' if address.is_udp else 'tcp'}:{_quote(address.interface)}:{address.port}"
 
 
 def machine_of(client: str) -> str:

@@ -24,14 +24,21 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from epaxos.addresses import (
     CLIENT_EXAMPLE,
     SERVER_EXAMPLE,
+    UDP_CLIENT_EXAMPLE,
+    UDP_SERVER_EXAMPLE,
     client_for,
     explain,
+    is_udp,
     machine_of,
     server_address,
+    udp_client,
+    udp_server,
 )
 from epaxos.batching import Batching
 from epaxos.protocol.timing import Timing
 from epaxos.settings import CLUSTER, REPLICA, SETTINGS, Reader
+from epaxos.transport.datagrams import batch_bytes_max
+from epaxos.transport.udp import UdpAddress
 
 __all__ = ["Config", "ConfigError", "Limits", "ReplicaConfig", "Storage", "example", "load"]
 
@@ -48,6 +55,8 @@ class Limits:
     """So many clients may be connected; more are refused."""
     peer_queue_bytes_max: int = 64 * 1024 * 1024
     """So many bytes may wait for one other replica; more are dropped, and sent again later."""
+    datagram_bytes_max: int = 60_000
+    """Over UDP, no longer datagram is sent, and no command is taken that does not fit into one."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,14 @@ class Config:
             if replica.id != id
         }
 
+    def udp_listening(self, id: int) -> UdpAddress:
+        """Where replica `id` listens for the others, by UDP."""
+        return udp_server(self.replica(id).peer)
+
+    def udp_peers(self, id: int) -> dict[int, UdpAddress]:
+        """Where replica `id` finds each of the others, by UDP."""
+        return {replica.id: udp_client(replica.peer_connect) for replica in self.replicas if replica.id != id}
+
     def _made(self, make: Callable[[Any, str], Any], id: int, key: str, reactor: Any, valid: str) -> Any:
         text = getattr(self.replica(id), key)
         try:
@@ -126,6 +143,7 @@ class Config:
 
 
 _REPLICA_SECTION = re.compile(r"replica (0|[1-9][0-9]*)")
+_BATCH_BYTES_MIN = 500  # of a batch, a datagram has to hold at least so much
 _NO_SECTION = "\0"  # configparser's own defaults section, which this format does not have
 
 _T = TypeVar("_T", Timing, Batching, Limits, Storage)
@@ -186,17 +204,21 @@ def load(path: str | os.PathLike[str]) -> Config:
         settings |= file.read(section, readers)
     timing = _fill(Timing, settings)
     _check_timing(file, timing)
-    replicas = tuple(_replica(file, id) for id in replica_ids)
+    transport = cluster.get("transport", "tcp")
+    replicas = tuple(_replica(file, id, transport) for id in replica_ids)
     _check_apart(file, replicas)
+    limits = _fill(Limits, settings)
+    if transport == "udp":
+        _check_udp(file, replicas, limits)
     has_options = file.sections.has_section("state_machine")
     return Config(
         path=file.path,
         cluster=cluster["name"],
         state_machine=cluster.get("state_machine", "kv"),
-        transport=cluster.get("transport", "tcp"),
+        transport=transport,
         timing=timing,
         batching=_fill(Batching, settings),
-        limits=_fill(Limits, settings),
+        limits=limits,
         storage=_fill(Storage, settings),
         state_machine_options=MappingProxyType(
             dict(file.sections.items("state_machine")) if has_options else {}
@@ -270,15 +292,26 @@ def _check_timing(file: _File, timing: Timing) -> None:
         )
 
 
-def _replica(file: _File, id: int) -> ReplicaConfig:
+_PEER_EXAMPLES = {
+    "tcp": {"peer": SERVER_EXAMPLE, "peer_connect": CLIENT_EXAMPLE},
+    "udp": {"peer": UDP_SERVER_EXAMPLE, "peer_connect": UDP_CLIENT_EXAMPLE},
+}
+
+
+def _replica(file: _File, id: int, transport: str) -> ReplicaConfig:
     section = f"replica {id}"
     values = file.read(section, REPLICA)
     file.need(section, values, ["peer", "client", "status", "data"])
+    examples = _PEER_EXAMPLES[transport]
+    for key, example in examples.items():
+        if key in values and is_udp(values[key]) != (transport == "udp"):
+            text = f"is not for transport = {transport}; a valid one is {example}"
+            raise file.error(f"[{section}] {key} = {values[key]}: {text}")
     connect = values.get("peer_connect") or client_for(values["peer"])
     if connect is None:
         raise file.error(
             f"[{section}] peer_connect: is missing; peer = {values['peer']} does not say how the others"
-            f" reach it, for example {CLIENT_EXAMPLE}"
+            f" reach it, for example {examples['peer_connect']}"
         )
     return ReplicaConfig(
         id=id,
@@ -288,6 +321,29 @@ def _replica(file: _File, id: int) -> ReplicaConfig:
         status=values["status"],
         data=Path(os.path.normpath(file.path.absolute().parent / values["data"])),
     )
+
+
+def _check_udp(file: _File, replicas: tuple[ReplicaConfig, ...], limits: Limits) -> None:
+    """All in one family of addresses, and room for a batch beside what comes with it."""
+    families = {is_v6: replica for replica in replicas for is_v6 in _families(replica)}
+    if len(families) == 2:
+        old, new = families[False], families[True]
+        raise file.error(
+            f"[replica {new.id}] peer_connect = {new.peer_connect}: is of IPv6, and"
+            f" [replica {old.id}] of IPv4; give all peers addresses of one kind, and an interface of it"
+        )
+    room = batch_bytes_max(limits.datagram_bytes_max, len(replicas))
+    if room < _BATCH_BYTES_MIN:
+        least = limits.datagram_bytes_max + _BATCH_BYTES_MIN - room
+        raise file.error(
+            f"[limits] datagram_bytes_max = {limits.datagram_bytes_max}: must be at least {least}"
+            f" with {len(replicas)} replicas"
+        )
+
+
+def _families(replica: ReplicaConfig) -> set[bool]:
+    """Whether it is of IPv6: where it listens (nowhere in particular is of IPv4), where it is found."""
+    return {":" in udp_server(replica.peer).host, ":" in udp_client(replica.peer_connect).host}
 
 
 def _check_apart(file: _File, replicas: tuple[ReplicaConfig, ...]) -> None:
@@ -319,18 +375,18 @@ def _check_apart(file: _File, replicas: tuple[ReplicaConfig, ...]) -> None:
 # -- making a file
 
 
-def example(n: int = 3, base_port: int = 7000, data: str = "../data") -> str:
+def example(n: int = 3, base_port: int = 7000, data: str = "../data", transport: str = "tcp") -> str:
     """A file for n replicas on this machine, with default settings.
 
     Replica i has the peer port `base_port` + i, the Redis port 100 above it, the status port 200
     above it, and the data folder `data`/i.
     """
-    sections = ["[cluster]\nname = example\n"]
+    sections = ["[cluster]\nname = example\n" + ("transport = udp\n" if transport == "udp" else "")]
     for id in range(n):
         port = base_port + id
         sections.append(
             f"[replica {id}]\n"
-            f"peer = tcp:{port}:interface=127.0.0.1\n"
+            f"peer = {transport}:{port}:interface=127.0.0.1\n"
             f"client = tcp:{port + 100}:interface=127.0.0.1\n"
             f"status = tcp:{port + 200}:interface=127.0.0.1\n"
             f"data = {data}/{id}\n"

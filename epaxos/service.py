@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.memory import MemoryStore
 from epaxos.timeouts import ReactorTimeouts
 from epaxos.transport.tcp import PeerIdentity, TcpSettings, TcpTransport
+from epaxos.transport.udp import UdpSettings, UdpTransport
 
 __all__ = ["Port", "ReplicaService", "build"]
 
@@ -131,14 +133,6 @@ def build(
     random = Random()
     timeouts = ITimeoutService(ReactorTimeouts(reactor))
     store = IStore(_store(config, id, reactor, lambda error: node.fail(str(error))))
-    transport = TcpTransport(
-        PeerIdentity(config.cluster, id, config.n),
-        config.listening(id, "peer", reactor),
-        config.connecting(id, reactor),
-        clock=reactor,
-        random=random,
-        settings=TcpSettings(queue_bytes_max=config.limits.peer_queue_bytes_max),
-    )
     node = Node(
         id,
         config.n,
@@ -149,7 +143,7 @@ def build(
         state_machine_name=config.state_machine,
         executor=IExecutor(Executor(config.n)),
         store=store,
-        transport=ITransport(transport),
+        transport=ITransport(_transport(config, id, reactor, random)),
         timeouts=timeouts,
         random=random,
         fatal=fail,
@@ -182,6 +176,30 @@ def _state_machine(config: Config) -> IStateMachine:
         return find_factory(config.state_machine).create(config.state_machine_options)
     except ValueError as error:
         raise ConfigError(f"{config.path}: {error}") from None
+
+
+def _transport(config: Config, id: int, reactor: Any, random: Random) -> ITransport:
+    identity = PeerIdentity(config.cluster, id, config.n)
+    if config.transport == "udp":
+        return UdpTransport(
+            identity,
+            config.udp_listening(id),
+            config.udp_peers(id),
+            session=time.time_ns(),
+            reactor=reactor,
+            settings=UdpSettings(
+                datagram_bytes_max=config.limits.datagram_bytes_max,
+                heard_within_s=config.timing.suspect_after_s,
+            ),
+        )
+    return TcpTransport(
+        identity,
+        config.listening(id, "peer", reactor),
+        config.connecting(id, reactor),
+        clock=reactor,
+        random=random,
+        settings=TcpSettings(queue_bytes_max=config.limits.peer_queue_bytes_max),
+    )
 
 
 def _store(config: Config, id: int, reactor: Any, failed: Callable[[StoreError], None]) -> IStore:

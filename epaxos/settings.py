@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from epaxos.addresses import check_client, check_server
+from epaxos.addresses import check_peer_client, check_peer_server, check_server
 
 __all__ = ["CLUSTER", "REPLICA", "SETTINGS", "Reader"]
 
@@ -82,15 +82,15 @@ def _path(text: str) -> str:
 CLUSTER: dict[str, Reader] = {
     "name": _name,
     "state_machine": _name,
-    "transport": _one_of("tcp"),
+    "transport": _one_of("tcp", "udp"),
 }
 """Of `[cluster]`."""
 
 REPLICA: dict[str, Reader] = {
-    "peer": _endpoint(check_server),
+    "peer": _endpoint(check_peer_server),
     "client": _endpoint(check_server),
     "status": _endpoint(check_server),
-    "peer_connect": _endpoint(check_client),
+    "peer_connect": _endpoint(check_peer_client),
     "data": _path,
 }
 """Of every `[replica N]`."""
@@ -115,6 +115,7 @@ SETTINGS: dict[str, dict[str, Reader]] = {
         "clients_max": _whole(1, 1_000_000),
         "command_bytes_max": _whole(1_000, 30_000_000),
         "peer_queue_bytes_max": _whole(1_000_000, 4_000_000_000),
+        "datagram_bytes_max": _whole(1_200, 65_507),
     },
     "storage": {
         "engine": _one_of("leveldb", "memory"),

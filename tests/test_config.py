@@ -138,6 +138,25 @@ class GoodTests(ConfigCase):
                 str(caught.exception), f"{path}: there is no section [replica {id}]; the replicas are 0, 1, 2"
             )
 
+    def test_udp(self) -> None:
+        config = self.load(example(3, transport="udp"))
+        self.assertEqual(config.transport, "udp")
+        self.assertEqual(config.udp_listening(1), ("127.0.0.1", 7001))
+        self.assertEqual(config.udp_peers(1), {0: ("127.0.0.1", 7000), 2: ("127.0.0.1", 7002)})
+        elsewhere = "client = tcp:7000\nstatus = tcp:8080\ndata = /var/lib/epaxos\n"
+        config = self.load(
+            f"[cluster]\nname = c\ntransport = udp\n"
+            f"[replica 0]\npeer = udp:7000:interface=\\:\\:\npeer_connect = udp:fe80\\:\\:1:7000\n{elsewhere}"
+            f"[replica 1]\npeer = udp:7000:interface=FE80\\:\\:0002\n{elsewhere}"
+        )
+        self.assertEqual(config.udp_listening(0), ("::", 7000))
+        self.assertEqual(config.udp_peers(0), {1: ("fe80::2", 7000)})
+        self.assertEqual(config.udp_peers(1), {0: ("fe80::1", 7000)})
+
+    def test_udp_and_tcp_do_not_share_ports(self) -> None:
+        text = example(2, transport="udp").replace("client = tcp:7100", "client = tcp:7000")
+        self.assertEqual(self.load(text).replica(0).client, "tcp:7000:interface=127.0.0.1")
+
     def test_derived_clients(self) -> None:
         for server, client in (
             ("tcp:7000:interface=127.0.0.1", "tcp:127.0.0.1:7000"),
@@ -194,7 +213,7 @@ class BrokenTests(ConfigCase):
         for section, line, expected in (
             ("cluster", "nmae = x", "nmae: unknown key; did you mean 'name'?"),
             ("cluster", "zzz = x", "zzz: unknown key; known are name, state_machine, transport"),
-            ("cluster", "transport = udp", "transport = udp: is not known; allowed: tcp"),
+            ("cluster", "transport = ip", "transport = ip: is not known; allowed: tcp, udp"),
             (
                 "cluster",
                 "state_machine = a b",
@@ -349,6 +368,92 @@ class BrokenTests(ConfigCase):
                 load(path)
             data = path.absolute().parent.parent / "data"
             self.assertEqual(str(caught.exception), f"{path}: {expected.replace('{data}', str(data))}")
+
+    def test_udp(self) -> None:
+        """Something of the example with UDP replaced, and what is said of it."""
+        local = ":interface=127.0.0.1"
+        server = "a valid one is udp:7000:interface=127.0.0.1"
+        client = "a valid one is udp:127.0.0.1:7000"
+        for old, new, expected in (
+            (
+                "transport = udp\n",
+                "",
+                f"[replica 0] peer = udp:7000{local}: is not for transport = tcp;"
+                " a valid one is tcp:7000:interface=127.0.0.1",
+            ),
+            (
+                f"peer = udp:7001{local}",
+                f"peer = tcp:7001{local}",
+                f"[replica 1] peer = tcp:7001{local}: is not for transport = udp; {server}",
+            ),
+            (
+                f"peer = udp:7001{local}",
+                "peer = udp:7001\npeer_connect = tcp:127.0.0.1:7001",
+                f"[replica 1] peer_connect = tcp:127.0.0.1:7001: is not for transport = udp; {client}",
+            ),
+            (
+                f"peer = udp:7001{local}",
+                "peer = udp:7001",
+                "[replica 1] peer_connect: is missing; peer = udp:7001 does not say how the others"
+                " reach it, for example udp:127.0.0.1:7000",
+            ),
+            *(
+                (
+                    f"peer = udp:7001{local}",
+                    f"peer = {wrong}",
+                    f"[replica 1] peer = {wrong}: is not an endpoint: {why}; {server}",
+                )
+                for wrong, why in (
+                    ("udp", "it is made of a port and its interface"),
+                    ("udp:127.0.0.1:7001", "it is made of a port and its interface"),
+                    ("udp:x", "the port must be 1 to 65535, not 'x'"),
+                    ("udp:0", "the port must be 1 to 65535, not '0'"),
+                    ("udp:7001:backlog=5", "it has no argument 'backlog'"),
+                    ("udp:7001:interface=eth0", "'eth0' is not an IP address"),
+                )
+            ),
+            *(
+                (
+                    f"peer = udp:7001{local}",
+                    f"peer = udp:7001\npeer_connect = {wrong}",
+                    f"[replica 1] peer_connect = {wrong}: is not an endpoint: {why}; {client}",
+                )
+                for wrong, why in (
+                    ("udp:7001", "it is made of an address and a port"),
+                    ("udp:one.example:7001", "'one.example' is not an IP address"),
+                    ("udp:0.0.0.0:7001", "0.0.0.0 is not the address of one machine"),
+                    ("udp:10.0.0.1:70010", "the port must be 1 to 65535, not '70010'"),
+                    ("udp:10.0.0.1:7001:bindAddress=x", "it has no argument 'bindAddress'"),
+                )
+            ),
+            (
+                f"peer = udp:7001{local}",
+                r"peer = udp:7001:interface=\:\:1",
+                r"[replica 1] peer_connect = udp:\:\:1:7001: is of IPv6, and [replica 2] of IPv4;"
+                " give all peers addresses of one kind, and an interface of it",
+            ),
+            (
+                f"peer = udp:7001{local}",
+                f"peer = udp:7000{local}",
+                "[replica 1] peer_connect = udp:127.0.0.1:7000: is that of [replica 0] too",
+            ),
+            (
+                f"client = tcp:7101{local}",
+                f"client = udp:7101{local}",
+                f"[replica 1] client = udp:7101{local}: is not an endpoint:"
+                " there is no endpoint type 'udp'; a valid one is tcp:7000:interface=127.0.0.1",
+            ),
+        ):
+            text = example(3, transport="udp")
+            self.assertIn(old, text)
+            self.refused(text.replace(old, new, 1), expected)
+
+    def test_a_datagram_has_to_hold_a_batch(self) -> None:
+        self.load("[limits]\ndatagram_bytes_max = 1200\n" + example(7, transport="udp"))
+        self.refused(
+            "[limits]\ndatagram_bytes_max = 1200\n" + example(40, transport="udp"),
+            "[limits] datagram_bytes_max = 1200: must be at least 1356 with 40 replicas",
+        )
 
     def test_same_socket(self) -> None:
         text = example(2)

@@ -41,9 +41,9 @@ class ClusterTests(TestCase):
         self.folder = Path(self.mktemp())
         self.folder.mkdir(parents=True)
 
-    def configure(self, n: int = 3, settings: str = "") -> Config:
+    def configure(self, n: int = 3, settings: str = "", transport: str = "tcp") -> Config:
         path = self.folder / "cluster.ini"
-        path.write_text(example(n, free_base_port(n), data="data") + settings)
+        path.write_text(example(n, free_base_port(n), data="data", transport=transport) + settings)
         return load(path)
 
     def build(self, config: Config, id: int) -> ReplicaService:
@@ -84,6 +84,18 @@ class ClusterTests(TestCase):
         self.assertIn(b"replica:2", info)
         yield gatherResults([service.stopService() for service in services])
         self.assertEqual(self.failures, [])
+
+    @inlineCallbacks
+    def test_three_replicas_over_udp(self) -> Any:
+        config = self.configure(transport="udp", settings="[limits]\ndatagram_bytes_max = 1400\n")
+        self.start(config)
+        reply = yield self.ask(config, 0, "SET", "a", "b")
+        self.assertEqual(reply, b"OK")
+        for id in range(3):
+            reply = yield self.ask(config, id, "GET", "a")
+            self.assertEqual(reply, b"b")
+        error = yield self.assertFailure(self.ask(config, 1, "SET", "a", "x" * 2000), Exception)
+        self.assertIn("ERR the command is too large", str(error))
 
     @inlineCallbacks
     def test_a_single_replica_remembers(self) -> Any:

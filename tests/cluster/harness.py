@@ -44,14 +44,14 @@ class Cluster:
     `settings` are further sections of its configuration.
     """
 
-    def __init__(self, n: int = 3, settings: str = "") -> None:
+    def __init__(self, n: int = 3, settings: str = "", transport: str = "tcp") -> None:
         self.n = n
         self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
         base = free_base_port(n)
         self.redis_ports = [base + 100 + id for id in range(n)]
         self.status_ports = [base + 200 + id for id in range(n)]
         self.config = self.folder / "cluster.ini"
-        self.config.write_text(example(n, base, data="data") + settings)
+        self.config.write_text(example(n, base, data="data", transport=transport) + settings)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Cluster:
