@@ -6,6 +6,7 @@ Plain blocking Python, for tests that have nothing else to do.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import redis
 
 from epaxos.config import example
 from epaxos.demo import free_base_port
+from tests.cluster.links import Links
 from tests.cluster.load import connect
 
 __all__ = ["TWISTD", "Cluster", "wait_until"]
@@ -41,11 +43,25 @@ def wait_until(what: str, is_so: Callable[[], Any], timeout_s: float = 20) -> An
 class Cluster:
     """A cluster of n replicas in a temporary folder; used as a context manager, it leaves nothing behind.
 
-    `settings` are further sections of its configuration.
+    `settings` are further sections of its configuration.  With `linked`, replicas reach each other over
+    `links`, which can be cut and delayed; each then has a configuration of its own, and with
+    `settings_of` further sections of its own.  `source` is the folder of another epaxos to run.
     """
 
-    def __init__(self, n: int = 3, settings: str = "", transport: str = "tcp") -> None:
+    def __init__(
+        self,
+        n: int = 3,
+        settings: str = "",
+        transport: str = "tcp",
+        *,
+        linked: bool = False,
+        settings_of: Callable[[int], str] = lambda id: "",
+        source: Path | None = None,
+    ) -> None:
         self.n = n
+        self._environment = dict(os.environ)
+        if source is not None:
+            self._environment["PYTHONPATH"] = str(source)
         self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
         base = free_base_port(n)
         self.redis_ports = [base + 100 + id for id in range(n)]
@@ -53,6 +69,10 @@ class Cluster:
         self.config = self.folder / "cluster.ini"
         self.config.write_text(example(n, base, data="data", transport=transport) + settings)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._links = Links([base + id for id in range(n)]) if linked else None
+        if linked:
+            for id in range(n):
+                self.config_of(id).write_text(self._linked_config(id) + settings_of(id))
 
     def __enter__(self) -> Cluster:
         return self
@@ -64,9 +84,35 @@ class Cluster:
         for process in self.processes.values():
             process.kill()
             process.wait()
+        if self._links is not None:
+            self._links.close()
         shutil.rmtree(self.folder)
 
+    @property
+    def links(self) -> Links:
+        """The links between the replicas of a linked cluster."""
+        assert self._links is not None, "the replicas of this cluster are not linked"
+        return self._links
+
+    def config_of(self, id: int) -> Path:
+        """The configuration that the replica is given."""
+        return self.config if self._links is None else self.folder / f"replica-{id}.ini"
+
+    def _linked_config(self, id: int) -> str:
+        """The configuration of the cluster, in which `id` reaches the others over its links."""
+        text = self.config.read_text()
+        for other in range(self.n):
+            if other != id:
+                section = f"[replica {other}]\n"
+                connect = f"peer_connect = tcp:127.0.0.1:{self.links.ports[id, other]}\n"
+                text = text.replace(section, section + connect)
+        return text
+
     # -- processes
+
+    def data(self, id: int) -> Path:
+        """The data folder of the replica."""
+        return self.folder / "data" / str(id)
 
     def log_file(self, id: int) -> Path:
         return self.folder / f"replica-{id}.log"
@@ -78,7 +124,7 @@ class Cluster:
 
     def command(self, id: int) -> list[str]:
         """What runs the replica in the foreground."""
-        return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config)]
+        return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config_of(id))]
 
     def start(self, *ids: int, file_bytes_max: int | None = None) -> Cluster:
         """Start these replicas, or all; `ready` says when they are.
@@ -94,6 +140,7 @@ class Cluster:
                     stdout=log,
                     stderr=log,
                     stdin=subprocess.DEVNULL,
+                    env=self._environment,
                 )
         return self
 

@@ -1,0 +1,342 @@
+"""A relay between replicas, through which links are cut, delayed and made to flap, without being root.
+
+Every replica reaches every other one through a port of its own here, so each direction of each pair is
+told apart.  A process of its own: it takes orders as lines of JSON on its standard input, answers each
+with a line on its standard output, and ends with its input: `tests/cluster/links.py` is its master.
+
+What a link does with the bytes of its direction, on whichever connection of the pair they travel:
+
+pass    they go on, `delay_ms` and up to `jitter_ms` later, in order
+hold    they wait, and go on when the link passes again: a cut that TCP outlives
+lose    they are gone, and the connection with them when the link passes again: a cut that it does not
+close   connections dialled in this direction are reset, and new ones as well
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from random import Random
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+
+__all__ = ["MODES", "Relay"]
+
+MODES = ("pass", "hold", "lose", "close")
+QUEUE_BYTES_MAX = 16_000_000
+"""With so much on its way in one direction of a connection, no more is read."""
+_END = b""
+
+
+class Link:
+    """One direction of a pair of replicas, and all flows that go that way."""
+
+    def __init__(self, random: Random) -> None:
+        self.mode = "pass"
+        self.delay_s = 0.0
+        self.jitter_s = 0.0
+        self.flows: set[Flow] = set()
+        self.dialled: set[Accepted] = set()
+        self.bytes = 0
+        self._random = random
+
+    @property
+    def passes(self) -> bool:
+        return self.mode == "pass"
+
+    def latency_s(self) -> float:
+        """How long the next bytes take."""
+        return self.delay_s + self.jitter_s * self._random.random() if self.jitter_s else self.delay_s
+
+    def change(self, mode: str) -> None:
+        """Treat what comes, and what is on its way, like this from now on."""
+        self.mode = mode
+        for connection in list(self.dialled):
+            connection.on_link_changed()
+        for flow in list(self.flows):
+            flow.on_link_changed()
+
+
+class Flow:
+    """The bytes of one direction of one connection: from a transport, over a link, to another."""
+
+    def __init__(self, link: Link, clock: Any, source: Any) -> None:
+        self.source = source
+        self._link = link
+        self._clock = clock
+        self._sink: Any = None
+        self._queue: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+        self._last_due = 0.0
+        self._timer: IDelayedCall | None = None
+        self._sink_full = False
+        self._paused = False
+        self._lost_some = False
+        self._over = False
+        link.flows.add(self)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes have come in; `_END` is the end of the connection."""
+        if self._over:
+            return
+        if self._link.mode == "lose":
+            self._lost_some = True
+            return
+        self._last_due = max(self._last_due, self._clock.seconds() + self._link.latency_s())
+        self._queue.append((self._last_due, data))
+        self._bytes += len(data)
+        self._pump()
+
+    def connect(self, sink: Any) -> None:
+        """Here is where the bytes go."""
+        self._sink = sink
+        sink.registerProducer(self, True)
+        self._pump()
+
+    def on_link_changed(self) -> None:
+        if self._link.passes and self._lost_some:
+            self.source.abortConnection()
+            if self._sink is not None:
+                self._sink.abortConnection()
+            self.end()
+        else:
+            self._pump()
+
+    def end(self) -> None:
+        """Nothing goes on any more."""
+        if not self._over:
+            self._over = True
+            self._queue.clear()
+            self._link.flows.discard(self)
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+            if self._sink is not None:
+                self._sink.unregisterProducer()
+
+    def _pump(self) -> None:
+        """Hand on what is due."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._over or self._sink is None or self._sink_full or not self._link.passes:
+            return self._regulate()
+        now = self._clock.seconds()
+        chunks = []
+        ended = False
+        while self._queue and self._queue[0][0] <= now:
+            chunk = self._queue.popleft()[1]
+            chunks.append(chunk)
+            ended = chunk == _END
+        data = b"".join(chunks)
+        self._bytes -= len(data)
+        self._link.bytes += len(data)
+        if data:
+            self._sink.write(data)
+        if ended:
+            sink = self._sink
+            self.end()
+            sink.loseConnection()
+        elif self._queue:
+            self._timer = self._clock.callLater(self._queue[0][0] - now, self._pump)
+        return self._regulate()
+
+    def _regulate(self) -> None:
+        pause = self._bytes > QUEUE_BYTES_MAX
+        if pause != self._paused and not self._over:
+            self._paused = pause
+            if pause:
+                self.source.pauseProducing()
+            else:
+                self.source.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """See IPushProducer: the sink takes no more now."""
+        self._sink_full = True
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer."""
+        self._sink_full = False
+        self._pump()
+
+    def stopProducing(self) -> None:
+        """See IPushProducer: the sink is gone."""
+        self._sink_full = True
+
+
+class Accepted(Protocol):
+    """A connection that a replica dialled, to be led on to the other one."""
+
+    def __init__(self, port: RelayPort) -> None:
+        self.port = port
+        self.gone = False
+        self.flow: Flow | None = None
+        self._dialled: Dialled | None = None
+
+    def connectionMade(self) -> None:
+        """See Protocol.  Who dials into a cut is not heard of at the other end."""
+        self.port.link.dialled.add(self)
+        self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        self.flow = Flow(self.port.link, self.port.clock, self.transport)
+        self.on_link_changed()
+
+    def on_link_changed(self) -> None:
+        mode = self.port.link.mode
+        if mode == "close":
+            self.abort()
+        elif mode == "pass" and self._dialled is None:
+            self._dialled = Dialled(self, Flow(self.port.back, self.port.clock, None))
+            self.port.dial(self._dialled)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        assert self.flow is not None
+        self.flow.feed(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol."""
+        self.gone = True
+        self.port.link.dialled.discard(self)
+        assert self.flow is not None
+        if self._dialled is not None:
+            self._dialled.flow.end()
+        if self._dialled is not None and self._dialled.transport is not None:
+            self.flow.feed(_END)
+        else:
+            self.flow.end()
+
+    def abort(self) -> None:
+        """Reset it, and what it led to."""
+        if self._dialled is not None:
+            self._dialled.abort()
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+
+class Dialled(Protocol):
+    """The connection that leads on."""
+
+    def __init__(self, accepted: Accepted, flow: Flow) -> None:
+        self.accepted = accepted
+        self.flow = flow
+
+    def connectionMade(self) -> None:
+        """See Protocol."""
+        if self.accepted.gone:
+            self.abort()
+            return
+        self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        self.flow.source = self.transport
+        self.flow.connect(self.accepted.transport)
+        assert self.accepted.flow is not None
+        self.accepted.flow.connect(self.transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        self.flow.feed(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol."""
+        assert self.accepted.flow is not None
+        self.accepted.flow.end()
+        self.flow.feed(_END)
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+
+class _To(ClientFactory):
+    noisy = False
+
+    def __init__(self, dialled: Dialled) -> None:
+        self._dialled = dialled
+
+    def buildProtocol(self, address: object) -> Dialled:
+        return self._dialled
+
+    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
+        self._dialled.accepted.abort()
+
+
+class RelayPort(Factory):
+    """Where one replica reaches another: `link` leads there, `back` the other way."""
+
+    noisy = False
+
+    def __init__(self, reactor: Any, link: Link, back: Link, target: int) -> None:
+        self.clock = reactor
+        self.link = link
+        self.back = back
+        self._target = target
+
+    def buildProtocol(self, address: object) -> Accepted:
+        """See IProtocolFactory."""
+        return Accepted(self)
+
+    def dial(self, dialled: Dialled) -> None:
+        """Connect to the target; who cannot be reached is as good as one that hangs up."""
+        self.clock.connectTCP("127.0.0.1", self._target, _To(dialled), timeout=5)
+
+
+class Relay(LineReceiver):
+    """The links, and the orders that come for them."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = 1_000_000
+
+    def __init__(self, reactor: Any, seed: int = 0) -> None:
+        self._reactor = reactor
+        self._random = Random(seed)
+        self._links: dict[tuple[int, int], Link] = {}
+
+    def _link(self, sender: int, receiver: int) -> Link:
+        return self._links.setdefault((sender, receiver), Link(self._random))
+
+    def lineReceived(self, line: bytes) -> None:
+        """See LineReceiver: one order, one answer."""
+        order = json.loads(line)
+        answer = getattr(self, f"do_{order.pop('do')}")(**order)
+        self.sendLine(json.dumps(answer).encode())
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol: the master is gone."""
+        self._reactor.stop()
+
+    def do_open(self, pair: tuple[int, int], target: int) -> int:
+        """The port through which the first of the pair reaches the second, which listens on `target`."""
+        sender, receiver = pair
+        port = RelayPort(self._reactor, self._link(sender, receiver), self._link(receiver, sender), target)
+        listening: int = self._reactor.listenTCP(0, port, interface="127.0.0.1").getHost().port
+        return listening
+
+    def do_set(self, pairs: list[tuple[int, int]], mode: str) -> None:
+        """How these links treat what comes."""
+        if mode not in MODES:
+            raise ValueError(f"{mode} is none of {MODES}")
+        for sender, receiver in pairs:
+            self._links[sender, receiver].change(mode)
+
+    def do_delay(self, pairs: list[tuple[int, int]], delay_ms: float, jitter_ms: float) -> None:
+        """How long these links take from now on."""
+        for sender, receiver in pairs:
+            link = self._links[sender, receiver]
+            link.delay_s, link.jitter_s = delay_ms / 1000, jitter_ms / 1000
+
+    def do_counters(self) -> list[tuple[int, int, int]]:
+        """How many bytes have gone on, by link."""
+        return [(sender, receiver, link.bytes) for (sender, receiver), link in self._links.items()]
+
+
+def main() -> None:
+    """The process."""
+    from twisted.internet import reactor
+
+    StandardIO(Relay(reactor))
+    reactor.run()  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

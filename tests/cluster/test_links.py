@@ -1,0 +1,84 @@
+"""Links between real replicas, cut, delayed and made to flap."""
+
+from __future__ import annotations
+
+import time
+
+import redis
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cluster.harness import Cluster, wait_until
+from tests.cluster.links import between
+
+SETTINGS = "[limits]\nrequest_timeout_s = 1.5\n"
+
+
+class LinkTests(SynchronousTestCase):
+    """One cluster through all of it: each step starts and ends with every replica seeing the others."""
+
+    def test_cut_delayed_and_flapping(self) -> None:
+        with Cluster(settings=SETTINGS, linked=True).start().ready() as cluster:
+            for how in ("hold", "lose", "close"):
+                self.check_cut(cluster, how)
+                cluster.ready()
+            self.check_one_way(cluster)
+            cluster.ready()
+            self.check_delay(cluster)
+            self.check_flapping(cluster)
+            cluster.ready()
+            cluster.equal_digests()
+
+    def check_cut(self, cluster: Cluster, how: str) -> None:
+        """Who is cut off can do nothing, the others go on, and all is well when the link is healed."""
+        links = cluster.links
+        links.cut(between([2], [0, 1]), how)
+        cluster.sees_down(0, 2)
+        cluster.sees_down(2, 0, 1)
+        before = links.bytes_passed()
+        self.assertTrue(cluster.client(0).set(how, "cut"))
+        with self.assertRaises(redis.exceptions.RedisError) as refusal:
+            cluster.client(2).get(how)
+        self.assertIn("no quorum answered", str(refusal.exception))
+        after = links.bytes_passed()
+        for pair in between([2], [0, 1]):
+            self.assertEqual(before[pair], after[pair], pair)
+        links.heal()
+        wait_until("the cut off replica is back", lambda: self.gets(cluster, 2, how) == b"cut")
+
+    def gets(self, cluster: Cluster, id: int, key: str) -> bytes | None:
+        try:
+            return cluster.client(id).get(key)
+        except redis.exceptions.RedisError:
+            return None
+
+    def check_one_way(self, cluster: Cluster) -> None:
+        """Replica 2 hears everything, and is heard by nobody: for the others it is down."""
+        cluster.links.cut([(2, 0), (2, 1)])
+        cluster.sees_down(0, 2)
+        cluster.sees_down(1, 2)
+        self.assertTrue(cluster.client(1).set("one way", "through"))
+        cluster.links.heal()
+
+    def check_delay(self, cluster: Cluster) -> None:
+        """A command waits for the nearest of the two others."""
+        links = cluster.links
+        links.delay(between([0], [1]), 50)
+        links.delay(between([0], [2]), 100, 20)
+        client = cluster.client(0)
+        took_s = []
+        for number in range(5):
+            begin = time.monotonic()
+            client.set("delayed", number)
+            took_s.append(time.monotonic() - begin)
+        self.assertGreater(min(took_s), 0.1)
+        self.assertLess(sorted(took_s)[2], 0.19)
+        links.calm()
+
+    def check_flapping(self, cluster: Cluster) -> None:
+        """A link that comes and goes disturbs nobody for long: there is another majority."""
+        client = cluster.client(0)
+        for number in range(8):
+            cluster.links.cut(between([0], [1]), "close")
+            self.assertTrue(client.set("flapping", number))
+            cluster.links.heal()
+            self.assertTrue(client.set("flapping", number))
