@@ -16,7 +16,7 @@ from epaxos.interfaces import CommandError, Reply
 from epaxos.simulation import model
 from epaxos.simulation.history import Operation, Outcome
 
-__all__ = ["Judgement", "Verdict", "judge"]
+__all__ = ["Judgement", "Verdict", "judge", "partitions"]
 
 State = tuple["bytes | None", ...]
 _NEVER = float("inf")
@@ -63,7 +63,7 @@ def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> J
     operations = sorted(operations, key=lambda operation: operation.called)
     undecided = None
     steps = 0
-    for keys, group in _partitions(operations):
+    for keys, group in partitions(operations):
         judgement = _Search(keys, group, trusting).run(steps_max)
         steps += judgement.steps
         if judgement.verdict is Verdict.NOT_LINEARIZABLE:
@@ -73,7 +73,7 @@ def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> J
     return undecided or Judgement(Verdict.LINEARIZABLE, steps=steps)
 
 
-def _partitions(operations: Sequence[Operation]) -> list[tuple[list[bytes], list[Operation]]]:
+def partitions(operations: Sequence[Operation]) -> list[tuple[list[bytes], list[Operation]]]:
     """Sets of keys that no operation connects, each with its operations in the order of their calls."""
     touched = [model.keys_of(operation.command) for operation in operations]
     all_keys = sorted({key for keys in touched if keys is not None for key in keys})
@@ -105,6 +105,7 @@ class _Search:
         self._operations = operations
         self._calls = [operation.called for operation in operations]
         self._returns = [_latest_effect(operation, trusting) for operation in operations]
+        self._twins = self._find_twins()
         self._wanted = sum(1 << i for i, latest in enumerate(self._returns) if latest != _NEVER)
 
     def run(self, steps_max: int) -> Judgement:
@@ -129,6 +130,21 @@ class _Search:
                     stack.append((ordered | 1 << i, after))
         return Judgement(Verdict.NOT_LINEARIZABLE, self._explain(best, best_state), len(seen))
 
+    def _find_twins(self) -> list[int]:
+        """For each operation that need not take effect, the one before it that is the same, as a bit.
+
+        Of two such the one called first may as well be the first, or only one, to take effect: it is no
+        use to try the other one before it.
+        """
+        twins = [0] * len(self._operations)
+        last: dict[tuple[bytes, ...], int] = {}
+        for i, operation in enumerate(self._operations):
+            if self._returns[i] == _NEVER:
+                words = tuple(operation.command)
+                twins[i] = last.get(words, 0)
+                last[words] = 1 << i
+        return twins
+
     def _initial(self) -> State:
         return (None,) * len(self._keys)
 
@@ -142,6 +158,8 @@ class _Search:
             if self._calls[i] > first_return:
                 break
             if not ordered >> i & 1:
+                if ordered & self._twins[i] != self._twins[i]:
+                    continue
                 found.append(i)
                 first_return = min(first_return, self._returns[i])
         found.sort(key=lambda i: (-self._returns[i], -i))

@@ -1,0 +1,342 @@
+"""Clients that use the cluster as applications do, through redis-py, and record everything they see.
+
+Each is a thread with one connection; when that fails it goes to another replica, or to the same again.
+Keys have a short life, so that a history falls into many small, separately judged parts; some are used
+by all clients at once, some by few.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from threading import Event, Lock, Thread
+
+import redis
+
+from epaxos.interfaces import CommandError, Reply
+from epaxos.simulation.dice import Dice
+from epaxos.simulation.history import Operation
+from tests.cluster.load import connect
+from tests.cluster.record import Recorder
+
+__all__ = ["Client", "Counters", "Mix", "Workload", "percentile_ms", "raw_client"]
+
+Words = tuple[bytes, ...]
+HOT_LIFE = 150
+"""After so many operations on them there are new hot keys."""
+COLD_LIFE = 60
+RECONNECT_S = 0.1
+LATENCY_BOUNDS_MS = [0.1 * 1.2**step for step in range(80)]
+
+
+def raw_client(port: int, timeout_s: float) -> redis.Redis:
+    """A client that gives replies as they came."""
+    client = connect(port, timeout_s)
+    client.response_callbacks.clear()
+    return client
+
+
+class Mix:
+    """What clients ask for: weights of the kinds of commands, and how often the keys of all are meant."""
+
+    def __init__(self, hot: float = 0.5, **weights: int) -> None:
+        self.hot = hot
+        self.weights = tuple(weights.items())
+
+    @classmethod
+    def everything(cls) -> Mix:
+        """All kinds."""
+        return cls(write=30, read=35, count=12, many=10, delete=6, condition=6, size=1)
+
+
+class Counters:
+    """What has come of the operations, told by many threads; latencies as a histogram."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.called = self.answered = self.unknown = self.refused = 0
+        self.latencies = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        self.latency_max_ms = 0.0
+        self.last_answer = time.monotonic()
+        self.longest_gap_s = 0.0
+        self.gaps_over_1_s = 0
+
+    def on_answered(self, took_s: float) -> None:
+        now = time.monotonic()
+        with self.lock:
+            self.answered += 1
+            self.latencies[bisect_left(LATENCY_BOUNDS_MS, took_s * 1000)] += 1
+            self.latency_max_ms = max(self.latency_max_ms, took_s * 1000)
+            gap_s = now - self.last_answer
+            self.last_answer = now
+            self.longest_gap_s = max(self.longest_gap_s, gap_s)
+            self.gaps_over_1_s += gap_s > 1
+
+    def forget_gap(self) -> None:
+        """Nobody asked for anything until now."""
+        with self.lock:
+            self.last_answer = time.monotonic()
+
+
+def percentile_ms(latencies: Sequence[int], share: float) -> float:
+    """The latency that this share of the counted ones does not exceed, to a fifth."""
+    wanted = share * sum(latencies)
+    step = bisect_left(list(accumulate(latencies)), wanted)
+    return LATENCY_BOUNDS_MS[min(step, len(LATENCY_BOUNDS_MS) - 1)]
+
+
+class _Names:
+    """Names of keys: `stretch` makes those of one recorder different from those of all others."""
+
+    def __init__(self, stretch: str) -> None:
+        self._stretch = stretch
+        self._hot_used = 0
+
+    def hot(self, kind: str, dice: Dice) -> bytes:
+        """One of the few that everybody uses now."""
+        self._hot_used += 1  # not exactly, with many threads: no matter
+        number = 0 if dice.chance(0.6) else dice.below(4)
+        return f"{self._stretch}:hot{self._hot_used // HOT_LIFE}:{kind}{number}".encode()
+
+    def cold(self, kind: str, client: int, count: int, dice: Dice) -> bytes:
+        """One of the many of this client."""
+        return f"{self._stretch}:{client}.{count // COLD_LIFE}:{kind}{dice.below(12)}".encode()
+
+
+class _Commands:
+    """What a client asks for."""
+
+    def __init__(self, client: int, workload: Workload, dice: Dice) -> None:
+        self._client = client
+        self._workload = workload
+        self._dice = dice
+        self._count = 0
+        self._kinds: dict[str, Callable[[bytes], Words]] = {
+            "write": self._write,
+            "read": self._read,
+            "count": self._increment,
+            "many": self._many,
+            "delete": self._delete,
+            "condition": self._condition,
+            "size": self._size,
+        }
+
+    def next(self, value: bytes) -> Words:
+        """The next command; if it writes, then `value`, which is found nowhere else."""
+        self._count += 1
+        return self._kinds[self._dice.pick_weighted(self._workload.mix.weights)](value)
+
+    def _key(self, kind: str = "k") -> bytes:
+        names = self._workload.names
+        if self._dice.chance(self._workload.mix.hot):
+            return names.hot(kind, self._dice)
+        # Now and then a key of the neighbour: cold keys, too, are seen by two.
+        client = self._client ^ 1 if self._dice.chance(0.2) else self._client
+        return names.cold(kind, client, self._count, self._dice)
+
+    def _write(self, value: bytes) -> Words:
+        if self._dice.chance(0.2):
+            return (b"APPEND", self._key("a"), value + b";")
+        return (b"GETSET" if self._dice.chance(0.2) else b"SET", self._key(), value)
+
+    def _read(self, value: bytes) -> Words:
+        kind = self._dice.pick_weighted((("k", 6), ("a", 1), ("c", 1)))
+        return (b"STRLEN" if kind == "a" else b"GET", self._key(kind))
+
+    def _increment(self, value: bytes) -> Words:
+        return (b"INCR", self._key("c"))
+
+    def _many(self, value: bytes) -> Words:
+        """Keys that lie side by side, so that they tie only a few together."""
+        key = self._key("m")
+        keys = sorted({key[:-1] + b"%d" % self._dice.below(3), key})
+        if self._dice.chance(0.5):
+            return (b"MGET", *keys)
+        return (b"MSET", *(part for i, key in enumerate(keys) for part in (key, value + b".%d" % i)))
+
+    def _delete(self, value: bytes) -> Words:
+        return (b"GETDEL" if self._dice.chance(0.3) else b"DEL", self._key())
+
+    def _condition(self, value: bytes) -> Words:
+        return (b"SETNX", self._key(), value)
+
+    def _size(self, value: bytes) -> Words:
+        return (b"DBSIZE",)
+
+
+class Client(Thread):
+    """One client.  It works while `going` is set, until it is stopped."""
+
+    def __init__(self, number: int, home: int, workload: Workload, seed: int) -> None:
+        super().__init__(name=f"client {number}", daemon=True)
+        self.number = number
+        self.idle = Event()
+        self._home = home
+        self._workload = workload
+        self._dice = Dice(seed, "client", number)
+        self._commands = _Commands(number, workload, self._dice)
+        self._client: redis.Redis | None = None
+        self._count = 0
+
+    def run(self) -> None:
+        """See Thread."""
+        workload = self._workload
+        while not workload.over.is_set():
+            if not workload.going.is_set():
+                self.idle.set()
+                workload.going.wait(0.1)
+                continue
+            self.idle.clear()
+            if self._connect():
+                self._operate()
+                if workload.think_s:
+                    workload.over.wait(workload.think_s * 2 * self._dice.below(1000) / 1000)
+        self._hang_up()
+
+    def _connect(self) -> bool:
+        """Whether there is a connection; else, wait a little before the next attempt, elsewhere."""
+        if self._client is not None:
+            return True
+        try:
+            self._client = raw_client(self._workload.ports[self._home], self._workload.timeout_s)
+        except redis.exceptions.RedisError:
+            self._go_elsewhere()
+            return False
+        return True
+
+    def _go_elsewhere(self) -> None:
+        self._hang_up()
+        if self._dice.chance(0.5):
+            self._home = self._dice.pick(self._workload.homes)
+        self._workload.over.wait(RECONNECT_S)
+
+    def _hang_up(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _operate(self) -> None:
+        """One operation, recorded."""
+        self._count += 1
+        workload = self._workload
+        name = f"{self.number}.{self._count}"
+        words = self._commands.next(name.encode())
+        recorder, counters = workload.recorder, workload.counters
+        with counters.lock:
+            counters.called += 1
+        operation = recorder.call(name, words, self._home)
+        begin = time.monotonic()
+        try:
+            assert self._client is not None
+            reply = _as_reply(self._client.execute_command(*words))
+        except redis.exceptions.RedisError as error:
+            self._on_error(operation, error, time.monotonic() - begin)
+        else:
+            recorder.answer(operation, reply)
+            counters.on_answered(time.monotonic() - begin)
+
+    def _on_error(self, operation: Operation, error: redis.exceptions.RedisError, took_s: float) -> None:
+        recorder, counters = self._workload.recorder, self._workload.counters
+        down = isinstance(error, redis.exceptions.ClusterDownError)
+        if isinstance(error, redis.exceptions.ResponseError) and not down:
+            recorder.answer(operation, CommandError(str(error)))
+            counters.on_answered(took_s)
+            return
+        may_have_run = not down or "may still run" in str(error)
+        recorder.give_up(operation, may_have_run)
+        with counters.lock:
+            counters.unknown += may_have_run
+            counters.refused += not may_have_run
+        self._go_elsewhere()
+
+
+def _as_reply(reply: object) -> Reply:
+    """What redis-py makes of a reply, in the words of the model."""
+    return "OK" if reply == b"OK" else reply  # type: ignore[return-value]
+
+
+class Workload:
+    """`clients` for each of `homes` (all replicas, if not said), which is where they begin."""
+
+    def __init__(
+        self,
+        ports: Sequence[int],
+        *,
+        seed: int,
+        clients: int = 3,
+        homes: Sequence[int] | None = None,
+        mix: Mix | None = None,
+        think_s: float = 0.005,
+        timeout_s: float = 8.0,
+    ) -> None:
+        self.ports = ports
+        self.homes = range(len(ports)) if homes is None else homes
+        self.mix = mix or Mix.everything()
+        self.think_s = think_s
+        self.timeout_s = timeout_s
+        self.counters = Counters()
+        self.going = Event()
+        self.over = Event()
+        self._stretch = 0
+        self.begin_stretch()
+        self.clients = [
+            Client(number, self.homes[number % len(self.homes)], self, seed)
+            for number in range(clients * len(self.homes))
+        ]
+
+    def __enter__(self) -> Workload:
+        for client in self.clients:
+            client.start()
+        self.go()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for client in self.clients:
+            client.join(30)
+            assert not client.is_alive(), f"{client.name} hangs"
+
+    def begin_stretch(self, keys_before: int = 0, keys_in_doubt: int = 0) -> None:
+        """Record anew, on new keys; only while nobody works."""
+        self._stretch += 1
+        self.names = _Names(f"s{self._stretch}")
+        self.recorder = Recorder(keys_before, keys_in_doubt)
+
+    def go(self) -> None:
+        """Let the clients work."""
+        self.counters.forget_gap()
+        self.going.set()
+
+    def pause(self, timeout_s: float = 30) -> None:
+        """Let every client end what it is at."""
+        self.going.clear()
+        for client in self.clients:
+            client.idle.clear()
+        for client in self.clients:
+            if not client.idle.wait(timeout_s):
+                raise AssertionError(f"{client.name} has waited for an answer for {timeout_s} s")
+
+    def wait_for_more(self, count: int, timeout_s: float = 30) -> None:
+        """Wait until so many more operations were answered."""
+        goal = self.counters.answered + count
+        deadline = time.monotonic() + timeout_s
+        while self.counters.answered < goal:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"only {self.counters.answered - goal + count} answers in {timeout_s} s")
+            time.sleep(0.02)
+
+    def read_back(self, replica: int, keys_max: int = 3000) -> None:
+        """Read the keys that were used last, as a client of its own does: what was promised is there."""
+        keys: dict[bytes, None] = {}
+        for operation in reversed(self.recorder.operations()):
+            if len(keys) >= keys_max:
+                break
+            if operation.command[0] not in (b"DBSIZE",):
+                keys[operation.command[1]] = None
+        client = raw_client(self.ports[replica], self.timeout_s)
+        for number, key in enumerate(keys):
+            operation = self.recorder.call(f"back{number}", (b"GET", key), replica)
+            self.recorder.answer(operation, _as_reply(client.execute_command(*operation.command)))
+        client.close()
