@@ -12,7 +12,7 @@ VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test lint trial pytest soak digests proto clean
+.PHONY: help run demo test lint trial pytest soak digests proto clean longrun
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until C
 
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
 	@$(BIN)/python -m epaxos.simulation --digests tests/simulation/digests.txt
+
+longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, OUT=FOLDER
+	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
 
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'

@@ -69,6 +69,7 @@ class Cluster:
         self.config = self.folder / "cluster.ini"
         self.config.write_text(example(n, base, data="data", transport=transport) + settings)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.revived = 0
         self._links = Links([base + id for id in range(n)]) if linked else None
         if linked:
             for id in range(n):
@@ -143,6 +144,16 @@ class Cluster:
                     env=self._environment,
                 )
         return self
+
+    def revive(self) -> None:
+        """Start again those that somebody else has killed, as a service manager would.
+
+        On a machine that is short of memory the kernel may; a replica never ends this way by itself.
+        """
+        killed = [id for id, process in self.processes.items() if process.poll() == -signal.SIGKILL]
+        if killed:
+            self.start(*killed)
+        self.revived += len(killed)
 
     def ended(self, id: int, timeout_s: float = 20) -> int:
         """Wait until the replica has ended by itself; its exit status."""

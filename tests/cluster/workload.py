@@ -18,6 +18,7 @@ import redis
 from epaxos.interfaces import CommandError, Reply
 from epaxos.simulation.dice import Dice
 from epaxos.simulation.history import Operation
+from tests.cluster.harness import Cluster
 from tests.cluster.load import connect
 from tests.cluster.record import Recorder
 
@@ -27,6 +28,7 @@ Words = tuple[bytes, ...]
 HOT_LIFE = 150
 """After so many operations on them there are new hot keys."""
 COLD_LIFE = 60
+READ_TOGETHER = 200
 RECONNECT_S = 0.1
 LATENCY_BOUNDS_MS = [0.1 * 1.2**step for step in range(80)]
 
@@ -327,16 +329,35 @@ class Workload:
                 raise AssertionError(f"only {self.counters.answered - goal + count} answers in {timeout_s} s")
             time.sleep(0.02)
 
+    def settle(self, cluster: Cluster, timeout_s: float = 60) -> None:
+        """Let the clients rest, wait until all replicas are in the same state, and read it back.
+
+        No fault may be under way.
+        """
+        self.pause()
+        cluster.revive()
+        cluster.ready(timeout_s=timeout_s)
+        cluster.equal_digests(timeout_s)
+        self.read_back(self._stretch % cluster.n)
+
     def read_back(self, replica: int, keys_max: int = 3000) -> None:
         """Read the keys that were used last, as a client of its own does: what was promised is there."""
-        keys: dict[bytes, None] = {}
+        used: dict[bytes, None] = {}
         for operation in reversed(self.recorder.operations()):
-            if len(keys) >= keys_max:
+            if len(used) >= keys_max:
                 break
-            if operation.command[0] not in (b"DBSIZE",):
-                keys[operation.command[1]] = None
+            if operation.command[0] != b"DBSIZE":
+                used[operation.command[1]] = None
         client = raw_client(self.ports[replica], self.timeout_s)
-        for number, key in enumerate(keys):
-            operation = self.recorder.call(f"back{number}", (b"GET", key), replica)
-            self.recorder.answer(operation, _as_reply(client.execute_command(*operation.command)))
+        keys = list(used)
+        for start in range(0, len(keys), READ_TOGETHER):
+            with client.pipeline(transaction=False) as pipeline:
+                operations = [
+                    self.recorder.call(f"back{start}.{number}", (b"GET", key), replica)
+                    for number, key in enumerate(keys[start : start + READ_TOGETHER])
+                ]
+                for operation in operations:
+                    pipeline.execute_command(*operation.command)
+                for operation, reply in zip(operations, pipeline.execute()):
+                    self.recorder.answer(operation, _as_reply(reply))
         client.close()

@@ -1,0 +1,370 @@
+"""`make longrun HOURS=…`: real processes under random faults for hours, judged window by window.
+
+Clients work and faults happen for a minute; then everything rests, all replicas have to come to the same
+state, what was written is read back, and the history of that minute is judged and forgotten.  So memory
+is bounded, whatever HOURS is.  The first thing that is wrong ends the run.
+
+What is left in the folder OUT: summary.json, plot.svg, faults.jsonl (every fault), and, when something
+was wrong, violation.txt and the logs of the replicas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from random import SystemRandom
+from threading import Event, Thread
+from typing import Any
+
+from epaxos.simulation import model
+from epaxos.simulation.dice import Dice
+from epaxos.simulation.history import Operation, Outcome
+from tests.cluster.harness import Cluster
+from tests.cluster.nemesis import Fault, LinkFaults, Nemesis, ProcessFaults
+from tests.cluster.plot import plot
+from tests.cluster.record import Findings, judge_all
+from tests.cluster.workload import Workload, percentile_ms, raw_client
+
+__all__ = ["LongRun", "main"]
+
+WINDOW_S = 60.0
+SAMPLES_MAX = 600
+MARKS_MAX = 4000
+"""So many faults are drawn; every one is counted."""
+LOG_BYTES_MAX = 4_000_000
+MB = 1e6
+BAD_WORDS = ("Traceback", "Unhandled", "internal error")
+"""None of these may be in the log of a replica, whatever happens to it."""
+SETTINGS = "[limits]\nrequest_timeout_s = 4\n"
+STATUS_OF = {"no violation": 0, "VIOLATION": 1, "UNDECIDED": 3}
+
+
+class Sampler:
+    """What the processes take and how fast they are, every now and then."""
+
+    def __init__(self, cluster: Cluster, workload: Workload, interval_s: float) -> None:
+        self.samples: list[dict[str, Any]] = []
+        self._cluster = cluster
+        self._workload = workload
+        self._interval_s = interval_s
+        self._begin = self._last = time.monotonic()
+        self._answered = 0
+        self._latencies = list(workload.counters.latencies)
+        self._over = Event()
+        self._thread = Thread(target=self._run, name="sampler", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._interval_s):
+            self._sample()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._sample()
+
+    def _sample(self) -> None:
+        now = time.monotonic()
+        counters = self._workload.counters
+        with counters.lock:
+            answered, latencies = counters.answered, list(counters.latencies)
+        new = [after - before for after, before in zip(latencies, self._latencies)]
+        cluster = self._cluster
+        processes = dict(cluster.processes)
+        pids = [processes[id].pid if id in processes else None for id in range(cluster.n)]
+        self.samples.append(
+            {
+                "at_s": round(now - self._begin, 1),
+                "per_s": round((answered - self._answered) / (now - self._last), 1),
+                "p50_ms": round(percentile_ms(new, 0.5), 2) if any(new) else None,
+                "p99_ms": round(percentile_ms(new, 0.99), 2) if any(new) else None,
+                "rss_mb": [None if pid is None else _rss_mb(pid) for pid in pids],
+                "disk_mb": [_size_mb(cluster.data(id)) for id in range(cluster.n)],
+                "own_rss_mb": _rss_mb(os.getpid()),
+            }
+        )
+        self._last, self._answered, self._latencies = now, answered, latencies
+
+
+def _rss_mb(pid: int) -> float | None:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return None  # it is gone just now
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / MB, 1)
+
+
+def _size_mb(folder: Path) -> float:
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # LevelDB removes files as it likes
+            size += path.stat().st_size
+    return round(size / MB, 2)
+
+
+class LongRun:
+    """One run; `run` returns its summary."""
+
+    def __init__(
+        self,
+        hours: float,
+        n: int,
+        seed: int,
+        out: Path,
+        *,
+        window_s: float = WINDOW_S,
+        think_s: float = 0.005,
+    ) -> None:
+        self._duration_s = hours * 3600
+        self._n = n
+        self._seed = seed
+        self._out = out
+        self._window_s = window_s
+        self._think_s = think_s
+        self._faults: Counter[str] = Counter()
+        self._marks: list[tuple[str, str, float, float]] = []
+        self._wrong: list[str] = []
+        self._bad = Event()
+        self._windows = self._undecided = self._judged = self._steps = 0
+        self._keys_in_doubt = 0
+        self._judging: Future[Findings] | None = None
+        self._log_read = dict.fromkeys(range(n), 0)
+        self._begin = time.monotonic()
+
+    # -- the run
+
+    def run(self) -> dict[str, Any]:
+        """All of it, until the time is over, something is wrong, or Ctrl-C."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        started = datetime.now().astimezone().isoformat(timespec="seconds")
+        clients = max(1, 10 // self._n)
+        with (
+            ProcessPoolExecutor(1, get_context("spawn"), os.nice, (5,)) as judge,
+            Cluster(self._n, SETTINGS, linked=True) as cluster,
+        ):
+            self._cluster = cluster
+            self._judge = judge
+            cluster.start().ready(timeout_s=60)
+            self._begin = time.monotonic()
+            workload = Workload(cluster.redis_ports, seed=self._seed, clients=clients, think_s=self._think_s)
+            with workload:
+                self._workload = workload
+                sampler = Sampler(cluster, workload, max(1.0, self._duration_s / SAMPLES_MAX))
+                try:
+                    self._run_windows()
+                except KeyboardInterrupt:
+                    print("\nstopped early", flush=True)
+                sampler.stop()
+            self._stop_all()
+            if self._wrong:
+                self._save_evidence()
+            summary = {"started": started, **self._summary(sampler)}
+        (self._out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+        (self._out / "plot.svg").write_text(plot(summary))
+        return summary
+
+    def _run_windows(self) -> None:
+        dice = {name: Dice(self._seed, name) for name in ("processes", "links")}
+        nemeses = [
+            Nemesis(name, self._cluster, dice[name], family, happened=self._on_fault, failed=self._on_wrong)
+            for name, family in (("processes", ProcessFaults), ("links", LinkFaults))
+        ]
+        deadline = self._begin + self._duration_s
+        while time.monotonic() < deadline and not self._bad.is_set():
+            for nemesis in nemeses:
+                nemesis.begin()
+            self._bad.wait(min(self._window_s, max(1.0, deadline - time.monotonic())))
+            for nemesis in nemeses:
+                nemesis.end()
+            if not self._bad.is_set():
+                self._end_window()
+            self._show()
+        self._take_findings()
+
+    def _end_window(self) -> None:
+        """Everything rests, is compared and read back; the history goes to the judge."""
+        cluster, workload = self._cluster, self._workload
+        try:
+            workload.settle(cluster)
+            self._check_logs()
+            operations = workload.recorder.operations()
+            self._take_findings()
+            recorder = workload.recorder
+            self._judging = self._judge.submit(
+                judge_all, operations, recorder.keys_before, recorder.keys_in_doubt
+            )
+            self._begin_anew(operations)
+        except Exception as error:
+            self._on_wrong(f"at rest: {type(error).__name__}: {error}")
+
+    def _begin_anew(self, operations: list[Operation]) -> None:
+        """Empty the database; what of the unknown may still come makes the sizes less certain."""
+        self._windows += 1
+        self._keys_in_doubt += sum(
+            len(model.keys_of(operation.command) or ())
+            for operation in operations
+            if operation.outcome is Outcome.UNKNOWN and not model.is_read(operation.command)
+        )
+        client = raw_client(self._cluster.redis_ports[self._windows % self._n], 20)
+        client.execute_command("FLUSHDB")
+        client.close()
+        self._workload.begin_stretch(0, self._keys_in_doubt)
+        self._workload.go()
+
+    def _take_findings(self) -> None:
+        """What the judge says of the window before."""
+        if self._judging is None:
+            return
+        findings = self._judging.result()
+        self._judging = None
+        self._undecided += findings.undecided
+        self._judged += findings.operations
+        self._steps += findings.steps
+        for text in findings.wrong:
+            self._on_wrong(text)
+
+    def _stop_all(self) -> None:
+        """At the end every replica stops as it should, unless the run was spoilt before."""
+        if self._wrong:
+            return
+        for id in list(self._cluster.processes):
+            status = self._cluster.terminate(id, timeout_s=30)
+            if status != 0:
+                self._on_wrong(f"replica {id} ended with status {status} at the end")
+        self._check_logs()
+
+    # -- what happens
+
+    def _on_fault(self, fault: Fault) -> None:
+        self._faults[fault.kind] += 1
+        began_s, ended_s = (round(moment - self._begin, 2) for moment in (fault.began_s, fault.ended_s))
+        mark = (fault.kind, fault.where, began_s, ended_s)
+        if len(self._marks) < MARKS_MAX:
+            self._marks.append(mark)
+        with (self._out / "faults.jsonl").open("a") as file:
+            file.write(json.dumps(mark) + "\n")
+
+    def _on_wrong(self, text: str) -> None:
+        self._wrong.append(text)
+        self._bad.set()
+
+    def _check_logs(self) -> None:
+        """No replica has said what it must never say.  Logs that have grown long are emptied."""
+        for id, begin in self._log_read.items():
+            path = self._cluster.log_file(id)
+            with path.open("rb") as file:
+                file.seek(begin)
+                said = file.read().decode(errors="replace")
+                self._log_read[id] = file.tell()
+            for word in BAD_WORDS:
+                if word in said:
+                    self._on_wrong(
+                        f"replica {id} says {word!r}: {said[max(0, said.index(word) - 500) :][:3000]}"
+                    )
+            if self._log_read[id] > LOG_BYTES_MAX and not self._wrong:
+                os.truncate(path, 0)
+                self._log_read[id] = 0
+
+    def _save_evidence(self) -> None:
+        (self._out / "violation.txt").write_text("\n\n".join(self._wrong) + "\n")
+        logs = self._out / "logs"
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir()
+        for path in self._cluster.folder.glob("replica-*"):
+            shutil.copy(path, logs)
+
+    # -- what is said
+
+    def _show(self) -> None:
+        counters = self._workload.counters
+        passed = timedelta(seconds=int(time.monotonic() - self._begin))
+        processes = self._cluster.processes
+        rss = "/".join(f"{_rss_mb(processes[id].pid) or 0:.0f}" for id in sorted(processes))
+        disk = "/".join(f"{_size_mb(self._cluster.data(id)):.0f}" for id in range(self._n))
+        faults = sum(self._faults.values())
+        print(
+            f"{passed} of {timedelta(seconds=int(self._duration_s))}: {self._windows} windows,"
+            f" {counters.answered} acknowledged, {counters.unknown} unknown, {faults} faults,"
+            f" longest gap {counters.longest_gap_s:.1f} s, RSS {rss} MB, disk {disk} MB,"
+            f" {'WRONG: ' + self._wrong[0][:300] if self._wrong else 'all well'}",
+            flush=True,
+        )
+
+    def _summary(self, sampler: Sampler) -> dict[str, Any]:
+        counters = self._workload.counters
+        samples = sampler.samples
+        verdict = "VIOLATION" if self._wrong else "UNDECIDED" if self._undecided else "no violation"
+        rss = [value for sample in samples for value in sample["rss_mb"] if value is not None]
+        return {
+            "verdict": verdict,
+            "violations": [text[:2000] for text in self._wrong],
+            "n": self._n,
+            "seed": self._seed,
+            "duration_s": round(time.monotonic() - self._begin, 1),
+            "windows": self._windows,
+            "operations": {
+                "called": counters.called,
+                "acknowledged": counters.answered,
+                "unknown": counters.unknown,
+                "refused": counters.refused,
+                "judged": self._judged,
+                "search_steps": self._steps,
+                "groups_undecided": self._undecided,
+            },
+            "faults": dict(sorted(self._faults.items())),
+            "restarted_after_a_kill_from_outside": self._cluster.revived,
+            "gaps": {
+                "longest_s": round(counters.longest_gap_s, 2),
+                "over_1_s": counters.gaps_over_1_s,
+            },
+            "latency_ms": {
+                "p50": round(percentile_ms(counters.latencies, 0.5), 2),
+                "p99": round(percentile_ms(counters.latencies, 0.99), 2),
+                "max": round(counters.latency_max_ms, 1),
+            },
+            "rss_mb_max": max(rss, default=None),
+            "disk_mb_max": max((value for sample in samples for value in sample["disk_mb"]), default=None),
+            "samples": samples,
+            "fault_marks": self._marks,
+        }
+
+
+def _say(summary: dict[str, Any], out: Path) -> None:
+    """The summary, but for its long parts."""
+    for key, value in summary.items():
+        if key not in ("samples", "fault_marks", "violations"):
+            print(f"{key}: {value if not isinstance(value, dict) else json.dumps(value)}")
+    for text in summary["violations"]:
+        print(f"\n{text}")
+    print(f"\n{summary['verdict']}; see {out}/summary.json and {out}/plot.svg", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; its exit status: 0, 1 when something was wrong, 3 when a search was given up."""
+    parser = argparse.ArgumentParser(prog="make longrun", description=__doc__.split("\n")[0])
+    parser.add_argument("--hours", type=float, default=0.5, help="how long (0.5)")
+    parser.add_argument("--n", type=int, default=3, help="how many replicas (3)")
+    parser.add_argument("--seed", type=int, help="of the faults and the clients; random if not given")
+    parser.add_argument("--out", type=Path, help="the folder for the results (longrun-SEED)")
+    parser.add_argument("--window-s", type=float, default=WINDOW_S, help="how long between two rests (60)")
+    options = parser.parse_args(arguments)
+    seed = SystemRandom().randrange(1_000_000_000) if options.seed is None else options.seed
+    out = options.out or Path(f"longrun-{seed}")
+    print(f"{options.hours:g} hours, {options.n} replicas, SEED={seed}, results in {out}", flush=True)
+    summary = LongRun(options.hours, options.n, seed, out, window_s=options.window_s).run()
+    _say(summary, out)
+    return STATUS_OF[summary["verdict"]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

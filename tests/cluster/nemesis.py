@@ -1,0 +1,361 @@
+"""Faults of real processes and of the links between them, each from its beginning to its end.
+
+What a replica must do in each is checked here: a clean stop ends with status 0, a full disk and a
+damaged database with status 1 and one clear line; everything else it has to live with.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from subprocess import TimeoutExpired
+from threading import Event, Thread
+
+from epaxos.simulation.dice import Dice
+from tests.cluster.harness import Cluster, wait_until
+from tests.cluster.links import Pair, between
+
+__all__ = ["Fault", "LinkFaults", "Nemesis", "ProcessFaults"]
+
+Kinds = dict[str, tuple[int, Callable[[float], str]]]
+"""Name → how likely, and what makes the fault happen for so many seconds and says where it was."""
+
+ROOM_BYTES = 40_000
+"""So much can be written to a disk that is as good as full."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One that has happened; times as `time.monotonic` tells them."""
+
+    kind: str
+    where: str
+    began_s: float
+    ended_s: float
+
+
+def _text(replicas: Sequence[int]) -> str:
+    return ",".join(map(str, sorted(replicas)))
+
+
+class ProcessFaults:
+    """Faults of the processes of `cluster`.  `wait(seconds)` waits, or less when all is to end."""
+
+    def __init__(self, cluster: Cluster, dice: Dice, wait: Callable[[float], object]) -> None:
+        self._cluster = cluster
+        self._dice = dice
+        self._wait = wait
+
+    @property
+    def kinds(self) -> Kinds:
+        """All of them."""
+        return {
+            "kill": (8, self.kill),
+            "kill all": (1, self.kill_all),
+            "kill again": (3, self.kill_again),
+            "stop": (3, self.stop),
+            "pause": (5, self.pause),
+            "full disk": (2, self.full_disk),
+            "damage": (2, self.damage),
+        }
+
+    def _victim(self) -> int:
+        return self._dice.below(self._cluster.n)
+
+    def _some(self) -> list[int]:
+        """Mostly one, sometimes more, of the replicas."""
+        n = self._cluster.n
+        count = 1 if self._dice.chance(0.6) else self._dice.between(1, n)
+        return self._dice.pick_some(range(n), count)
+
+    def _up(self, *replicas: int) -> None:
+        """Wait until they answer: what has not begun cannot be asked to end."""
+        for id in replicas:
+
+            def answers(id: int = id) -> bool:
+                self._cluster.revive()
+                process = self._cluster.processes[id]
+                assert process.poll() is None, f"replica {id} ended with status {process.returncode}"
+                return self._cluster.try_status(id) is not None
+
+            wait_until(f"replica {id} answers", answers, 60)
+
+    def kill(self, lasts_s: float) -> str:
+        """kill -9 of some at once."""
+        victims = self._some()
+        self._cluster.kill(*victims)
+        self._wait(lasts_s)
+        self._cluster.start(*victims)
+        return _text(victims)
+
+    def kill_all(self, lasts_s: float) -> str:
+        """kill -9 of all at once: everything that was promised must have been on the disk."""
+        victims = list(range(self._cluster.n))
+        self._cluster.kill(*victims)
+        self._cluster.start(*victims)
+        self._up(*victims)
+        return _text(victims)
+
+    def kill_again(self, lasts_s: float) -> str:
+        """kill -9, and again while it takes up what it had."""
+        victim = self._victim()
+        for _ in range(3):
+            self._cluster.kill(victim)
+            self._cluster.start(victim)
+            self._wait(lasts_s / 10 + 0.3)
+        return _text([victim])
+
+    def stop(self, lasts_s: float) -> str:
+        """SIGTERM; it has to end with status 0."""
+        victim = self._victim()
+        self._up(victim)
+        status = self._cluster.terminate(victim)
+        assert status == 0, f"replica {victim} ended with status {status} on SIGTERM"
+        self._wait(lasts_s)
+        self._cluster.start(victim)
+        return _text([victim])
+
+    def pause(self, lasts_s: float) -> str:
+        """SIGSTOP of some at once, then SIGCONT: they have lost time, and know nothing of it."""
+        victims = self._some()
+        self._cluster.signal(SIGSTOP, *victims)
+        self._wait(lasts_s)
+        self._cluster.signal(SIGCONT, *victims)
+        return _text(victims)
+
+    def full_disk(self, lasts_s: float) -> str:
+        """From now on no file of a running replica can grow much: it has to stop, and say why."""
+        cluster = self._cluster
+        victim = self._victim()
+        self._up(victim)
+        with self._says(victim, "File too large") as said:
+            room = (
+                max(
+                    _newest_log(cluster.data(victim)).stat().st_size,
+                    cluster.log_file(victim).stat().st_size + 20_000,
+                )
+                + 20_000
+            )
+            process = cluster.processes[victim]
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+            try:
+                status = process.wait(lasts_s + 10)
+            except TimeoutExpired:
+                said.clear()  # nobody wrote so much
+                cluster.kill(victim)
+            else:
+                assert status == 1, f"replica {victim} ended with status {status} on a full disk"
+        cluster.start(victim)
+        return _text([victim])
+
+    def damage(self, lasts_s: float) -> str:
+        """A database that was damaged while its replica was down: it has to refuse it, and say so.
+
+        Then the operator puts back what he has: here, a copy from before the damage.
+        """
+        cluster = self._cluster
+        victim = self._victim()
+        self._up(victim)
+        assert cluster.terminate(victim) == 0, f"replica {victim} does not end with status 0"
+        data = cluster.data(victim)
+        copy = data.with_name(f"{victim}.copy")
+        shutil.copytree(data, copy)
+        what = self._dice.pick(tuple(_DAMAGES))
+        _DAMAGES[what](data)
+        with self._says(victim, "is damaged"):
+            status = cluster.start(victim).ended(victim, 60)
+            assert status == 1, f"replica {victim} ended with status {status}: {what}"
+        shutil.rmtree(data)
+        copy.rename(data)
+        self._wait(lasts_s)
+        cluster.start(victim)
+        return f"{victim}: {what}"
+
+    @contextmanager
+    def _says(self, id: int, expected: str) -> Iterator[list[str]]:
+        """The replica says what is expected meanwhile, in one line on stderr, and no traceback.
+
+        Unless the list that is given is emptied.
+        """
+        wanted = [expected]
+        begin = _size(self._cluster.log_file(id))
+        yield wanted
+        said = self._cluster.log_file(id).read_bytes()[begin:].decode(errors="replace")
+        lines = [line for line in said.splitlines() if line.startswith("epaxos: ")]
+        assert not wanted or (len(lines) == 1 and expected in lines[0]), f"replica {id} said: {said}"
+        assert "Traceback" not in said, f"replica {id} said: {said}"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _newest_log(data: Path) -> Path:
+    return max(data.glob("db/*.log"), key=lambda path: int(path.stem))
+
+
+def _invert_a_byte(data: Path) -> None:
+    log = _newest_log(data)
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2 if len(content) < 32768 else 20_000] ^= 0xFF
+    log.write_bytes(content)
+
+
+def _halve(data: Path) -> None:
+    log = _newest_log(data)
+    log.write_bytes(log.read_bytes()[: _size(log) // 2])
+
+
+_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a byte of its log is wrong": _invert_a_byte,
+    "half of its log is gone": _halve,
+    "its log is gone": lambda data: _newest_log(data).unlink(),
+    "its database is gone": lambda data: shutil.rmtree(data / "db"),
+    "its list of files is gone": lambda data: (data / "db" / "CURRENT").unlink(),
+    "its mark of what was synced is zero": lambda data: (data / "synced").write_bytes(bytes(524)),
+}
+
+
+class LinkFaults:
+    """Faults of the links of `cluster`; after each, all links are as they were."""
+
+    def __init__(self, cluster: Cluster, dice: Dice, wait: Callable[[float], object]) -> None:
+        self._n = cluster.n
+        self._links = cluster.links
+        self._dice = dice
+        self._wait = wait
+
+    @property
+    def kinds(self) -> Kinds:
+        """All of them."""
+        return {
+            "partition": (5, self.partition),
+            "one way": (4, self.one_way),
+            "flapping": (4, self.flapping),
+            "slow link": (3, self.slow_link),
+            "wide area": (3, self.wide_area),
+        }
+
+    def _how(self) -> str:
+        return self._dice.pick(("hold", "lose", "close"))
+
+    def _pair(self) -> Pair:
+        sender, receiver = self._dice.pick_some(range(self._n), 2)
+        return sender, receiver
+
+    @contextmanager
+    def _calm_after(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._links.calm()
+
+    def partition(self, lasts_s: float) -> str:
+        """Some replicas cannot reach the others, nor the others them."""
+        inside = self._dice.pick_some(range(self._n), self._dice.between(1, self._n // 2))
+        outside = [id for id in range(self._n) if id not in inside]
+        how = self._how()
+        with self._calm_after():
+            self._links.cut(between(inside, outside), how)
+            self._wait(lasts_s)
+        return f"{_text(inside)} | {_text(outside)} {how}"
+
+    def one_way(self, lasts_s: float) -> str:
+        """One is not heard, by one or by all, but hears."""
+        sender, receiver = self._pair()
+        receivers = [receiver] if self._dice.chance(0.5) else [id for id in range(self._n) if id != sender]
+        how = self._how()
+        with self._calm_after():
+            self._links.cut([(sender, receiver) for receiver in receivers], how)
+            self._wait(lasts_s)
+        return f"{sender} > {_text(receivers)} {how}"
+
+    def flapping(self, lasts_s: float) -> str:
+        """A link that comes and goes."""
+        pair = self._pair()
+        how = self._how()
+        deadline = time.monotonic() + lasts_s
+        with self._calm_after():
+            while time.monotonic() < deadline:
+                self._links.cut(between(pair[:1], pair[1:]), how)
+                self._wait(0.05 + self._dice.below(600) / 1000)
+                self._links.heal()
+                if self._wait(0.05 + self._dice.below(400) / 1000):
+                    break
+        return f"{_text(pair)} {how}"
+
+    def slow_link(self, lasts_s: float) -> str:
+        """One link takes very long, in one direction or both."""
+        pair = self._pair()
+        pairs = [pair] if self._dice.chance(0.5) else between(pair[:1], pair[1:])
+        delay_ms = self._dice.between(20, 1500)
+        with self._calm_after():
+            self._links.delay(pairs, delay_ms, delay_ms)
+            self._wait(lasts_s)
+        return f"{_text(pair)} {delay_ms} ms"
+
+    def wide_area(self, lasts_s: float) -> str:
+        """Every link takes its own, longer time."""
+        with self._calm_after():
+            for pair in self._links.all:
+                self._links.delay([pair], self._dice.between(1, 80), self._dice.between(0, 20))
+            self._wait(lasts_s)
+        return "all"
+
+
+class Nemesis:
+    """Random faults of the kinds given, one after the other, in a thread of its own.
+
+    `failed` is told what a replica did that it must not; nothing more happens then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cluster: Cluster,
+        dice: Dice,
+        family: Callable[[Cluster, Dice, Callable[[float], object]], ProcessFaults | LinkFaults],
+        *,
+        happened: Callable[[Fault], None],
+        failed: Callable[[str], None],
+        longest_s: float = 8.0,
+    ) -> None:
+        self._name = name
+        self._dice = dice
+        self._over = Event()
+        self._kinds = family(cluster, dice, self._over.wait).kinds
+        self._happened = happened
+        self._failed = failed
+        self._longest_ms = int(longest_s * 1000)
+        self._thread: Thread | None = None
+
+    def begin(self) -> None:
+        """Let faults happen."""
+        self._over.clear()
+        self._thread = Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def end(self, timeout_s: float = 120) -> None:
+        """End the fault that goes on, and let no other happen."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            assert not self._thread.is_alive(), f"the {self._name} do not end"
+
+    def _run(self) -> None:
+        choices = [(name, weight) for name, (weight, _) in self._kinds.items()]
+        while not self._over.wait(self._dice.between(200, self._longest_ms // 2) / 1000):
+            kind = self._dice.pick_weighted(choices)
+            began_s = time.monotonic()
+            try:
+                where = self._kinds[kind][1](self._dice.between(300, self._longest_ms) / 1000)
+            except Exception as error:
+                self._failed(f"{kind}: {type(error).__name__}: {error}")
+                return
+            self._happened(Fault(kind, where, began_s, time.monotonic()))
