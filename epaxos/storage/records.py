@@ -249,7 +249,7 @@ class RecordFormat:
 
 def _is_possible(record: InstanceRecord) -> bool:
     """Whether an instance can have become what `record` says."""
-    id, phase, bal, abal, value, deps, init_deps = record
+    id, phase, bal, abal, value, deps, init_deps, _ = record
     if not abal <= bal < NUMBER_LIMIT or (phase < Phase.ACCEPTED and abal):
         return False
     if any(max(v) >= NUMBER_LIMIT or v[id.replica] >= id.slot for v in (deps, init_deps or deps)):
