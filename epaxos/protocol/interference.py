@@ -1,16 +1,19 @@
 """Which known instances interfere with a batch: key -> highest slot per row, for writes and for reads.
 
-Everything here costs a C-level pass over the batch's columns, never a Python loop over keys, except
-for the few keys that really are shared.  Memory is bounded by generations: keys are never deleted
-one by one, a whole generation goes when every member has executed all of it.
+Everything here costs a C-level pass over the batch's columns, never a Python loop over keys.  What
+costs is memory that is not in the processor's cache, so a key is held once, with a vector of slots
+that all keys of a batch share as long as no other batch touches them.  Memory is bounded by
+generations: keys are never deleted one by one, a whole generation goes when every member has
+executed all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
+from operator import le
 
-from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.ids import Deps, InstanceId, merge, no_deps
 from epaxos.protocol.messages import Batch
 
 __all__ = ["InterferenceIndex", "interferes"]
@@ -60,10 +63,10 @@ class InterferenceIndex:
         In id's own row only slots below its own count: a later instance of that row already names
         id, because its leader knew id (docs/protocol.md, "Commit").
         """
-        slots = [0] * self._n
-        for generation in (self._young, self._old):
-            if generation is not None:
-                generation.raise_to_interfering(slots, batch)
+        found = self._young.interfering(batch)
+        if self._old is not None:
+            found = merge((found, self._old.interfering(batch)))
+        slots = list(found)
         if self._unknown is not None:
             row, slot = self._unknown
             slots[row] = max(slots[row], slot)
@@ -88,61 +91,51 @@ class _Generation:
     """What was added in one stretch of time."""
 
     def __init__(self, n: int) -> None:
-        self._tops = [0] * n
-        self._barriers = [0] * n
-        self._writes: list[dict[bytes, int]] = [{} for _ in range(n)]
-        self._reads: list[dict[bytes, int]] = [{} for _ in range(n)]
-        self._written: set[bytes] = set()
-        self._read: set[bytes] = set()
+        self._nothing = no_deps(n)
+        self._tops = self._nothing
+        self._barriers = self._nothing
+        self._writes: dict[bytes, Deps] = {}
+        self._reads: dict[bytes, Deps] = {}
 
     @property
     def keys(self) -> int:
-        return len(self._written) + len(self._read)
+        return len(self._writes) + len(self._reads)
 
     def add(self, id: InstanceId, batch: Batch) -> None:
         row, slot = id
-        in_order = slot > self._tops[row]
-        if in_order:
-            self._tops[row] = slot
+        own = (*self._nothing[:row], slot, *self._nothing[row + 1 :])
+        self._tops = tuple(map(max, self._tops, own))
         if batch.barrier:
-            self._barriers[row] = max(self._barriers[row], slot)
+            self._barriers = merge((self._barriers, own))
             return
         if batch.writes:
-            _raise_keys(self._writes[row], batch.writes, slot, in_order)
-            self._written.update(batch.writes)
+            _raise_keys(self._writes, batch.writes, own)
         if batch.reads:
-            _raise_keys(self._reads[row], batch.reads, slot, in_order)
-            self._read.update(batch.reads)
+            _raise_keys(self._reads, batch.reads, own)
 
-    def raise_to_interfering(self, slots: list[int], batch: Batch) -> None:
+    def interfering(self, batch: Batch) -> Deps:
+        """For every row the highest slot that interferes with `batch`."""
         if batch.barrier:
-            slots[:] = map(max, slots, self._tops)
-            return
-        slots[:] = map(max, slots, self._barriers)
-        self._raise_to(slots, self._writes, self._written, batch.writes)
-        self._raise_to(slots, self._reads, self._read, batch.writes)
-        self._raise_to(slots, self._writes, self._written, batch.reads)
-
-    @staticmethod
-    def _raise_to(
-        slots: list[int], rows: Sequence[dict[bytes, int]], known: set[bytes], keys: Collection[bytes]
-    ) -> None:
-        if not known or not keys or known.isdisjoint(keys):
-            return
-        shared = known.intersection(keys)
-        for row, highest in enumerate(rows):
-            if highest:
-                slots[row] = max(slots[row], max(map(highest.get, shared, repeat(0))))
+            return self._tops
+        vectors = {self._barriers}
+        for index, keys in (
+            (self._writes, batch.writes),
+            (self._reads, batch.writes),
+            (self._writes, batch.reads),
+        ):
+            if index and keys and (shared := index.keys() & keys):
+                vectors.update(map(index.__getitem__, shared))
+        return merge(vectors) if len(vectors) > 1 else self._barriers
 
     def is_below(self, floor: Deps) -> bool:
-        return all(top <= executed for top, executed in zip(self._tops, floor))
+        return all(map(le, self._tops, floor))
 
 
-def _raise_keys(highest: dict[bytes, int], keys: Iterable[bytes], slot: int, in_order: bool) -> None:
-    """Note `slot` for each key, unless a higher one stands there already."""
-    if in_order:
-        highest.update(dict.fromkeys(keys, slot))
-    else:
-        for key in keys:
-            if highest.get(key, 0) < slot:
-                highest[key] = slot
+def _raise_keys(index: dict[bytes, Deps], keys: Sequence[bytes], own: Deps) -> None:
+    """Note `own`, the vector of one instance, for each key, beside what stands there already."""
+    noted = list(map(index.setdefault, keys, repeat(own)))
+    if noted.count(own) == len(noted):
+        return
+    before = {key: vector for key, vector in zip(keys, noted) if vector is not own}
+    raised = {vector: tuple(map(max, vector, own)) for vector in set(before.values())}
+    index.update(zip(before, map(raised.__getitem__, before.values())))
