@@ -86,9 +86,15 @@ class ProcessFaults:
 
             wait_until(f"replica {id} answers", answers, 60)
 
+    def kill_one(self, lasts_s: float) -> str:
+        """kill -9 of any one."""
+        return self._kill([self._victim()], lasts_s)
+
     def kill(self, lasts_s: float) -> str:
         """kill -9 of some at once."""
-        victims = self._some()
+        return self._kill(self._some(), lasts_s)
+
+    def _kill(self, victims: list[int], lasts_s: float) -> str:
         self._cluster.kill(*victims)
         self._wait(lasts_s)
         self._cluster.start(*victims)

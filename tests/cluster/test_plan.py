@@ -1,0 +1,104 @@
+"""The test plan of go-epaxos, with real processes: single and multiple proposers, interfering and not,
+random timeouts, a random replica killed and restarted; in 3 and in 5 replicas.
+
+Whatever happens, the history of the clients must be linearizable and all replicas end in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.simulation.dice import Dice, seeded
+from tests.cluster.harness import Cluster
+from tests.cluster.nemesis import ProcessFaults
+from tests.cluster.record import judge_all
+from tests.cluster.workload import Mix, Workload
+
+SEED = 20_130_813
+INTERFERING = Mix(hot=1.0, write=2, read=1, count=2, condition=1)
+KILLS = 3
+NOT_INTERFERING = Mix(hot=0.0, write=3, read=2, count=1)
+
+
+class _Plan(SynchronousTestCase):
+    """The plan; `n` says in how many replicas."""
+
+    n: int
+    delays_ms: tuple[int, int, int]
+    """Of the links where timeouts are too short: from, to, and so much longer at times."""
+
+    def workload(self, cluster: Cluster, proposers: Sequence[int], mix: Mix, clients: int = 4) -> Workload:
+        """Clients of the proposers only."""
+        return Workload(
+            cluster.redis_ports, seed=SEED, homes=proposers, mix=mix, clients=clients, think_s=0.001
+        )
+
+    def check(self, cluster: Cluster, workload: Workload) -> None:
+        workload.settle(cluster)
+        findings = judge_all(workload.recorder.operations())
+        self.assertEqual((findings.wrong, findings.undecided), ([], 0))
+
+    def test_single_and_multiple_proposers_interfering_and_not(self) -> None:
+        with Cluster(self.n).start().ready() as cluster:
+            for proposers in (range(1), range(self.n)):
+                for mix in (INTERFERING, NOT_INTERFERING):
+                    with self.workload(cluster, proposers, mix) as workload:
+                        workload.wait_for_more(150)
+                        self.check(cluster, workload)
+                    cluster.client(0).flushdb()
+
+    def test_random_timeouts(self) -> None:
+        """Replicas that suspect, resend and recover far too early, each at other times, over uneven links:
+        instances are recovered all the time while their leaders are alive."""
+        with Cluster(self.n, linked=True, settings_of=self.random_timing).start() as cluster:
+            dice = Dice(SEED, "links")
+            low_ms, high_ms, jitter_ms = self.delays_ms
+            for pair in cluster.links.all:
+                cluster.links.delay([pair], dice.between(low_ms, high_ms), jitter_ms)
+            cluster.ready()
+            with self.workload(cluster, range(self.n), INTERFERING, 1) as workload:
+                workload.wait_for_more(60, 60)
+                cluster.links.calm()
+                self.check(cluster, workload)
+            recovered = [cluster.status(id)["counters"]["recovered"] for id in range(self.n)]
+            print(recovered)
+            self.assertGreater(sum(recovered), 0)
+
+    def random_timing(self, id: int) -> str:
+        random = seeded(SEED, "timing", self.n, id).uniform
+        return (
+            "[timing]\n"
+            f"heartbeat_s = {random(0.02, 0.05):.3f}\nsuspect_after_s = {random(0.11, 0.2):.3f}\n"
+            f"resend_s = {random(0.03, 0.2):.3f}\nrecover_after_s = {random(0.05, 0.08):.3f}\n"
+            f"turn_s = {random(0.001, 0.02):.3f}\nbackoff_max_s = {random(0.1, 0.5):.3f}\n"
+        )
+
+    def test_a_random_replica_killed_and_restarted(self) -> None:
+        with Cluster(self.n).start().ready() as cluster:
+            with self.workload(cluster, range(self.n), Mix.everything(), 2) as workload:
+
+                def wait(seconds: float) -> None:
+                    workload.wait_for_more(30)
+
+                faults = ProcessFaults(cluster, Dice(SEED, "kills", self.n), wait)
+                for _ in range(KILLS):
+                    workload.wait_for_more(30)
+                    faults.kill_one(0)
+                self.check(cluster, workload)
+            taken_up = sum(cluster.log(id).count("takes up at") for id in range(self.n))
+            self.assertEqual(taken_up, KILLS)
+
+
+class ThreeReplicasTests(_Plan):
+    n = 3
+    delays_ms = (25, 45, 60)
+
+
+class FiveReplicasTests(_Plan):
+    n = 5
+    delays_ms = (10, 30, 30)
+
+
+del _Plan  # not a test of its own
