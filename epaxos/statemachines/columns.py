@@ -1,9 +1,13 @@
-"""Commands as columns: the payload that our state machines send across the cluster."""
+"""Commands as columns: the payload that our state machines send across the cluster.
+
+The batch carries the keys, because the protocol has to know them; so they are not sent again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate, chain
+from collections.abc import Iterable, Sequence
+from itertools import chain, count, islice, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -12,25 +16,67 @@ from epaxos.interfaces import Command
 from epaxos.protocol.messages import Batch
 from epaxos.statemachines import columns_pb2
 
-__all__ = ["Columns", "decode_columns", "decode_commands", "encode_commands"]
+__all__ = ["Columns", "Shape", "decode_columns", "decode_commands", "encode_commands"]
+
+_name = itemgetter(0)
+_key = itemgetter(1)
+_value = itemgetter(2)
+_arguments = itemgetter(slice(1, None))
+_rest = itemgetter(slice(2, None))
+
+
+class Shape(NamedTuple):
+    """What commands have in common: the name, as the client wrote it, and how many elements."""
+
+    name: bytes
+    length: int
 
 
 class Columns(NamedTuple):
-    """All arguments behind each other, names included; `length` of each command when all are equal,
-    else 0, and then `lengths` has one number a command."""
+    """The commands of a batch.
 
+    `shapes`: those that there are; `which`: the number of each command's shape, empty when there is one
+    only and `keys`; `keys`: the first argument of each command, where all of them are keys of the batch,
+    else None; `arguments`: all arguments, without these keys, command by command.
+    """
+
+    shapes: list[Shape]
+    which: list[int]
+    keys: Sequence[bytes] | None
     arguments: list[bytes]
-    length: int
-    lengths: list[int]
 
 
-def encode_commands(commands: Sequence[Command]) -> bytes:
-    """The payload of one or more commands, none of which is empty."""
+def encode_commands(commands: Sequence[Command], keys: tuple[bytes, ...] = ()) -> bytes:
+    """The payload of one or more commands, none of which is empty.
+
+    `keys`: those of the batch, written and then read, if the first argument of every command is one.
+    """
     columns = columns_pb2.Commands()
-    lengths = set(map(len, commands))
-    columns.lengths.extend(lengths if len(lengths) == 1 else map(len, commands))
-    columns.arguments.extend(chain.from_iterable(commands))
+    names, lengths = set(map(_name, commands)), set(map(len, commands))
+    if len(names) > 1 or len(lengths) > 1 or not keys:
+        shapes = list(zip(map(_name, commands), map(len, commands)))
+        numbers = dict(zip(dict.fromkeys(shapes), count()))
+        columns.names.extend(map(_name, numbers))
+        columns.lengths.extend(length for _, length in numbers)
+        columns.shapes.extend(map(numbers.__getitem__, shapes))
+    else:
+        columns.names.extend(names)
+        columns.lengths.extend(lengths)
+    if not keys:
+        columns.arguments.extend(chain.from_iterable(map(_arguments, commands)))
+        return columns.SerializeToString()
+    columns.keyed = True
+    first = tuple(map(_key, commands))
+    if first != keys:
+        columns.keys.extend(map(dict(zip(keys, count())).__getitem__, first))
+    columns.arguments.extend(_behind_keys(commands, lengths))
     return columns.SerializeToString()
+
+
+def _behind_keys(commands: Sequence[Command], lengths: set[int]) -> Iterable[bytes]:
+    if lengths == {3}:
+        return map(_value, commands)
+    return chain.from_iterable(map(_rest, commands)) if lengths != {2} else ()
 
 
 def decode_columns(batch: Batch) -> Columns:
@@ -39,17 +85,37 @@ def decode_columns(batch: Batch) -> Columns:
         columns = columns_pb2.Commands.FromString(batch.payload)
     except DecodeError:
         raise ValueError("not a batch of commands") from None
-    arguments, lengths = columns.arguments[:], columns.lengths[:]
-    if len(lengths) == 1 and lengths[0] * batch.commands == len(arguments) and arguments:
-        return Columns(arguments, lengths[0], [])
-    if len(lengths) != batch.commands or sum(lengths) != len(arguments) or min(lengths) < 1:
+    names, lengths, which = columns.names[:], columns.lengths[:], columns.shapes[:]
+    arguments = columns.arguments[:]
+    here = [length - 1 - columns.keyed for length in lengths]
+    if which:
+        fits = len(which) == batch.commands and max(which) < len(here)
+        size = sum(map(here.__getitem__, which)) if fits else 0
+    else:
+        fits = len(here) == 1 and columns.keyed
+        size = here[0] * batch.commands if fits else 0
+    if not fits or len(names) != len(here) or min(here) < 0 or size != len(arguments):
         raise ValueError("a batch whose columns do not fit")
-    return Columns(arguments, 0, lengths)
+    keys = _decode_keys(batch, columns.keys[:]) if columns.keyed else None
+    return Columns(list(map(Shape, names, lengths)), which, keys, arguments)
 
 
-def decode_commands(batch: Batch) -> list[list[bytes]]:
-    """The commands one by one.  Raises ValueError."""
-    arguments, length, lengths = decode_columns(batch)
-    if length:
-        return [arguments[start : start + length] for start in range(0, len(arguments), length)]
-    return [arguments[end - size : end] for end, size in zip(accumulate(lengths), lengths)]
+def _decode_keys(batch: Batch, numbers: list[int]) -> Sequence[bytes]:
+    keys = batch.writes + batch.reads if batch.reads else batch.writes
+    if not numbers:
+        if len(keys) != batch.commands:
+            raise ValueError("a batch whose keys do not fit")
+        return keys
+    if len(numbers) != batch.commands or max(numbers) >= len(keys):
+        raise ValueError("a batch whose keys do not fit")
+    return list(map(keys.__getitem__, numbers))
+
+
+def decode_commands(columns: Columns) -> list[list[bytes]]:
+    """The commands one by one."""
+    shapes, which, keys, arguments = columns
+    shape_of = map(shapes.__getitem__, which) if which else repeat(shapes[0])
+    rest = iter(arguments)
+    if keys is None:
+        return [[shape.name, *islice(rest, shape.length - 1)] for shape in shape_of]
+    return [[shape.name, key, *islice(rest, shape.length - 2)] for key, shape in zip(keys, shape_of)]

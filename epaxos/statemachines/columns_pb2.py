@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"epaxos/statemachines/columns.proto\x12\x14\x65paxos.statemachines\".\n\x08\x43ommands\x12\x0f\n\x07lengths\x18\x01 \x03(\r\x12\x11\n\targuments\x18\x02 \x03(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"epaxos/statemachines/columns.proto\x12\x14\x65paxos.statemachines\"j\n\x08\x43ommands\x12\r\n\x05names\x18\x01 \x03(\x0c\x12\x0f\n\x07lengths\x18\x02 \x03(\r\x12\x0e\n\x06shapes\x18\x03 \x03(\r\x12\r\n\x05keyed\x18\x04 \x01(\x08\x12\x0c\n\x04keys\x18\x05 \x03(\r\x12\x11\n\targuments\x18\x06 \x03(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'epaxos.statemachines.column
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMMANDS']._serialized_start=60
-  _globals['_COMMANDS']._serialized_end=106
+  _globals['_COMMANDS']._serialized_end=166
 # @@protoc_insertion_point(module_scope)

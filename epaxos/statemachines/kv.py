@@ -8,14 +8,14 @@ gone through command by command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, compress, filterfalse
-from operator import itemgetter
+from itertools import compress, filterfalse
+from operator import itemgetter, not_
 
 from zope.interface import implementer
 
 from epaxos.interfaces import Changes, Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
 from epaxos.protocol.messages import Batch
-from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
+from epaxos.statemachines.columns import Columns, decode_columns, decode_commands, encode_commands
 from epaxos.statemachines.kv_commands import COMMANDS, OK, Keys, State, check
 
 __all__ = ["KeyValueStore"]
@@ -23,9 +23,8 @@ __all__ = ["KeyValueStore"]
 _name = itemgetter(0)
 _key = itemgetter(1)
 
-
-def _upper(names: Iterable[bytes]) -> set[bytes]:
-    return {name.upper() for name in names}
+_BULK = {(b"SET", 3): True, (b"GET", 2): False}
+"""The shapes of commands that are applied in bulk, and whether they set."""
 
 
 @implementer(IStateMachine)
@@ -53,26 +52,32 @@ class KeyValueStore:
 
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
-        writes, reads, barrier = self._footprint(commands, set(map(_name, commands)))
-        return Batch(writes, reads, encode_commands(commands), len(commands), barrier)
+        specs = {name: COMMANDS[name.upper()] for name in set(map(_name, commands))}
+        if any(spec.barrier for spec in specs.values()):
+            return Batch((), (), encode_commands(commands), len(commands), True)
+        if not all(spec.keys is Keys.FIRST for spec in specs.values()):
+            writes, reads = self._all_keys(commands)
+            return Batch(writes, reads, encode_commands(commands), len(commands))
+        writes, reads = self._first_keys(commands, {name: spec.writes for name, spec in specs.items()})
+        return Batch(writes, reads, encode_commands(commands, writes + reads), len(commands))
 
     @staticmethod
-    def _footprint(
-        commands: Sequence[Command], names: set[bytes]
-    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bool]:
-        specs = {name: COMMANDS[name.upper()] for name in names}
-        if any(spec.barrier for spec in specs.values()):
-            return (), (), True
-        if all(spec.keys is Keys.FIRST for spec in specs.values()):
-            keys = dict.fromkeys(map(_key, commands))
-            is_write = {name: spec.writes for name, spec in specs.items()}
-            if all(is_write.values()):
-                return tuple(keys), (), False
-            if not any(is_write.values()):
-                return (), tuple(keys), False
-            flags = map(is_write.__getitem__, map(_name, commands))
-            written = dict.fromkeys(compress(map(_key, commands), flags))
-            return tuple(written), tuple(filterfalse(written.__contains__, keys)), False
+    def _first_keys(
+        commands: Sequence[Command], is_write: dict[bytes, bool]
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The keys written and those only read, where each command's first argument is its only key."""
+        keys = dict.fromkeys(map(_key, commands))
+        if all(is_write.values()):
+            return tuple(keys), ()
+        if not any(is_write.values()):
+            return (), tuple(keys)
+        flags = map(is_write.__getitem__, map(_name, commands))
+        written = dict.fromkeys(compress(map(_key, commands), flags))
+        return tuple(written), tuple(filterfalse(written.__contains__, keys))
+
+    @staticmethod
+    def _all_keys(commands: Sequence[Command]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The keys written and those only read, whatever the commands."""
         writes: dict[bytes, None] = {}
         reads: dict[bytes, None] = {}
         for command in commands:
@@ -80,55 +85,47 @@ class KeyValueStore:
             (writes if spec.writes else reads).update(dict.fromkeys(spec.keys.of(command)))
         for key in writes.keys() & reads.keys():
             del reads[key]
-        return tuple(writes), tuple(reads), False
+        return tuple(writes), tuple(reads)
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
         return [self._apply(instance.batch) for instance in ready]
 
     def _apply(self, batch: Batch) -> Sequence[Reply]:
-        arguments, length, lengths = decode_columns(batch)
-        replies = self._apply_uniform(arguments, length, batch.commands)
-        if replies is None and lengths:
-            replies = self._apply_independent(arguments, lengths)
+        columns = decode_columns(batch)
+        replies = None
+        if columns.keys is not None:
+            kinds = [_BULK.get((shape.name.upper(), shape.length)) for shape in columns.shapes]
+            if None not in kinds:
+                replies = self._apply_bulk(columns, columns.keys, kinds, batch.commands)
         if replies is None:
-            replies = list(map(self._run, decode_commands(batch)))
+            replies = list(map(self._run, decode_commands(columns)))
         return replies
 
-    def _apply_independent(self, arguments: list[bytes], lengths: list[int]) -> Sequence[Reply] | None:
-        """Bulk, where all commands are plain SETs and GETs and no key is both set and read: their
-        order then matters only among the SETs.  None where they are not."""
-        if not set(lengths) <= {2, 3}:
-            return None
-        starts = [0, *accumulate(lengths[:-1])]
-        names = set(zip(map(arguments.__getitem__, starts), lengths))
-        if not {(name.upper(), length) for name, length in names} <= {(b"GET", 2), (b"SET", 3)}:
-            return None
+    def _apply_bulk(
+        self, columns: Columns, keys: Sequence[bytes], kinds: list[bool | None], count: int
+    ) -> Sequence[Reply] | None:
+        """All commands are plain SETs and GETs; `kinds`: whether those of each shape are SETs.
+
+        None when a key is both set and read: otherwise the order matters only among the SETs.
+        """
         data = self._state.data
-        keys = list(map(arguments.__getitem__, map((1).__add__, starts)))
-        values = map(arguments.__getitem__, map((2).__add__, compress(starts, map((3).__eq__, lengths))))
-        pairs = dict(zip(compress(keys, map((3).__eq__, lengths)), values))
-        if not pairs.keys().isdisjoint(compress(keys, map((2).__eq__, lengths))):
+        if True not in kinds:
+            return list(map(data.get, keys))
+        if False not in kinds:
+            self._put(dict(zip(keys, columns.arguments)))
+            return [OK] * count
+        is_set = list(map(kinds.__getitem__, columns.which))
+        pairs = dict(zip(compress(keys, is_set), columns.arguments))
+        if not pairs.keys().isdisjoint(compress(keys, map(not_, is_set))):
             return None
         replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, map(data.get, keys)))
-        data.update(pairs)
-        self._state.changed.update(pairs)
+        self._put(pairs)
         return replies
 
-    def _apply_uniform(self, arguments: list[bytes], length: int, count: int) -> Sequence[Reply] | None:
-        """Bulk, where all commands are plain SETs or GETs; None where they are not."""
-        if length == 3:
-            names = set(arguments[::3])
-            if names == {b"SET"} or _upper(names) == {b"SET"}:
-                pairs = dict(zip(arguments[1::3], arguments[2::3]))
-                self._state.data.update(pairs)
-                self._state.changed.update(pairs)
-                return [OK] * count
-        elif length == 2:
-            names = set(arguments[::2])
-            if names == {b"GET"} or _upper(names) == {b"GET"}:
-                return list(map(self._state.data.get, arguments[1::2]))
-        return None
+    def _put(self, pairs: dict[bytes, bytes]) -> None:
+        self._state.data.update(pairs)
+        self._state.changed.update(pairs)
 
     def _run(self, command: list[bytes]) -> Reply:
         spec = COMMANDS.get(command[0].upper())

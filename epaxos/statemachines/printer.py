@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from epaxos.interfaces import Changes, Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
 from epaxos.protocol.messages import Batch
-from epaxos.statemachines.columns import decode_commands, encode_commands
+from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
 
 __all__ = ["Printer"]
 
@@ -24,7 +24,7 @@ ELEMENTS_MIN = 3
 
 def _commands_of(batch: Batch) -> list[list[bytes]]:
     """Raises ValueError for what `Printer.batch` cannot have made."""
-    commands = decode_commands(batch)
+    commands = decode_commands(decode_columns(batch))
     for command in commands:
         if command[0].upper() != NAME or len(command) < ELEMENTS_MIN:
             raise ValueError(f"a batch with the command {command[0]!r} of {len(command)} elements")
@@ -62,7 +62,7 @@ class Printer:
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
         keys = tuple(dict.fromkeys(command[1] for command in commands))
-        return Batch(keys, (), encode_commands(commands), len(commands))
+        return Batch(keys, (), encode_commands(commands, keys), len(commands))
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
