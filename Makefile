@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 CONFIG ?= conf/cluster.ini
+SECONDS ?= 60
+TARGETS ?=
 PROTOS := $(wildcard epaxos/*/*.proto)
 
 # Another PYTHON gets an environment of its own, so that several can be tried side by side.
@@ -12,7 +14,7 @@ VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test lint trial pytest soak digests proto clean longrun
+.PHONY: help run demo test lint trial pytest soak digests proto clean longrun fuzz
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,12 +50,16 @@ longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real 
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
 
+fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60 for each of TARGETS= (all)
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.hunt $(SECONDS) $(TARGETS)
+
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. $(PROTOS)
 
 clean:  ## remove what these commands made, but not the data of a cluster
-	rm -rf .venv .venv-* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find epaxos tests twisted -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache
 

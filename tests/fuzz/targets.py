@@ -1,0 +1,582 @@
+"""What reads bytes from outside, each as a function of bytes that raises when a promise is broken.
+
+A target gets anything.  It raises nothing when the product does what its documentation says (a value,
+or the one exception that is named there), and something, whatever it is, when not.  hypothesis
+(`test_targets.py`), a coverage-guided fuzzer (`hunt.py`) and the inputs that were found once
+(`corpus/`, `test_corpus.py`) all call the same functions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+from epaxos.config import ConfigError, example, load
+from epaxos.execution.executor import Executor
+from epaxos.frontend.http import status_site
+from epaxos.frontend.parser import CommandParser
+from epaxos.frontend.resp import RespFactory, RespLimits
+from epaxos.interfaces import Command, CommandInfo, IStateMachine, Outcome, Ready, StoreError
+from epaxos.protocol import progress
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.instance import Instance, InstanceRecord, Value
+from epaxos.protocol.messages import NOP, Batch, Message, Phase
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.timing import Timing
+from epaxos.statemachines import columns_pb2
+from epaxos.statemachines.kv import KeyValueStore
+from epaxos.statemachines.printer import Printer
+from epaxos.storage import records
+from epaxos.storage.database import restore
+from epaxos.storage.records import RecordFormat, decode_identity
+from epaxos.storage.sequence import WriteSequence
+from epaxos.storage.torn import end_of_whole_records
+from epaxos.transport.codec import WireError, decode_batch, decode_frame, encode, encode_batch
+from epaxos.transport.complaints import Complaints
+from epaxos.transport.connection import Connections, TcpSettings
+from epaxos.transport.frames import FrameError, FrameReader
+from epaxos.transport.handshake import PeerIdentity, greet
+from epaxos.transport.incoming import IncomingFactory
+from epaxos.transport.outgoing import Outgoing
+from tests.fuzz.choices import BATCHES, Choices
+from tests.fuzz.victim import Victim
+
+__all__ = ["TARGETS", "Target"]
+
+Target = Callable[[bytes], object]
+
+N = 3
+COMMAND_BYTES_MAX = 2000
+FRAME_BYTES_MAX = 2000
+
+
+# -- what clients send
+
+
+def _commands(pieces: Sequence[bytes]) -> tuple[list[list[bytes]], str | None]:
+    """All commands up to an error, and the error."""
+    parser = CommandParser(COMMAND_BYTES_MAX)
+    commands: list[list[bytes]] = []
+    for piece in pieces:
+        some, error = parser.feed(piece)
+        commands += some
+        if error is not None:
+            return commands, str(error)
+    return commands, None
+
+
+def resp(data: bytes) -> None:
+    """The commands are the same whatever the pieces.
+
+    Bytes that come one by one never see the fast path, so it is held against the careful one.
+    """
+    choices = Choices(data[:8])
+    data = data[8:]
+    careful = _commands([data[k : k + 1] for k in range(len(data))])
+    assert _commands([data]) == careful, "in one piece"
+    assert _commands(choices.pieces(data)) == careful, "in pieces"
+    for command in careful[0]:
+        assert command
+        assert sum(map(len, command)) <= max(COMMAND_BYTES_MAX, 64 * 1024)
+
+
+class _AtOnce:
+    """A replica that runs commands when it is given them."""
+
+    def __init__(self) -> None:
+        self._machine = IStateMachine(KeyValueStore())
+        self._slot = 0
+
+    def check(self, command: Command) -> None:
+        self._machine.check(command)
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        return bool(self._machine.is_valid_shape(name, length))
+
+    def commands(self) -> Sequence[CommandInfo]:
+        commands: Sequence[CommandInfo] = self._machine.commands()
+        return commands
+
+    def submit(
+        self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
+    ) -> None:
+        self._slot += 1
+        batch = self._machine.batch(commands)
+        again = decode_batch(encode_batch(batch))
+        assert again == batch
+        (replies,) = self._machine.apply([Ready(InstanceId(0, self._slot), again, True)])
+        assert len(replies) == len(commands)
+        done(replies)
+
+
+class _Client(StringTransport):
+    """The near end of a client's connection."""
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+
+def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
+    """What the client is answered, and whether it is cut off."""
+    factory = RespFactory(_AtOnce(), RespLimits(command_bytes_max=COMMAND_BYTES_MAX))
+    wire = _Client()
+    connection = factory.buildProtocol(None)
+    connection.makeConnection(wire)
+    for piece in pieces:
+        if not wire.disconnecting:
+            connection.dataReceived(piece)
+    return wire.value(), wire.disconnecting
+
+
+def session(data: bytes) -> None:
+    """A whole connection, from bytes to replies: the same whatever the pieces."""
+    choices = Choices(data[:8])
+    data = data[8:]
+    assert _session([data]) == _session(choices.pieces(data))
+
+
+class _Web(StringTransport):
+    """The near end of a connection to the status port."""
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    abortConnection = loseConnection
+
+
+def http(data: bytes) -> None:
+    """The status port answers or hangs up."""
+    choices = Choices(data[:4])
+    reactor = MemoryReactorClock()
+    site = status_site(mock.Mock(**{"status.return_value": _Told()}), reactor)
+    wire = _Web()
+    protocol: Any = site.buildProtocol(None)
+    protocol.makeConnection(wire)
+    for piece in choices.pieces(data[4:]):
+        if not wire.disconnecting:
+            protocol.dataReceived(piece)
+        assert len(wire.value()) < 300 * (2 + data.count(b"\n"))
+    if not wire.disconnecting:
+        reactor.advance(1000)  # whoever says nothing more is hung up on
+        assert wire.disconnecting
+
+
+class _Told:
+    """A Deferred that has fired with an empty status."""
+
+    def addCallbacks(self, callback: Any, errback: Any, callbackArgs: Any, errbackArgs: Any) -> _Told:
+        self.body = callback({}, *callbackArgs)
+        return self
+
+    def addCallback(self, callback: Any, *arguments: Any) -> None:
+        callback(self.body, *arguments)
+
+
+# -- what other replicas send
+
+
+def _frames(pieces: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    reader = FrameReader(FRAME_BYTES_MAX)
+    frames: list[bytes] = []
+    for piece in pieces:
+        try:
+            frames += reader.feed(piece)
+        except FrameError:
+            return frames, True
+    return frames, False
+
+
+def frames(data: bytes) -> None:
+    """The frames are the same whatever the pieces; none is longer than allowed."""
+    choices = Choices(data[:8])
+    data = data[8:]
+    whole, failed = _frames([data[k : k + 1] for k in range(len(data))])
+    assert all(len(frame) <= FRAME_BYTES_MAX for frame in whole)
+    found, also_failed = _frames(choices.pieces(data))
+    assert also_failed == failed
+    assert found == whole[: len(found)] if failed else found == whole
+
+
+def message(data: bytes) -> None:
+    """What a frame holds is refused, or could have been sent."""
+    try:
+        messages = decode_frame(data, N)
+    except WireError as error:
+        assert len(str(error)) < 200
+        return
+    assert decode_frame(b"".join(map(encode, messages)), N) == messages
+
+
+def batch(data: bytes) -> None:
+    """The same for a batch alone."""
+    try:
+        decoded = decode_batch(data)
+    except WireError as error:
+        assert len(str(error)) < 200
+        return
+    assert decode_batch(encode_batch(decoded)) == decoded
+    assert (decoded is NOP) == (not decoded.commands)
+
+
+class _Peer(StringTransport):
+    """The near end of a connection with another replica."""
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    abortConnection = loseConnection
+
+
+class _Quiet:
+    """Takes log lines, as text only."""
+
+    def warn(self, text: str, **fields: object) -> None:
+        assert len(text.format(**fields)) < 2000
+
+
+def _complaints(clock: Clock) -> Complaints:
+    return Complaints(_Quiet(), clock)  # type: ignore[arg-type]
+
+
+SETTINGS = TcpSettings(frame_bytes_max=FRAME_BYTES_MAX)
+HERE = PeerIdentity("example", 0, N)
+GREETING = greet(PeerIdentity("example", 1, N), 0)
+
+
+def incoming(data: bytes) -> None:
+    """A connection that somebody made, from the greeting on."""
+    choices = Choices(data[:8])
+    data = data[8:]
+    if choices.below(2):
+        data = len(GREETING).to_bytes(4, "big") + GREETING + data
+    clock = Clock()
+    received: list[Message] = []
+    factory = IncomingFactory(
+        HERE,
+        lambda sender, messages: received.extend(messages),
+        lambda sender: None,
+        _complaints(clock),
+        clock,
+        SETTINGS,
+    )
+    connection: Any = factory.buildProtocol(None)
+    wire = _Peer()
+    connection.makeConnection(wire)
+    for piece in choices.pieces(data):
+        if not wire.disconnecting:
+            connection.dataReceived(piece)
+    assert connection.sender in (None, 1, 2)
+    assert not received or connection.sender is not None
+    assert len(wire.value()) < 300
+    clock.advance(100)
+    assert wire.disconnecting
+
+
+def outgoing(data: bytes) -> None:
+    """A connection that was made to somebody, who may answer anything."""
+    choices = Choices(data[:8])
+    clock = Clock()
+    accepted: list[bool] = []
+    complaints = _complaints(clock)
+    connection = Outgoing(
+        Connections(),
+        clock,
+        SETTINGS,
+        lambda: accepted.append(True),
+        lambda connection, reason: None,
+        lambda text: complaints.warn("to replica 1", text),
+    )
+    wire = _Peer()
+    connection.makeConnection(wire)
+    connection.greet(GREETING)
+    for piece in choices.pieces(data[8:]):
+        if not wire.disconnecting:
+            connection.dataReceived(piece)
+    assert len(accepted) <= 1
+    assert connection.accepted == bool(accepted)
+
+
+def core(data: bytes) -> None:
+    """Well-formed messages of peers that lie, among everything else that happens to a replica."""
+    choices = Choices(data)
+    with mock.patch.object(progress, "RECOVERIES_AT_ONCE", 4):  # else it does little else
+        victim = Victim(choices.of((3, 5, 2, 4)))
+        while choices.left:
+            victim.suffer(choices)
+
+
+# -- what state machines are given
+
+
+WORDS = (b"SET", b"get", b"MSET", b"INCRBY", b"APPEND", b"FLUSHALL", b"PRINT", b"NX", b"a", b"b", b"-1", b"")
+
+
+def _payload(choices: Choices) -> bytes:
+    """Columns of words; whether they fit is left to chance."""
+    columns = columns_pb2.Commands()
+    columns.lengths.extend(choices.below(6) for _ in range(choices.below(5)))
+    columns.arguments.extend(choices.of(WORDS) for _ in range(choices.below(16)))
+    return columns.SerializeToString()
+
+
+def _apply(machine: IStateMachine, data: bytes) -> None:
+    choices = Choices(data)
+    commands, barrier = 1 + choices.below(5), bool(choices.below(2))
+    payload = _payload(choices) if choices.below(2) else choices.rest()
+    batch = Batch((), (), payload, commands, barrier)
+    before = dict(machine.entries())
+    try:
+        (replies,) = machine.apply([Ready(InstanceId(0, 1), batch, True)])
+    except ValueError:
+        return
+    assert len(replies) == batch.commands
+    changes = machine.changes()
+    after = {} if changes.cleared else before
+    for key, value in changes.entries.items():
+        if value is None:
+            after.pop(key, None)
+        else:
+            after[key] = value
+    assert after == dict(machine.entries())
+
+
+def kv(data: bytes) -> None:
+    """The payload of a committed batch is applied, or raises ValueError."""
+    machine = KeyValueStore()
+    machine.restore([(b"a", b"1"), (b"b", b"x" * 50)])
+    _apply(machine, data)
+
+
+def printer(data: bytes) -> None:
+    """The same for the printer."""
+    _apply(Printer(lambda line: None), data)
+
+
+# -- what lies on disk
+
+
+def _load(text: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="epaxos-fuzz-") as folder:
+        path = Path(folder) / "cluster.ini"
+        path.write_bytes(text)
+        try:
+            config = load(path)
+            reactor = MemoryReactorClock()
+            for replica in config.replicas:
+                config.connecting(replica.id, reactor)
+                for key in ("peer", "client", "status"):
+                    config.listening(replica.id, key, reactor)
+        except ConfigError as error:
+            assert "\n" not in str(error), "one line"
+
+
+def config(data: bytes) -> None:
+    """A configuration file is loaded, or refused with one line."""
+    _load(data)
+
+
+KEYS = (
+    "[cluster]\nname = {}",
+    "[cluster]\nstate_machine = {}",
+    "[timing]\nheartbeat_s = {}",
+    "[batch]\ncommands_max = {}",
+    "[storage]\nsync = {}",
+    "[state_machine]\n{}",
+    "[replica 0]\npeer = {}",
+    "[replica 0]\nclient = {}",
+    "[replica 0]\nstatus = {}",
+    "[replica 0]\npeer_connect = {}",
+    "[replica 0]\ndata = {}",
+    "{}",
+)
+
+
+def setting(data: bytes) -> None:
+    """The same with a good file in which one value is anything."""
+    section, _, line = Choices(data).of(KEYS).partition("\n")
+    value = data[1:].decode("utf-8", "replace")
+    key = line.partition("=")[0]
+    lines = example(2, data="data").splitlines()
+    if section not in lines:
+        lines.append(section)
+    start = lines.index(section) + 1
+    lines = [kept for row, kept in enumerate(lines) if not (key and row == start and kept.startswith(key))]
+    lines.insert(start, line.format(value))
+    _load("\n".join(lines).encode())
+
+
+FORMAT = RecordFormat(N)
+
+
+def record(data: bytes) -> None:
+    """Every value that may lie in the database is decoded to what can be encoded again, or refused."""
+    choices = Choices(data[:1])
+    what, data = choices.below(6), data[1:]
+    id = InstanceId(1, 7)
+    try:
+        if what == 0:
+            decoded = FORMAT.decode_record(id, data)
+            assert FORMAT.decode_record(id, FORMAT.encode_record(decoded)) == decoded
+            _take_up([(decoded, BATCHES[0])])
+        elif what == 1:
+            found, is_batch = FORMAT.decode_instance_key(records.INSTANCE_PREFIX + data)
+            key = FORMAT.batch_key(found) if is_batch else FORMAT.record_key(found)
+            assert key == records.INSTANCE_PREFIX + data
+        elif what == 2:
+            FORMAT.decode_batch(id, data)
+        elif what == 3:
+            executed, beyond = FORMAT.decode_checkpoint(data)
+            assert FORMAT.encode_checkpoint(executed, beyond) == data
+            Executor(N).restore(executed, beyond)
+        elif what == 4:
+            assert FORMAT.encode_deps(FORMAT.decode_deps(data)) == data
+        else:
+            decode_identity(data)
+    except ValueError as error:
+        assert type(error) is ValueError or isinstance(error, WireError)
+
+
+def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
+    """A replica goes on from these records; what it says then is well-formed."""
+    replica = Replica(0, N, timing=Timing(), random=Random(1))
+    replica.tick(0.0)
+    nothing = (0,) * N
+    instances = [Instance.restore(record, batch) for record, batch in held]
+    replica.restore(reserved=0, floor=nothing, executed=nothing, instances=instances)
+    executor = Executor(N)
+    for instance in replica.take_output().decided:
+        assert instance.cmd is not None
+        executor.commit(instance.id, instance.cmd, instance.deps)
+    for seconds in (1.0, 10.0, 20.0):
+        replica.tick(seconds)
+        while output := replica.take_output():
+            for _, message in [*output.messages, *output.promises][:100]:
+                assert decode_frame(encode(message), N) == [message]
+            for instance in output.instances.values():
+                FORMAT.encode_record(instance.record())
+            replica.durable(output)
+
+
+class _Held:
+    """A database that is a dictionary: what plyvel has to offer to those that restore."""
+
+    def __init__(self, held: Mapping[bytes, bytes]) -> None:
+        self._held = held
+
+    def get(self, key: bytes, verify_checksums: bool) -> bytes | None:
+        return self._held.get(key)
+
+    def prefixed_db(self, prefix: bytes) -> _Held:
+        return _Held({key[len(prefix) :]: value for key, value in self.iterator(prefix)})
+
+    def iterator(self, prefix: bytes = b"", **options: bool) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted(pair for pair in self._held.items() if pair[0].startswith(prefix)))
+
+
+@lru_cache(1)
+def _good_database() -> Mapping[bytes, bytes]:
+    held = {
+        records.RESERVED_KEY: records.encode_number(256),
+        records.FLOOR_KEY: FORMAT.encode_deps((1, 0, 0)),
+        records.CHECKPOINT_KEY: FORMAT.encode_checkpoint((2, 1, 0), (InstanceId(1, 3),)),
+        records.GENERATION_KEY: records.encode_number(1),
+        records.entry_prefix(1) + b"a": b"1",
+    }
+    for slot, phase in ((2, Phase.COMMITTED), (3, Phase.PREACCEPTED), (4, Phase.ACCEPTED)):
+        id = InstanceId(0, slot)
+        found = InstanceRecord(id, phase, 0, 0, Value.PROPOSED, (slot - 1, 1, 0), (slot - 1, 0, 0))
+        held[FORMAT.record_key(id)] = FORMAT.encode_record(found)
+        held[FORMAT.batch_key(id)] = FORMAT.encode_batch(BATCHES[0])
+    for number in (1, 2, 3):
+        held[records.write_key(number)] = records.encode_number(1)
+    return held
+
+
+def database(data: bytes) -> None:
+    """A database with entries that are damaged, missing or too many is refused, or taken up."""
+    choices = Choices(data)
+    held = dict(_good_database())
+    for _ in range(1 + choices.below(3)):
+        _damage(held, choices)
+    db = _Held(held)
+    try:
+        WriteSequence.restore(db.iterator(records.WRITE_PREFIX), 1000)
+    except ValueError as error:
+        assert type(error) is ValueError
+    try:
+        restored, _ = restore(db, Path("data"), FORMAT, False)
+        KeyValueStore().restore(restored.entries)
+        held_records = list(restored.records)
+    except StoreError:
+        return
+    executor = Executor(N)
+    executor.restore(restored.executed, restored.beyond)
+    replica = Replica(0, N, timing=Timing(), random=Random(1))
+    replica.tick(0.0)
+    replica.restore(
+        reserved=restored.reserved,
+        floor=restored.floor,
+        executed=restored.executed,
+        instances=[Instance.restore(record, batch) for record, batch in held_records],
+    )
+    for instance in replica.take_output().decided:
+        assert instance.cmd is not None
+        executor.commit(instance.id, instance.cmd, instance.deps)
+    executor.run(100)
+
+
+def _damage(held: dict[bytes, bytes], choices: Choices) -> None:
+    keys = sorted(held)
+    key = choices.of(keys)
+    how = choices.below(5)
+    value = bytearray(held[key])
+    if how == 0:
+        del held[key]
+    elif how == 1 and value:
+        value[choices.below(len(value))] = choices.byte()
+        held[key] = bytes(value)
+    elif how == 2:
+        held[key] = held[choices.of(keys)]
+    elif how == 3:
+        held[bytes([*key[:-1], choices.byte()])] = bytes(value)
+    else:
+        held[key] = bytes(choices.byte() for _ in range(choices.below(80)))
+
+
+def torn(data: bytes) -> None:
+    """The log of a database is cut somewhere, or not at all; nothing that is whole is damage."""
+    end = end_of_whole_records(data)
+    assert end is None or 0 <= end <= len(data)
+    if end is not None:
+        assert end_of_whole_records(data[:end]) in (None, end)
+
+
+TARGETS: Mapping[str, Target] = {
+    target.__name__: target
+    for target in (
+        resp,
+        session,
+        http,
+        frames,
+        message,
+        batch,
+        incoming,
+        outgoing,
+        core,
+        kv,
+        printer,
+        config,
+        setting,
+        record,
+        database,
+        torn,
+    )
+}

@@ -1,0 +1,62 @@
+"""A replica among peers that may say anything that is well-formed: nothing they say stops it.
+
+`Node` stops a replica on any exception that the core raises, so an assertion that a message can reach is
+a switch in the hands of others.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from epaxos.protocol.messages import Batch, Message
+from tests.fuzz.choices import BATCHES, Choices
+from tests.fuzz.effort import effort
+from tests.fuzz.victim import Victim
+
+N = 3
+
+messages = st.binary(min_size=1, max_size=24).map(lambda data: Choices(data).message(N))
+
+
+class LyingPeers(RuleBasedStateMachine):
+    """Messages in any order, between time, proposals, slow writes, checkpoints and restarts."""
+
+    @initialize()
+    def start(self) -> None:
+        self.victim = Victim(N)
+
+    @rule(sender=st.integers(1, N - 1), said=st.lists(messages, min_size=1, max_size=4))
+    def receive(self, sender: int, said: list[Message]) -> None:
+        for message in said:
+            self.victim.receive(sender, message)
+
+    @rule(seconds=st.sampled_from([0.01, 0.2, 1.0, 5.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.victim.pass_time(seconds)
+
+    @rule(batch=st.sampled_from(BATCHES[:-2]))
+    def propose(self, batch: Batch) -> None:
+        self.victim.propose(batch)
+
+    @rule()
+    def write(self) -> None:
+        self.victim.write_all()
+
+    @rule()
+    def checkpoint(self) -> None:
+        self.victim.checkpoint()
+
+    @rule()
+    def restart(self) -> None:
+        self.victim.restart()
+
+    @invariant()
+    def own_row_is_its_own(self) -> None:
+        """Nobody else gives instances to a row."""
+        core = self.victim.core
+        assert all(slot < core.next_slot for slot in core.table.rows[0])
+
+
+class LyingPeersTests(LyingPeers.TestCase):  # type: ignore[misc,name-defined]
+    settings = effort(40, stateful_step_count=25)

@@ -1,0 +1,106 @@
+"""Every target with bytes that hypothesis makes up: anything, and what looks almost right."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.config import example
+from epaxos.transport.codec import encode
+from epaxos.transport.frames import pack
+from tests.fuzz.choices import Choices
+from tests.fuzz.effort import FACTOR, effort
+from tests.fuzz.pieces import ENDPOINT_PIECES, HTTP_PIECES, INI_PIECES, RESP_PIECES
+from tests.fuzz.targets import GREETING, KEYS, TARGETS
+
+
+def joined(pieces: list[bytes], most: int = 25) -> st.SearchStrategy[bytes]:
+    """Eight bytes that say how to cut, and pieces, some of which are anything."""
+    piece = st.one_of(st.sampled_from(pieces), st.sampled_from(pieces), st.binary(max_size=6))
+    body = st.lists(piece, max_size=most).map(b"".join)
+    return st.tuples(st.binary(min_size=8, max_size=8), body).map(b"".join)
+
+
+@st.composite
+def peers(draw: st.DrawFn) -> bytes:
+    """What a peer may send: a greeting or not, frames of messages, and damage."""
+    parts = [pack([GREETING], 2000)] if draw(st.booleans()) else []
+    for _ in range(draw(st.integers(0, 4))):
+        chosen = Choices(draw(st.binary(min_size=20, max_size=20)))
+        parts.append(pack([encode(chosen.message(3)) for _ in range(draw(st.integers(0, 3)))], 2000))
+    data = bytearray(b"".join(parts))
+    for _ in range(draw(st.integers(0, 2)) if data else 0):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return draw(st.binary(min_size=8, max_size=8)) + bytes(data)
+
+
+class AnythingTests(SynchronousTestCase):
+    """Bytes without a plan."""
+
+    @effort(40)
+    @given(st.binary(max_size=200))
+    def test_every_target(self, data: bytes) -> None:
+        for target in TARGETS.values():
+            target(data)
+
+
+class AlmostRightTests(SynchronousTestCase):
+    """Bytes that get further in."""
+
+    @effort(200)
+    @given(joined(RESP_PIECES))
+    def test_clients(self, data: bytes) -> None:
+        TARGETS["resp"](data)
+        TARGETS["session"](data)
+
+    @effort(150)
+    @given(joined(HTTP_PIECES))
+    def test_browsers(self, data: bytes) -> None:
+        TARGETS["http"](data)
+
+    @effort(200)
+    @given(peers())
+    def test_peers(self, data: bytes) -> None:
+        for name in ("frames", "incoming", "outgoing"):
+            TARGETS[name](data)
+        TARGETS["message"](data[12:])
+
+    @effort(100)
+    @given(st.lists(st.sampled_from(INI_PIECES), max_size=15))
+    def test_config_files(self, pieces: list[str]) -> None:
+        TARGETS["config"]("".join(pieces).encode())
+
+    @effort(60)
+    @given(st.data())
+    def test_damaged_config_files(self, data: st.DataObject) -> None:
+        text = bytearray(example(2).encode())
+        for _ in range(data.draw(st.integers(1, 3))):
+            place = data.draw(st.integers(0, len(text) - 1))
+            text[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=2))
+        TARGETS["config"](bytes(text))
+
+    @effort(120)
+    @given(st.integers(0, len(KEYS) - 1), st.lists(st.sampled_from(ENDPOINT_PIECES), max_size=9))
+    def test_settings(self, key: int, pieces: list[str]) -> None:
+        TARGETS["setting"](bytes([key]) + "".join(pieces).encode())
+
+
+class SeededTests(SynchronousTestCase):
+    """Long inputs, on which hypothesis spends too much."""
+
+    def test_long_inputs(self) -> None:
+        for name, runs, size in (
+            ("core", 400, 600),
+            ("database", 1000, 200),
+            ("record", 2000, 70),
+            ("kv", 1000, 60),
+        ):
+            for seed in range(runs * FACTOR):
+                data = Random(f"{name} {seed}").randbytes(size)
+                try:
+                    TARGETS[name](data)
+                except Exception as error:
+                    raise AssertionError(f"{name}: {data!r}") from error

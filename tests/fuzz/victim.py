@@ -1,0 +1,162 @@
+"""A replica among peers that may say anything that is well-formed.
+
+The real core, executor and record format; what it sends must be what an honest replica may be sent,
+and what it writes must be what it can take up again.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from epaxos.execution.executor import Executor
+from epaxos.interfaces import Ready
+from epaxos.protocol.ids import InstanceId, no_deps
+from epaxos.protocol.instance import Instance, InstanceRecord
+from epaxos.protocol.messages import Batch, Message
+from epaxos.protocol.output import Output
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.timing import Timing
+from epaxos.statemachines.kv import KeyValueStore
+from epaxos.storage.records import RecordFormat
+from epaxos.transport.codec import decode_frame, encode
+from tests.fuzz.choices import BATCHES, Choices
+
+__all__ = ["Victim"]
+
+CHECKED_PER_TURN = 32
+"""So many of the messages of a turn are encoded and decoded; recoveries come by the hundred."""
+
+
+class Victim:
+    """Replica 0 of n, of which nobody else is real."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.now = 0.0
+        self._format = RecordFormat(n)
+        self._records: dict[InstanceId, bytes] = {}
+        self._batches: dict[InstanceId, bytes] = {}
+        self._reserved = 0
+        self._floor = self._executed = no_deps(n)
+        self._beyond: tuple[InstanceId, ...] = ()
+        self._entries: dict[bytes, bytes] = {}
+        self._unwritten: list[tuple[Output, list[InstanceRecord]]] = []
+        self._up()
+
+    def _up(self) -> None:
+        """Start, or start again, from what is on disk."""
+        self.machine = KeyValueStore()
+        self.machine.restore(self._entries.items())
+        self.executor = Executor(self.n)
+        self.executor.restore(self._executed, self._beyond)
+        self.core = Replica(0, self.n, timing=Timing(), random=Random(1))
+        self.core.tick(self.now)
+        decoded = [
+            (self._format.decode_record(id, record), self._batches.get(id))
+            for id, record in sorted(self._records.items())
+        ]
+        self.core.restore(
+            reserved=self._reserved,
+            floor=self._floor,
+            executed=self._executed,
+            instances=[
+                Instance.restore(record, self._format.decode_batch(record.id, batch) if batch else None)
+                for record, batch in decoded
+            ],
+        )
+        self.turn()
+
+    # -- what happens to it
+
+    def receive(self, sender: int, message: Message) -> None:
+        """Exactly what the transport would let in."""
+        assert decode_frame(encode(message), self.n) == [message]
+        self.core.receive(sender, message)
+        self.turn()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.core.tick(self.now)
+        self.turn()
+
+    def propose(self, batch: Batch) -> None:
+        if self.core.can_propose:
+            self.core.propose(batch)
+            self.turn()
+
+    def write(self) -> None:
+        """The oldest turn becomes durable."""
+        if not self._unwritten:
+            return
+        output, records = self._unwritten.pop(0)
+        for id, batch in output.batches:
+            self._batches[id] = self._format.encode_batch(batch)
+        for record in records:
+            self._records[record.id] = self._format.encode_record(record)
+        self._reserved = output.reserved if output.reserved is not None else self._reserved
+        self._floor = output.floor if output.floor is not None else self._floor
+        for id in output.dropped:
+            self._records.pop(id, None)
+            self._batches.pop(id, None)
+        self._send(output.promises)
+        self._commit(output.decided_durably)
+        self.core.durable(output)
+        self.turn()
+
+    def write_all(self) -> None:
+        while self._unwritten:
+            self.write()
+
+    def checkpoint(self) -> None:
+        """What was executed becomes durable, after everything that was written before."""
+        self.write_all()
+        self._executed, self._beyond = self.executor.executed, self.executor.executed_beyond()
+        self._entries = dict(self.machine.entries())
+        self.core.executed(self._executed)
+        self.turn()
+
+    def restart(self) -> None:
+        """What is not durable is lost."""
+        self._unwritten.clear()
+        self._up()
+
+    # -- what it does
+
+    def turn(self) -> None:
+        """Carry out what it wants; its disk is slow."""
+        while output := self.core.take_output():
+            self._send(output.messages)
+            self._commit(output.decided)
+            self._unwritten.append((output, [instance.record() for instance in output.instances.values()]))
+        executed = self.executor.run(256)
+        self.machine.apply([Ready(id, batch, True) for id, batch in executed])
+
+    def _send(self, messages: list[tuple[int, Message]]) -> None:
+        for replica, message in messages[:CHECKED_PER_TURN]:
+            assert 0 < replica < self.n
+            assert decode_frame(encode(message), self.n) == [message], message
+
+    def _commit(self, decided: list[Instance]) -> None:
+        for instance in decided:
+            assert instance.cmd is not None
+            self.executor.commit(instance.id, instance.cmd, instance.deps)
+
+    # -- by the bytes
+
+    def suffer(self, choices: Choices) -> None:
+        """One thing, as the choices say."""
+        what = choices.below(16)
+        if what < 9:
+            self.receive(1 + choices.below(self.n - 1), choices.message(self.n))
+        elif what < 11:
+            self.pass_time(choices.of((0.01, 0.2, 1.0, 5.0)))
+        elif what == 11:
+            self.propose(choices.of(BATCHES[:-2]))
+        elif what == 12:
+            self.write()
+        elif what == 13:
+            self.write_all()
+        elif what == 14:
+            self.checkpoint()
+        else:
+            self.restart()
