@@ -29,9 +29,10 @@ __all__ = ["CommitRules"]
 class _Proposal:
     """What the command leader gathers for an instance of its own."""
 
-    __slots__ = ("answers", "slow_path_at")
+    __slots__ = ("answers", "proposed_at", "slow_path_at")
 
-    def __init__(self) -> None:
+    def __init__(self, proposed_at: float) -> None:
+        self.proposed_at = proposed_at
         self.answers: dict[int, Deps] = {}
         self.slow_path_at: float | None = None
 
@@ -78,7 +79,7 @@ class CommitRules:
         deps = merge((state.table.floor, state.index.deps_of(id, batch)))
         message = PreAccept(id, batch, deps, self._name_fast_quorum())
         self._pre_accept(instance, message, deps)
-        self._proposals[id] = _Proposal()
+        self._proposals[id] = _Proposal(state.now)
         self._alarms.set(id, state.now + state.timing.resend_s)
         state.nearness.asked(id, state.now)
         state.send_to_others(message)
@@ -141,8 +142,17 @@ class CommitRules:
             if verdict is FastPath.CLOSED:
                 self._take_slow_path(instance, proposal)
             elif proposal.slow_path_at is None:
-                proposal.slow_path_at = state.now + state.timing.fast_path_wait_s
+                proposal.slow_path_at = self._patience_ends(instance, proposal)
                 self._alarms.set(instance.id, proposal.slow_path_at)
+
+    def _patience_ends(self, instance: Instance, proposal: _Proposal) -> float:
+        """A slow quorum has answered: until when to wait for the answers that make the fast path.
+
+        Those that were named get twice their usual time: a second round trip is not had for less.
+        """
+        state = self._state
+        usual_s = state.nearness.usual_s(instance.fast_quorum)
+        return max(state.now + state.timing.fast_path_wait_s, proposal.proposed_at + 2 * usual_s)
 
     def _judge_fast_path(self, instance: Instance, answers: dict[int, Deps]) -> tuple[FastPath, Deps]:
         state = self._state

@@ -5,7 +5,7 @@ Only speed depends on it, never safety.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from epaxos.protocol.ids import InstanceId
 
@@ -49,6 +49,10 @@ class Nearness:
     def _note(self, replica: int, seconds: float) -> None:
         known = self._answer_s.get(replica, seconds)
         self._answer_s[replica] = known + WEIGHT * (seconds - known)
+
+    def usual_s(self, replicas: Iterable[int]) -> float:
+        """How long the slowest of these usually takes; 0 when that is not known."""
+        return max((self._answer_s.get(replica, 0.0) for replica in replicas), default=0.0)
 
     def nearest(self, count: int, is_suspected: Callable[[int], bool]) -> tuple[int, ...]:
         """The `count` replicas that answer fastest, sorted; suspected ones only when there are not

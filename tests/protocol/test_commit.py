@@ -203,6 +203,21 @@ class NamedFastQuorumTests(SynchronousTestCase):
         lab.deliver(AcceptOK)
         self.assertIn(id, lab.decided[0])
 
+    def test_the_named_one_gets_twice_its_usual_time(self) -> None:
+        """It has answered within 40 ms before: 80 ms after the PreAccept, not 5 after another's answer."""
+        lab = Lab(3)
+        lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        lab.now = 0.04
+        lab.replicas[0].tick(lab.now)
+        lab.settle()
+        lab.propose(0, write("x"))
+        lab.deliver(PreAccept, to=2)
+        lab.deliver(PreAcceptOK)
+        for seconds, accepts in ((0.03, 0), (0.05, 2)):
+            lab.advance(seconds, step=0.01, deliver=False)
+            self.assertEqual(len([m for _, _, m in lab.sent if isinstance(m, Accept)]), accepts)
+
     def test_four_replicas_name_two(self) -> None:
         lab = Lab(4)
         other = lab.propose(3, write("x"))

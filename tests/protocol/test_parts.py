@@ -113,6 +113,8 @@ class NearnessTests(SynchronousTestCase):
             nearness.answered(id, 1, k + 0.9)
             if k == 9:
                 self.assertEqual(self.nearest(nearness), (2,))
+                self.assertAlmostEqual(nearness.usual_s((1, 2)), 0.05)
+                self.assertEqual(nearness.usual_s(()), 0.0)
         self.assertEqual(self.nearest(nearness), (1,), "the newest answers count most")
 
     def test_one_that_does_not_answer_is_far(self) -> None:
