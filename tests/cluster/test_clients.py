@@ -10,17 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest import SkipTest
 
 import redis
-from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cluster.case import ClusterTestCase
 from tests.cluster.harness import Cluster
 
 CLIENTS = 30
 INCREMENTS = 20
 
 
-class ClientTests(SynchronousTestCase):
+class ClientTests(ClusterTestCase):
     def test_every_write_is_seen_by_all(self) -> None:
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             clients = [cluster.client(id) for id in range(3)]
             for number in range(30):
                 clients[number % 3].set(f"key {number}", b"\0\r\n" * number)
@@ -69,7 +69,7 @@ class ClientTests(SynchronousTestCase):
                 self.assertGreaterEqual(counters[name], 0, name)
 
     def test_five_replicas_of_which_two_are_gone(self) -> None:
-        with Cluster(5).start().ready() as cluster:
+        with self.cluster(5).start().ready() as cluster:
             for id in range(5):
                 cluster.client(id).incr("count")
             cluster.kill(1, 3)
@@ -82,7 +82,7 @@ class ClientTests(SynchronousTestCase):
 
     def test_a_minority_says_so(self) -> None:
         """Without a quorum a client is told in time, and whether its command may still run."""
-        with Cluster(settings="[limits]\nrequest_timeout_s = 0.5\n").start().ready() as cluster:
+        with self.cluster(settings="[limits]\nrequest_timeout_s = 0.5\n").start().ready() as cluster:
             cluster.kill(1, 2)
             client = cluster.client(0)
             for command in (("SET", "a", "1"), ("GET", "a")):
@@ -99,7 +99,51 @@ class ClientTests(SynchronousTestCase):
             cluster.equal_digests()
 
 
-class RedisToolsTests(SynchronousTestCase):
+class ClientsOverUdpTests(ClientTests):
+    transport = "udp"
+
+    def test_values_up_to_the_limit(self) -> None:
+        """What fits into a datagram gets through; what does not is refused, clearly, and alone."""
+        with self.cluster().start().ready() as cluster:
+            clients = [cluster.client(id) for id in range(3)]
+            value = bytes(range(256)) * 230  # 58 880 bytes
+            self.assertTrue(clients[0].set("large", value))
+            self.assertEqual(clients[1].get("large"), value)
+            with clients[2].pipeline(transaction=False) as pipeline:
+                pipeline.set("a", "1").set("larger", bytes(100_000)).incr("a")
+                replies = pipeline.execute(raise_on_error=False)
+            self.assertEqual((replies[0], replies[2]), (True, 2))
+            self.assertIsInstance(replies[1], redis.exceptions.ResponseError)
+            self.assertIn("command is too large", str(replies[1]))
+            self.assertFalse(clients[0].exists("larger"))
+            with clients[1].pipeline(transaction=False) as pipeline:
+                for number in range(500):  # 2 MB at once
+                    pipeline.set(f"key {number}", b"%03d" % number + bytes(4_000))
+                self.assertTrue(all(pipeline.execute()))
+            stored = clients[0].mget(*(f"key {number}" for number in range(500)))
+            self.assertEqual([value[:3] for value in stored], [b"%03d" % number for number in range(500)])
+            for status in cluster.equal_digests():
+                self.assertEqual(status["counters"]["messages_dropped"], 0)
+
+    def test_in_single_packets(self) -> None:
+        with self.cluster(settings="[limits]\ndatagram_bytes_max = 1400\n").start().ready() as cluster:
+            self.increment(cluster)
+            client = cluster.client(0)
+            client.set("k", bytes(1000))
+            with client.pipeline(transaction=False) as pipeline:
+                for number in range(1000):
+                    pipeline.set(f"key {number}", number)
+                self.assertTrue(all(pipeline.execute()))
+            cluster.kill(1)
+            client.set("k", bytes(1001))
+            cluster.start(1).ready()
+            cluster.equal_digests()
+            self.assertEqual(cluster.client(1).strlen("k"), 1001)
+            with self.assertRaises(redis.exceptions.ResponseError):
+                client.set("k", bytes(1400))
+
+
+class RedisToolsTests(ClusterTestCase):
     """The programs of the redis distribution, where they are installed."""
 
     def tool(self, name: str) -> str:
@@ -115,7 +159,7 @@ class RedisToolsTests(SynchronousTestCase):
 
     def test_redis_cli(self) -> None:
         cli = self.tool("redis-cli")
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
 
             def ask(id: int, *words: str) -> str:
                 return self.run_tool(cli, "-p", cluster.redis_ports[id], *words).strip()
@@ -129,7 +173,7 @@ class RedisToolsTests(SynchronousTestCase):
 
     def test_redis_benchmark(self) -> None:
         benchmark = self.tool("redis-benchmark")
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with ThreadPoolExecutor(3) as pool:
                 outputs = list(pool.map(lambda port: self.benchmark(benchmark, port), cluster.redis_ports))
             for output in outputs:
@@ -140,3 +184,7 @@ class RedisToolsTests(SynchronousTestCase):
     def benchmark(self, program: str, port: int) -> str:
         options = "-t set,get -n 5000 -c 10 -P 16 -r 1000 -d 16 -q"
         return self.run_tool(program, "-p", port, *options.split())
+
+
+class RedisToolsOverUdpTests(RedisToolsTests):
+    transport = "udp"

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from signal import SIGCONT, SIGSTOP
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.cluster.case import ClusterTestCase
 from tests.cluster.harness import Cluster
 from tests.cluster.load import Load
 
@@ -16,7 +15,7 @@ GAP_MAX_S = 5.0
 """Nobody who is not connected to a failed replica waits longer."""
 
 
-class FailureTests(SynchronousTestCase):
+class FailureTests(ClusterTestCase):
     def load(self, cluster: Cluster) -> Load:
         return Load(dict(enumerate(cluster.redis_ports)))
 
@@ -39,7 +38,7 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual([len(writer.refused) for writer in writers], refused)
 
     def test_each_one_killed_under_load(self) -> None:
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 load.wait_for_more(50, 0, 1, 2)
                 for victim in range(3):
@@ -52,7 +51,7 @@ class FailureTests(SynchronousTestCase):
             self.check(cluster, load)
 
     def test_two_of_three_killed(self) -> None:
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 load.wait_for_more(50, 0, 1, 2)
                 cluster.kill(0, 2)
@@ -61,7 +60,7 @@ class FailureTests(SynchronousTestCase):
             self.check(cluster, load)
 
     def test_all_killed_at_once(self) -> None:
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 for _ in range(2):
                     load.wait_for_more(50, 0, 1, 2)
@@ -72,7 +71,7 @@ class FailureTests(SynchronousTestCase):
 
     def test_one_stopped_for_a_while(self) -> None:
         """It hears of nothing, is suspected, and takes up where it was."""
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 load.wait_for_more(50, 0, 1, 2)
                 with self.undisturbed(load, 0, 2):
@@ -85,7 +84,7 @@ class FailureTests(SynchronousTestCase):
             self.check(cluster, load)
 
     def test_two_and_all_stopped_for_a_while(self) -> None:
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 load.wait_for_more(50, 0, 1, 2)
                 cluster.signal(SIGSTOP, 0, 1)
@@ -99,7 +98,7 @@ class FailureTests(SynchronousTestCase):
             self.check(cluster, load)
 
     def test_one_down_from_the_start(self) -> None:
-        with Cluster().start(0, 1).ready(0, 1) as cluster:
+        with self.cluster().start(0, 1).ready(0, 1) as cluster:
             with Load({0: cluster.redis_ports[0], 1: cluster.redis_ports[1]}) as load:
                 load.wait_for_more(100, 0, 1)
                 cluster.start(2).ready()
@@ -110,7 +109,7 @@ class FailureTests(SynchronousTestCase):
 
     def test_stopped_in_turn_without_a_loss(self) -> None:
         """A rolling restart with SIGTERM: status 0 each time, clients of the others notice nothing."""
-        with Cluster().start().ready() as cluster:
+        with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 for id in range(3):
                     load.wait_for_more(30, 0, 1, 2)
@@ -121,7 +120,7 @@ class FailureTests(SynchronousTestCase):
 
     def test_a_full_disk(self) -> None:
         """The replica stops with status 1 rather than promise what it cannot keep; with room, it is back."""
-        with Cluster().start(0, 1).start(2, file_bytes_max=200_000).ready() as cluster:
+        with self.cluster().start(0, 1).start(2, file_bytes_max=200_000).ready() as cluster:
             client = cluster.client(0)
             for number in range(100):
                 client.set(f"key {number}", b"x" * 10_000)
@@ -136,3 +135,7 @@ class FailureTests(SynchronousTestCase):
             cluster.start(2).ready()
             cluster.equal_digests()
             self.assertEqual(cluster.client(2).get("last"), b"one")
+
+
+class FailuresOverUdpTests(FailureTests):
+    transport = "udp"
