@@ -25,6 +25,7 @@ from epaxos.protocol.messages import (
     ValidateOK,
     Waiting,
 )
+from epaxos.statemachines.columns import encode_commands
 from epaxos.statemachines.kv import KeyValueStore
 
 __all__ = ["BATCHES", "Choices"]
@@ -42,8 +43,8 @@ _COMMANDS = (
 )
 BATCHES = (
     *map(KeyValueStore().batch, _COMMANDS),
-    Batch((b"a", b"a"), (b"a", b"b"), KeyValueStore().batch(_COMMANDS[0]).payload, 1),
-    Batch((), (), KeyValueStore().batch(_COMMANDS[0]).payload, 1),
+    Batch((b"a", b"a"), (b"a", b"b"), encode_commands(_COMMANDS[0]), 1),
+    Batch((), (), encode_commands(_COMMANDS[0]), 1),
 )
 """The last two no honest replica proposes: columns that name a key twice, and that leave out a key."""
 
@@ -101,6 +102,9 @@ class Choices:
         slots[id.replica] = min(slots[id.replica], id.slot - 1)
         return tuple(slots)
 
+    def fast_quorum(self, id: InstanceId, n: int) -> tuple[int, ...]:
+        return tuple(replica for replica in range(n) if replica != id.replica and self.below(2))
+
     def message(self, n: int) -> Message:
         """Any message that the codec lets in."""
         kind = self.below(12)
@@ -110,7 +114,7 @@ class Choices:
             return Fetch(tuple(self.id(n) for _ in range(self.below(4))))
         id, ballot = self.id(n), self.of(BALLOTS)
         if kind == 2:
-            return PreAccept(id, self.of(BATCHES), self.deps(id, n))
+            return PreAccept(id, self.of(BATCHES), self.deps(id, n), self.fast_quorum(id, n))
         if kind == 3:
             return PreAcceptOK(id, self.deps(id, n))
         if kind == 4:
@@ -141,4 +145,5 @@ class Choices:
             batch = self.of((NOP, batch))
         if phase is not Phase.PREACCEPTED:
             init_deps = self.of((None, init_deps))
-        return RecoverOK(id, ballot, self.of(BALLOTS), phase, batch, deps, init_deps)
+        quorum = self.fast_quorum(id, n)
+        return RecoverOK(id, ballot, self.of(BALLOTS), phase, batch, deps, init_deps, quorum)

@@ -8,6 +8,7 @@ or the one exception that is named there), and something, whatever it is, when n
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -42,6 +43,7 @@ from epaxos.storage.torn import end_of_whole_records
 from epaxos.transport.codec import WireError, decode_batch, decode_frame, encode, encode_batch
 from epaxos.transport.complaints import Complaints
 from epaxos.transport.connection import Connections, TcpSettings
+from epaxos.transport.datagrams import DatagramError, DatagramReader, DatagramWriter
 from epaxos.transport.frames import FrameError, FrameReader
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.incoming import IncomingFactory
@@ -248,7 +250,8 @@ def _complaints(clock: Clock) -> Complaints:
 
 SETTINGS = TcpSettings(frame_bytes_max=FRAME_BYTES_MAX)
 HERE = PeerIdentity("example", 0, N)
-GREETING = greet(PeerIdentity("example", 1, N), 0)
+THERE = PeerIdentity("example", 1, N)
+GREETING = greet(THERE, HERE.replica)
 
 
 def incoming(data: bytes) -> None:
@@ -304,6 +307,27 @@ def outgoing(data: bytes) -> None:
     assert connection.accepted == bool(accepted)
 
 
+def datagrams(data: bytes) -> None:
+    """Datagrams from the address of a replica: in any order, doubled, damaged, or anything."""
+    choices = Choices(data)
+    writer = DatagramWriter(THERE, HERE.replica, 1, 200)
+    sent = list(writer.write([encode(choices.message(N)) for _ in range(choices.below(4))]))
+    sent += writer.write([bytes(choices.below(256)) * 2])  # more than one datagram takes, as often as not
+    reader = DatagramReader(HERE, THERE.replica)
+    while choices.left:
+        datagram = bytearray(choices.of(sent))
+        for _ in range(choices.of((0, 0, 1, 2, 3))):
+            datagram[choices.below(len(datagram))] = choices.byte()
+        try:
+            frame = reader.read(bytes(datagram[: len(datagram) - choices.of((0, 0, 0, 1, 20))]))
+            decode_frame(frame, N)
+        except (DatagramError, WireError) as error:
+            assert len(str(error)) < 200
+    assert reader.sequence.lost >= 0
+    with contextlib.suppress(DatagramError):
+        reader.read(data)
+
+
 def core(data: bytes) -> None:
     """Well-formed messages of peers that lie, among everything else that happens to a replica."""
     choices = Choices(data)
@@ -322,7 +346,12 @@ WORDS = (b"SET", b"get", b"MSET", b"INCRBY", b"APPEND", b"FLUSHALL", b"PRINT", b
 def _payload(choices: Choices) -> bytes:
     """Columns of words; whether they fit is left to chance."""
     columns = columns_pb2.Commands()
-    columns.lengths.extend(choices.below(6) for _ in range(choices.below(5)))
+    shapes = choices.below(4)
+    columns.names.extend(choices.of(WORDS) for _ in range(shapes))
+    columns.lengths.extend(choices.below(6) for _ in range(choices.of((shapes, shapes, shapes, 1))))
+    columns.shapes.extend(choices.below(4) for _ in range(choices.below(6)))
+    columns.keyed = bool(choices.below(2))
+    columns.keys.extend(choices.below(4) for _ in range(choices.below(6)))
     columns.arguments.extend(choices.of(WORDS) for _ in range(choices.below(16)))
     return columns.SerializeToString()
 
@@ -331,7 +360,7 @@ def _apply(machine: IStateMachine, data: bytes) -> None:
     choices = Choices(data)
     commands, barrier = 1 + choices.below(5), bool(choices.below(2))
     payload = _payload(choices) if choices.below(2) else choices.rest()
-    batch = Batch((), (), payload, commands, barrier)
+    batch = Batch((b"a", b"b"), (b"c",)[: choices.below(2)], payload, commands, barrier)
     before = dict(machine.entries())
     try:
         (replies,) = machine.apply([Ready(InstanceId(0, 1), batch, True)])
@@ -570,6 +599,7 @@ TARGETS: Mapping[str, Target] = {
         batch,
         incoming,
         outgoing,
+        datagrams,
         core,
         kv,
         printer,

@@ -59,4 +59,4 @@ class LyingPeers(RuleBasedStateMachine):
 
 
 class LyingPeersTests(LyingPeers.TestCase):  # type: ignore[misc,name-defined]
-    settings = effort(40, stateful_step_count=25)
+    settings = effort(25, stateful_step_count=25)

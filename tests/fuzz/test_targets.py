@@ -50,30 +50,30 @@ class AnythingTests(SynchronousTestCase):
 class AlmostRightTests(SynchronousTestCase):
     """Bytes that get further in."""
 
-    @effort(200)
+    @effort(120)
     @given(joined(RESP_PIECES))
     def test_clients(self, data: bytes) -> None:
         TARGETS["resp"](data)
         TARGETS["session"](data)
 
-    @effort(150)
+    @effort(80)
     @given(joined(HTTP_PIECES))
     def test_browsers(self, data: bytes) -> None:
         TARGETS["http"](data)
 
-    @effort(200)
+    @effort(100)
     @given(peers())
     def test_peers(self, data: bytes) -> None:
         for name in ("frames", "incoming", "outgoing"):
             TARGETS[name](data)
         TARGETS["message"](data[12:])
 
-    @effort(100)
+    @effort(60)
     @given(st.lists(st.sampled_from(INI_PIECES), max_size=15))
     def test_config_files(self, pieces: list[str]) -> None:
         TARGETS["config"]("".join(pieces).encode())
 
-    @effort(60)
+    @effort(30)
     @given(st.data())
     def test_damaged_config_files(self, data: st.DataObject) -> None:
         text = bytearray(example(2).encode())
@@ -82,7 +82,7 @@ class AlmostRightTests(SynchronousTestCase):
             text[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=2))
         TARGETS["config"](bytes(text))
 
-    @effort(120)
+    @effort(80)
     @given(st.integers(0, len(KEYS) - 1), st.lists(st.sampled_from(ENDPOINT_PIECES), max_size=9))
     def test_settings(self, key: int, pieces: list[str]) -> None:
         TARGETS["setting"](bytes([key]) + "".join(pieces).encode())
@@ -93,10 +93,12 @@ class SeededTests(SynchronousTestCase):
 
     def test_long_inputs(self) -> None:
         for name, runs, size in (
-            ("core", 400, 600),
-            ("database", 1000, 200),
-            ("record", 2000, 70),
-            ("kv", 1000, 60),
+            ("core", 60, 600),
+            ("database", 300, 200),
+            ("record", 600, 70),
+            ("kv", 400, 60),
+            ("printer", 400, 60),
+            ("datagrams", 300, 200),
         ):
             for seed in range(runs * FACTOR):
                 data = Random(f"{name} {seed}").randbytes(size)
