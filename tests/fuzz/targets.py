@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,9 +25,9 @@ from epaxos.execution.executor import Executor
 from epaxos.frontend.http import status_site
 from epaxos.frontend.parser import CommandParser
 from epaxos.frontend.resp import RespFactory, RespLimits
-from epaxos.interfaces import Command, CommandInfo, IStateMachine, Outcome, Ready, StoreError
+from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
 from epaxos.protocol import progress
-from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.messages import NOP, Batch, Message, Phase
 from epaxos.protocol.replica import Replica
@@ -447,30 +447,57 @@ FORMAT = RecordFormat(N)
 
 def record(data: bytes) -> None:
     """Every value that may lie in the database is decoded to what can be encoded again, or refused."""
-    choices = Choices(data[:1])
-    what, data = choices.below(6), data[1:]
-    id = InstanceId(1, 7)
+    kinds = (_record, _instance_key, _stored_batch, _checkpoint, _deps, _identity)
+    decode, check = kinds[Choices(data).below(len(kinds))]
     try:
-        if what == 0:
-            decoded = FORMAT.decode_record(id, data)
-            assert FORMAT.decode_record(id, FORMAT.encode_record(decoded)) == decoded
-            _take_up([(decoded, BATCHES[0])])
-        elif what == 1:
-            found, is_batch = FORMAT.decode_instance_key(records.INSTANCE_PREFIX + data)
-            key = FORMAT.batch_key(found) if is_batch else FORMAT.record_key(found)
-            assert key == records.INSTANCE_PREFIX + data
-        elif what == 2:
-            FORMAT.decode_batch(id, data)
-        elif what == 3:
-            executed, beyond = FORMAT.decode_checkpoint(data)
-            assert FORMAT.encode_checkpoint(executed, beyond) == data
-            Executor(N).restore(executed, beyond)
-        elif what == 4:
-            assert FORMAT.encode_deps(FORMAT.decode_deps(data)) == data
-        else:
-            decode_identity(data)
+        decoded = decode(data[1:])
     except ValueError as error:
-        assert type(error) is ValueError or isinstance(error, WireError)
+        assert type(error) is ValueError
+        return
+    check(decoded, data[1:])
+
+
+ID = InstanceId(1, 7)
+_Kind = tuple[Callable[[bytes], Any], Callable[[Any, bytes], None]]
+
+
+def _check_record(decoded: InstanceRecord, data: bytes) -> None:
+    assert FORMAT.decode_record(ID, FORMAT.encode_record(decoded)) == decoded
+    _take_up([(decoded, BATCHES[0])])
+
+
+def _check_instance_key(decoded: tuple[InstanceId, bool], data: bytes) -> None:
+    id, is_batch = decoded
+    key = FORMAT.batch_key(id) if is_batch else FORMAT.record_key(id)
+    assert key == records.INSTANCE_PREFIX + data
+
+
+def _check_batch(decoded: Batch, data: bytes) -> None:
+    assert FORMAT.decode_batch(ID, FORMAT.encode_batch(decoded)) == decoded
+
+
+def _check_checkpoint(decoded: tuple[Deps, tuple[InstanceId, ...]], data: bytes) -> None:
+    assert FORMAT.encode_checkpoint(*decoded) == data
+    Executor(N).restore(*decoded)
+
+
+def _check_deps(decoded: Deps, data: bytes) -> None:
+    assert FORMAT.encode_deps(decoded) == data
+
+
+def _check_identity(decoded: Identity, data: bytes) -> None:
+    assert isinstance(decoded, Identity)
+
+
+_record: _Kind = (partial(FORMAT.decode_record, ID), _check_record)
+_instance_key: _Kind = (
+    lambda data: FORMAT.decode_instance_key(records.INSTANCE_PREFIX + data),
+    _check_instance_key,
+)
+_stored_batch: _Kind = (partial(FORMAT.decode_batch, ID), _check_batch)
+_checkpoint: _Kind = (FORMAT.decode_checkpoint, _check_checkpoint)
+_deps: _Kind = (FORMAT.decode_deps, _check_deps)
+_identity: _Kind = (decode_identity, _check_identity)
 
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
