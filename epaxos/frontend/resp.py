@@ -40,6 +40,11 @@ _name = itemgetter(0)
 
 COMMANDS_TOGETHER = 1000
 """So many commands of a connection are submitted together at most."""
+ANSWERS_FACTOR_MAX = 2
+"""A client is cut off when one read of it asks for so many times `pipeline_bytes_max`.
+
+Only what a connection answers by itself can be so much longer than what was read: `CLIENT LIST`.
+"""
 SHAPES_MAX = 4096
 """So many shapes of commands are remembered as good."""
 
@@ -187,6 +192,8 @@ class RespConnection(Protocol):
             if handler is not None:
                 reply = handler(self, command)
             self._answer(encode_reply(reply, self.resp))
+            if self._bytes > ANSWERS_FACTOR_MAX * self._factory.limits.pipeline_bytes_max:
+                self._cut_off("its commands ask for too much at a time")
             if self._leaving:
                 return
         if run:
@@ -206,6 +213,13 @@ class RespConnection(Protocol):
         self._factory.clients.submit(commands, partial(self._done, span), size_bytes)
 
     # -- replies
+
+    def _cut_off(self, why: str) -> None:
+        """End the connection at once; nothing that waits for it is kept."""
+        _log.info("client {address}: cut off: {why}", address=self.address, why=why)
+        self._leaving = self._gone = True
+        self._spans.clear()
+        self._wire.abortConnection()
 
     def _answer(self, output: bytes) -> None:
         self._append(_Span(1, len(output), self.resp, output))

@@ -254,6 +254,22 @@ class BoundTests(SynchronousTestCase):
             server.replica.held.clear()
         self.assertLessEqual(len(server.factory._valid_shapes), 4097)
 
+    def test_answers_that_are_too_much_are_not_gathered(self) -> None:
+        """`CLIENT LIST` is as long as there are clients; a read of 64 KB may ask for it 5000 times."""
+        server = Server(RespLimits(pipeline_bytes_max=10_000))
+        connection, wire = server.connect()
+        for _ in range(50):
+            server.connect()
+        connection.dataReceived(b"CLIENT LIST\r\n" * 4)
+        self.assertGreater(len(wire.value()), 4 * 50 * 20)
+        wire.clear()
+        connection.dataReceived(b"GET a\r\n" + b"CLIENT LIST\r\n" * 5000)
+        self.assertTrue(wire.disconnected)
+        self.assertEqual(wire.value(), b"")
+        connection.connectionLost()
+        server.replica.run()
+        self.assertEqual(wire.value(), b"")
+
 
 class SocketTests(TestCase):
     @inlineCallbacks
