@@ -146,6 +146,7 @@ class LongRun:
     def run(self) -> dict[str, Any]:
         """All of it, until the time is over, something is wrong, or Ctrl-C."""
         self._out.mkdir(parents=True, exist_ok=True)
+        (self._out / "faults.jsonl").write_text("")
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         clients = max(1, 10 // self._n)
         with (

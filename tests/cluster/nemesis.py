@@ -71,7 +71,7 @@ class ProcessFaults:
     def _some(self) -> list[int]:
         """Mostly one, sometimes more, of the replicas."""
         n = self._cluster.n
-        count = 1 if self._dice.chance(0.6) else self._dice.between(1, n)
+        count = 1 if self._dice.chance(0.7) else self._dice.between(1, n)
         return self._dice.pick_some(range(n), count)
 
     def _up(self, *replicas: int) -> None:
@@ -356,7 +356,7 @@ class Nemesis:
 
     def _run(self) -> None:
         choices = [(name, weight) for name, (weight, _) in self._kinds.items()]
-        while not self._over.wait(self._dice.between(200, self._longest_ms // 2) / 1000):
+        while not self._over.wait(self._dice.between(200, self._longest_ms) / 1000):
             kind = self._dice.pick_weighted(choices)
             began_s = time.monotonic()
             try:

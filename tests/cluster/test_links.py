@@ -77,7 +77,7 @@ class LinkTests(SynchronousTestCase):
     def check_flapping(self, cluster: Cluster) -> None:
         """A link that comes and goes disturbs nobody for long: there is another majority."""
         client = cluster.client(0)
-        for number in range(8):
+        for number in range(5):
             cluster.links.cut(between([0], [1]), "close")
             self.assertTrue(client.set("flapping", number))
             cluster.links.heal()
