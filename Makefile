@@ -46,9 +46,9 @@ soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until C
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
 	@$(BIN)/python -m epaxos.simulation --digests tests/simulation/digests.txt
 
-longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, OUT=FOLDER
+longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
-	  $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
+	  $(if $(SEED),--seed $(SEED)) $(if $(TRANSPORT),--transport $(TRANSPORT)) $(if $(OUT),--out $(OUT))
 
 fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60 for each of TARGETS= (all)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'

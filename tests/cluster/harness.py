@@ -70,7 +70,7 @@ class Cluster:
         self.config.write_text(example(n, base, data="data", transport=transport) + settings)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.revived = 0
-        self._links = Links([base + id for id in range(n)]) if linked else None
+        self._links = Links([base + id for id in range(n)], transport) if linked else None
         if linked:
             for id in range(n):
                 self.config_of(id).write_text(self._linked_config(id) + settings_of(id))
@@ -105,7 +105,7 @@ class Cluster:
         for other in range(self.n):
             if other != id:
                 section = f"[replica {other}]\n"
-                connect = f"peer_connect = tcp:127.0.0.1:{self.links.ports[id, other]}\n"
+                connect = f"peer_connect = {self.links.transport}:127.0.0.1:{self.links.ports[id, other]}\n"
                 text = text.replace(section, section + connect)
         return text
 

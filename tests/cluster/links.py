@@ -33,8 +33,9 @@ class Links:
     May be used by several threads.
     """
 
-    def __init__(self, ports: list[int]) -> None:
+    def __init__(self, ports: list[int], transport: str = "tcp") -> None:
         self.n = len(ports)
+        self.transport = transport
         self._lock = Lock()
         self._relay = subprocess.Popen(
             [sys.executable, "-m", "tests.cluster.relay"],
@@ -42,7 +43,10 @@ class Links:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.ports = {pair: int(self._ask("open", pair=pair, target=ports[pair[1]])) for pair in self.all}
+        self.ports = {
+            pair: int(self._ask("open", pair=pair, target=ports[pair[1]], transport=transport))
+            for pair in self.all
+        }
 
     @property
     def all(self) -> list[Pair]:
@@ -71,10 +75,15 @@ class Links:
         """What goes this way takes so long, and up to `jitter_ms` longer."""
         self._ask("delay", pairs=list(pairs), delay_ms=delay_ms, jitter_ms=jitter_ms)
 
+    def lose(self, pairs: Iterable[Pair], lost: float, doubled: float) -> None:
+        """These shares of the datagrams are lost, and come twice."""
+        self._ask("lose", pairs=list(pairs), lost=lost, doubled=doubled)
+
     def calm(self) -> None:
-        """No cuts and no delays any more."""
+        """No cuts, delays and losses any more."""
         self.heal()
         self.delay(self.all, 0)
+        self.lose(self.all, 0, 0)
 
     def bytes_passed(self) -> dict[Pair, int]:
         """How many bytes have arrived over each link."""

@@ -122,6 +122,7 @@ class LongRun:
         seed: int,
         out: Path,
         *,
+        transport: str = "tcp",
         window_s: float = WINDOW_S,
         think_s: float = 0.005,
     ) -> None:
@@ -129,6 +130,7 @@ class LongRun:
         self._n = n
         self._seed = seed
         self._out = out
+        self._transport = transport
         self._window_s = window_s
         self._think_s = think_s
         self._faults: Counter[str] = Counter()
@@ -151,7 +153,7 @@ class LongRun:
         clients = max(1, 10 // self._n)
         with (
             ProcessPoolExecutor(1, get_context("spawn"), os.nice, (5,)) as judge,
-            Cluster(self._n, SETTINGS, linked=True) as cluster,
+            Cluster(self._n, SETTINGS, self._transport, linked=True) as cluster,
         ):
             self._cluster = cluster
             self._judge = judge
@@ -311,6 +313,7 @@ class LongRun:
             "violations": [text[:2000] for text in self._wrong],
             "n": self._n,
             "seed": self._seed,
+            "transport": self._transport,
             "duration_s": round(time.monotonic() - self._begin, 1),
             "windows": self._windows,
             "operations": {
@@ -356,13 +359,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=0.5, help="how long (0.5)")
     parser.add_argument("--n", type=int, default=3, help="how many replicas (3)")
     parser.add_argument("--seed", type=int, help="of the faults and the clients; random if not given")
+    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp", help="between replicas (tcp)")
     parser.add_argument("--out", type=Path, help="the folder for the results (longrun-SEED)")
     parser.add_argument("--window-s", type=float, default=WINDOW_S, help="how long between two rests (60)")
     options = parser.parse_args(arguments)
     seed = SystemRandom().randrange(1_000_000_000) if options.seed is None else options.seed
     out = options.out or Path(f"longrun-{seed}")
-    print(f"{options.hours:g} hours, {options.n} replicas, SEED={seed}, results in {out}", flush=True)
-    summary = LongRun(options.hours, options.n, seed, out, window_s=options.window_s).run()
+    print(
+        f"{options.hours:g} hours, {options.n} replicas, {options.transport}, SEED={seed}, results in {out}",
+        flush=True,
+    )
+    run = LongRun(options.hours, options.n, seed, out, transport=options.transport, window_s=options.window_s)
+    summary = run.run()
     _say(summary, out)
     return STATUS_OF[summary["verdict"]]
 

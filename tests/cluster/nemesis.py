@@ -246,6 +246,7 @@ class LinkFaults:
             "flapping": (4, self.flapping),
             "slow link": (3, self.slow_link),
             "wide area": (3, self.wide_area),
+            **({"loss": (5, self.loss)} if self._links.transport == "udp" else {}),
         }
 
     def _how(self) -> str:
@@ -313,6 +314,15 @@ class LinkFaults:
                 self._links.delay([pair], self._dice.between(1, 80), self._dice.between(0, 20))
             self._wait(lasts_s)
         return "all"
+
+    def loss(self, lasts_s: float) -> str:
+        """Datagrams are lost, come twice, and overtake each other, on every link."""
+        lost, doubled = self._dice.between(1, 30), self._dice.between(0, 20)
+        with self._calm_after():
+            self._links.lose(self._links.all, lost / 100, doubled / 100)
+            self._links.delay(self._links.all, 0, self._dice.between(0, 20))
+            self._wait(lasts_s)
+        return f"{lost} % lost, {doubled} % doubled"
 
 
 class Nemesis:

@@ -127,7 +127,7 @@ def plot(summary: dict[str, Any]) -> str:
     times = [sample["at_s"] for sample in samples]
     picture = _Picture(summary["duration_s"])
     picture.title(
-        f"{summary['n']} replicas, seed {summary['seed']}: {summary['verdict']}",
+        f"{summary['n']} replicas, {summary['transport']}, seed {summary['seed']}: {summary['verdict']}",
         f"{summary['operations']['acknowledged']:,} operations acknowledged,"
         f" {sum(summary['faults'].values()):,} faults, {summary['windows']:,} windows judged",
     )

@@ -10,17 +10,22 @@ pass    they go on, `delay_ms` and up to `jitter_ms` later, in order
 hold    they wait, and go on when the link passes again: a cut that TCP outlives
 lose    they are gone, and the connection with them when the link passes again: a cut that it does not
 close   connections dialled in this direction are reset, and new ones as well
+
+Datagrams are dropped by every mode but pass; besides, a link may lose some, hand on some twice, and the
+later ones of a delayed link may overtake.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 from collections import deque
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -40,6 +45,8 @@ class Link:
         self.mode = "pass"
         self.delay_s = 0.0
         self.jitter_s = 0.0
+        self.lost = 0.0
+        self.doubled = 0.0
         self.flows: set[Flow] = set()
         self.dialled: set[Accepted] = set()
         self.bytes = 0
@@ -52,6 +59,12 @@ class Link:
     def latency_s(self) -> float:
         """How long the next bytes take."""
         return self.delay_s + self.jitter_s * self._random.random() if self.jitter_s else self.delay_s
+
+    def copies(self) -> int:
+        """How often the next datagram arrives."""
+        if not self.passes or (self.lost and self._random.random() < self.lost):
+            return 0
+        return 2 if self.doubled and self._random.random() < self.doubled else 1
 
     def change(self, mode: str) -> None:
         """Treat what comes, and what is on its way, like this from now on."""
@@ -281,6 +294,40 @@ class RelayPort(Factory):
         self.clock.connectTCP("127.0.0.1", self._target, _To(dialled), timeout=5)
 
 
+class DatagramPort(DatagramProtocol):
+    """Where one replica sends datagrams to another.
+
+    They leave from the port in `ports` through which the other one answers: it takes them from there only.
+    """
+
+    def __init__(
+        self, clock: Any, link: Link, target: int, back: tuple[int, int], ports: dict[Any, DatagramPort]
+    ) -> None:
+        self._clock = clock
+        self._link = link
+        self._target = ("127.0.0.1", target)
+        self._back = back
+        self._ports = ports
+
+    def datagramReceived(self, datagram: bytes, address: object) -> None:
+        """See DatagramProtocol."""
+        for _ in range(self._link.copies()):
+            latency_s = self._link.latency_s()
+            if latency_s:
+                self._clock.callLater(latency_s, self._hand_on, datagram)
+            else:
+                self._hand_on(datagram)
+
+    def _hand_on(self, datagram: bytes) -> None:
+        if self._link.passes and (port := self._ports.get(self._back)):
+            self._link.bytes += len(datagram)
+            with suppress(OSError):  # who takes nothing just now gets nothing
+                port.transport.write(datagram, self._target)  # type: ignore[union-attr]
+
+    def connectionRefused(self) -> None:
+        """See DatagramProtocol: nobody listens there just now."""
+
+
 class Relay(LineReceiver):
     """The links, and the orders that come for them."""
 
@@ -291,6 +338,7 @@ class Relay(LineReceiver):
         self._reactor = reactor
         self._random = Random(seed)
         self._links: dict[tuple[int, int], Link] = {}
+        self._datagram_ports: dict[tuple[int, int], DatagramPort] = {}
 
     def _link(self, sender: int, receiver: int) -> Link:
         return self._links.setdefault((sender, receiver), Link(self._random))
@@ -305,12 +353,24 @@ class Relay(LineReceiver):
         """See Protocol: the master is gone."""
         self._reactor.stop()
 
-    def do_open(self, pair: tuple[int, int], target: int) -> int:
+    def do_open(self, pair: tuple[int, int], target: int, transport: str) -> int:
         """The port through which the first of the pair reaches the second, which listens on `target`."""
         sender, receiver = pair
-        port = RelayPort(self._reactor, self._link(sender, receiver), self._link(receiver, sender), target)
-        listening: int = self._reactor.listenTCP(0, port, interface="127.0.0.1").getHost().port
-        return listening
+        link, back = self._link(sender, receiver), self._link(receiver, sender)
+        if transport == "tcp":
+            port = RelayPort(self._reactor, link, back, target)
+            listening = self._reactor.listenTCP(0, port, interface="127.0.0.1")
+        else:
+            ports = self._datagram_ports
+            ports[sender, receiver] = DatagramPort(self._reactor, link, target, (receiver, sender), ports)
+            listening = self._reactor.listenUDP(
+                0, ports[sender, receiver], interface="127.0.0.1", maxPacketSize=65_536
+            )
+            handle = listening.getHandle()
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                handle.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+        number: int = listening.getHost().port
+        return number
 
     def do_set(self, pairs: list[tuple[int, int]], mode: str) -> None:
         """How these links treat what comes."""
@@ -324,6 +384,12 @@ class Relay(LineReceiver):
         for sender, receiver in pairs:
             link = self._links[sender, receiver]
             link.delay_s, link.jitter_s = delay_ms / 1000, jitter_ms / 1000
+
+    def do_lose(self, pairs: list[tuple[int, int]], lost: float, doubled: float) -> None:
+        """Which share of the datagrams of these links is lost, or handed on twice, from now on."""
+        for sender, receiver in pairs:
+            link = self._links[sender, receiver]
+            link.lost, link.doubled = lost, doubled
 
     def do_counters(self) -> list[tuple[int, int, int]]:
         """How many bytes have gone on, by link."""

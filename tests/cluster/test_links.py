@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import redis
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,15 +17,19 @@ SETTINGS = "[limits]\nrequest_timeout_s = 1.5\n"
 class LinkTests(SynchronousTestCase):
     """One cluster through all of it: each step starts and ends with every replica seeing the others."""
 
+    transport = "tcp"
+    ways_to_cut: Sequence[str] = ("hold", "lose", "close")
+
     def test_cut_delayed_and_flapping(self) -> None:
-        with Cluster(settings=SETTINGS, linked=True).start().ready() as cluster:
-            for how in ("hold", "lose", "close"):
+        with Cluster(3, SETTINGS, self.transport, linked=True).start().ready() as cluster:
+            for how in self.ways_to_cut:
                 self.check_cut(cluster, how)
                 cluster.ready()
             self.check_one_way(cluster)
             cluster.ready()
             self.check_delay(cluster)
             self.check_flapping(cluster)
+            self.check_loss(cluster)
             cluster.ready()
             cluster.equal_digests()
 
@@ -82,3 +87,19 @@ class LinkTests(SynchronousTestCase):
             self.assertTrue(client.set("flapping", number))
             cluster.links.heal()
             self.assertTrue(client.set("flapping", number))
+
+    def check_loss(self, cluster: Cluster) -> None:
+        """What is lost is sent again, what comes twice does no harm; connections lose nothing."""
+        links = cluster.links
+        links.lose(links.all, 0.1, 0.1)
+        client = cluster.client(2)
+        for number in range(20):
+            self.assertEqual(client.incr("lossy"), number + 1)
+        links.calm()
+
+
+class UdpLinkTests(LinkTests):
+    """The same with datagrams, which every cut drops."""
+
+    transport = "udp"
+    ways_to_cut = ("lose",)
