@@ -149,6 +149,7 @@ class Node:
         self._core = Replica(id, n, timing=timing, random=random, slots_reserved=slots_reserved)
         self._digest = StateDigest(timeouts)
         self._running = False
+        self._carrying_out = False
         self._turn_due: ITimeout | None = None
         self._tick_due: ITimeout | None = None
         self._tick_at = 0.0
@@ -252,7 +253,7 @@ class Node:
 
     def _wake(self) -> None:
         """Take a turn when everything that has arrived is handled."""
-        if self._turn_due is None:
+        if self._turn_due is None and not self._carrying_out:
             self._turn_due = self._timeouts.call_later(0, self._turn)
 
     def _on_messages(self, sender: int, messages: Sequence[Message]) -> None:
@@ -383,6 +384,7 @@ class Node:
 
     def _carry_out(self) -> None:
         """Propose, write, send and execute until there is nothing more to do now."""
+        self._carrying_out = True  # what is durable at once needs no turn of its own
         self._propose()
         while output := self._core.take_output():
             self._outgoing += output.messages
@@ -390,10 +392,11 @@ class Node:
             if output.writes or output.awaits_durability:
                 self._write(output)
             self._propose()
-        self._execute()
+        self._carrying_out = False
         if self._outgoing:
             outgoing, self._outgoing = self._outgoing, []
             self._transport.send(outgoing)
+        self._execute()
 
     def _write(self, output: Output) -> None:
         write_set = WriteSet(

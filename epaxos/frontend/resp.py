@@ -32,6 +32,7 @@ from epaxos.interfaces import (
     SimpleString,
     Unavailable,
 )
+from epaxos.promptly import write_promptly
 
 __all__ = ["RespConnection", "RespFactory", "RespLimits"]
 
@@ -250,7 +251,7 @@ class RespConnection(Protocol):
             self._commands -= span.commands
             self._bytes -= span.size_bytes
         if outputs:
-            self._wire.write(b"".join(outputs))
+            write_promptly(self._wire, b"".join(outputs))
         if self._leaving and not spans and not self._gone:
             self._gone = True
             self._wire.unregisterProducer()

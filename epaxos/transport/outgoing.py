@@ -10,6 +10,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from epaxos.promptly import write_promptly
 from epaxos.transport.codec import WireError
 from epaxos.transport.connection import Connection, Connections, TcpSettings
 from epaxos.transport.frames import FrameError, FrameReader, pack
@@ -91,7 +92,7 @@ class Outgoing(Connection):
         """Write, or keep until the socket takes more.  False when that would be too much."""
         if not self._paused:
             self._unsent_bytes = len(frames)
-            self._tcp.write(frames)  # may call pauseProducing
+            write_promptly(self.transport, frames)  # may call pauseProducing
             return True
         if self._unsent_bytes + self._queue_bytes + len(frames) > self._settings.queue_bytes_max:
             return False
