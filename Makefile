@@ -14,7 +14,7 @@ VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test lint trial pytest soak digests proto clean longrun fuzz
+.PHONY: help run demo test lint trial pytest soak digests bench proto clean longrun fuzz
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.hunt $(SECONDS) $(TARGETS)
 
+bench: $(VENV)/.installed-bench  ## measure everything of docs/performance.md (BENCH='--quick', '--only set', '--help')
+	$(BIN)/python -m tests.bench $(BENCH)
+
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. $(PROTOS)
@@ -79,6 +82,11 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/.python
 	@echo "installing what epaxos and its tests need into $(VENV)"
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]' || { $(HINT); exit 1; }
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/.installed-test
+	@echo "installing what the bench compares with into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test,bench]' || { $(HINT); exit 1; }
+	@touch $@
 
 HINT = echo "Where no wheel of plyvel fits (Python 3.13 and newer) it is compiled: that takes a C++ compiler and \
 	LevelDB's headers (Debian: apt-get install g++ libleveldb-dev)." >&2

@@ -7,7 +7,6 @@ nothing of a reply is looked at but its frames' headers.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from itertools import cycle
@@ -15,7 +14,7 @@ from random import Random
 from struct import pack
 from typing import Any
 
-from tests.bench.load import KEYS, VALUE_BYTES, drive, spread
+from tests.bench.load import KEYS, VALUE_BYTES, drive, spread, told_when
 from tests.bench.processes import python
 
 __all__ = ["EtcdConversation", "generate", "put"]
@@ -117,11 +116,10 @@ def generate(ports: Sequence[int], connections: int, streams: int, seconds: floa
 def main(arguments: Sequence[Any]) -> None:
     """The generator."""
     port, connections, streams = map(int, arguments[:3])
-    begin, end = map(float, arguments[3:])
     random = Random(port)
     bodies = [put(b"key:%012d" % random.randrange(KEYS), b"v" * VALUE_BYTES) for _ in range(BODIES)]
     conversations = [EtcdConversation(streams, bodies) for _ in range(connections)]
-    print(json.dumps(drive(port, conversations, begin, end)))
+    print(drive(port, conversations, *told_when()))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ what it loads.
 
 from __future__ import annotations
 
-import json
 import re
 import selectors
 import socket
@@ -31,12 +30,13 @@ __all__ = [
     "drive",
     "generate",
     "spread",
+    "told_when",
 ]
 
 KEYS = 1_000_000
 VALUE_BYTES = 16
 BLOCKS = 64
-START_S = 0.8
+WARM_UP_S = 0.4
 
 
 class RedisBenchmark:
@@ -165,29 +165,46 @@ def drive(port: int, conversations: Sequence[Conversation], begin: float, end: f
     return done
 
 
-def spread(commands: Sequence[list[str]], seconds: float, start_s: float = START_S) -> float:
-    """Run generators at once, each given when to begin and to end to count; the sum of their rates.
+def spread(commands: Sequence[list[str]], seconds: float, warm_up_s: float = WARM_UP_S) -> float:
+    """Run generators at once; the sum of their rates.
 
-    They have `start_s` to get going.
+    When all have said that they are ready they are told when to begin and to end to count.
     """
-    begin = time.monotonic() + start_s
-    times = [str(begin), str(begin + seconds)]
     processes = [
-        subprocess.Popen([*GUARD, *one, *times], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [*GUARD, *one], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for one in commands
     ]
-    done = 0
     try:
         for process in processes:
-            output, errors = process.communicate(timeout=seconds + 60)
-            if process.returncode:
-                raise RuntimeError(f"a load generator failed: {errors.decode()[-500:]}")
-            done += json.loads(output)
+            assert process.stdout is not None
+            process.stdout.readline()
+        begin = time.monotonic() + warm_up_s
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{begin} {begin + seconds}\n")
+            process.stdin.flush()
+        counts = [_count(process, warm_up_s + seconds + 60) for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    return done / seconds
+    return sum(counts) / seconds
+
+
+def _count(process: subprocess.Popen[str], timeout_s: float) -> int:
+    output, errors = process.communicate(timeout=timeout_s)
+    if process.returncode or not output:
+        raise RuntimeError(f"a load generator failed: {errors[-500:]}")
+    return int(output)
+
+
+def told_when() -> tuple[float, float]:
+    """For a generator: say that it is ready, and hear when to begin and to end to count."""
+    print("ready", flush=True)
+    begin, end = map(float, sys.stdin.readline().split())
+    return begin, end
 
 
 def generate(
@@ -201,10 +218,9 @@ def generate(
 def main(arguments: Sequence[Any]) -> None:
     """The generator."""
     port, connections, pipeline = map(int, arguments[:3])
-    reads, begin, end = map(float, arguments[3:])
     random = Random(port)
-    conversations = [RedisConversation(pipeline, reads, random) for _ in range(connections)]
-    print(json.dumps(drive(port, conversations, begin, end)))
+    conversations = [RedisConversation(pipeline, float(arguments[3]), random) for _ in range(connections)]
+    print(drive(port, conversations, *told_when()))
 
 
 if __name__ == "__main__":

@@ -164,6 +164,6 @@ def pysyncobj(folder: Path, outstanding: Sequence[int], seconds: float) -> Calla
                 others = [address for address in addresses if address != addresses[number]]
                 journal = f"{data}/journal-{number}"
                 commands.append(python("pysyncobj_member", addresses[number], *others, journal, count))
-            return spread(commands, seconds, start_s=4.0)
+            return spread(commands, seconds, warm_up_s=1.0)
 
     return run

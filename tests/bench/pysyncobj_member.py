@@ -5,7 +5,6 @@ PySyncObj is a library, so its clients are in its processes; each command's call
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from random import Random
@@ -13,7 +12,7 @@ from typing import Any
 
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
 
-from tests.bench.load import KEYS, VALUE_BYTES
+from tests.bench.load import KEYS, VALUE_BYTES, told_when
 
 __all__ = ["Member"]
 
@@ -54,15 +53,16 @@ class Load:
 
 def main(arguments: list[str]) -> None:
     """The member, from its start to the end of the load."""
-    address, *others, journal, outstanding, begin, end = arguments
+    address, *others, journal, outstanding = arguments
     member = Member(address, others, journal)
-    load = Load(member, float(begin), float(end))
-    while not member.isReady() and time.monotonic() < float(end):
+    while not member.isReady():
         time.sleep(0.01)
+    begin, end = told_when()
+    load = Load(member, begin, end)
     for _ in range(int(outstanding)):
         load.ask()
-    time.sleep(max(0.0, float(end) - time.monotonic()) + 0.3)  # others are still being asked
-    print(json.dumps(load.done), flush=True)
+    time.sleep(end - time.monotonic() + 0.3)  # others are still being asked
+    print(load.done, flush=True)
     member.destroy()
 
 

@@ -64,21 +64,22 @@ class Seen:
 class Delay:
     """What is given comes out `delay_s` later, in the order in which it came."""
 
-    def __init__(self, reactor: Any, late_ms: list[float]) -> None:
+    def __init__(self, reactor: Any, late_ms: list[float], now: Callable[[], float]) -> None:
         self._reactor = reactor
+        self._now = now
         self._late_ms = late_ms
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self.delay_s = 0.0
 
     def give(self, out: Callable[[], None]) -> None:
         """Call `out` later."""
-        self._waiting.append((time.monotonic() + self.delay_s, out))
+        self._waiting.append((self._now() + self.delay_s, out))
         if len(self._waiting) == 1:
             self._reactor.callLater(self.delay_s, self._on_due)
 
     def _on_due(self) -> None:
         waiting = self._waiting
-        while waiting and (late_s := time.monotonic() - waiting[0][0]) >= 0:
+        while waiting and (late_s := self._now() - waiting[0][0]) >= 0:
             self._late_ms.append(late_s * 1000)
             waiting[0][1]()
             waiting.popleft()
@@ -129,23 +130,26 @@ class DialingEnd(End):
     """The end of who dialed; it reads nothing before there is another end."""
 
     def __init__(self, reactor: Any, link: Link, seen: Seen) -> None:
-        super().__init__(Delay(reactor, seen.late_ms))
+        super().__init__(Delay(reactor, seen.late_ms, time.monotonic))
         self._reactor = reactor
         self._link = link
         self._watch = CommitWatch(link, seen) if link.replica is not None else None
         self._is_first = True
-        self.other = End(Delay(reactor, seen.late_ms))
+        self.other = End(Delay(reactor, seen.late_ms, time.monotonic))
         self.other.other = self
 
     def connectionMade(self) -> None:
         super().connectionMade()
         self.transport.pauseProducing()  # type: ignore[union-attr]
         endpoint = TCP4ClientEndpoint(self._reactor, "127.0.0.1", self._link.to)
-        dialed = endpoint.connect(Factory.forProtocol(lambda: self.other))  # type: ignore[arg-type]
-        dialed.addCallbacks(self._on_dialed, lambda _: self.transport.loseConnection())
+        dialed = endpoint.connect(Factory.forProtocol(lambda: self.other))
+        dialed.addCallbacks(self._on_dialed, self._on_not_dialed)
 
     def _on_dialed(self, _: object) -> None:
         self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def _on_not_dialed(self, _: object) -> None:
+        self.transport.loseConnection()  # type: ignore[union-attr]
 
     def dataReceived(self, data: bytes) -> None:
         if self._is_first:

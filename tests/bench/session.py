@@ -78,6 +78,8 @@ class Session:
         at_most: bool = False,
     ) -> Row:
         """The row of two figures that were measured alternately."""
+        if not (own and all(other)):
+            raise RuntimeError(f"{work}: {own} against {other} cannot be compared")
         ratio = median(mine / theirs for mine, theirs in zip(own, other))
         return Row(work, against, unit, median(own), median(other), ratio, goal, at_most, [own, other])
 

@@ -29,7 +29,7 @@ from tests.bench.relay import Link
 from tests.bench.results import Plot, Result, Table
 from tests.bench.session import Session
 
-__all__ = ["optimum_ms", "round_trip_ms", "wide_area"]
+__all__ = ["command_waits", "optimum_ms", "round_trip_ms", "wide_area"]
 
 ROUND_TRIPS_MS = {
     ("CA", "OR"): 21.1,
@@ -228,13 +228,13 @@ def _ours(session: Session, sites: Sequence[str], seconds: float) -> tuple[dict[
     told: dict[str, dict[str, float]] = seen["commits"]  # type: ignore[assignment]
     commits = [sorted(told.get(str(id), {}).values()) for id in range(len(sites))]
     waits = {
-        percent: [_waits(of_site, commits[id]) for id, of_site in enumerate(of)]
+        percent: [command_waits(of_site, commits[id]) for id, of_site in enumerate(of)]
         for percent, of in times.items()
     }
     return waits, f"late by {median(late):.2f} ms (p99 {quantiles(late, n=100)[98]:.2f} ms)"
 
 
-def _waits(times: Sequence[tuple[float, float]], commits: Sequence[float]) -> Waits:
+def command_waits(times: Sequence[tuple[float, float]], commits: Sequence[float]) -> Waits:
     """A command's commit is the one that its replica first told while the client waited.
 
     The relay may see it when the client has its answer already; no commit takes less than the slack.
@@ -274,7 +274,7 @@ def _etcd(session: Session, sites: Sequence[str], seconds: float) -> dict[str, l
                 bodies = [put(b"key:%d" % random.randrange(100_000), b"v" * VALUE_BYTES) for _ in range(100)]
                 conversations = [EtcdConversation(1, bodies) for _ in sites]
                 times = _ask_everywhere(etcd.client_ports, conversations, seconds)
-                found[leader] = [_waits(of_site, ()) for of_site in times]
+                found[leader] = [command_waits(of_site, ()) for of_site in times]
     return found
 
 

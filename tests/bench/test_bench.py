@@ -1,0 +1,146 @@
+"""Tests of what the bench computes and speaks by itself; what it measures, it measures of other parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from struct import pack
+from tempfile import TemporaryDirectory
+from xml.etree import ElementTree
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.statemachines.kv import KeyValueStore
+from tests.bench import report, wide_area
+from tests.bench.__main__ import PAGE
+from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConversation, put
+from tests.bench.load import RedisConversation, connections_of
+from tests.bench.parts import Cores, set_commands
+from tests.bench.plots import svg
+from tests.bench.relay import Delay
+from tests.bench.results import Plot, Result, Row, Table
+from tests.bench.session import Session
+
+ROW = Row("work", "Redis", "/s", 30.0, 100.0, 0.3, 0.25, runs=[[30.0], [100.0]])
+PLOT = Plot("name", "a < b", "ms", ["one", "two"], {"x": [1.0, None], "y": [2000.0, 0.5]})
+RESULT = Result("Title", [ROW], [Table("t", ["a"], [["b"]])], [PLOT], ["how"], ["etcd"], "2020-01-01", True)
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3, "big") + pack(">BBI", kind, flags, stream) + payload
+
+
+class ResultsTests(SynchronousTestCase):
+    def test_results_survive_json(self) -> None:
+        self.assertEqual(Result.of_json(json.loads(json.dumps(RESULT.as_json()))), RESULT)
+
+    def test_a_goal_may_be_a_bound_from_above(self) -> None:
+        self.assertTrue(ROW.reached)
+        self.assertFalse(Row("w", "a", "us", 30.0, 100.0, 0.3, 0.25, at_most=True).reached)
+
+    def test_ratios_are_of_runs_that_were_neighbours(self) -> None:
+        row = Session.row("w", "a", "/s", [1.0, 20.0, 3.0], [2.0, 40.0, 30.0], 0.4)
+        self.assertEqual((row.figure, row.reference, row.ratio), (3.0, 30.0, 0.5))
+
+    def test_markdown_names_rows_tables_plots_and_what_is_missing(self) -> None:
+        text = report.markdown([RESULT], "a machine", "plots")
+        for part in ("| work | Redis", "at least 0.25", "| yes", "| b ", "plots/name.svg", "etcd", "quick"):
+            self.assertIn(part, text)
+
+    def test_a_plot_is_xml_with_a_bar_for_each_value(self) -> None:
+        tree = ElementTree.fromstring(svg(PLOT))
+        bars = [bar for bar in tree.iter("{http://www.w3.org/2000/svg}rect") if bar.get("height") != "12"]
+        self.assertEqual(len(bars), 3)
+
+    def test_the_report_goes_between_the_marks_of_the_page(self) -> None:
+        with TemporaryDirectory() as folder:
+            page = Path(folder) / "page.md"
+            page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+            report.insert(page, "new\n")
+            self.assertEqual(page.read_text(), f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n")
+            page.write_text("no marks")
+            self.assertRaises(ValueError, report.insert, page, "new")
+
+    def test_the_page_in_docs_has_the_marks(self) -> None:
+        page = (Path(__file__).parents[2] / PAGE).read_text()
+        self.assertLess(page.index(report.BEGIN), page.index(report.END))
+
+
+class RedisConversationTests(SynchronousTestCase):
+    def test_a_block_is_sent_when_the_last_is_answered_wherever_replies_are_cut(self) -> None:
+        conversation = RedisConversation(3, 0.5, Random(1))
+        self.assertEqual(conversation.begin().count(b"*"), 3)
+        replies = b"+OK\r\n$-1\r\n$16\r\nvvvvvvvvvvvvvvvv\r\n"
+        answers = [conversation.answer(replies[start : start + 4]) for start in range(0, len(replies), 4)]
+        self.assertEqual(sum(done for done, _ in answers), 3)
+        self.assertEqual(sum(out != b"" for _, out in answers), 1)
+
+    def test_an_error_ends_the_load(self) -> None:
+        conversation = RedisConversation(1, 0.0, Random(1))
+        self.assertRaises(RuntimeError, conversation.answer, b"-CLUSTERDOWN no quorum\r\n")
+
+    def test_connections_are_spread_evenly(self) -> None:
+        self.assertEqual(connections_of(51, 5), [11, 10, 10, 10, 10])
+
+
+class EtcdConversationTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.conversation = EtcdConversation(2, [put(b"key", b"value")])
+        self.conversation.begin()
+
+    def test_a_put_is_done_at_the_end_of_its_stream(self) -> None:
+        data = frame(HEADERS, 4, 1) + frame(DATA, 0, 1, b"reply") + frame(HEADERS, 4 | END_STREAM, 1)
+        self.assertEqual(self.conversation.answer(data[:20]), (0, b""))
+        done, out = self.conversation.answer(data[20:])
+        self.assertEqual(done, 1)
+        self.assertEqual(int.from_bytes(out[5:9], "big"), 5)  # the third stream of this side
+
+    def test_a_stream_that_ends_without_a_reply_is_an_error(self) -> None:
+        self.assertRaises(RuntimeError, self.conversation.answer, frame(HEADERS, 4 | END_STREAM, 1))
+
+    def test_a_ping_is_answered(self) -> None:
+        ping = frame(PING, 0, 0, b"12345678")
+        self.assertEqual(self.conversation.answer(ping), (0, frame(PING, ACK, 0, b"12345678")))
+
+
+class WideAreaTests(SynchronousTestCase):
+    def test_round_trips_are_symmetric(self) -> None:
+        self.assertEqual(wide_area.round_trip_ms("IE", "CA"), wide_area.round_trip_ms("CA", "IE"))
+        self.assertEqual(wide_area.round_trip_ms("CA", "CA"), 0)
+
+    def test_the_optimum_is_the_nearest_fast_quorum(self) -> None:
+        self.assertEqual(wide_area.optimum_ms("IE", wide_area.THREE), 70.5)
+        self.assertEqual(wide_area.optimum_ms("CA", wide_area.FIVE), 59.9)
+
+    def test_a_commit_belongs_to_the_command_that_waited_for_it(self) -> None:
+        waits = wide_area.command_waits([(0.0, 0.1), (0.1, 0.3)], [0.1005, 0.25])
+        self.assertEqual([round(commit) for commit in waits.commits], [100, 150])
+
+    def test_a_delay_keeps_the_order(self) -> None:
+        clock = Clock()
+        out: list[int] = []
+        delay = Delay(clock, [], clock.seconds)
+        delay.delay_s = 1.0
+        for number in range(3):
+            delay.give(lambda number=number: out.append(number))  # type: ignore[misc]
+            clock.advance(0.25)
+        self.assertEqual(out, [])
+        clock.advance(0.25)
+        self.assertEqual(out, [0])
+        clock.pump([0.25, 0.25])
+        self.assertEqual(out, [0, 1, 2])
+
+
+class CoresTests(SynchronousTestCase):
+    def test_cores_agree_and_forget(self) -> None:
+        cores = Cores(3)
+        machine = KeyValueStore()
+        for number in range(30):
+            cores.replicas[number % 3].propose(machine.batch(set_commands(2, Random(number))))
+            cores.settle()
+        self.assertEqual(cores.decided, [30] * 3)
+        cores.tick()
+        cores.tick()
+        self.assertEqual([len(replica.table) for replica in cores.replicas], [0] * 3)
