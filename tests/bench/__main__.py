@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from tests.bench import backlog, latency, memory, parts, peers, rates, report, restart, wide_area
+from tests.bench import backlog, latency, memory, parts, peers, profile, rates, report, restart, wide_area
 from tests.bench.results import Result
 from tests.bench.session import OutOfTime, Session
 
@@ -41,6 +41,7 @@ SECTIONS = {
     "restart": Section(restart.restart, 90, 12),
     "memory": Section(memory.memory, 75, 25),
     "parts": Section(parts.micro, 60, 15),
+    "profile": Section(profile.profile, 90, 35),
 }
 
 LIMIT_S = {False: 25 * 60, True: 7 * 60}

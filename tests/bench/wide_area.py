@@ -186,26 +186,21 @@ class _FarCluster(BenchCluster):
         super().__init__(n)
         base = self.redis_ports[0] - 100
         ports = iter(free_ports(n * n))
-        self.links = []
+        self.far_links: list[Link] = []
         for id in range(n):
             text = example(n, base, data="data")
             for other in range(n):
                 if other != id:
                     trip = round_trip_ms(sites[id], sites[other]) / 1000
                     link = Link(next(ports), base + other, {"": trip}, id, n)
-                    self.links.append(link)
+                    self.far_links.append(link)
                     section = f"[replica {other}]\n"
                     text = text.replace(section, f"{section}peer_connect = tcp:127.0.0.1:{link.port}\n")
-            self._config_of(id).write_text(text)
+            self.config_of(id).write_text(text)
 
-    def _config_of(self, id: int) -> Path:
-        return self.folder / f"site-{id}.ini"
-
-    def command(self, id: int) -> list[str]:
+    def config_of(self, id: int) -> Path:
         """See Cluster."""
-        return [
-            str(self._config_of(id)) if part == str(self.config) else part for part in super().command(id)
-        ]
+        return self.folder / f"site-{id}.ini"
 
 
 # -- measurements
@@ -215,7 +210,7 @@ def _ours(session: Session, sites: Sequence[str], seconds: float) -> tuple[dict[
     """By interference, what the clients of the sites waited for; and what to know of the relay."""
     times = {}
     replicas = _FarCluster(sites)
-    with replicas, _relay(replicas.folder, replicas.links) as stop:
+    with replicas, _relay(replicas.folder, replicas.far_links) as stop:
         replicas.start()
         replicas.ready(timeout_s=60)
         for percent in INTERFERENCE:
