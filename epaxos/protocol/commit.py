@@ -292,13 +292,16 @@ class CommitRules:
 
     def on_time(self) -> None:
         """Send again what was not answered; take the slow path when the fast one is waited for too long."""
-        state = self._state
-        for id in self._alarms.pop_due(state.now):
-            instance = state.table.get(id)
-            if (accept_round := self._rounds.get(id)) is not None:
-                self._accept_again(instance, accept_round)
-            elif (proposal := self._proposals.get(id)) is not None:
-                self._propose_again(instance, proposal)
+        for id in self._alarms.pop_due(self._state.now):
+            self.on_timeout(id)
+
+    def on_timeout(self, id: InstanceId) -> None:
+        """What was waited for in the commit of `id` has not come."""
+        instance = self._state.table.get(id)
+        if (accept_round := self._rounds.get(id)) is not None:
+            self._accept_again(instance, accept_round)
+        elif (proposal := self._proposals.get(id)) is not None:
+            self._propose_again(instance, proposal)
 
     def _accept_again(self, instance: Instance, accept_round: _AcceptRound) -> None:
         state = self._state

@@ -433,21 +433,23 @@ class RecoveryRules:
 
     def on_time(self) -> None:
         """Ask again, or start again at a higher ballot, what does not come to an end."""
-        state = self._state
-        for id in self._alarms.pop_due(state.now):
-            if state.table.is_forgotten(id):
-                continue
-            instance = state.table.get(id)
-            recovery = self._recoveries.get(id)
-            if instance.phase is Phase.COMMITTED:
-                self._recoveries.pop(id, None)
-            elif recovery is None:
-                if not self._commit.leads(id):
-                    self._start(instance, attempt=0)
-            elif instance.bal != recovery.ballot:
-                self._retry(instance, recovery)  # overtaken, and the other did not end it
-            else:
-                self._go_on(instance, recovery)
+        for id in self._alarms.pop_due(self._state.now):
+            if not self._state.table.is_forgotten(id):
+                self.on_timeout(id)
+
+    def on_timeout(self, id: InstanceId) -> None:
+        """`id`, which is not forgotten, was waited for long enough: recover it, or go on with that."""
+        instance = self._state.table.get(id)
+        recovery = self._recoveries.get(id)
+        if instance.phase is Phase.COMMITTED:
+            self._recoveries.pop(id, None)
+        elif recovery is None:
+            if not self._commit.leads(id):
+                self._start(instance, attempt=0)
+        elif instance.bal != recovery.ballot:
+            self._retry(instance, recovery)  # overtaken, and the other did not end it
+        else:
+            self._go_on(instance, recovery)
 
     def _retry(self, instance: Instance, recovery: _Recovery) -> None:
         self._stop_waiting(instance.id, recovery)

@@ -149,6 +149,15 @@ class Replica:
         self._reserve()
         self._after()
 
+    def time_out(self, id: InstanceId) -> None:
+        """Every wait for `id`, which is not forgotten, is over now, whatever the time is.
+
+        For a driver that lets happen what may happen, at any time, instead of running a clock.
+        """
+        self._commit.on_timeout(id)
+        self._recovery.on_timeout(id)
+        self._after()
+
     def durable(self, output: Output) -> None:
         """All that `output` and every earlier one wrote is durable: own votes count now."""
         if output.reserved is not None:

@@ -1,0 +1,1 @@
+"""Exhaustive small models: everything that may happen to a few real cores, up to stated bounds."""

@@ -1,0 +1,220 @@
+"""One replica of a model: the real core and the disk under it, as a value that can be copied.
+
+A step takes a machine, lets one thing happen to it, and tells what came out.  There is no clock: the
+machine's time stands still, and a wait ends when the explorer says so.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+from collections.abc import Callable
+from random import Random
+from typing import Any, NamedTuple
+
+from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.instance import Instance, InstanceRecord
+from epaxos.protocol.messages import NOP, Batch, Message
+from epaxos.protocol.output import Output
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.timing import Timing
+
+__all__ = ["Decision", "Effects", "Machine", "NewReplica"]
+
+NewReplica = Callable[[int, int], Replica]
+"""Makes the core of a replica, of so many."""
+
+_TIMING = Timing(fast_path_wait_s=0.0)
+"""The wait for a fast path is over whenever time is looked at: the explorer decides when that is."""
+
+
+class _NoRandom(Random):
+    """Only the length of a back-off is random, and no time passes here."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+_RANDOM = _NoRandom()
+
+
+def new_replica(id: int, n: int) -> Replica:
+    """The core as it is in the product."""
+    return Replica(id, n, timing=_TIMING, random=_RANDOM)
+
+
+class Decision(NamedTuple):
+    """A replica holds that an instance is decided."""
+
+    id: InstanceId
+    batch: Batch
+    deps: Deps
+
+
+class Effects:
+    """What came out of a machine in one step."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, Message]] = []
+        self.decisions: list[Decision] = []
+        self.proposed: InstanceId | None = None
+
+    def decide(self, instances: list[Instance]) -> None:
+        """These were handed to execution."""
+        for instance in instances:
+            assert instance.cmd is not None
+            self.decisions.append(Decision(instance.id, instance.cmd, instance.deps))
+
+
+class _Write(NamedTuple):
+    """One output, and the records as they were when it was taken."""
+
+    output: Output
+    records: list[InstanceRecord]
+
+
+class Disk:
+    """What survives a crash."""
+
+    def __init__(self) -> None:
+        self.records: dict[InstanceId, InstanceRecord] = {}
+        self.batches: dict[InstanceId, Batch] = {}
+        self.reserved = 0
+
+    def apply(self, write: _Write) -> None:
+        """The write has become durable."""
+        self.batches.update(write.output.batches)
+        self.records.update((record.id, record) for record in write.records)
+        if write.output.reserved is not None:
+            self.reserved = write.output.reserved
+
+
+class Machine:
+    """Replica `id` of n.
+
+    When `syncs` is true every write is durable by the end of the step that made it, so that its
+    promises leave in that step.  Otherwise writes queue up until `sync` makes the oldest durable.
+    """
+
+    def __init__(self, id: int, n: int, new: NewReplica, syncs: bool) -> None:
+        self.id = id
+        self.n = n
+        self.syncs = syncs
+        self.disk = Disk()
+        self.unwritten: list[_Write] = []
+        self.core = new(id, n)
+        self.core.tick(0.0)
+        self._settle(Effects())
+        while self.unwritten:
+            self.sync()
+
+    # -- steps
+
+    def propose(self, batch: Batch) -> Effects:
+        """Propose, when a slot is to be had."""
+        effects = Effects()
+        if self.core.can_propose:
+            effects.proposed = self.core.propose(batch)
+        return self._settle(effects)
+
+    def receive(self, sender: int, message: Message) -> Effects:
+        """A message arrives."""
+        self.core.receive(sender, message)
+        return self._settle(Effects())
+
+    def hurry(self) -> Effects:
+        """Whoever waits for the fast path no longer does."""
+        self.core.tick(0.0)
+        return self._settle(Effects())
+
+    def time_out(self, id: InstanceId) -> Effects:
+        """All waits for `id` are over: it is recovered, or recovered again."""
+        self.core.time_out(id)
+        return self._settle(Effects())
+
+    def sync(self) -> Effects:
+        """The oldest write becomes durable."""
+        effects = Effects()
+        self._write(self.unwritten.pop(0), effects)
+        return self._settle(effects)
+
+    def reboot(self, new: NewReplica) -> Effects:
+        """Crash, losing all that is not durable, and start again from what is."""
+        self.unwritten.clear()
+        core = self.core = new(self.id, self.n)
+        core.tick(0.0)
+        nothing = (0,) * self.n
+        core.take_output()  # heartbeats, and a reservation that `restore` makes again
+        disk = self.disk
+        core.restore(
+            reserved=disk.reserved,
+            floor=nothing,
+            executed=nothing,
+            instances=[
+                Instance.restore(record, disk.batches.get(record.id)) for record in disk.records.values()
+            ],
+        )
+        return self._settle(Effects())
+
+    # -- effects
+
+    def _settle(self, effects: Effects) -> Effects:
+        """Carry out what the core wants, as `Output` says."""
+        while output := self.core.take_output():
+            effects.messages += output.messages
+            effects.decide(output.decided)
+            if output.writes or output.awaits_durability:
+                records = [instance.record() for instance in output.instances.values()]
+                self.unwritten.append(_Write(output, records))
+            while self.syncs and self.unwritten:
+                self._write(self.unwritten.pop(0), effects)
+        return effects
+
+    def _write(self, write: _Write, effects: Effects) -> None:
+        self.disk.apply(write)
+        output = write.output
+        effects.messages += output.promises
+        effects.decide(output.decided_durably)
+        self.core.durable(output)
+
+    # -- copies
+
+    def save(self) -> bytes:
+        """The whole machine as bytes."""
+        return _dump(self)
+
+    @staticmethod
+    def load(saved: bytes) -> Machine:
+        """A new copy of the machine that was saved."""
+        machine: Machine = pickle.loads(saved)
+        return machine
+
+
+def _reduce_batch(batch: Batch) -> Any:
+    """`NOP` is known by its identity, which a copy has to keep."""
+    return "NOP" if batch is NOP else batch.__reduce_ex__(2)
+
+
+def _the_timing() -> Timing:
+    return _TIMING
+
+
+def _the_random() -> Random:
+    return _RANDOM
+
+
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    **copyreg.dispatch_table,
+    Batch: _reduce_batch,
+    Timing: lambda timing: (_the_timing, ()),
+    _NoRandom: lambda random: (_the_random, ()),
+}
+
+
+def _dump(machine: Machine) -> bytes:
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, protocol=5)
+    pickler.dispatch_table = _REDUCERS
+    pickler.dump(machine)
+    return file.getvalue()
