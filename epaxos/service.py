@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from epaxos.complaints import Complaints
 from epaxos.config import Config, ConfigError
 from epaxos.execution.executor import Executor
 from epaxos.frontend.http import status_site
@@ -153,7 +154,7 @@ def build(
         clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
     )
     about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
-    redis_clients = RespFactory(clients, limits, about.copy)
+    redis_clients = RespFactory(clients, Complaints(_log, reactor), limits, about.copy)
     factories: dict[str, IProtocolFactory] = {
         "client": redis_clients,
         "status": status_site(clients, reactor),

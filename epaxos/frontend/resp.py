@@ -14,11 +14,11 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 import epaxos
+from epaxos.complaints import Complaints
 from epaxos.frontend.connection_commands import CONNECTION_COMMANDS, REDIS_VERSION, Session
 from epaxos.frontend.encoder import encode_replies, encode_reply
 from epaxos.frontend.parser import CommandParser
@@ -36,7 +36,6 @@ from epaxos.promptly import write_promptly
 
 __all__ = ["RespConnection", "RespFactory", "RespLimits"]
 
-_log = Logger()
 _name = itemgetter(0)
 
 COMMANDS_TOGETHER = 1000
@@ -166,7 +165,7 @@ class RespConnection(Protocol):
             else:
                 self._sort_out(commands, size_bytes)
         if error is not None and not self._leaving:
-            _log.info("client {address}: {error}", address=self.address, error=error)
+            self._factory.complain(self.address, str(error))
             self._answer(encode_reply(CommandError(str(error)), self.resp))
             self._leaving = True
         self._flush()
@@ -217,7 +216,7 @@ class RespConnection(Protocol):
 
     def _cut_off(self, why: str) -> None:
         """End the connection at once; nothing that waits for it is kept."""
-        _log.info("client {address}: cut off: {why}", address=self.address, why=why)
+        self._factory.complain(self.address, f"cut off: {why}")
         self._leaving = self._gone = True
         self._spans.clear()
         self._wire.abortConnection()
@@ -278,7 +277,8 @@ class RespConnection(Protocol):
 class RespFactory(Factory):
     """Serves `clients`, the replica, to Redis clients.
 
-    `about` gives further fields for `INFO`, e.g. the replica's number.
+    `complaints` are about clients, each of which is one there, whatever its port.  `about` gives further
+    fields for `INFO`, e.g. the replica's number.
     """
 
     noisy = False
@@ -286,10 +286,12 @@ class RespFactory(Factory):
     def __init__(
         self,
         clients: IClients,
+        complaints: Complaints,
         limits: RespLimits | None = None,
         about: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self.clients = clients
+        self._complaints = complaints
         self.limits = limits or RespLimits()
         self._about = about
         self._connections: dict[int, RespConnection] = {}
@@ -330,6 +332,10 @@ class RespFactory(Factory):
     @property
     def connections(self) -> list[RespConnection]:
         return list(self._connections.values())
+
+    def complain(self, address: str, text: str) -> None:
+        """A client at `address` has done something wrong."""
+        self._complaints.warn(f"client {address.rpartition(':')[0] or address}", text)
 
     def are_valid(self, commands: Sequence[Command]) -> bool:
         """Whether the replica can run all of them, judged by their names and lengths alone."""

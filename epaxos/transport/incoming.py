@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
+from epaxos.complaints import Complaints
 from epaxos.protocol.messages import Message
 from epaxos.transport.codec import WireError, decode_frame
-from epaxos.transport.complaints import Complaints
 from epaxos.transport.connection import Connection, Connections, TcpSettings
 from epaxos.transport.frames import FrameError, FrameReader, pack
 from epaxos.transport.handshake import (

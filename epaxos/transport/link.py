@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from epaxos.transport.complaints import Complaints
+from epaxos.complaints import Complaints
 from epaxos.transport.connection import Connections, TcpSettings
 from epaxos.transport.frames import pack
 from epaxos.transport.handshake import PeerIdentity, greet

@@ -23,10 +23,10 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from epaxos.complaints import Complaints
 from epaxos.interfaces import ITransport
 from epaxos.protocol.messages import Message
 from epaxos.transport.codec import encode
-from epaxos.transport.complaints import Complaints
 from epaxos.transport.connection import TcpSettings
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory

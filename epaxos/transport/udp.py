@@ -23,10 +23,10 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from epaxos.complaints import Complaints
 from epaxos.interfaces import ITransport
 from epaxos.protocol.messages import Message
 from epaxos.transport.codec import WireError, decode_frame, encode
-from epaxos.transport.complaints import Complaints
 from epaxos.transport.datagrams import (
     LONG_MESSAGE_BYTES_MAX,
     DatagramError,

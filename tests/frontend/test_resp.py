@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
+from twisted.logger import LogEvent, Logger, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
+from epaxos.complaints import Complaints
 from epaxos.frontend.resp import RespConnection, RespFactory, RespLimits
 from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, Ready, Unavailable
 from epaxos.protocol.ids import InstanceId
@@ -74,8 +78,9 @@ class Wire(StringTransport):
 
 class Server:
     def __init__(self, limits: RespLimits | None = None) -> None:
+        self.clock = Clock()
         self.replica = OneReplica()
-        self.factory = RespFactory(self.replica, limits)
+        self.factory = RespFactory(self.replica, Complaints(Logger(), self.clock), limits)
 
     def connect(self) -> tuple[RespConnection, Wire]:
         connection = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1234))
@@ -249,10 +254,26 @@ class BoundTests(SynchronousTestCase):
     def test_shapes_do_not_pile_up(self) -> None:
         server = Server()
         connection, _ = server.connect()
-        for length in range(1, 5000):
-            connection.dataReceived(encode("DEL" + " x" * length))
+        for name, length in itertools.product(
+            map("".join, itertools.product("Mm", "Gg", "Ee", "Tt")), range(1, 270)
+        ):
+            connection.dataReceived(encode(name + " x" * length))
             server.replica.held.clear()
+        self.assertGreater(len(server.factory._valid_shapes), 4000)
         self.assertLessEqual(len(server.factory._valid_shapes), 4097)
+
+    def test_complaints_are_bounded(self) -> None:
+        """What clients do wrong is up to them: the log does not grow with it."""
+        server = Server()
+        lines: list[LogEvent] = []
+        globalLogPublisher.addObserver(lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        for _ in range(500):
+            connection, wire = server.connect()
+            connection.dataReceived(b"*1\r\n*1\r\n")
+            self.assertIn(b"-ERR", wire.value())
+            connection.connectionLost()
+        self.assertEqual(len(lines), 1)
 
     def test_answers_that_are_too_much_are_not_gathered(self) -> None:
         """`CLIENT LIST` is as long as there are clients; a read of 64 KB may ask for it 5000 times."""
@@ -278,7 +299,8 @@ class SocketTests(TestCase):
         import redis
         from twisted.internet import reactor
 
-        factory = RespFactory(OneReplica(at_once=reactor.callLater))  # type: ignore[attr-defined]
+        replica = OneReplica(at_once=reactor.callLater)  # type: ignore[attr-defined]
+        factory = RespFactory(replica, Complaints(Logger(), Clock()))
         port = yield TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
         self.addCleanup(port.stopListening)
 

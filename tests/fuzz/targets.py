@@ -19,7 +19,9 @@ from unittest import mock
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import Logger
 
+from epaxos.complaints import Complaints
 from epaxos.config import ConfigError, example, load
 from epaxos.execution.executor import Executor
 from epaxos.frontend.http import status_site
@@ -41,7 +43,6 @@ from epaxos.storage.records import RecordFormat, decode_identity
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.torn import end_of_whole_records
 from epaxos.transport.codec import WireError, decode_batch, decode_frame, encode, encode_batch
-from epaxos.transport.complaints import Complaints
 from epaxos.transport.connection import Connections, TcpSettings
 from epaxos.transport.datagrams import DatagramError, DatagramReader, DatagramWriter
 from epaxos.transport.frames import FrameError, FrameReader
@@ -128,7 +129,9 @@ class _Client(StringTransport):
 
 def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
     """What the client is answered, and whether it is cut off."""
-    factory = RespFactory(_AtOnce(), RespLimits(command_bytes_max=COMMAND_BYTES_MAX))
+    factory = RespFactory(
+        _AtOnce(), Complaints(Logger(), Clock()), RespLimits(command_bytes_max=COMMAND_BYTES_MAX)
+    )
     wire = _Client()
     connection = factory.buildProtocol(None)
     connection.makeConnection(wire)

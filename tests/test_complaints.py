@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.transport.complaints import Complaints
+from epaxos.complaints import Complaints
 
 
 class ComplaintsTests(SynchronousTestCase):
