@@ -280,7 +280,10 @@ class RecoveryRules:
         return admission
 
     def _conflicts(self, id: InstanceId, batch: Batch, deps: Deps) -> tuple[Conflict, ...]:
-        """The known instances outside `deps` that interfere with `batch` and do not name `id`."""
+        """The known instances outside `deps` that interfere with `batch` and do not name `id`.
+
+        One that is committed is answered alone: it settles the matter, and there may be any number.
+        """
         found = []
         for other in self._state.table.above(deps):
             if other.id == id:
@@ -290,7 +293,9 @@ class RecoveryRules:
             if cmd is None or cmd is NOP or named is None:
                 continue
             if not is_in(id, named) and interferes(batch, cmd):
-                found.append(Conflict(other.id, committed))
+                if committed:
+                    return (Conflict(other.id, True),)
+                found.append(Conflict(other.id, False))
         return tuple(found)
 
     def on_validate_ok(self, sender: int, message: ValidateOK) -> None:

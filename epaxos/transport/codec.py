@@ -36,6 +36,8 @@ from epaxos.transport import wire_pb2 as wire
 
 __all__ = ["WireError", "decode_batch", "decode_frame", "encode", "encode_batch"]
 
+FETCHED_MAX = 4096
+"""No replica asks for so many instances at once, by far."""
 _PHASES: dict[int, Phase] = {int(phase): phase for phase in Phase}
 
 
@@ -325,6 +327,8 @@ def _encode_fetch(message: Fetch, out: wire.Message) -> None:
 
 
 def _decode_fetch(message: wire.Fetch, n: int) -> Fetch:
+    if len(message.replicas) > FETCHED_MAX:  # before each of them becomes an object, ten times as large
+        raise WireError(f"a list of {len(message.replicas)} instances")
     return Fetch(tuple(_ids(message.replicas[:], message.slots[:], n)))
 
 

@@ -336,6 +336,18 @@ class ValidateAnswerTests(SynchronousTestCase):
             replica.receive(1, Validate(ID, 1, C, D))
             self.assertEqual(replica.take_output().promises, [(1, ValidateOK(ID, 1, expected))], name)
 
+    def test_a_committed_one_is_answered_alone(self) -> None:
+        replica = Replica(2, 5, timing=Timing(), random=Random(0))
+        replica.tick(0.0)
+        for other in range(1, 4):
+            replica.receive(4, PreAccept(InstanceId(4, other), C, NONE))
+        replica.receive(3, Commit(InstanceId(3, 2), 0, C, NONE))
+        replica.receive(1, Recover(ID, 1))
+        replica.take_output()
+        replica.receive(1, Validate(ID, 1, C, D))
+        answer = ValidateOK(ID, 1, (Conflict(InstanceId(3, 2), True),))
+        self.assertEqual(replica.take_output().promises, [(1, answer)])
+
     def test_a_validated_value_is_named_from_then_on(self) -> None:
         replica = Replica(2, 5, timing=Timing(), random=Random(0))
         replica.tick(0.0)

@@ -276,6 +276,7 @@ class HostileTests(SynchronousTestCase):
             (framed("fetch", replicas=[0, 1], slots=[1, 0]), "impossible instance"),
             (framed("fetch", replicas=[0, 1], slots=[1, 2**63]), "impossible instance"),
             (framed("fetch", replicas=[0, 1], slots=[1]), "2 replicas and 1 slots"),
+            (framed("fetch", replicas=[0] * 5000, slots=[1] * 5000), "a list of 5000 instances"),
             (framed("waiting", votes=4, **good), "4 votes in a cluster of 3"),
             (framed("heartbeat", committed=[1, 2, 3]), "a vector of 0"),
             (framed("heartbeat", executed=[1, 2, 3]), "a vector of 0"),
