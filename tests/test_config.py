@@ -452,7 +452,7 @@ class BrokenTests(ConfigCase):
         self.load("[limits]\ndatagram_bytes_max = 1200\n" + example(7, transport="udp"))
         self.refused(
             "[limits]\ndatagram_bytes_max = 1200\n" + example(40, transport="udp"),
-            "[limits] datagram_bytes_max = 1200: must be at least 1356 with 40 replicas",
+            "[limits] datagram_bytes_max = 1200: must be at least 1436 with 40 replicas",
         )
 
     def test_same_socket(self) -> None:

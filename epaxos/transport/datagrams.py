@@ -79,9 +79,9 @@ def batch_bytes_max(datagram_bytes_max: int, n: int) -> int:
     """The longest batch with which every message that carries one fits into a datagram.
 
     The longest beside its batch is RecoverOK: two dependency vectors of n numbers of up to 9 bytes,
-    and less than 64 bytes for the rest.
+    a fast quorum of up to n replicas, and less than 64 bytes for the rest.
     """
-    return body_bytes_max(datagram_bytes_max) - 2 * 9 * n - 64
+    return body_bytes_max(datagram_bytes_max) - (2 * 9 + 2) * n - 64
 
 
 def _digest(identity: PeerIdentity) -> bytes:

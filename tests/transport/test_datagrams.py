@@ -80,17 +80,17 @@ class PackingTests(SynchronousTestCase):
         """The longest of each, beside the longest batch that is allowed."""
         last = 2**63 - 1
         for size in (1200, 1400, 60_000, DATAGRAM_BYTES_LIMIT):
-            for n in (1, 3, 7, 20):
+            for n in (1, 3, 7, 40):
                 id = InstanceId(n - 1, last)
                 deps = (last,) * n
                 batch = Batch((b"key",), (b"other",), b"", 2**32 - 1, True)
                 batch = batch._replace(payload=bytes(batch_bytes_max(size, n) - batch.size_bytes))
                 messages: list[Message] = [
-                    PreAccept(id, batch, deps),
+                    PreAccept(id, batch, deps, tuple(range(n - 1))),
                     Accept(id, last, batch, deps),
                     Commit(id, last, batch, deps),
                     Validate(id, last, batch, deps),
-                    RecoverOK(id, last, last, Phase.COMMITTED, batch, deps, deps),
+                    RecoverOK(id, last, last, Phase.COMMITTED, batch, deps, deps, tuple(range(n))),
                 ]
                 for message in messages:
                     self.assertLessEqual(len(encode(message)), body_bytes_max(size))
