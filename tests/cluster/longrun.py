@@ -14,11 +14,13 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -96,6 +98,28 @@ class Sampler:
         self._last, self._answered, self._latencies = now, answered, latencies
 
 
+def _keep_quiet() -> None:
+    """The judge is in nobody's way, and Ctrl-C is not for it."""
+    os.nice(5)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _interrupts(judge: ProcessPoolExecutor, noted: Event) -> Iterator[None]:
+    """Ctrl-C is only noted, so that a run ends orderly, and is not for the processes started meanwhile.
+
+    These inherit that it is blocked; the threads of the judge, which are there before, do not.
+    """
+    judge.submit(os.getpid).result()
+    before = signal.signal(signal.SIGINT, lambda *_: noted.set())
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, before)
+
+
 def _rss_mb(pid: int) -> float | None:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -137,6 +161,7 @@ class LongRun:
         self._marks: list[tuple[str, str, float, float]] = []
         self._wrong: list[str] = []
         self._bad = Event()
+        self._interrupted = Event()
         self._windows = self._undecided = self._judged = self._steps = 0
         self._keys_in_doubt = 0
         self._judging: Future[Findings] | None = None
@@ -146,13 +171,14 @@ class LongRun:
     # -- the run
 
     def run(self) -> dict[str, Any]:
-        """All of it, until the time is over, something is wrong, or Ctrl-C."""
+        """All of it, until the time is over, something is wrong, or somebody presses Ctrl-C."""
         self._out.mkdir(parents=True, exist_ok=True)
         (self._out / "faults.jsonl").write_text("")
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         clients = max(1, 10 // self._n)
         with (
-            ProcessPoolExecutor(1, get_context("spawn"), os.nice, (5,)) as judge,
+            ProcessPoolExecutor(1, get_context("spawn"), _keep_quiet) as judge,
+            _interrupts(judge, self._interrupted),
             Cluster(self._n, SETTINGS, self._transport, linked=True) as cluster,
         ):
             self._cluster = cluster
@@ -163,10 +189,7 @@ class LongRun:
             with workload:
                 self._workload = workload
                 sampler = Sampler(cluster, workload, max(1.0, self._duration_s / SAMPLES_MAX))
-                try:
-                    self._run_windows()
-                except KeyboardInterrupt:
-                    print("\nstopped early", flush=True)
+                self._run_windows()
                 sampler.stop()
             self._stop_all()
             if self._wrong:
@@ -183,32 +206,39 @@ class LongRun:
             for name, family in (("processes", ProcessFaults), ("links", LinkFaults))
         ]
         deadline = self._begin + self._duration_s
-        while time.monotonic() < deadline and not self._bad.is_set():
+        while time.monotonic() < deadline and not (self._bad.is_set() or self._interrupted.is_set()):
             for nemesis in nemeses:
                 nemesis.begin()
-            self._bad.wait(min(self._window_s, max(1.0, deadline - time.monotonic())))
-            for nemesis in nemeses:
-                nemesis.end()
-            if not self._bad.is_set():
-                self._end_window()
+            self._wait(min(time.monotonic() + self._window_s, max(deadline, time.monotonic() + 1)))
+            try:
+                for nemesis in nemeses:
+                    nemesis.end()
+                if not self._bad.is_set():
+                    self._end_window()
+            except Exception as error:
+                self._on_wrong(f"at rest: {type(error).__name__}: {error}")
             self._show()
-        self._take_findings()
+        try:
+            self._take_findings()
+        except Exception as error:
+            self._on_wrong(f"the judge failed: {type(error).__name__}: {error}")
+
+    def _wait(self, until: float) -> None:
+        """Wait, but not when something is wrong or somebody has pressed Ctrl-C."""
+        while time.monotonic() < until and not self._bad.wait(0.5) and not self._interrupted.is_set():
+            continue
 
     def _end_window(self) -> None:
         """Everything rests, is compared and read back; the history goes to the judge."""
-        cluster, workload = self._cluster, self._workload
-        try:
-            workload.settle(cluster)
-            self._check_logs()
-            operations = workload.recorder.operations()
-            self._take_findings()
-            recorder = workload.recorder
-            self._judging = self._judge.submit(
-                judge_all, operations, recorder.keys_before, recorder.keys_in_doubt
-            )
-            self._begin_anew(operations)
-        except Exception as error:
-            self._on_wrong(f"at rest: {type(error).__name__}: {error}")
+        workload = self._workload
+        workload.settle(self._cluster)
+        self._check_logs()
+        self._take_findings()
+        operations, recorder = workload.recorder.operations(), workload.recorder
+        self._judging = self._judge.submit(
+            judge_all, operations, recorder.keys_before, recorder.keys_in_doubt
+        )
+        self._begin_anew(operations)
 
     def _begin_anew(self, operations: list[Operation]) -> None:
         """Empty the database; what of the unknown may still come makes the sizes less certain."""
@@ -337,6 +367,7 @@ class LongRun:
                 "max": round(counters.latency_max_ms, 1),
             },
             "rss_mb_max": max(rss, default=None),
+            "own_rss_mb_max": max(sample["own_rss_mb"] for sample in samples),
             "disk_mb_max": max((value for sample in samples for value in sample["disk_mb"]), default=None),
             "samples": samples,
             "fault_marks": self._marks,
@@ -363,6 +394,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="the folder for the results (longrun-SEED)")
     parser.add_argument("--window-s", type=float, default=WINDOW_S, help="how long between two rests (60)")
     options = parser.parse_args(arguments)
+    if not 2 <= options.n <= 9:
+        parser.error("--n: from 2 to 9, so that there are links")
     seed = SystemRandom().randrange(1_000_000_000) if options.seed is None else options.seed
     out = options.out or Path(f"longrun-{seed}")
     print(
