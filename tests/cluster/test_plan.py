@@ -26,6 +26,7 @@ class _Plan(SynchronousTestCase):
     """The plan; `n` says in how many replicas."""
 
     n: int
+    transport = "tcp"
     delays_ms: tuple[int, int, int]
     """Of the links where timeouts are too short: from, to, and so much longer at times."""
 
@@ -41,7 +42,7 @@ class _Plan(SynchronousTestCase):
         self.assertEqual((findings.wrong, findings.undecided), ([], 0))
 
     def test_single_and_multiple_proposers_interfering_and_not(self) -> None:
-        with Cluster(self.n).start().ready() as cluster:
+        with Cluster(self.n, transport=self.transport).start().ready() as cluster:
             for proposers in (range(1), range(self.n)):
                 for mix in (INTERFERING, NOT_INTERFERING):
                     with self.workload(cluster, proposers, mix) as workload:
@@ -52,7 +53,10 @@ class _Plan(SynchronousTestCase):
     def test_random_timeouts(self) -> None:
         """Replicas that suspect, resend and recover far too early, each at other times, over uneven links:
         instances are recovered all the time while their leaders are alive."""
-        with Cluster(self.n, linked=True, settings_of=self.random_timing).start() as cluster:
+        cluster = Cluster(
+            self.n, transport=self.transport, linked=True, settings_of=self.random_timing
+        ).start()
+        with cluster:
             dice = Dice(SEED, "links")
             low_ms, high_ms, jitter_ms = self.delays_ms
             for pair in cluster.links.all:
@@ -77,7 +81,7 @@ class _Plan(SynchronousTestCase):
         )
 
     def test_a_random_replica_killed_and_restarted(self) -> None:
-        with Cluster(self.n).start().ready() as cluster:
+        with Cluster(self.n, transport=self.transport).start().ready() as cluster:
             with self.workload(cluster, range(self.n), Mix.everything(), 2) as workload:
 
                 def wait(seconds: float) -> None:
@@ -95,6 +99,10 @@ class _Plan(SynchronousTestCase):
 class ThreeReplicasTests(_Plan):
     n = 3
     delays_ms = (25, 45, 60)
+
+
+class ThreeReplicasOverUdpTests(ThreeReplicasTests):
+    transport = "udp"
 
 
 class FiveReplicasTests(_Plan):
