@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-test  ## ruff and mypy
 	$(BIN)/mypy
 
 trial: $(VENV)/.installed-test  ## the tests by trial
-	$(BIN)/trial --reporter=$(if $(CI),text,verbose) tests
+	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial --reporter=$(if $(CI),text,verbose) tests
 
 pytest: $(VENV)/.installed-test  ## the tests by pytest
 	$(BIN)/pytest -q

@@ -24,14 +24,14 @@ from epaxos.simulation.trace import Trace
 
 __all__ = ["Result", "simulate"]
 
-CALM_S = 60
-"""After the faults end, everything must come to rest within so many virtual seconds."""
+_CALM_TIMES = 10
+"""After the faults end, everything must come to rest within so many times all that anybody waits for."""
 JUDGE_STEPS_MAX = 200_000
 _HEARTBEATS_A_LOOK = 4
 """So often it is looked whether what is waited for has come."""
 _BOUNDS_LOOKS = 3
 """So often while there are faults, and at rest, all tables of all replicas are counted."""
-_EVENTS_MAX = 1_500_000
+_EVENTS_MAX = 500_000
 
 
 @dataclass
@@ -128,7 +128,7 @@ class _Run:
         self._faults.end_all()
         for client in self._clients:
             client.come_to_an_end()
-        calm_until = self._plan.active_us + CALM_S * SECOND
+        calm_until = self._plan.active_us + self._calm_us()
         self._await("the clients are not done", self._clients_done, calm_until)
         readers = self._read_everything()
         self._await("the last reads are not answered", lambda: all(r.finished for r in readers), calm_until)
@@ -142,15 +142,19 @@ class _Run:
         if self._time.happened >= _EVENTS_MAX:
             self.violated(f"more than {_EVENTS_MAX} events: something never comes to an end")
 
+    def _calm_us(self) -> int:
+        timing, batching = self._plan.timing, self._plan.batching
+        waits_s = timing.suspect_after_s + timing.backoff_max_s + batching.request_timeout_s
+        return _CALM_TIMES * (round(waits_s * SECOND) + self._plan.workload.patience_us)
+
     def _await(self, complaint: str, done: Callable[[], str | bool], until: int) -> None:
         """Go on until `done()`; it says what is missing, or just False."""
         look_every = round(_HEARTBEATS_A_LOOK * self._plan.timing.heartbeat_s * SECOND)
         while not self._violations and done() is not True:
             if self._time.now >= until:
                 missing = done()
-                self.violated(
-                    f"Liveness: {complaint} {CALM_S} s after the faults{': ' * bool(missing)}{missing or ''}"
-                )
+                after = f"{(self._time.now - self._plan.active_us) / SECOND:g} s after the faults"
+                self.violated(f"Liveness: {complaint} {after}{': ' * bool(missing)}{missing or ''}")
                 return
             self._advance(min(until, self._time.now + look_every))
 
