@@ -113,6 +113,7 @@ def profile(session: Session, available: dict[str, str]) -> Result:
     result.plots.append(Plot("profile", "Where the time of a replica goes, in memory", "%", groups, series))
     result.settings.append(
         f"SET as above, one of three replicas sampled {SAMPLES_PER_S} times a second by py-spy; what waits in"
-        " epoll while the machine is busy with others is counted there."
+        " epoll while the machine is busy with others is counted there, and under storage the store's thread"
+        " while the disk syncs."
     )
     return result

@@ -89,7 +89,7 @@ def _first_figure(session: Session, ports: list[int]) -> Table:
 # -- with sync, against systems that replicate too
 
 ETCD_LOADS = ((17, 1), (50, 1), (17, 8), (50, 8), (17, 32), (50, 32))
-PYSYNCOBJ_LOADS = ((50, 50, 50), (500, 500, 500), (2000, 2000, 2000))
+PYSYNCOBJ_LOADS = ((50, 50, 50), (500, 500, 500), (1000, 1000, 1000))
 
 
 def durable(session: Session, available: dict[str, str]) -> Result:
