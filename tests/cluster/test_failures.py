@@ -118,6 +118,8 @@ class FailureTests(ClusterTestCase):
                         cluster.start(id).ready()
             self.check(cluster, load)
 
+
+class DiskTests(ClusterTestCase):
     def test_a_full_disk(self) -> None:
         """The replica stops with status 1 rather than promise what it cannot keep; with room, it is back."""
         with self.cluster().start(0, 1).start(2, file_bytes_max=200_000).ready() as cluster:
