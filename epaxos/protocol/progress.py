@@ -51,8 +51,14 @@ class Progress:
 
     def restore(self, executed: Deps, own_upto: int) -> None:
         """After a restart: what is durably executed here, and the own row's slots that may be
-        unfinished: nobody else leads them, so they are recovered without delay."""
-        self._executed_at[self._state.id] = executed
+        unfinished: nobody else leads them, so they are recovered without delay.
+
+        The floor, restored before, is what every member has executed, whoever is silent now: it
+        must not fall, or new proposals would no longer name what was forgotten.
+        """
+        state = self._state
+        self._executed_at = [state.table.floor] * state.n
+        self._executed_at[state.id] = executed
         self._started_upto = own_upto
 
     def executed(self, executed: Deps) -> None:

@@ -389,6 +389,28 @@ class ForgettingTests(SynchronousTestCase):
         self.assertEqual(lab.decided[2][later].deps, (1, 0, 0))
         self.assertEqual(lab.replicas[1].counters.fast_path, 1)
 
+    def test_floor_does_not_fall_with_a_restart(self) -> None:
+        """A restarted replica that took those it has not heard of yet for ones that have executed
+        nothing would propose without naming what it forgot.  One that has not forgotten it yet
+        would then speak against that proposal in a recovery, though it was committed."""
+        for named in (None, False):
+            lab = Lab(3, named=named)
+            lab.propose(2, write("x"))
+            lab.settle()
+            for id in range(3):
+                executed = lab.disks[id].executed = lab.replicas[id].table.committed
+                lab.replicas[id].executed(executed)
+            lab.advance(0.5)
+            self.assertEqual(lab.disks[0].floor, (0, 0, 1))
+            lab.crash(0)
+            lab.restart(0)
+            lab.crash(2)
+            lab.advance(0.5)
+            self.assertEqual(lab.replicas[0].table.floor, (0, 0, 1))
+            self.assertEqual(lab.disks[0].floor, (0, 0, 1))
+            later = lab.propose(0, write("x"))
+            self.assertGreaterEqual(lab.instance(0, later).deps[2], 1)
+
     def test_one_that_is_behind_holds_all_back(self) -> None:
         lab = Lab(3, Timing(heartbeat_s=0.1))
         lab.propose(0, write("x"))
