@@ -57,9 +57,18 @@ ADMISSION: Mapping[type, Rule] = {
         lambda instance, ballot: instance.bal == ballot,
         "bal = b",
     ),
-    Validate: Rule(_UNDECIDED, lambda bal, ballot: bal == ballot, "bal = b", _never, ""),
+    Validate: Rule(
+        frozenset({Phase.INITIAL, Phase.PREACCEPTED}),
+        lambda bal, ballot: bal == ballot,
+        "bal = b",
+        _never,
+        "",
+    ),
 }
-"""Repeated answers are safe: nothing that they tell can have changed since the first, except by a
+"""Where a value is accepted, a Validate is a double that comes after the Accept of its ballot (with an
+older accepted value nobody validates, by rule 2): it must not change what was accepted.
+
+Repeated answers are safe: nothing that they tell can have changed since the first, except by a
 message of the same ballot, which its owner sends only when it no longer counts those answers."""
 
 

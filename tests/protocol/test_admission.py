@@ -37,7 +37,7 @@ class AdmissionTests(SynchronousTestCase):
             (Recover, Phase.ACCEPTED, (TAKE, TAKE, REPEAT, NO)),
             (Validate, Phase.INITIAL, (NO, NO, TAKE, NO)),
             (Validate, Phase.PREACCEPTED, (NO, NO, TAKE, NO)),
-            (Validate, Phase.ACCEPTED, (NO, NO, TAKE, NO)),
+            (Validate, Phase.ACCEPTED, (NO, NO, NO, NO)),
         ):
             for bal, outcome in zip((0, 4, 5, 6), expected):
                 instance = Instance(InstanceId(0, 1), (0, 0, 0))

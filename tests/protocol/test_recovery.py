@@ -360,6 +360,45 @@ class ValidateAnswerTests(SynchronousTestCase):
 
 
 class CounterExampleTests(SynchronousTestCase):
+    def test_a_doubled_validate_does_not_change_what_was_accepted(self) -> None:
+        """The recoverer validated (c, D), and then had NOP accepted at the same ballot.  A double of
+        its Validate that comes late must not put c in the place of NOP, or the next recovery finds
+        c as accepted at that ballot."""
+        lab = Lab(5)
+        lab.propose(4, write("x", payload="other"))
+        for acceptor in (2, 3):
+            lab.deliver(PreAccept, to=acceptor)
+        lab.deliver(PreAcceptOK)
+        lab.deliver(Commit, to=3)
+        lab.drop()
+        id = lab.propose(0, write("x", payload="c"))
+        lab.deliver(PreAccept, to=1)
+        lab.crash(0)
+        lab.drop()
+
+        lab.recover(1, id)
+        lab.drop(Recover, to=4)
+        lab.deliver(Recover)
+        lab.deliver(RecoverOK)
+        doubles = [(dest, message) for _, dest, message in lab.wire if isinstance(message, Validate)]
+        self.assertEqual([dest for dest, _ in doubles], [2, 3])
+        lab.deliver(Validate)
+        lab.deliver(ValidateOK)
+        lab.drop(Accept, to=4)
+        lab.deliver(Accept)
+        for dest, message in doubles:
+            lab.replicas[dest].receive(1, message)
+            lab.flush(dest)
+        lab.deliver(AcceptOK)
+        self.assertIs(lab.decided[1][id].cmd, NOP)
+        lab.crash(1)
+        lab.drop()
+
+        lab.recover(4, id)
+        lab.settle()
+        lab.advance(5)
+        self.assertIs(lab.decided[4][id].cmd, NOP)
+
     def test_one_ballot_variable_is_not_enough(self) -> None:
         """Sutra, "On the correctness of Egalitarian Paxos" (2019): a promise must not make an old
         vote look new.  Replica 0's vote of ballot 0 is overruled by NOP at ballot 1; then replica 0
