@@ -47,6 +47,7 @@ class Nearness:
             self._note(replica, now - self._asked_at)
 
     def _note(self, replica: int, seconds: float) -> None:
+        seconds = min(seconds, self._patience_s)  # it may have been silent as long as nobody asked
         known = self._answer_s.get(replica, seconds)
         self._answer_s[replica] = known + WEIGHT * (seconds - known)
 

@@ -126,6 +126,14 @@ class NearnessTests(SynchronousTestCase):
         nearness.asked(InstanceId(0, 3), 1.5)
         self.assertEqual(self.nearest(nearness), (2,))
 
+    def test_silence_counts_no_longer_than_it_is_waited_for(self) -> None:
+        """Or one lost answer before an hour's rest would keep leaders waiting for the fast path."""
+        nearness = Nearness(0, 3, 1.0)
+        nearness.asked(InstanceId(0, 1), 0.0)
+        nearness.asked(InstanceId(0, 2), 3600.0)
+        nearness.answered(InstanceId(0, 2), 2, 7200.0)
+        self.assertLessEqual(nearness.usual_s((1, 2)), 1.0)
+
 
 class IdTests(SynchronousTestCase):
     def test_ballots(self) -> None:
