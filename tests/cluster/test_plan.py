@@ -101,12 +101,11 @@ class ThreeReplicasTests(_Plan):
     delays_ms = (25, 45, 60)
 
 
-class ThreeReplicasOverUdpTests(ThreeReplicasTests):
-    transport = "udp"
-
-
 class FiveReplicasTests(_Plan):
+    """Over datagrams, as in go-epaxos."""
+
     n = 5
+    transport = "udp"
     delays_ms = (15, 35, 40)
 
 
