@@ -113,6 +113,7 @@ def _measure(options: argparse.Namespace, save: Callable[[str, Result], None]) -
             failures.append(f"{name}: no time left")
             continue
         left_s = session.deadline - time.monotonic()
+        busy = os.getloadavg()[0]
         signal.alarm(PATIENCE_S + int(min(left_s, 3 * SECTIONS[name].full_s)))
         try:
             result = SECTIONS[name].run(session, available)
@@ -121,7 +122,8 @@ def _measure(options: argparse.Namespace, save: Callable[[str, Result], None]) -
         except Exception as error:
             failures.append(f"{name}: {type(error).__name__}: {error}")
         else:
-            result.date, result.quick = time.strftime("%Y-%m-%d %H:%M"), options.quick
+            result.date = time.strftime("%Y-%m-%d %H:%M")
+            result.quick, result.busy = options.quick, busy
             save(name, result)
     signal.alarm(0)
     session.say("done\n")

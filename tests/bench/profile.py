@@ -32,6 +32,13 @@ PARTS = {
     "transport": "transport, codec",
 }
 OTHER, EPOLL, SOCKETS, TWISTED = "other", "Twisted: epoll", "Twisted: socket calls", "Twisted: the rest"
+SHORT = {
+    "key-value store": "store",
+    "transport, codec": "transport",
+    SOCKETS: "sockets",
+    EPOLL: "epoll",
+    TWISTED: "Twisted",
+}
 COUNTED = (*PARTS.values(), SOCKETS, EPOLL, TWISTED, OTHER)
 
 
@@ -107,9 +114,7 @@ def profile(session: Session, available: dict[str, str]) -> Result:
     series: dict[str, list[float | None]] = {
         name: [100 * of[part] for part in COUNTED] for name, of in shares.items() if name.startswith("memory")
     }
-    groups = [
-        part.partition(":")[0] if part in PARTS.values() else part.rpartition(": ")[2] for part in COUNTED
-    ]
+    groups = [SHORT.get(part, part.partition(":")[0]) for part in COUNTED]
     result.plots.append(Plot("profile", "Where the time of a replica goes, in memory", "%", groups, series))
     result.settings.append(
         f"SET as above, one of three replicas sampled {SAMPLES_PER_S} times a second by py-spy; what waits in"
