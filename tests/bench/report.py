@@ -49,7 +49,9 @@ def markdown(results: Sequence[Result], machine: str, plots_at: str) -> str:
     """Everything, for a page from which `plots_at` leads to the plots."""
     parts = [f"Measured on {machine}", _ratios(results)]
     for result in results:
-        how = (", quick" if result.quick else "") + f", load average before it {result.busy:.1f}"
+        how = ", quick" if result.quick else ""
+        if result.busy is not None:
+            how += f", load average before it {result.busy:.1f}"
         parts.append(f"### {result.title}\n\n{result.date}{how}. {' '.join(result.settings)}".rstrip())
         if result.missing:
             parts.append(f"Not installed, so not measured: {', '.join(result.missing)}.")

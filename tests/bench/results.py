@@ -64,7 +64,7 @@ class Result:
     missing: list[str] = field(default_factory=list)
     date: str = ""
     quick: bool = False
-    busy: float = 0.0
+    busy: float | None = None
     """The load average of the machine before the measurement: what others made of it."""
 
     def as_json(self) -> dict[str, Any]:
