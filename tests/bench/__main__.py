@@ -39,7 +39,7 @@ SECTIONS = {
     "wide-area": Section(wide_area.wide_area, 290, 90),
     "backlog": Section(backlog.backlog, 40, 6),
     "restart": Section(restart.restart, 90, 12),
-    "memory": Section(memory.memory, 75, 25),
+    "memory": Section(memory.memory, 110, 25),
     "parts": Section(parts.micro, 60, 15),
     "profile": Section(profile.profile, 90, 35),
 }
