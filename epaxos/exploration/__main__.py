@@ -15,7 +15,7 @@ from epaxos.exploration.story import tell
 
 __all__ = ["main"]
 
-HEADER = f"{'model':32} {'n':>2} {'states':>10} {'steps':>6} {'machines':>9} {'outcomes':>9} {'s':>6}  all?"
+HEADER = f"{'model':36} {'n':>2} {'states':>10} {'steps':>6} {'machines':>9} {'outcomes':>9} {'s':>6}  all?"
 
 
 class _Timeout(Exception):
@@ -55,7 +55,7 @@ class _Exploration:
         explorer = self._explorer
         model = explorer.model
         return (
-            f"{model.name:32} {model.n:2} {len(explorer.parents):10} {explorer.depth:6}"
+            f"{model.name:36} {model.n:2} {len(explorer.parents):10} {explorer.depth:6}"
             f" {len(explorer.machines):9} {len(explorer.outcomes()):9}"
             f" {time.monotonic() - self._started:6.0f}  {'yes' if explorer.complete else 'no'}"
         )
@@ -67,16 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="for each model at most (default: 120)")
     parser.add_argument("model", nargs="*", help="the names of the models; all, when none is given")
     options = parser.parse_args(arguments)
-    unknown = set(options.model) - {model.name for model in MODELS}
+    unknown = set(options.model) - set(MODELS)
     if unknown:
         parser.error(f"no such model: {', '.join(sorted(unknown))}")
     print(HEADER)
-    for model in MODELS:
-        if (not options.model or model.name in options.model) and not _Exploration(
-            model, options.seconds
-        ).run():
-            return 1
-    return 0
+    chosen = [MODELS[name] for name in options.model or MODELS]
+    return 0 if all(_Exploration(model, options.seconds).run() for model in chosen) else 1
 
 
 if __name__ == "__main__":
