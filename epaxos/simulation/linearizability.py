@@ -42,9 +42,13 @@ class Judgement:
 def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgement:
     """Judge a history; each group of keys is searched for at most `steps_max` steps.
 
-    Every operation of unknown outcome doubles the search.  So one explanation is tried before all
-    others: those that were seen to run took effect before they were seen, and the rest never did.
+    Every operation of unknown outcome doubles the search.  So two explanations are tried before all
+    others: the order in which operations were seen to run, and any in which those that were seen to
+    run took effect before they were seen, and the rest never did.
     """
+    for operation in operations:
+        if operation.outcome is Outcome.REFUSED and operation.ran is not None:
+            return Judgement(Verdict.NOT_LINEARIZABLE, f"it was refused, and has run: {operation}")
     answered = [operation for operation in operations if operation.outcome is Outcome.ANSWERED]
     unknown = [
         operation
@@ -52,10 +56,28 @@ def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgemen
         if operation.outcome in (Outcome.UNKNOWN, Outcome.PENDING) and not model.is_read(operation.command)
     ]
     seen = [operation for operation in unknown if operation.ran is not None]
+    if _explains_as_seen([*answered, *seen]):
+        return Judgement(Verdict.LINEARIZABLE)
     judgement = _judge([*answered, *seen], steps_max, trusting=True)
     if judgement.verdict is Verdict.LINEARIZABLE or not unknown:
         return judgement
     return _judge([*answered, *unknown], steps_max, trusting=False)
+
+
+def _explains_as_seen(operations: Sequence[Operation]) -> bool:
+    """Whether the order in which the operations were first seen to run explains all replies.  One
+    explanation is enough, wherever it comes from."""
+    store: dict[bytes, bytes] = {}
+    moments = [(operation.ran or 0, operation) for operation in operations]
+    for ran, operation in sorted(moments, key=lambda moment: moment[0]):
+        if not operation.called < ran:
+            return False
+        reply = model.run(store, operation.command)
+        if operation.outcome is Outcome.ANSWERED and not (
+            operation.returned is not None and ran < operation.returned and _agrees(reply, operation.reply)
+        ):
+            return False
+    return True
 
 
 def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> Judgement:

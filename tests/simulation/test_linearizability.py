@@ -148,6 +148,40 @@ class JudgeTests(SynchronousTestCase):
         self.check([write, *history(("GET x", 3, 4, None))], Verdict.LINEARIZABLE)
         self.check([write, *history(("GET x", 3, 4, b"1"))], Verdict.NOT_LINEARIZABLE)
 
+    def test_refused_and_seen_to_run(self) -> None:
+        write = unknown("SET x 1", 1, 2, ran=3)
+        write.outcome = Outcome.REFUSED
+        judgement = self.check([write], Verdict.NOT_LINEARIZABLE)
+        self.assertIn("it was refused, and has run: c0", judgement.explanation)
+
+    def seen(self, *told: tuple[str, int, int, Reply, int]) -> list[Operation]:
+        """Operations with the moment at which each was seen to run."""
+        operations = history(*((text, called, returned, reply) for text, called, returned, reply, _ in told))
+        for operation, (*_, ran) in zip(operations, told):
+            operation.ran = ran
+        return operations
+
+    def test_as_seen(self) -> None:
+        """The order in which operations ran explains in a few steps what else takes a search."""
+        writes = [(f"APPEND x {i:02}", 1, 100, 2 * i + 2, 2 + i) for i in range(30)]
+        read = ("GET x", 101, 103, b"".join(b"%02d" % i for i in range(30)), 102)
+        judgement = judge(self.seen(*writes, read), steps_max=1)
+        self.assertEqual((judgement.verdict, judgement.steps), (Verdict.LINEARIZABLE, 0))
+
+    def test_what_was_seen_proves_nothing_against_a_history(self) -> None:
+        """Another order may explain it: when something runs is known to the replicas, not to clients."""
+        swapped = self.seen(("SET x 1", 1, 9, OK, 3), ("SET x 2", 1, 9, OK, 2), ("GET x", 10, 12, b"2", 11))
+        self.check(swapped, Verdict.LINEARIZABLE)
+
+    def test_an_order_that_was_seen_and_cannot_be(self) -> None:
+        """Effects before the call or after the return explain nothing."""
+        for ran in (1, 9):
+            told = self.seen(("GET x", 2, 3, b"1", ran), ("SET x 1", 4, 6, OK, 5))
+            self.check(told, Verdict.NOT_LINEARIZABLE)
+        for called, ran in ((4, 1), (4, 9)):
+            told = self.seen(("GET x", 2, 3, b"1", 2), ("SET x 1", called, 6, OK, ran))
+            self.check(told, Verdict.NOT_LINEARIZABLE)
+
     def test_many_at_once(self) -> None:
         """Twenty writers at once are quick to judge, rightly."""
         told: list[Told] = [(f"SET x {i}", 1, 100, OK) for i in range(20)]
