@@ -194,11 +194,9 @@ class VirtualStore:
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
         """See IStore."""
-        if self._broken:
-            return
         frozen = _copy(write_set)
         self._on_write(frozen)
-        if not self._process.alive:
+        if self._broken or not self._process.alive:
             return
         self._queue.append((frozen, durable))
         self._go_on()
