@@ -195,8 +195,9 @@ class Host:
     def _on_write(self, commands: Commands, write_set: WriteSet) -> None:
         cluster = self._cluster
         for id, batch in write_set.batches:
-            if id.replica == self.id:
-                cluster.invariants.on_proposed(id, commands.take(batch))
+            names = commands.take(batch)
+            if names:  # else it is learnt anew, after a crash
+                cluster.invariants.on_proposed(id, names)
         if write_set.checkpoint is not None:
             checkpoint = write_set.checkpoint
             cluster.invariants.on_checkpoint(self.id, checkpoint.executed, checkpoint.beyond)

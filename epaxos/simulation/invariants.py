@@ -236,7 +236,9 @@ class Invariants:
     # -- commands
 
     def on_proposed(self, id: InstanceId, commands: tuple[str, ...]) -> None:
-        """`id` carries these commands of clients."""
+        """`id` carries these commands of clients, from the moment at which it is proposed."""
+        if id in self._carried:
+            self._violated(f"the slot of {id} was used for {self._carried[id]}, and again for {commands}")
         self._carried[id] = commands
 
     def _check_carried(self, id: InstanceId) -> None:

@@ -235,6 +235,11 @@ class CommandTests(Lab):
         self.assert_fine()
         self.assertEqual(self.ran, ["c1", "c2", "c3"])
 
+    def test_a_slot_used_twice(self) -> None:
+        self.judge.on_proposed(A1, ("c1",))
+        self.judge.on_proposed(A1, ("c2",))
+        self.assert_violated("the slot of 0.1 was used for ('c1',), and again for ('c2',)")
+
     def test_a_command_in_two_instances(self) -> None:
         self.judge.on_proposed(A1, ("c1", "c2"))
         self.judge.on_proposed(A2, ("c2",))
