@@ -27,6 +27,8 @@ PER_INSTANCE_AND_REPLICA = 8
 
 _TABLES = (dict, list, set, frozenset, deque)
 _SIMPLE = (int, str, bytes, float, type(None), type, FunctionType, BuiltinFunctionType, ModuleType)
+_PLAIN = frozenset((int, str, bytes, float, type(None)))
+_slots: dict[type, list[str]] = {}
 _ELSEWHERE = (Random, Logger)
 
 
@@ -48,7 +50,7 @@ def held(root: object, outside: tuple[type, ...]) -> int:
     stack: list[Any] = [root]
     while stack:
         thing = stack.pop()
-        if isinstance(thing, passed) or id(thing) in seen:
+        if type(thing) in _PLAIN or id(thing) in seen or isinstance(thing, passed):
             continue
         seen[id(thing)] = thing
         if isinstance(thing, _TABLES):
@@ -67,7 +69,12 @@ def held(root: object, outside: tuple[type, ...]) -> int:
 
 def _attributes(thing: object) -> Iterator[object]:
     yield from getattr(thing, "__dict__", {}).values()
-    for kind in type(thing).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            yield getattr(thing, name, None)
+    kind = type(thing)
+    if kind not in _slots:
+        _slots[kind] = [
+            name
+            for slots in (base.__dict__.get("__slots__", ()) for base in kind.__mro__)
+            for name in ((slots,) if isinstance(slots, str) else slots)
+        ]
+    for name in _slots[kind]:
+        yield getattr(thing, name, None)

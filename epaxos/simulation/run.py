@@ -29,7 +29,7 @@ _CALM_TIMES = 10
 JUDGE_STEPS_MAX = 200_000
 _HEARTBEATS_A_LOOK = 4
 """So often it is looked whether what is waited for has come."""
-_BOUNDS_LOOKS = 3
+_BOUNDS_LOOKS = 2
 """So often while there are faults, and at rest, all tables of all replicas are counted."""
 _EVENTS_MAX = 500_000
 
