@@ -20,10 +20,10 @@ class RespMap(list):  # type: ignore[type-arg]
 
 def encode_replies(replies: Sequence[Reply], resp: int) -> bytes:
     """All replies, one behind the other, for protocol version `resp` (2 or 3)."""
+    if replies and replies[0] == _OK and replies.count(_OK) == len(replies):
+        return _OK_BYTES * len(replies)
     kinds = set(map(type, replies))
     uniform: Any = replies
-    if kinds == {SimpleString} and set(uniform) == {_OK}:
-        return _OK_BYTES * len(uniform)
     if kinds == {bytes}:
         return b"".join([b"$%d\r\n%b\r\n" % (len(value), value) for value in uniform])
     if kinds == {int}:

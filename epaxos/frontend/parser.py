@@ -29,6 +29,8 @@ _AGGREGATE = re.compile(rb"\n[~%>|]")
 """What may be the header of a set, map, push or attribute: hiredis takes what these announce, too."""
 _NOT_BULK = re.compile(rb"\n[+(=]")
 """What may be an element that hiredis gives as bytes too, though it is no bulk string."""
+_ODD = b"~%>|+(="
+"""The marks of both."""
 _NOTHING = object()
 _MARK_VALUE = os.urandom(16)
 _MARK = b"$16\r\n%s\r\n" % _MARK_VALUE
@@ -47,6 +49,7 @@ class CommandParser:
 
     def __init__(self, command_bytes_max: int) -> None:
         self._careful = _CarefulParser(command_bytes_max)
+        self._trusting = _TrustingParser()
 
     def feed(self, data: bytes) -> tuple[list[list[bytes]], RespError | None]:
         """The commands that are complete now, and what was wrong behind them, if anything was.
@@ -65,8 +68,8 @@ class CommandParser:
 
     def _feed_command_start(self, data: bytes, commands: list[list[bytes]]) -> None:
         parsed = None
-        if data[:1] == b"*" and not _LONG_ARRAY.search(data) and not _AGGREGATE.search(data):
-            parsed = _parse_trusted(data)
+        if data[:1] == b"*" and not _LONG_ARRAY.search(data):
+            parsed = self._trusting.parse(data)
         if parsed is None:
             self._careful.feed(data, commands)
             return
@@ -76,26 +79,40 @@ class CommandParser:
             self._careful.feed(rest, commands)
 
 
-def _parse_trusted(data: bytes) -> tuple[list[list[bytes]], bytes] | None:
-    """The commands in `data`, and the bytes behind them; None when it needs a closer look."""
-    reader = hiredis.Reader(protocolError=RespError, replyError=RespError, notEnoughData=_NOTHING)
-    reader.feed(data)
-    try:
-        commands = list(iter(reader.gets, _NOTHING))
-    except RespError:
-        return None
-    if not _are_commands(commands):
-        return None
-    if _NOT_BULK.search(data) and not data.startswith(_encode(commands)):
-        return None
-    if _is_between_replies(reader):
-        return commands, b""
-    size = _size_of(commands)
-    return (commands, data[size:]) if data[size : size + 1] == b"*" else None
+class _TrustingParser:
+    """hiredis, given reads that begin with a command.  A reader serves as long as reads end with one."""
+
+    def __init__(self) -> None:
+        self._reader: hiredis.Reader | None = None
+
+    def parse(self, data: bytes) -> tuple[list[list[bytes]], bytes] | None:
+        """The commands in `data`, and the bytes behind them; None when it needs a closer look."""
+        odd = len(data.translate(None, _ODD)) < len(data)  # most reads are spared the searches
+        if odd and _AGGREGATE.search(data):
+            return None
+        reader, self._reader = self._reader or _reader(), None
+        reader.feed(data)
+        try:
+            commands = list(iter(reader.gets, _NOTHING))
+        except RespError:
+            return None
+        if not _are_commands(commands):
+            return None
+        if odd and _NOT_BULK.search(data) and not data.startswith(_encode(commands)):
+            return None
+        if _is_between_replies(reader):
+            self._reader = reader
+            return commands, b""
+        size = _size_of(commands)
+        return (commands, data[size:]) if data[size : size + 1] == b"*" else None
+
+
+def _reader() -> hiredis.Reader:
+    return hiredis.Reader(protocolError=RespError, replyError=RespError, notEnoughData=_NOTHING)
 
 
 def _is_between_replies(reader: hiredis.Reader) -> bool:
-    """Whether what was fed ends with a reply; the reader is of no use afterwards."""
+    """Whether what was fed ends with a reply; if not, the reader is of no use afterwards."""
     reader.feed(_MARK)
     try:
         return bool(reader.gets() == _MARK_VALUE)

@@ -164,11 +164,12 @@ class RespConnection(Protocol):
                 self._submit(commands, size_bytes)
             else:
                 self._sort_out(commands, size_bytes)
+                self._flush()
         if error is not None and not self._leaving:
             self._factory.complain(self.address, str(error))
             self._answer(encode_reply(CommandError(str(error)), self.resp))
             self._leaving = True
-        self._flush()
+            self._flush()
         self._regulate()
 
     def _sort_out(self, commands: list[list[bytes]], size_bytes: int) -> None:
