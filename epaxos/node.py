@@ -51,6 +51,8 @@ from epaxos.protocol.timing import Timing
 
 __all__ = ["Node"]
 
+CHECKPOINT_COMMANDS = 50_000
+"""After so many commands a checkpoint is due early: all hold their keys until every member wrote one."""
 EXECUTED_PER_TURN = 256
 """About so many instances are executed before other work gets its turn."""
 
@@ -160,6 +162,7 @@ class Node:
         self._expire_at = 0.0
         self._checkpointed: Deps | None = None
         self._commands_executed = 0
+        self._commands_checkpointed = 0
 
     # -- life
 
@@ -449,16 +452,25 @@ class Node:
         for proposed, answers in zip(waiting, replies):
             if proposed is not None and answers:
                 proposed.answer(answers)
+        if self._commands_executed - self._commands_checkpointed >= CHECKPOINT_COMMANDS:
+            self._hasten_checkpoint()
 
     # -- checkpoints
 
     def _schedule_checkpoint(self) -> None:
         self._checkpoint_due = self._timeouts.call_later(self._batching.checkpoint_s, self._on_checkpoint_due)
 
+    def _hasten_checkpoint(self) -> None:
+        if self._checkpoint_due is not None:
+            self._checkpoint_due.cancel()
+            self._on_checkpoint_due()
+
     def _on_checkpoint_due(self) -> None:
         """Make durable what was executed; the next checkpoint waits until this one is written."""
+        self._checkpoint_due = None
         if not self._running:
             return
+        self._commands_checkpointed = self._commands_executed
         executed: Deps = self._executor.executed
         if executed == self._checkpointed:
             self._schedule_checkpoint()

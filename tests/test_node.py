@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+import epaxos.node
 from epaxos.batching import Batching
 from epaxos.digest import digest_of
 from epaxos.execution.executor import Executor
@@ -393,6 +394,20 @@ class DurabilityTests(SynchronousTestCase):
         count = len(cluster.disks[0].checkpoints())
         cluster.run(3)
         self.assertEqual(len(cluster.disks[0].checkpoints()), count, "nothing changed: nothing to write")
+
+    def test_many_commands_do_not_wait_for_the_next_checkpoint(self) -> None:
+        """What they touched is forgotten by all, long before the timer would have a checkpoint written."""
+        self.patch(epaxos.node, "CHECKPOINT_COMMANDS", 10)
+        cluster = Cluster(Batching(checkpoint_s=3600)).start()
+        for k in range(9):
+            cluster.submit(k % 3, [b"k", b"x"])
+            cluster.run(0.01)
+        self.assertEqual(cluster.disks[0].checkpoints(), [])
+        cluster.submit(0, [b"k", b"x"])
+        cluster.run(0.05)
+        for node, disk in zip(cluster.nodes, cluster.disks):
+            self.assertEqual(len(disk.checkpoints()), 1)
+            self.assertEqual(len(node._core.table), 0)
 
     def test_restart_takes_up_the_checkpoint_and_what_came_after(self) -> None:
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()

@@ -62,8 +62,11 @@ class Progress:
         self._started_upto = own_upto
 
     def executed(self, executed: Deps) -> None:
-        """All up to here is durably executed by this replica."""
+        """All up to here is durably executed by this replica.  The others are told soon: they, too,
+        hold what not every member has executed."""
         self._executed_at[self._state.id] = executed
+        if self._heartbeat_at is not None:
+            self._heartbeat_at = min(self._heartbeat_at, self._state.now)
         self._forget()
 
     # -- heartbeats
