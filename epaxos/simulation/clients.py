@@ -125,7 +125,7 @@ class Client:
         self._history = history
         self._trace = trace
         self._violated = violated
-        self._home = self._dice.below(servers.n)
+        self._home = (workload.home + number) % servers.n
         self._script = script
         self._left = 0 if script else workload.operations
         self._count = 0

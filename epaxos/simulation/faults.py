@@ -27,6 +27,7 @@ class Faults:
             FaultKind.KILL_AT_WRITE: self._crash_at_write,
             FaultKind.KILL_AT_SEND: self._crash_at_send,
             FaultKind.CUT_AT_SEND: self._cut_at_send,
+            FaultKind.LATE_AT_SEND: self._late_at_send,
             FaultKind.RESTART: self._restart,
             FaultKind.DISK_FULL: self._disk_full,
             FaultKind.SLOW_DISK: self._slow_disk,
@@ -94,20 +95,33 @@ class Faults:
             host.crash_at_write = fault.amount
             self._until(fault, host.start)
 
+    def _at_send(self, fault: Fault, spring: Callable[[Host, list[int]], None]) -> None:
+        """Call `spring` with the sender and those whom it concerns: all others, if none are named."""
+        sender, *named = fault.where
+        others = named or [replica for replica in range(self._cluster.n) if replica != sender]
+        host = self._cluster.hosts[sender]
+        count = 1 if fault.kind is FaultKind.LATE_AT_SEND else fault.amount
+        host.set_trap(fault.aim, count, lambda: spring(host, others))
+
     def _crash_at_send(self, fault: Fault) -> None:
-        def spring(host: Host) -> None:
+        def spring(host: Host, others: list[int]) -> None:
             host.crash(power=fault.amount % 2 == 0)
             self._until(fault, host.start)
 
-        for host in self._hosts(fault):
-            host.set_trap(fault.aim, fault.amount, partial(spring, host))
+        self._at_send(fault, spring)
 
     def _cut_at_send(self, fault: Fault) -> None:
-        def spring(replica: int) -> None:
-            self._partition(fault._replace(where=(replica,)))
+        def spring(host: Host, others: list[int]) -> None:
+            self._cut(fault, [link for other in others for link in ((host.id, other), (other, host.id))])
 
-        for host in self._hosts(fault):
-            host.set_trap(fault.aim, fault.amount, partial(spring, host.id))
+        self._at_send(fault, spring)
+
+    def _late_at_send(self, fault: Fault) -> None:
+        def spring(host: Host, others: list[int]) -> None:
+            for other in others:
+                self._slow_link(fault._replace(where=(host.id, other)))
+
+        self._at_send(fault, spring)
 
     def _restart(self, fault: Fault) -> None:
         for host in self._hosts(fault):

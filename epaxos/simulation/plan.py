@@ -6,7 +6,7 @@ stays behaves as it did, as far as it does not depend on what was left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
@@ -25,13 +25,17 @@ REPLICAS_MAX = 7
 
 
 class FaultKind(Enum):
-    """What can go wrong.  `where` of a fault names replicas, or the two ends of a link."""
+    """What can go wrong.  `where` of a fault names replicas, or the two ends of a link.
+
+    Of what happens at sends, the first is the sender and the rest, if any, those that it concerns.
+    """
 
     KILL = "killed, restarted after a while"
     POWER = "lost power, restarted after a while"
     KILL_AT_WRITE = "killed at its next writes, restarted after a while"
     KILL_AT_SEND = "killed or without power at its next sends, restarted after a while"
     CUT_AT_SEND = "cut off from the others at its next sends"
+    LATE_AT_SEND = "its next sends come late"
     RESTART = "stopped cleanly, restarted after a while"
     DISK_FULL = "disk full, restarted after a while"
     SLOW_DISK = "slow disk"
@@ -46,7 +50,7 @@ class FaultKind(Enum):
     LOSS = "many messages lost everywhere"
 
 
-_AT_SEND = (FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND)
+_AT_SEND = (FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND, FaultKind.LATE_AT_SEND)
 _LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK)
 _SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
 
@@ -73,7 +77,8 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Workload:
-    """`clients` (their names) do `operations` commands each.
+    """`clients` (their names) do `operations` commands each, the first at replica `home`, the second
+    at the one after it, and so on.
 
     They all set out at the same `moments`, and then do one command after the other with up to
     `think_us` between them, `zeal` percent of the time; otherwise they wait for the next moment.
@@ -82,6 +87,7 @@ class Workload:
     """
 
     clients: tuple[int, ...]
+    home: int
     operations: int
     moments: tuple[int, ...]
     think_us: int
@@ -117,8 +123,8 @@ class Plan:
         Raises ValueError for a profile or a cluster size that there is not.
         """
         dice = Dice(seed, "plan")
-        chosen_n = dice.pick_weighted(((1, 2), (2, 4), (3, 45), (4, 10), (5, 30), (6, 3), (7, 6)))
-        chosen_profile = dice.pick_weighted((("lan", 15), ("wan", 15), ("chaos", 70)))
+        chosen_n = dice.pick_weighted(((1, 1), (2, 3), (3, 40), (4, 8), (5, 40), (6, 3), (7, 5)))
+        chosen_profile = dice.pick_weighted((("lan", 7), ("wan", 8), ("chaos", 40), ("recovery", 45)))
         n = chosen_n if n is None else n
         profile = chosen_profile if profile is None else profile
         if not 1 <= n <= REPLICAS_MAX:
@@ -250,7 +256,72 @@ def _chaos(seed: int, n: int) -> Plan:
     )
 
 
-PROFILES: dict[str, Callable[[int, int], Plan]] = {"lan": _lan, "wan": _wide_area, "chaos": _chaos}
+def _recovery(seed: int, n: int) -> Plan:
+    """One short duel after the other: interfering commands set out at the same moment, reach only
+    some, and their leaders vanish before they can tell how it ended, while the others recover.
+
+    All times are multiples of `scale`, about what it takes to say and to promise something.
+    """
+    dice = Dice(seed, "recovery")
+    delay = 10 * MILLISECOND
+    sync_us = dice.pick((0, delay // 2, 2 * delay))
+    scale = delay + sync_us
+    round_trip_s = 2 * scale / SECOND
+    moments = _moments(dice, dice.between(3, 6), scale * dice.pick((60, 100)))
+    home, clients = dice.below(n), dice.pick((2, 2, 3))
+    return Plan(
+        seed=seed,
+        profile="recovery",
+        n=n,
+        timing=Timing(
+            heartbeat_s=round_trip_s * dice.pick((1, 2)),
+            suspect_after_s=round_trip_s * dice.pick((4, 10)),
+            resend_s=round_trip_s * dice.pick((2, 6)),
+            recover_after_s=round_trip_s * dice.pick((0.5, 1, 3)),
+            turn_s=round_trip_s * dice.pick((0.5, 3, 5)),
+            backoff_max_s=round_trip_s * 20,
+            fast_path_wait_s=round_trip_s * dice.pick((0.0, 0.5, 2)),
+        ),
+        batching=_batching(
+            dice,
+            [round_trip_s * times for times in (30, 100)],
+            [round_trip_s * times for times in (4, 20)],
+        ),
+        network=NetworkSettings(
+            _delays(n, lambda: dice.between(delay // 3, delay)),
+            jitter=dice.pick((10, 100)),
+            datagrams=dice.chance(0.6),
+            loss=dice.pick((0, 0, 5)),
+            doubles=dice.pick((0, 5)),
+            late=dice.pick((0, 10)),
+        ),
+        disk=DiskSettings(sync_us, dice.pick((0, delay)), sync_us > 0 or dice.chance(0.7)),
+        workload=Workload(
+            clients=tuple(range(clients)),
+            home=home,
+            operations=len(moments),
+            moments=moments,
+            think_us=scale * dice.pick((0, 1, 3)),
+            zeal=dice.pick((0, 30)),
+            keys=1,
+            weights=dice.pick(_DUELS),
+            pipelined=0,
+            leaving=0,
+            patience_us=scale * dice.pick((60, 400)),
+        ),
+        faults=_duels(seed, n, moments, scale, {(home + client) % n for client in range(clients)}),
+        cost_us=0,
+        active_us=moments[-1] + 60 * scale,
+        slots_reserved=dice.pick((2, 4, 8)),
+    )
+
+
+PROFILES: dict[str, Callable[[int, int], Plan]] = {
+    "lan": _lan,
+    "wan": _wide_area,
+    "chaos": _chaos,
+    "recovery": _recovery,
+}
 
 
 def _delays(n: int, one: Callable[[], int]) -> tuple[tuple[int, ...], ...]:
@@ -283,9 +354,17 @@ _WEIGHTS: tuple[tuple[tuple[str, int], ...], ...] = (
 )
 
 
+_DUELS: tuple[tuple[tuple[str, int], ...], ...] = (
+    (("write", 1),),
+    (("write", 3), ("read", 1)),
+    (("write", 4), ("barrier", 1)),
+)
+
+
 def _workload(dice: Dice, moments: tuple[int, ...], think_us: int, patience_us: int) -> Workload:
     return Workload(
         clients=tuple(range(dice.between(2, 7))),
+        home=dice.below(REPLICAS_MAX),
         operations=dice.pick((6, 12, 24)),
         moments=moments,
         think_us=think_us,
@@ -316,6 +395,8 @@ def _faults(
         amount, aim = dice.between(1, 20), ""
         if kind in _AT_SEND:
             lasts, amount, aim = scale * 100, dice.between(1, 2 * n), dice.pick_weighted(_AIMS)
+            if kind is FaultKind.LATE_AT_SEND:
+                lasts = 2 * scale
         faults.append(Fault(name, at, kind, where, lasts, amount, aim))
     return tuple(fault for fault in faults if fault.where)
 
@@ -329,3 +410,122 @@ def _how_many(kind: FaultKind, n: int, dice: Dice) -> int:
     if kind in _SOME:
         return dice.pick_weighted(((1, 6), (max(1, n // 2), 2), (n, 1)))
     return 1
+
+
+class _Duel:
+    """The faults about one moment, at which the `leaders` propose what interferes.
+
+    It is made of a few of the methods that follow; each brings one kind of trouble that recovery
+    exists for, and does not come about when faults are merely many.
+    """
+
+    def __init__(self, dice: Dice, n: int, moment: int, scale: int, leaders: Collection[int]) -> None:
+        self.faults: list[Fault] = []
+        self._dice = dice
+        self._n = n
+        self._begin = moment - scale // 2
+        self._scale = scale
+        self._leaders = sorted(leaders)
+
+    def _add(
+        self, after: int, kind: FaultKind, where: Sequence[int], lasts: int, amount: int = 1, aim: str = ""
+    ) -> None:
+        begin = max(0, self._begin + after * self._scale)
+        self.faults.append(Fault(0, begin, kind, tuple(where), lasts * self._scale, amount, aim))
+
+    def _others(self, replica: int, least: int = 0) -> list[int]:
+        others = [other for other in range(self._n) if other != replica]
+        return self._dice.pick_some(others, self._dice.between(least, len(others)))
+
+    def split(self) -> None:
+        """Proposals do not leave the half in which they were made."""
+        inside = self._dice.pick_some(range(self._n), self._dice.between(1, self._n // 2))
+        self._add(0, FaultKind.PARTITION, inside, self._dice.between(2, 6))
+
+    def vanishing_leaders(self) -> None:
+        """Leaders do not come to tell, or do not tell all, what was decided."""
+        dice = self._dice
+        for leader in self._leaders:
+            if dice.chance(0.8):
+                aim = dice.pick_weighted((("Commit", 5), ("Accept", 3), ("PreAccept", 3)))
+                amount = dice.between(1, self._n - 1) if aim == "PreAccept" else dice.between(1, 2)
+                kind = dice.pick((FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND, FaultKind.CUT_AT_SEND))
+                from_whom = self._others(leader) if dice.chance(0.3) else []
+                self._add(0, kind, (leader, *from_whom), dice.pick((15, 30, 60)), amount, aim)
+
+    def late_leaders(self) -> None:
+        """What leaders say comes late, while they do not hear some of the others."""
+        dice = self._dice
+        for leader in self._leaders:
+            aim = dice.pick_weighted((("PreAccept", 2), ("Accept", 2), ("Commit", 1)))
+            late = self._others(leader, 1)
+            self._add(0, FaultKind.LATE_AT_SEND, (leader, *late), 1, dice.pick((6, 12, 25)), aim)
+            for other in self._others(leader):
+                self._add(0, FaultKind.ONE_WAY, (other, leader), dice.pick((20, 40)))
+
+    def vanishing_others(self) -> None:
+        """Recoverers do not come to tell what they have decided, answers are lost or come late."""
+        dice = self._dice
+        for replica in range(self._n):
+            if dice.chance(0.4):
+                kind = dice.pick(_AT_SEND)
+                amount = dice.pick((6, 12, 25)) if kind is FaultKind.LATE_AT_SEND else dice.between(1, 3)
+                lasts = 1 if kind is FaultKind.LATE_AT_SEND else dice.pick((5, 15, 40))
+                where = (replica, *self._others(replica))
+                self._add(dice.between(0, 6), kind, where, lasts, amount, dice.pick_weighted(_PROMISES))
+
+    def power_failures(self) -> None:
+        """What was promised a moment ago may not be on disk yet."""
+        dice = self._dice
+        for replica in dice.pick_some(range(self._n), dice.between(1, self._n // 2)):
+            self._add(dice.between(1, 12), FaultKind.POWER, (replica,), dice.pick((1, 4, 12)))
+
+    def lost_links(self) -> None:
+        """Some do not reach some."""
+        for a in range(self._n):
+            for b in range(self._n):
+                if a != b and self._dice.chance(0.2):
+                    self._add(0, FaultKind.ONE_WAY, (a, b), self._dice.pick((2, 5, 25)))
+
+    def changing_quorums(self) -> None:
+        """One quorum after the other goes on without the rest."""
+        after = self._dice.between(1, 6)
+        for _ in range(self._dice.between(1, 4)):
+            lasts = self._dice.pick((3, 8, 20))
+            self._add(after, FaultKind.PARTITION, self._dice.pick_some(range(self._n), self._n // 2), lasts)
+            after += lasts
+
+
+_PROMISES = (
+    ("Commit", 5),
+    ("Accept", 3),
+    ("AcceptOK", 2),
+    ("RecoverOK", 2),
+    ("PreAcceptOK", 1),
+    ("Recover", 1),
+    ("Validate", 1),
+    ("ValidateOK", 1),
+)
+_TROUBLES: tuple[tuple[Callable[[_Duel], None], float], ...] = (
+    (_Duel.split, 0.5),
+    (_Duel.vanishing_leaders, 0.7),
+    (_Duel.late_leaders, 0.3),
+    (_Duel.vanishing_others, 0.3),
+    (_Duel.power_failures, 0.3),
+    (_Duel.lost_links, 0.2),
+    (_Duel.changing_quorums, 0.3),
+)
+
+
+def _duels(
+    seed: int, n: int, moments: tuple[int, ...], scale: int, leaders: Collection[int]
+) -> tuple[Fault, ...]:
+    faults: list[Fault] = []
+    for number, moment in enumerate(moments if n > 1 else ()):
+        dice = Dice(seed, "duel", number)
+        duel = _Duel(dice, n, moment, scale, leaders)
+        for trouble, probability in _TROUBLES:
+            if dice.chance(probability):
+                trouble(duel)
+        faults += duel.faults
+    return tuple(fault._replace(name=name) for name, fault in enumerate(faults))
