@@ -14,7 +14,7 @@ VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test lint trial pytest soak digests models bench proto clean longrun fuzz
+.PHONY: help run demo test lint trial pytest soak digests models bench proto clean longrun fuzz mutants
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench: $(VENV)/.installed-bench  ## measure everything of docs/performance.md (B
 
 models: $(VENV)/.installed  ## small models of the core, exhaustively, MODEL_SECONDS (120) for each at most
 	@$(BIN)/python -m epaxos.exploration --seconds $(or $(MODEL_SECONDS),120)
+
+mutants: $(VENV)/.installed  ## the simulator against the product with one rule broken, for every rule
+	@$(BIN)/python -m epaxos.simulation.mutants.hunt $(MUTANTS)
 
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'
