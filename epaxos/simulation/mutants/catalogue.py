@@ -27,8 +27,10 @@ from epaxos.simulation.mutants.mutation import Edit, Entry, Mutant
 __all__ = ["MUTANTS"]
 
 
-def _edit(name: str, rule: str, target: Any, old: str, new: str, n: int | None = None) -> Mutant:
-    return Mutant(name, rule, (Edit(target, ((old, new),)),), n)
+def _edit(
+    name: str, rule: str, target: Any, old: str, new: str, n: int | None = None, profile: str = "recovery"
+) -> Mutant:
+    return Mutant(name, rule, (Edit(target, ((old, new),)),), n, profile)
 
 
 def _at_any_ballot(name: str, rule: str, message: type) -> Mutant:
@@ -459,6 +461,7 @@ _EXECUTION = (
         Component.finish,
         'sorted(self.members, key=attrgetter("rank"))',
         "list(self.members)",
+        profile="chaos",
     ),
     _edit(
         "read answered at commit",

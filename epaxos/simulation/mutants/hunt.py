@@ -25,8 +25,6 @@ from epaxos.simulation.run import simulate
 
 __all__ = ["Catch", "Hunt", "check_of", "hunt", "main", "try_seed"]
 
-PROFILE = "recovery"
-"""Of the plans: it brings about what most rules are there for."""
 SEEDS_MAX = 2000
 """So many seeds a mutant has; one that outlives them has won."""
 CONTROL_SEEDS = 200
@@ -117,7 +115,7 @@ def try_seed(mutant: Mutant, seed: int) -> Catch | None:
     """One run with this seed.  A product that breaks with an exception is caught, too."""
     with mutant.applied():
         try:
-            result = simulate(Plan.of(seed, mutant.n, PROFILE))
+            result = simulate(Plan.of(seed, mutant.n, mutant.profile))
         except Exception as error:
             return Catch(seed, f"{type(error).__name__}: {error}")
     return Catch(seed, result.violations[0]) if result.failed else None

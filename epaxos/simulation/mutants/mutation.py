@@ -86,12 +86,14 @@ class Mutant:
     """`rule`: what docs/protocol.md says and this mutant does not do.  `changes` are made together.
 
     `n`: how many replicas it is hunted with, where the rule is of some sizes only; else the seeds say.
+    `profile`: of the plans that it is hunted with.
     """
 
     name: str
     rule: str
     changes: tuple[Union[Edit, Entry], ...]
     n: int | None = None
+    profile: str = "recovery"
 
     @contextmanager
     def applied(self) -> Iterator[None]:
