@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 CONFIG ?= conf/cluster.ini
-SECONDS ?= 60
 TARGETS ?=
 PROTOS := $(wildcard epaxos/*/*.proto)
 
@@ -52,7 +51,7 @@ longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real 
 
 fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60 for each of TARGETS= (all)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'
-	$(BIN)/python -m tests.fuzz.hunt $(SECONDS) $(TARGETS)
+	$(BIN)/python -m tests.fuzz.hunt $(or $(SECONDS),60) $(TARGETS)
 
 bench: $(VENV)/.installed-bench  ## measure everything of docs/performance.md (BENCH='--quick', '--only set', '--help')
 	$(BIN)/python -m tests.bench $(BENCH)
