@@ -396,6 +396,8 @@ class Node:
                 self._write(output)
             self._propose()
         self._carrying_out = False
+        if not self._running:
+            return  # a write has failed
         if self._outgoing:
             outgoing, self._outgoing = self._outgoing, []
             self._transport.send(outgoing)
