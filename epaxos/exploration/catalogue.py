@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from epaxos.exploration.machine import naming
 from epaxos.exploration.model import Envelope, Model
 from epaxos.protocol.messages import PreAccept, PreAcceptOK
 
@@ -26,6 +27,8 @@ _ALL = (
     Model("two commands", 3, (0, 1)),
     Model("three commands", 3, (0, 1, 2)),
     Model("one recovery", 3, (0, 1), recoveries=1),
+    Model("one recovery, leaders name each other", 3, (0, 1), recoveries=1, new=naming({0: 1, 1: 0})),
+    Model("one recovery, leaders name the third", 3, (0, 1), recoveries=1, new=naming({0: 2, 1: 2})),
     Model("one recovery, nothing twice", 3, (0, 1), recoveries=1, duplicates=False),
     Model("two recoveries at one", 3, (0, 1), recoveries=2, recoverers=frozenset({2})),
     Model("two recoveries of one", 3, (0, 1), recoveries=2, recovered=frozenset({0})),

@@ -61,8 +61,10 @@ _IGNORED: dict[type, frozenset[str]] = {
     Replica: frozenset({"_handlers", "_commit", "_recovery", "_progress", "_state"}),
     CommitRules: frozenset({"_state", "_proposals", "_rounds", "_alarms"}),
     RecoveryRules: frozenset({"_state", "_commit", "_recoveries", "_waited_for", "_alarms"}),
-    # Time stands still, nothing is suspected, and what is counted is only shown.
-    ReplicaState: frozenset({"timing", "random", "now", "failures", "counters", "table", "index"}),
+    # Time stands still, nothing is suspected, who is nearest stays so, and what is counted is only shown.
+    ReplicaState: frozenset(
+        {"timing", "random", "now", "failures", "nearness", "counters", "table", "index"}
+    ),
     # Nothing is executed, and heartbeats do not flow: so nothing is fetched or forgotten.
     Progress: frozenset({"_state", "_commit", "_recovery", "_rows", "_committed_at", "_executed_at"}),
     # What is indexed is what the instances hold as proposed.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.timing import Timing
 
-__all__ = ["Decision", "Effects", "Machine", "NewReplica"]
+__all__ = ["Decision", "Effects", "Machine", "NewReplica", "naming"]
 
 NewReplica = Callable[[int, int], Replica]
 """Makes the core of a replica, of so many."""
@@ -42,6 +42,22 @@ _RANDOM = _NoRandom()
 def new_replica(id: int, n: int) -> Replica:
     """The core as it is in the product."""
     return Replica(id, n, timing=_TIMING, random=_RANDOM)
+
+
+def naming(named: Mapping[int, int]) -> NewReplica:
+    """Cores of which replica r always names `named[r]` as its fast quorum: all others are far."""
+
+    def new(id: int, n: int) -> Replica:
+        core = new_replica(id, n)
+        nearness = core._state.nearness
+        probe = InstanceId(id, 0)
+        nearness.asked(probe, 0.0)
+        for other in range(n):
+            if other not in (id, named.get(id, other)):
+                nearness.answered(probe, other, 1.0)
+        return core
+
+    return new
 
 
 class Decision(NamedTuple):

@@ -22,7 +22,7 @@ class MainTests(SynchronousTestCase):
     def test_a_model_that_holds(self) -> None:
         code, output = printed("two commands")
         self.assertEqual(code, 0)
-        self.assertIn(" 2377 ", output)
+        self.assertIn(" 4467 ", output)
         self.assertTrue(output.rstrip().endswith("yes"))
 
     def test_a_model_that_is_too_big(self) -> None:
