@@ -38,6 +38,13 @@ from epaxos.transport.udp import UdpSettings, UdpTransport
 
 __all__ = ["Port", "ReplicaService", "build"]
 
+SILENCE_S_MIN = 5.0
+SILENCES_SUSPECTED = 5
+"""A connection is given up when its replica has been suspected for so many times as long as that takes.
+
+After a link was dead the kernel sends again later and later; a new connection is there sooner.
+"""
+
 _log = Logger()
 
 
@@ -199,7 +206,10 @@ def _transport(config: Config, id: int, reactor: Any, random: Random) -> ITransp
         config.connecting(id, reactor),
         clock=reactor,
         random=random,
-        settings=TcpSettings(queue_bytes_max=config.limits.peer_queue_bytes_max),
+        settings=TcpSettings(
+            queue_bytes_max=config.limits.peer_queue_bytes_max,
+            silence_s=max(SILENCE_S_MIN, SILENCES_SUSPECTED * config.timing.suspect_after_s),
+        ),
     )
 
 
