@@ -376,8 +376,6 @@ class Node:
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().answer(Unavailable(f"{text}; the command was not run", False))
         for proposed in self._proposed.values():
-            if proposed.submissions[0].deadline > now:
-                break
             for submission in proposed.submissions:
                 if submission.deadline <= now:
                     submission.answer(Unavailable(f"{text}; the command may still run", True))

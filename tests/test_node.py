@@ -349,6 +349,21 @@ class TimeoutTests(SynchronousTestCase):
         self.assertEqual(outcomes, [[b"a"]])
         self.assertEqual(cluster.logs[1].texts, {b"k": b"a"})
 
+    def test_one_that_was_proposed_again_is_told_in_time(self) -> None:
+        """It comes behind younger ones in the order of proposals."""
+        cluster = Cluster(Batching(window=2, request_timeout_s=2)).start()
+        cluster.isolate(0)
+        older = cluster.submit(0, [b"k", b"a"])
+        cluster.run(1)
+        younger = cluster.submit(0, [b"k", b"b"])
+        cluster.run(0.01)
+        proposed = cluster.nodes[0]._proposed
+        first = next(iter(proposed))
+        proposed[first] = proposed.pop(first)
+        cluster.run(1.6)
+        self.assertTrue(self.one(older).may_have_run)
+        self.assertEqual(younger, [])
+
     def test_stop_answers_what_waits(self) -> None:
         cluster = Cluster().start()
         cluster.isolate(0)

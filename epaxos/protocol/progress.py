@@ -188,8 +188,16 @@ class Progress:
             self._fetch(id.replica)
 
     def on_fetch(self, sender: int, message: Fetch) -> None:
-        """Send the commits that are asked for, as far as they are known here, up to a size."""
+        """Send the commits that are asked for, as far as they are known here, up to a size.
+
+        What is asked for exists: if nobody holds it any more, everybody has to know that it is to be
+        recovered.
+        """
         state = self._state
+        highest = [0] * state.n
+        for row, slot in message.ids[:FETCH_INSTANCES]:
+            highest[row] = max(highest[row], slot)
+        state.table.hear_of(tuple(highest))
         size = 0
         for id in message.ids[:FETCH_INSTANCES]:
             instance = None if state.table.is_forgotten(id) else state.table.find(id)

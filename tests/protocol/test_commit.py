@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.messages import (
     NOP,
     Accept,
@@ -99,6 +100,16 @@ class FastPathTests(SynchronousTestCase):
         fresh.flush(2)
         self.assertEqual(fresh.wire, [(2, 0, Fetch((id,)))])
         self.assertNotIn(id, fresh.decided[2])
+
+    def test_what_is_asked_for_exists(self) -> None:
+        """Nobody may hold it any more: then whoever is asked has to recover it, too."""
+        lab = Lab(3)
+        lab.crash(2)
+        ids = (InstanceId(2, 4), InstanceId(2, 3))
+        lab.replicas[1].receive(0, Fetch(ids))
+        self.assertEqual(lab.replicas[1].table.known, (0, 0, 4))
+        lab.advance(5)
+        self.assertEqual([lab.decided[1][id].cmd for id in ids], [NOP, NOP])
 
 
 class SlowPathTests(SynchronousTestCase):
