@@ -19,10 +19,10 @@ from epaxos.simulation.clock import Process, VirtualTime
 from epaxos.simulation.dice import Dice
 from epaxos.simulation.trace import Trace
 
-__all__ = ["SITES", "Network", "NetworkSettings", "VirtualTransport", "wide_area_delays"]
+__all__ = ["ROUND_TRIPS_MS", "SITES", "Network", "NetworkSettings", "VirtualTransport", "wide_area_delays"]
 
 SITES = ("CA", "VA", "IE", "OR", "JP")
-_ROUND_TRIP_MS = {
+ROUND_TRIPS_MS = {
     ("CA", "OR"): 21.1,
     ("CA", "VA"): 59.9,
     ("CA", "JP"): 111.7,
@@ -34,6 +34,7 @@ _ROUND_TRIP_MS = {
     ("VA", "JP"): 152.4,
     ("JP", "IE"): 204.4,
 }
+"""Between regions of AWS: California, Oregon, Virginia, Ireland, Japan; measured in June 2020."""
 _SAME_SITE_US = 250
 
 Receive = Callable[[int, Sequence[Message]], None]
@@ -44,7 +45,7 @@ def wide_area_delays(n: int) -> tuple[tuple[int, ...], ...]:
     """One-way delays in microseconds between n replicas, put on `SITES` in turn."""
 
     def delay(a: str, b: str) -> int:
-        round_trip_ms = _ROUND_TRIP_MS.get((a, b)) or _ROUND_TRIP_MS.get((b, a))
+        round_trip_ms = ROUND_TRIPS_MS.get((a, b)) or ROUND_TRIPS_MS.get((b, a))
         return _SAME_SITE_US if round_trip_ms is None else round(round_trip_ms * 500)
 
     places = [SITES[replica % len(SITES)] for replica in range(n)]

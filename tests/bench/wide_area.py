@@ -21,6 +21,7 @@ from threading import Thread
 
 from epaxos.config import example
 from epaxos.protocol.quorums import Quorums
+from epaxos.simulation.network import ROUND_TRIPS_MS, SITES
 from tests.bench import peers
 from tests.bench.etcd_wire import EtcdConversation, put
 from tests.bench.load import VALUE_BYTES, Conversation, command
@@ -31,22 +32,8 @@ from tests.bench.session import Session
 
 __all__ = ["command_waits", "optimum_ms", "round_trip_ms", "wide_area"]
 
-ROUND_TRIPS_MS = {
-    ("CA", "OR"): 21.1,
-    ("CA", "VA"): 59.9,
-    ("CA", "JP"): 111.7,
-    ("CA", "IE"): 141.2,
-    ("OR", "VA"): 72.5,
-    ("OR", "JP"): 100.9,
-    ("OR", "IE"): 127.3,
-    ("VA", "IE"): 70.5,
-    ("VA", "JP"): 152.4,
-    ("JP", "IE"): 204.4,
-}
-"""Between regions of AWS: California, Oregon, Virginia, Ireland, Japan; measured in June 2020."""
-
 THREE = ("CA", "VA", "IE")
-FIVE = ("CA", "VA", "IE", "OR", "JP")
+FIVE = SITES
 INTERFERENCE = (0, 2, 25, 100)
 ETCD_OPTIONS = ("--heartbeat-interval=200", "--election-timeout=2500")
 SLACK_S = 0.01
