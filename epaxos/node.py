@@ -51,7 +51,7 @@ from epaxos.protocol.timing import Timing
 
 __all__ = ["Node"]
 
-CHECKPOINT_COMMANDS = 50_000
+CHECKPOINT_COMMANDS = 15_000
 """After so many commands a checkpoint is due early: all hold their keys until every member wrote one."""
 EXECUTED_PER_TURN = 256
 """About so many instances are executed before other work gets its turn."""
