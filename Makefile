@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 CONFIG ?= conf/cluster.ini
+JOBS ?= 2
 TARGETS ?=
 PROTOS := $(wildcard epaxos/*/*.proto)
 
@@ -34,10 +35,10 @@ lint: $(VENV)/.installed-test  ## ruff and mypy
 	$(BIN)/mypy
 
 trial: $(VENV)/.installed-test  ## the tests by trial
-	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial --reporter=$(if $(CI),text,verbose) tests
+	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
 
 pytest: $(VENV)/.installed-test  ## the tests by pytest
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(JOBS)
 
 soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until Ctrl-C or SECONDS=; failures go to soak/
 	@$(BIN)/python -m epaxos.simulation --soak --save soak $(if $(SECONDS),--seconds $(SECONDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,10 @@ TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
 def output_of(*command: object, cwd: Path | str = "/") -> str:
-    """What the command says; fails when it does."""
-    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+    """What the command says; fails when it does.  It sees nothing of the source: a test runner may have
+    named that in the environment for its own processes."""
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(list(map(str, command)), cwd=cwd, env=outside, capture_output=True, text=True)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
