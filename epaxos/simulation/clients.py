@@ -126,6 +126,9 @@ class Client:
         self._trace = trace
         self._violated = violated
         self._home = (workload.home + number) % servers.n
+        self._begin = 0
+        if number < len(workload.errands):
+            self._begin, self._home = workload.errands[number]
         self._script = script
         self._left = 0 if script else workload.operations
         self._count = 0
@@ -152,8 +155,8 @@ class Client:
         if self._left <= 0:
             return
         zealous = self._dice.below(100) < self._workload.zeal
-        begin = self._time.now
-        if not zealous or self._count == 0:
+        begin = max(self._time.now, self._begin)
+        if not self._workload.errands and (not zealous or self._count == 0):
             begin = next((moment for moment in self._workload.moments if moment > begin), begin)
         self._time.at(begin + self._dice.below(self._workload.think_us + 1), self._next)
 

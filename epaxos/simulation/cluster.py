@@ -68,10 +68,11 @@ class _Connection:
 
 @dataclass
 class _Trap:
-    """What happens before the next sends of a kind of message."""
+    """What happens before, or just after, the next sends of a kind of message."""
 
     kind: str
     left: int
+    after: bool
     spring: Callable[[], None]
 
 
@@ -119,7 +120,14 @@ class Host:
         executor = ObservedExecutor(
             cluster.parts.executor(plan.n), self.id, cluster.invariants, cluster.trace
         )
-        transport = VirtualTransport(cluster.network, process, self.id, cluster.trace, self._on_send)
+        transport = VirtualTransport(
+            cluster.network,
+            process,
+            self.id,
+            cluster.trace,
+            partial(self._on_send, after=False),
+            partial(self._on_send, after=True),
+        )
         store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
         node = self.node = cluster.parts.node(
             self.id,
@@ -206,9 +214,9 @@ class Host:
             if self.crash_at_write <= 0:
                 self.crash(power=False)
 
-    def _on_send(self, messages: Sequence[Message]) -> None:
+    def _on_send(self, messages: Sequence[Message], after: bool) -> None:
         for trap in tuple(self._traps):
-            if any(type(message).__name__ == trap.kind for message in messages):
+            if trap.after is after and any(type(message).__name__ == trap.kind for message in messages):
                 trap.left -= 1
                 if trap.left <= 0:
                     self._traps.remove(trap)
@@ -268,9 +276,10 @@ class Host:
 
     # -- faults
 
-    def set_trap(self, kind: str, count: int, spring: Callable[[], None]) -> None:
-        """Call `spring` before the process sends messages of this kind for the `count`-th time."""
-        self._traps.append(_Trap(kind, count, spring))
+    def set_trap(self, kind: str, count: int, spring: Callable[[], None], after: bool = False) -> None:
+        """Call `spring` before, or just after, the process sends messages of this kind for the
+        `count`-th time."""
+        self._traps.append(_Trap(kind, count, after, spring))
 
     def disarm(self) -> None:
         """Forget what should happen at a certain send or write."""

@@ -29,12 +29,14 @@ __all__ = ["Contents", "Disk", "DiskSettings", "VirtualStore"]
 class DiskSettings:
     """Microseconds that a synced and an unsynced write take; 0: done before `write` returns.
 
-    `grouped`: whether everything that waits is written together.
+    `grouped`: whether everything that waits is written together.  `forgetful`: whether a power
+    failure takes all that is not synced, always.
     """
 
     sync_us: int
     write_us: int
     grouped: bool = True
+    forgetful: bool = False
 
 
 class Contents:
@@ -125,6 +127,8 @@ class Disk:
         at_risk = self._unsynced + self._on_the_way if power else self._on_the_way
         safe = [] if power else self._unsynced
         survivors = self._dice.below(len(at_risk) + 1)
+        if power and self.settings.forgetful:
+            survivors = 0
         self._unsynced = safe + at_risk[:survivors]
         self._on_the_way = []
         self.sync()

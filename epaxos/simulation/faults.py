@@ -7,11 +7,14 @@ from functools import partial
 
 from epaxos.simulation.clock import SECOND
 from epaxos.simulation.cluster import Cluster, Host
-from epaxos.simulation.plan import Fault, FaultKind
+from epaxos.simulation.fault import Fault, FaultKind
+from epaxos.simulation.network import Filter
 
 __all__ = ["Faults"]
 
 _FLAPS = 8
+_LONGER = 30
+"""So many times longer than it is down, a replica without power may be cut off from some."""
 
 
 class Faults:
@@ -28,6 +31,8 @@ class Faults:
             FaultKind.KILL_AT_SEND: self._crash_at_send,
             FaultKind.CUT_AT_SEND: self._cut_at_send,
             FaultKind.LATE_AT_SEND: self._late_at_send,
+            FaultKind.POWER_AFTER_SEND: self._power_after_send,
+            FaultKind.DISARM: self._disarm,
             FaultKind.RESTART: self._restart,
             FaultKind.DISK_FULL: self._disk_full,
             FaultKind.SLOW_DISK: self._slow_disk,
@@ -40,6 +45,9 @@ class Faults:
             FaultKind.FLAPPING: self._flapping,
             FaultKind.SLOW_LINK: self._slow_link,
             FaultKind.LOSS: self._loss,
+            FaultKind.LOSE: partial(self._filter, prompt=False, late=False),
+            FaultKind.HOLD: partial(self._filter, prompt=False, late=True),
+            FaultKind.ECHO: partial(self._filter, prompt=True, late=True),
         }
         for fault in cluster.plan.faults:
             self._time.at(fault.at, partial(self._happen, fault))
@@ -123,6 +131,25 @@ class Faults:
 
         self._at_send(fault, spring)
 
+    def _power_after_send(self, fault: Fault) -> None:
+        """The machine is up again after `lasts`; from those that are named it is cut off for longer."""
+        sender, *named = fault.where
+        host = self._cluster.hosts[sender]
+
+        def spring() -> None:
+            host.crash(power=True)
+            self._until(fault, host.start)
+            longer = fault._replace(lasts=_LONGER * fault.lasts)
+            for other in named:
+                self._filter_link(longer, sender, other, Filter())
+                self._filter_link(longer, other, sender, Filter())
+
+        host.set_trap(fault.aim, fault.amount, spring, after=True)
+
+    def _disarm(self, fault: Fault) -> None:
+        for host in self._hosts(fault):
+            host.disarm()
+
     def _restart(self, fault: Fault) -> None:
         for host in self._hosts(fault):
             host.stop()
@@ -201,6 +228,16 @@ class Faults:
         sender, receiver = fault.where
         network.slow_down(sender, receiver, 1 + fault.amount)
         self._until(fault, partial(network.slow_down, sender, receiver, 1))
+
+    def _filter(self, fault: Fault, prompt: bool, late: bool) -> None:
+        sender, *named = fault.where
+        for receiver in named or [replica for replica in range(self._cluster.n) if replica != sender]:
+            self._filter_link(fault, sender, receiver, Filter(fault.aim.split(), prompt, late))
+
+    def _filter_link(self, fault: Fault, sender: int, receiver: int, filter: Filter) -> None:
+        network = self._cluster.network
+        network.add_filter(sender, receiver, filter)
+        self._until(fault, partial(network.remove_filter, sender, receiver, filter))
 
     def _loss(self, fault: Fault) -> None:
         network = self._cluster.network

@@ -6,7 +6,7 @@ or is lost with the connection) and as datagrams (each message for itself, in an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,15 @@ from epaxos.simulation.clock import Process, VirtualTime
 from epaxos.simulation.dice import Dice
 from epaxos.simulation.trace import Trace
 
-__all__ = ["ROUND_TRIPS_MS", "SITES", "Network", "NetworkSettings", "VirtualTransport", "wide_area_delays"]
+__all__ = [
+    "ROUND_TRIPS_MS",
+    "SITES",
+    "Filter",
+    "Network",
+    "NetworkSettings",
+    "VirtualTransport",
+    "wide_area_delays",
+]
 
 SITES = ("CA", "VA", "IE", "OR", "JP")
 ROUND_TRIPS_MS = {
@@ -69,6 +77,31 @@ class NetworkSettings:
     recoded: bool = False
 
 
+class Filter:
+    """What becomes of messages of some `kinds` (of all, without any) on a link.
+
+    They are lost; or, when `late`, they come when the filter is taken away; and when `prompt`, they
+    come as always.
+    """
+
+    def __init__(self, kinds: Collection[str] = (), prompt: bool = False, late: bool = False) -> None:
+        self._kinds = frozenset(kinds)
+        self._prompt = prompt
+        self.late = late
+        self.held: list[Message] = []
+
+    def apply(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+        """Those that come now, and those that do not."""
+        through: list[Message] = []
+        stopped: list[Message] = []
+        for message in messages:
+            chosen = not self._kinds or type(message).__name__ in self._kinds
+            if chosen and self.late:
+                self.held.append(message)
+            (stopped if chosen and not self._prompt else through).append(message)
+        return through, stopped
+
+
 class Network:
     """All links of the cluster."""
 
@@ -82,6 +115,7 @@ class Network:
         self._recode = recode if settings.recoded else None
         self._cuts = [[0] * n for _ in range(n)]
         self._slowness = [[1] * n for _ in range(n)]
+        self._filters: dict[tuple[int, int], list[Filter]] = {}
         self._last_arrival = [[0] * n for _ in range(n)]
         self._transports: list[VirtualTransport | None] = [None] * n
         self._calm = False
@@ -106,10 +140,21 @@ class Network:
         """From now on everything takes `factor` times as long."""
         self._slowness[sender][receiver] = factor
 
+    def add_filter(self, sender: int, receiver: int, filter: Filter) -> None:
+        """From now on what is sent in this direction passes through `filter`."""
+        self._filters.setdefault((sender, receiver), []).append(filter)
+
+    def remove_filter(self, sender: int, receiver: int, filter: Filter) -> None:
+        """Take back `add_filter`; what it held is sent now."""
+        self._filters[sender, receiver].remove(filter)
+        if filter.held:
+            self.send(sender, receiver, filter.held)
+
     def calm_down(self) -> None:
-        """From now on nothing is lost, doubled or late."""
+        """From now on nothing is lost, doubled or late; what was held back is lost."""
         self._calm = True
         self.extra_loss = 0
+        self._filters.clear()
 
     # -- carrying
 
@@ -127,6 +172,12 @@ class Network:
         if self.is_cut(sender, receiver):
             self._trace.lost(sender, receiver, messages, "cut")
             return len(messages)
+        for filter in self._filters.get((sender, receiver), ()):
+            messages, stopped = filter.apply(messages)
+            if stopped:
+                self._trace.lost(sender, receiver, stopped, "held back" if filter.late else "chosen")
+        if not messages:
+            return 0
         if self._recode is not None:
             messages = [self._recode(message) for message in messages]
         if not self._settings.datagrams:
@@ -191,7 +242,8 @@ class Network:
 class VirtualTransport:
     """The end of the network that one process of a replica holds.
 
-    `on_send` sees what is about to leave for one replica: it may crash the process.
+    `on_send` sees what is about to leave for one replica, `on_sent` what has left: either may crash
+    the process.
     """
 
     batch_bytes_max = None
@@ -203,12 +255,14 @@ class VirtualTransport:
         replica: int,
         trace: Trace,
         on_send: Callable[[Sequence[Message]], None],
+        on_sent: Callable[[Sequence[Message]], None],
     ) -> None:
         self._network = network
         self._process = process
         self._replica = replica
         self._trace = trace
         self._on_send = on_send
+        self._on_sent = on_sent
         self._receive: Receive | None = None
         self._dropped = 0
         self._sent = 0
@@ -244,6 +298,9 @@ class VirtualTransport:
                 return
             self._trace.sent(self._replica, receiver, messages)
             self._dropped += self._network.send(self._replica, receiver, messages)
+            self._on_sent(messages)
+            if not self._process.alive:
+                return
 
     def is_connected(self, replica: int) -> bool:
         """See ITransport."""

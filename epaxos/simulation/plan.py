@@ -6,73 +6,27 @@ stays behaves as it did, as far as it does not depend on what was left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import NamedTuple
 
 from epaxos.batching import Batching
 from epaxos.protocol.timing import Timing
 from epaxos.simulation.clock import SECOND
 from epaxos.simulation.dice import Dice
 from epaxos.simulation.disk import DiskSettings
+from epaxos.simulation.duels import AT_SEND, duels
+from epaxos.simulation.fault import Fault, FaultKind
 from epaxos.simulation.network import NetworkSettings, wide_area_delays
+from epaxos.simulation.schemes import schemes
 
-__all__ = ["PROFILES", "Fault", "FaultKind", "Plan", "Workload"]
+__all__ = ["PROFILES", "Plan", "Workload"]
 
 MILLISECOND = SECOND // 1000
 REPLICAS_MAX = 7
 
 
-class FaultKind(Enum):
-    """What can go wrong.  `where` of a fault names replicas, or the two ends of a link.
-
-    Of what happens at sends, the first is the sender and the rest, if any, those that it concerns.
-    """
-
-    KILL = "killed, restarted after a while"
-    POWER = "lost power, restarted after a while"
-    KILL_AT_WRITE = "killed at its next writes, restarted after a while"
-    KILL_AT_SEND = "killed or without power at its next sends, restarted after a while"
-    CUT_AT_SEND = "cut off from the others at its next sends"
-    LATE_AT_SEND = "its next sends come late"
-    RESTART = "stopped cleanly, restarted after a while"
-    DISK_FULL = "disk full, restarted after a while"
-    SLOW_DISK = "slow disk"
-    PAUSE = "stopped and continued"
-    SLOW = "slow processor"
-    CLOCK_JUMP = "clock jumps ahead"
-    CLOCK_RATE = "clock fast or slow"
-    PARTITION = "cut off from the others"
-    ONE_WAY = "link cut in one direction"
-    FLAPPING = "link flaps"
-    SLOW_LINK = "slow link"
-    LOSS = "many messages lost everywhere"
-
-
-_AT_SEND = (FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND, FaultKind.LATE_AT_SEND)
 _LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK)
 _SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
-
-
-class Fault(NamedTuple):
-    """Something goes wrong at `at`, for `lasts` microseconds; `amount` and `aim` mean what the kind says."""
-
-    name: int
-    at: int
-    kind: FaultKind
-    where: tuple[int, ...]
-    lasts: int
-    amount: int
-    aim: str = ""
-
-    def __str__(self) -> str:
-        places = ",".join(f"R{replica}" for replica in self.where)
-        amount = f"{self.amount} {self.aim}".rstrip()
-        return (
-            f"fault {self.name}: {self.kind.value} {places}"
-            f" at {self.at / SECOND:.6f} for {self.lasts / SECOND:.6f} ({amount})"
-        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +36,7 @@ class Workload:
 
     They all set out at the same `moments`, and then do one command after the other with up to
     `think_us` between them, `zeal` percent of the time; otherwise they wait for the next moment.
+    With `errands`, client c sets out at the moment `errands[c][0]`, at the replica `errands[c][1]`.
     There are `keys` keys; `weights` of the kinds of commands; `pipelined`, `leaving` percent of
     submissions have more than one command, are not waited for.
     """
@@ -97,6 +52,7 @@ class Workload:
     pipelined: int
     leaving: int
     patience_us: int
+    errands: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +80,9 @@ class Plan:
         """
         dice = Dice(seed, "plan")
         chosen_n = dice.pick_weighted(((1, 1), (2, 3), (3, 40), (4, 8), (5, 40), (6, 3), (7, 5)))
-        chosen_profile = dice.pick_weighted((("lan", 7), ("wan", 8), ("chaos", 40), ("recovery", 45)))
+        chosen_profile = dice.pick_weighted(
+            (("lan", 7), ("wan", 8), ("chaos", 40), ("recovery", 30), ("schemes", 15))
+        )
         n = chosen_n if n is None else n
         profile = chosen_profile if profile is None else profile
         if not 1 <= n <= REPLICAS_MAX:
@@ -309,10 +267,60 @@ def _recovery(seed: int, n: int) -> Plan:
             leaving=0,
             patience_us=scale * dice.pick((60, 400)),
         ),
-        faults=_duels(seed, n, moments, scale, {(home + client) % n for client in range(clients)}),
+        faults=duels(seed, n, moments, scale, {(home + client) % n for client in range(clients)}),
         cost_us=0,
         active_us=moments[-1] + 60 * scale,
         slots_reserved=dice.pick((2, 4, 8)),
+    )
+
+
+def _schemes(seed: int, n: int) -> Plan:
+    """One scheme after the other: each is about the shortest way to make the loss of one rule show.
+
+    All times are multiples of a round trip with what is made durable meanwhile.
+    """
+    dice = Dice(seed, "schemes")
+    delay = 10 * MILLISECOND
+    sync_us = dice.pick((delay // 2, 2 * delay))
+    round_trip = 2 * (delay + sync_us)
+    round_trip_s = round_trip / SECOND
+    errands, faults, end = schemes(seed, n, dice.between(2, 4), round_trip)
+    return Plan(
+        seed=seed,
+        profile="schemes",
+        n=n,
+        timing=Timing(
+            heartbeat_s=round_trip_s,
+            suspect_after_s=round_trip_s * 4,
+            resend_s=round_trip_s * dice.pick((6, 12)),
+            recover_after_s=round_trip_s * dice.pick((6, 12, 20, 20)),
+            turn_s=round_trip_s * dice.pick((1, 3, 6)),
+            backoff_max_s=round_trip_s * 20,
+            fast_path_wait_s=round_trip_s * dice.pick((0.0, 0.5, 1)),
+        ),
+        batching=_batching(dice, [round_trip_s * 100], [round_trip_s * times for times in (3, 8)]),
+        network=NetworkSettings(
+            _delays(n, lambda: dice.between(delay // 2, delay)), jitter=dice.pick((10, 50)), datagrams=True
+        ),
+        disk=DiskSettings(sync_us, dice.pick((0, delay // 2)), forgetful=dice.chance(0.8)),
+        workload=Workload(
+            clients=tuple(range(len(errands))),
+            home=0,
+            operations=1,
+            moments=(0,),
+            think_us=dice.pick((0, delay // 2)),
+            zeal=0,
+            keys=1,
+            weights=(("write", 1),),
+            pipelined=0,
+            leaving=0,
+            patience_us=round_trip * 60,
+            errands=errands,
+        ),
+        faults=faults,
+        cost_us=0,
+        active_us=end,
+        slots_reserved=dice.pick((4, 8)),
     )
 
 
@@ -321,6 +329,7 @@ PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "wan": _wide_area,
     "chaos": _chaos,
     "recovery": _recovery,
+    "schemes": _schemes,
 }
 
 
@@ -380,6 +389,16 @@ def _workload(dice: Dice, moments: tuple[int, ...], think_us: int, patience_us: 
 _AIMS = (("PreAccept", 4), ("Commit", 3), ("Accept", 2), ("Validate", 2), ("Recover", 1), ("Waiting", 1))
 
 
+_OF_SCHEMES = (
+    FaultKind.POWER_AFTER_SEND,
+    FaultKind.DISARM,
+    FaultKind.LOSE,
+    FaultKind.HOLD,
+    FaultKind.ECHO,
+)
+_AT_ANY_TIME = tuple(kind for kind in FaultKind if kind not in _OF_SCHEMES)
+
+
 def _faults(
     seed: int, n: int, moments: tuple[int, ...], count: int, scales: tuple[int, ...]
 ) -> tuple[Fault, ...]:
@@ -387,13 +406,13 @@ def _faults(
     faults = []
     for name in range(count):
         dice = Dice(seed, "fault", name)
-        kind = dice.pick(_AT_SEND) if dice.chance(0.5) else dice.pick(tuple(FaultKind))
+        kind = dice.pick(AT_SEND) if dice.chance(0.5) else dice.pick(_AT_ANY_TIME)
         scale = dice.pick(scales)
         at = max(0, dice.pick(moments) + dice.between(-2 * scale, 8 * scale))
         lasts = dice.between(1, scale * dice.pick((4, 20, 80)))
         where = tuple(dice.pick_some(range(n), _how_many(kind, n, dice)))
         amount, aim = dice.between(1, 20), ""
-        if kind in _AT_SEND:
+        if kind in AT_SEND:
             lasts, amount, aim = scale * 100, dice.between(1, 2 * n), dice.pick_weighted(_AIMS)
             if kind is FaultKind.LATE_AT_SEND:
                 lasts = 2 * scale
@@ -410,122 +429,3 @@ def _how_many(kind: FaultKind, n: int, dice: Dice) -> int:
     if kind in _SOME:
         return dice.pick_weighted(((1, 6), (max(1, n // 2), 2), (n, 1)))
     return 1
-
-
-class _Duel:
-    """The faults about one moment, at which the `leaders` propose what interferes.
-
-    It is made of a few of the methods that follow; each brings one kind of trouble that recovery
-    exists for, and does not come about when faults are merely many.
-    """
-
-    def __init__(self, dice: Dice, n: int, moment: int, scale: int, leaders: Collection[int]) -> None:
-        self.faults: list[Fault] = []
-        self._dice = dice
-        self._n = n
-        self._begin = moment - scale // 2
-        self._scale = scale
-        self._leaders = sorted(leaders)
-
-    def _add(
-        self, after: int, kind: FaultKind, where: Sequence[int], lasts: int, amount: int = 1, aim: str = ""
-    ) -> None:
-        begin = max(0, self._begin + after * self._scale)
-        self.faults.append(Fault(0, begin, kind, tuple(where), lasts * self._scale, amount, aim))
-
-    def _others(self, replica: int, least: int = 0) -> list[int]:
-        others = [other for other in range(self._n) if other != replica]
-        return self._dice.pick_some(others, self._dice.between(least, len(others)))
-
-    def split(self) -> None:
-        """Proposals do not leave the half in which they were made."""
-        inside = self._dice.pick_some(range(self._n), self._dice.between(1, self._n // 2))
-        self._add(0, FaultKind.PARTITION, inside, self._dice.between(2, 6))
-
-    def vanishing_leaders(self) -> None:
-        """Leaders do not come to tell, or do not tell all, what was decided."""
-        dice = self._dice
-        for leader in self._leaders:
-            if dice.chance(0.8):
-                aim = dice.pick_weighted((("Commit", 5), ("Accept", 3), ("PreAccept", 3)))
-                amount = dice.between(1, self._n - 1) if aim == "PreAccept" else dice.between(1, 2)
-                kind = dice.pick((FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND, FaultKind.CUT_AT_SEND))
-                from_whom = self._others(leader) if dice.chance(0.3) else []
-                self._add(0, kind, (leader, *from_whom), dice.pick((15, 30, 60)), amount, aim)
-
-    def late_leaders(self) -> None:
-        """What leaders say comes late, while they do not hear some of the others."""
-        dice = self._dice
-        for leader in self._leaders:
-            aim = dice.pick_weighted((("PreAccept", 2), ("Accept", 2), ("Commit", 1)))
-            late = self._others(leader, 1)
-            self._add(0, FaultKind.LATE_AT_SEND, (leader, *late), 1, dice.pick((6, 12, 25)), aim)
-            for other in self._others(leader):
-                self._add(0, FaultKind.ONE_WAY, (other, leader), dice.pick((20, 40)))
-
-    def vanishing_others(self) -> None:
-        """Recoverers do not come to tell what they have decided, answers are lost or come late."""
-        dice = self._dice
-        for replica in range(self._n):
-            if dice.chance(0.4):
-                kind = dice.pick(_AT_SEND)
-                amount = dice.pick((6, 12, 25)) if kind is FaultKind.LATE_AT_SEND else dice.between(1, 3)
-                lasts = 1 if kind is FaultKind.LATE_AT_SEND else dice.pick((5, 15, 40))
-                where = (replica, *self._others(replica))
-                self._add(dice.between(0, 6), kind, where, lasts, amount, dice.pick_weighted(_PROMISES))
-
-    def power_failures(self) -> None:
-        """What was promised a moment ago may not be on disk yet."""
-        dice = self._dice
-        for replica in dice.pick_some(range(self._n), dice.between(1, self._n // 2)):
-            self._add(dice.between(1, 12), FaultKind.POWER, (replica,), dice.pick((1, 4, 12)))
-
-    def lost_links(self) -> None:
-        """Some do not reach some."""
-        for a in range(self._n):
-            for b in range(self._n):
-                if a != b and self._dice.chance(0.2):
-                    self._add(0, FaultKind.ONE_WAY, (a, b), self._dice.pick((2, 5, 25)))
-
-    def changing_quorums(self) -> None:
-        """One quorum after the other goes on without the rest."""
-        after = self._dice.between(1, 6)
-        for _ in range(self._dice.between(1, 4)):
-            lasts = self._dice.pick((3, 8, 20))
-            self._add(after, FaultKind.PARTITION, self._dice.pick_some(range(self._n), self._n // 2), lasts)
-            after += lasts
-
-
-_PROMISES = (
-    ("Commit", 5),
-    ("Accept", 3),
-    ("AcceptOK", 2),
-    ("RecoverOK", 2),
-    ("PreAcceptOK", 1),
-    ("Recover", 1),
-    ("Validate", 1),
-    ("ValidateOK", 1),
-)
-_TROUBLES: tuple[tuple[Callable[[_Duel], None], float], ...] = (
-    (_Duel.split, 0.5),
-    (_Duel.vanishing_leaders, 0.7),
-    (_Duel.late_leaders, 0.3),
-    (_Duel.vanishing_others, 0.3),
-    (_Duel.power_failures, 0.3),
-    (_Duel.lost_links, 0.2),
-    (_Duel.changing_quorums, 0.3),
-)
-
-
-def _duels(
-    seed: int, n: int, moments: tuple[int, ...], scale: int, leaders: Collection[int]
-) -> tuple[Fault, ...]:
-    faults: list[Fault] = []
-    for number, moment in enumerate(moments if n > 1 else ()):
-        dice = Dice(seed, "duel", number)
-        duel = _Duel(dice, n, moment, scale, leaders)
-        for trouble, probability in _TROUBLES:
-            if dice.chance(probability):
-                trouble(duel)
-        faults += duel.faults
-    return tuple(fault._replace(name=name) for name, fault in enumerate(faults))

@@ -167,6 +167,15 @@ class CrashTests(Lab):
             found.add(self.reserved)
         self.assertEqual(found, {1, 2, 3, 4})
 
+    def test_a_forgetful_disk_keeps_nothing_that_is_not_synced(self) -> None:
+        for seed in range(20):
+            self.build(DiskSettings(1000, 100, forgetful=True), seed)
+            self.reserve(1)
+            self.run_for(SECOND)
+            self.reserve(2, sync=False)
+            self.run_for(SECOND)
+            self.assertEqual((self.crash(power=True), self.reserved), (1, 1))
+
     def test_what_is_synced_survives_everything(self) -> None:
         for seed in range(20):
             self.build(seed=seed)

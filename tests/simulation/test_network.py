@@ -10,10 +10,16 @@ from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
 from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import Fetch, Message
+from epaxos.protocol.messages import Commit, Fetch, Message
 from epaxos.simulation.clock import SECOND, Process, VirtualTime
 from epaxos.simulation.dice import Dice
-from epaxos.simulation.network import Network, NetworkSettings, VirtualTransport, wide_area_delays
+from epaxos.simulation.network import (
+    Filter,
+    Network,
+    NetworkSettings,
+    VirtualTransport,
+    wide_area_delays,
+)
 from epaxos.simulation.trace import Trace
 
 QUIET = NetworkSettings(delays=((0, 1000, 1000),) * 3, jitter=50)
@@ -49,7 +55,12 @@ class Lab(SynchronousTestCase):
 
     def attach(self, replica: int) -> VirtualTransport:
         transport = VirtualTransport(
-            self.network, self.processes[replica], replica, self.trace, lambda messages: None
+            self.network,
+            self.processes[replica],
+            replica,
+            self.trace,
+            on_send=lambda messages: None,
+            on_sent=lambda messages: None,
         )
 
         def receive(sender: int, messages: Sequence[Message]) -> None:
@@ -181,6 +192,53 @@ class DatagramTests(Lab):
             self.send(0, 1, number)
         self.assertEqual(sorted(self.numbers()), list(range(100)))
         self.assertTrue(all(when <= 1500 for when, *_ in self.received))
+
+
+class FilterTests(Lab):
+    def setUp(self) -> None:
+        self.build(QUIET)
+
+    def send_through(self, filter: Filter) -> None:
+        """One Fetch each before, under and after the filter; a Commit under it, which is not counted."""
+        self.send(0, 1, 1)
+        self.network.add_filter(0, 1, filter)
+        self.send(0, 1, 2)
+        self.transports[0].send([(1, Commit(InstanceId(0, 1), 0, None, (0, 0, 0)))])
+        self.send(0, 2, 20)
+        self.run_all()
+        self.network.remove_filter(0, 1, filter)
+        self.send(0, 1, 3)
+
+    def test_kinds_that_are_lost(self) -> None:
+        self.send_through(Filter(["Fetch", "Accept"]))
+        self.assertEqual(sorted(self.numbers()), [1, 3, 20])
+        self.assertEqual(len(self.received), 4, "the Commit too")
+
+    def test_others_get_through(self) -> None:
+        self.send_through(Filter(["Commit"]))
+        self.assertEqual(sorted(self.numbers()), [1, 2, 3, 20])
+        self.assertEqual(len(self.received), 4, "not the Commit")
+
+    def test_everything(self) -> None:
+        self.send_through(Filter())
+        self.assertEqual(sorted(self.numbers()), [1, 3, 20])
+        self.assertEqual(len(self.received), 3)
+
+    def test_held_back(self) -> None:
+        self.send_through(Filter(["Fetch"], late=True))
+        numbers = self.numbers()
+        self.assertEqual((sorted(numbers[:2]), numbers[2:]), ([1, 20], [2, 3]))
+
+    def test_on_time_and_again(self) -> None:
+        self.send_through(Filter(["Fetch"], prompt=True, late=True))
+        self.assertEqual(sorted(self.numbers()), [1, 2, 2, 3, 20])
+
+    def test_calm(self) -> None:
+        self.network.add_filter(0, 1, Filter(["Fetch"], late=True))
+        self.send(0, 1, 1)
+        self.network.calm_down()
+        self.send(0, 1, 2)
+        self.assertEqual(self.numbers(), [2])
 
 
 class WideAreaTests(SynchronousTestCase):

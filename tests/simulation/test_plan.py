@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.simulation.dice import Dice
-from epaxos.simulation.plan import PROFILES, FaultKind, Plan
+from epaxos.simulation.fault import FaultKind
+from epaxos.simulation.plan import PROFILES, Plan
 from epaxos.simulation.run import simulate
 
 SEEDS = range(300)

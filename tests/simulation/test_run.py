@@ -196,7 +196,7 @@ def _garbled(message: Message, n: int) -> Message:
 
 
 class FindingTests(SynchronousTestCase):
-    """Runs with a broken part; `python -m epaxos.simulation.mutants` breaks the protocol itself."""
+    """Runs with a broken part; `epaxos/simulation/mutants` breaks the protocol itself."""
 
     def find(self, parts: Parts, *expected: str, seeds: Iterable[int] = range(12), n: int = 3) -> Result:
         """A run that fails as expected."""

@@ -15,12 +15,14 @@ from epaxos.protocol.admission import ADMISSION
 from epaxos.protocol.commit import CommitRules
 from epaxos.protocol.fast_path import judge_equal, judge_named
 from epaxos.protocol.ids import is_in
+from epaxos.protocol.instance import Instance
 from epaxos.protocol.interference import InterferenceIndex, _Generation
-from epaxos.protocol.messages import Accept, PreAccept, Recover
+from epaxos.protocol.messages import Accept, PreAccept, Recover, Validate
 from epaxos.protocol.progress import Progress
 from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.recovery import RecoveryRules
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.slots import OwnSlots
 from epaxos.protocol.state import ReplicaState
 from epaxos.simulation.mutants.mutation import Edit, Entry, Mutant
 
@@ -35,7 +37,7 @@ def _edit(
 
 def _at_any_ballot(name: str, rule: str, message: type) -> Mutant:
     broken = ADMISSION[message]._replace(ballot=lambda bal, ballot: True)
-    return Mutant(name, rule, (Entry(ADMISSION, message, broken),))
+    return Mutant(name, rule, (Entry(ADMISSION, message, broken),), n=3, profile="schemes")
 
 
 _QUORUMS = (
@@ -102,6 +104,8 @@ _COMMIT = (
         CommitRules.propose,
         "merge((state.table.floor, state.index.deps_of(id, batch)))",
         "state.index.deps_of(id, batch)",
+        n=5,
+        profile="schemes",
     ),
     _at_any_ballot("PreAccept at any ballot", "PreAccept is taken while bal = 0", PreAccept),
     _at_any_ballot("Accept at any ballot", "Accept is taken while bal <= b", Accept),
@@ -111,6 +115,8 @@ _COMMIT = (
         CommitRules.on_pre_accept_ok,
         "if instance.bal == initial_ballot and ",
         "if ",
+        n=3,
+        profile="schemes",
     ),
     Mutant(
         "votes of other ballots",
@@ -124,6 +130,8 @@ _COMMIT = (
                 ),
             ),
         ),
+        n=5,
+        profile="schemes",
     ),
     _edit(
         "Commit refused",
@@ -148,6 +156,8 @@ _RECOVERY = (
         RecoveryRules._choose,
         "answer.accepted_ballot == latest and ",
         "",
+        n=3,
+        profile="schemes",
     ),
     _at_any_ballot("Recover at any ballot", "Recover is answered while bal < b", Recover),
     _edit(
@@ -164,6 +174,7 @@ _RECOVERY = (
         "elif instance.id.replica in answers:",
         "elif False:",
         n=5,
+        profile="schemes",
     ),
     _edit(
         "|R| too high",
@@ -200,6 +211,14 @@ _RECOVERY = (
 """,
         "",
         n=5,
+        profile="schemes",
+    ),
+    Mutant(
+        "Validate after Accept",
+        "Validate is taken while nothing is accepted",
+        (Entry(ADMISSION, Validate, ADMISSION[Validate]._replace(phases=ADMISSION[Accept].phases)),),
+        n=5,
+        profile="schemes",
     ),
     _edit(
         "committed, yet by init_dep",
@@ -248,6 +267,7 @@ _RECOVERY = (
         "if not pending:",
         "if True:",
         n=5,
+        profile="schemes",
     ),
     _edit(
         "NOP counts as conflict",
@@ -264,6 +284,7 @@ _RECOVERY = (
         "message.votes <= quorums.n - quorums.f - quorums.e",
         "False",
         n=5,
+        profile="schemes",
     ),
     _edit(
         "Waiting, |R| off by one",
@@ -272,10 +293,20 @@ _RECOVERY = (
         "message.votes <= quorums.n",
         "message.votes < quorums.n",
         n=5,
+        profile="schemes",
     ),
 )
 
 _NAMED = (
+    _edit(
+        "named anew",
+        "when PreAccept is sent again, the named are the same",
+        CommitRules._propose_again,
+        "instance.init_deps, instance.fast_quorum)",
+        "instance.init_deps, self._name_fast_quorum())",
+        n=3,
+        profile="schemes",
+    ),
     _edit(
         "fast path of any answers",
         "the fast path of a named quorum: all that were named",
@@ -309,6 +340,8 @@ _RESTARTS = (
         CommitRules.on_pre_accept,
         "state.promise(sender, PreAcceptOK",
         "state.send(sender, PreAcceptOK",
+        n=3,
+        profile="schemes",
     ),
     _edit(
         "early AcceptOK",
@@ -316,6 +349,8 @@ _RESTARTS = (
         CommitRules.on_accept,
         "state.promise(sender, AcceptOK",
         "state.send(sender, AcceptOK",
+        n=3,
+        profile="schemes",
     ),
     _edit(
         "early own AcceptOK",
@@ -330,6 +365,8 @@ _RESTARTS = (
         RecoveryRules.on_recover,
         "state.promise(sender, self._answer(instance))",
         "state.send(sender, self._answer(instance))",
+        n=3,
+        profile="schemes",
     ),
     _edit(
         "early ValidateOK",
@@ -338,6 +375,7 @@ _RESTARTS = (
         "state.promise(sender, ValidateOK",
         "(state.promise if sender == state.id else state.send)(sender, ValidateOK",
         n=5,
+        profile="schemes",
     ),
     _edit(
         "early Commit, repeated",
@@ -345,6 +383,8 @@ _RESTARTS = (
         ReplicaState.answer_commit,
         "self.promise(",
         "self.send(",
+        n=3,
+        profile="schemes",
     ),
     Mutant(
         "early fast path",
@@ -365,6 +405,8 @@ _RESTARTS = (
         RecoveryRules._start,
         "state.promise(replica, Recover",
         "state.send(replica, Recover",
+        n=3,
+        profile="schemes",
     ),
     _edit(
         "slot used again",
@@ -387,6 +429,8 @@ _RESTARTS = (
             state.promise(state.id, PreAcceptOK(instance.id, instance.deps))
         if instance.phase is Phase.COMMITTED:
 """,
+        n=3,
+        profile="schemes",
     ),
     _edit(
         "forgotten slots not named",
@@ -395,6 +439,56 @@ _RESTARTS = (
         "state.index.set_unknown(InstanceId(state.id, upto))",
         "pass",
         n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "slot before its reservation",
+        "slots are reserved durably ahead of use",
+        OwnSlots.available,
+        "self._durable",
+        "self._requested",
+        profile="chaos",
+    ),
+    _edit(
+        "promise forgotten in a restart",
+        "bal survives a restart",
+        Instance.restore,
+        "instance.bal = record.bal",
+        "instance.bal = record.abal",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "first proposal forgotten in a restart",
+        "init_dep survives a restart",
+        Instance.restore,
+        "instance.init_deps = record.init_deps",
+        "pass",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "named forgotten in a restart",
+        "who was named survives a restart",
+        Instance.restore,
+        "instance.fast_quorum = record.fast_quorum",
+        "pass",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "known, yet not named after a restart",
+        "what is known and interferes is named, also after a restart",
+        Replica.restore,
+        "state.index.add(instance.id, instance.proposed)",
+        "pass",
+    ),
+    _edit(
+        "run beyond, not in the checkpoint",
+        "a checkpoint says exactly what was run",
+        Node._checkpoint,
+        "self._executor.executed_beyond()",
+        "()",
     ),
     _edit(
         "checkpoint in two writes",
@@ -418,11 +512,20 @@ _FORGETTING = (
         "self._executed_at[state.id]",
     ),
     _edit(
+        "floor falls with a restart",
+        "the floor, what every member has executed, never falls",
+        Progress.restore,
+        "[state.table.floor] * state.n",
+        "[no_deps(state.n)] * state.n",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
         "executed, not durably",
         "dropped is what every member has durably executed",
         Node._execute,
         "    if not executed:\n",
-        "    self._core.executed(self._executor.executed)\n    if not executed:\n",
+        "    if executed:\n        self._core.executed(self._executor.executed)\n    if not executed:\n",
     ),
 )
 

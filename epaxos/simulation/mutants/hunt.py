@@ -23,12 +23,19 @@ from epaxos.simulation.mutants.mutation import Mutant
 from epaxos.simulation.plan import Plan
 from epaxos.simulation.run import simulate
 
-__all__ = ["Catch", "Hunt", "check_of", "hunt", "main", "try_seed"]
+__all__ = ["CONTROLS", "Catch", "Hunt", "check_of", "hunt", "main", "try_seed"]
 
 SEEDS_MAX = 2000
 """So many seeds a mutant has; one that outlives them has won."""
 CONTROL_SEEDS = 200
-CONTROL = Mutant("the product itself", "none", ())
+CONTROLS = tuple(
+    Mutant("the product itself", "none", (), n, profile)
+    for profile, n in sorted(
+        {(mutant.profile, mutant.n) for mutant in MUTANTS}, key=lambda plans: (plans[0], plans[1] or 0)
+    )
+)
+"""The product with all kinds of plans that any mutant is hunted with."""
+_SUBJECTS = (*MUTANTS, *CONTROLS)
 _AT_ONCE = 8
 _CHECKS = (
     ("Agreement:", "Agreement"),
@@ -121,12 +128,11 @@ def try_seed(mutant: Mutant, seed: int) -> Catch | None:
     return Catch(seed, result.violations[0]) if result.failed else None
 
 
-def _try_seeds(mutant: int, seeds: range) -> Trial:
-    """In a worker; -1 is the control."""
+def _try_seeds(subject: int, seeds: range) -> Trial:
+    """In a worker."""
     began = time.process_time()
-    subject = CONTROL if mutant < 0 else MUTANTS[mutant]
     for seed in seeds:
-        catch = try_seed(subject, seed)
+        catch = try_seed(_SUBJECTS[subject], seed)
         if catch is not None:
             return catch, seed - seeds.start + 1, time.process_time() - began
     return None, len(seeds), time.process_time() - began
@@ -138,7 +144,7 @@ def _be_quiet() -> None:
 
 
 def hunt(hunts: Mapping[int, Hunt], workers: int) -> Iterator[Hunt]:
-    """Try seeds for all of these mutants, by number (-1: the control), in turn until all hunts are over.
+    """Try seeds for all of these mutants and controls, by number, in turn until all hunts are over.
 
     Each comes out when something was tried.  What is found does not depend on the number of workers.
     """
@@ -171,6 +177,30 @@ def _table(hunts: Sequence[Hunt]) -> str:
         caught = current.catch.check if current.catch is not None else "**nothing**"
         name, rule = (text.replace("|", "\\|") for text in (current.mutant.name, current.mutant.rule))
         lines.append(f"| {name} | {rule} | {caught} | {current.seeds} | {current.seconds:.1f} |")
+    return "\n".join(lines)
+
+
+def _controls(hunts: Sequence[Hunt], seeds_max: int) -> dict[int, Hunt]:
+    """The controls for these hunts, by number: as many seeds as the hardest to catch has taken."""
+    controls = {}
+    for number, control in enumerate(CONTROLS, len(MUTANTS)):
+        plans = (control.profile, control.n)
+        taken = [current.seeds for current in hunts if (current.mutant.profile, current.mutant.n) == plans]
+        if taken:
+            controls[number] = Hunt(control, min(seeds_max, max(CONTROL_SEEDS, *taken)))
+    return controls
+
+
+def _verdicts(controls: Sequence[Hunt]) -> str:
+    lines = []
+    for control in controls:
+        n, profile = control.mutant.n, control.mutant.profile
+        line = f"the product itself, {profile}, {n or '1 to 7'} replicas: {control.seeds} seeds"
+        if control.catch is not None:
+            line += f"; seed {control.catch.seed} failed: {control.catch.text}"
+        else:
+            line += f", nothing found ({control.seconds:.1f} s)"
+        lines.append(line)
     return "\n".join(lines)
 
 
@@ -222,14 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     survivors = [current.mutant.name for current in hunts.values() if current.catch is None]
     if survivors:
         print(f"\nnot caught in {options.seeds} seeds: {', '.join(survivors)}")
-    hardest = max((current.seeds for current in hunts.values()), default=0)
-    control = Hunt(CONTROL, min(options.seeds, max(hardest, CONTROL_SEEDS)))
-    _carry_out({-1: control}, options.workers)
-    if control.catch is not None:
-        print(f"\nthe product itself failed, seed {control.catch.seed}: {control.catch.text}")
-    else:
-        print(f"\nthe product itself: {control.seeds} seeds, nothing found ({control.seconds:.1f} s)")
-    return 1 if survivors or control.catch is not None else 0
+    controls = _controls(list(hunts.values()), options.seeds)
+    _carry_out(controls, options.workers)
+    print(f"\n{_verdicts(list(controls.values()))}")
+    return 1 if survivors or any(control.catch is not None for control in controls.values()) else 0
 
 
 if __name__ == "__main__":
