@@ -64,19 +64,23 @@ class Violation(Exception):
 
 
 class Explorer:
-    """One exploration.  `progress` is called now and then."""
+    """One exploration.  `progress` is called now and then.
+
+    `parents` has every state that was found, and the one from which it was; `ends` those in which nothing
+    is left to happen.
+    """
 
     def __init__(self, model: Model, progress: Callable[[Explorer], None] = lambda explorer: None) -> None:
         self.model = model
         self.machines = Machines(model)
         self.parents: dict[State, State | None] = {}
-        self.moves = 0
+        self.ends: list[State] = []
         self.depth = 0
         self.complete = False
         self.broken: str | None = None
         self._commands = model.commands
         self._recoverers = range(model.n) if model.recoverers is None else model.recoverers
-        self._crashing = range(model.n) if model.crashing is None else model.crashing
+        self._crashing = frozenset(filter(model.may_crash, range(model.n)))
         self._duplicates = model.duplicates
         self._forgets_idle = model.forgets_idle
         self._progress = progress
@@ -110,12 +114,17 @@ class Explorer:
         for count, state in enumerate(layer):
             if count % 10_000 == 0:
                 self._progress(self)
+            last = True
             for move in self.moves_of(state):
                 if self.broken is not None:
                     raise Violation(self.broken, state, move)
+                if move.state != state:
+                    last = False
                 if move.state not in parents:
                     parents[move.state] = state
                     found.append(move.state)
+            if last:
+                self.ends.append(state)
         return found
 
     def moves_of(self, state: State) -> Iterator[Move]:
@@ -127,11 +136,11 @@ class Explorer:
                 lowest = messages & -messages
                 messages ^= lowest
                 left = state if self._duplicates else state._replace(messages=state.messages ^ lowest)
-                if (move := self._move(left, replica, number, lowest.bit_length() - 1)) is not None:
+                if (move := self.move(left, replica, number, lowest.bit_length() - 1)) is not None:
                     yield move
-            if (move := self._move(state, replica, number, Kind.HURRY)) is not None:
+            if (move := self.move(state, replica, number, Kind.HURRY)) is not None:
                 yield move
-            if machines.unsynced[number] and (move := self._move(state, replica, number, Kind.SYNC)):
+            if machines.unsynced[number] and (move := self.move(state, replica, number, Kind.SYNC)):
                 yield move
             if None in state.carriers:
                 yield from self._proposals(state, replica, number)
@@ -139,13 +148,13 @@ class Explorer:
                 yield from self._recoveries(state, replica, number)
             if state.crashes and replica in self._crashing:
                 less = state._replace(crashes=state.crashes - 1)
-                if (move := self._move(less, replica, number, Kind.REBOOT)) is not None:
+                if (move := self.move(less, replica, number, Kind.REBOOT)) is not None:
                     yield move
 
     def _proposals(self, state: State, replica: int, number: int) -> Iterator[Move]:
         for at, (proposer, batch) in enumerate(self._commands):
             if proposer == replica and state.carriers[at] is None:
-                move = self._move(state, replica, number, batch)
+                move = self.move(state, replica, number, batch)
                 if move is not None:
                     carriers = (*state.carriers[:at], move.step.proposed, *state.carriers[at + 1 :])
                     yield move._replace(state=move.state._replace(carriers=carriers))
@@ -155,7 +164,7 @@ class Explorer:
             less = state._replace(recoveries=state.recoveries - 1)
             for id in state.carriers:
                 if id is not None and id not in self.machines.decided[number] and self._may_recover(id):
-                    move = self._move(less, replica, number, id)
+                    move = self.move(less, replica, number, id)
                     if move is not None:
                         yield move
 
@@ -163,7 +172,7 @@ class Explorer:
         recovered = self.model.recovered
         return recovered is None or id.replica in recovered
 
-    def _move(self, state: State, replica: int, number: int, event: Event) -> Move | None:
+    def move(self, state: State, replica: int, number: int, event: Event) -> Move | None:
         """The event at the replica; None if it changes nothing there and makes it say nothing new."""
         machines = self.machines
         step = machines.step(number, event)

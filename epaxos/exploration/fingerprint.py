@@ -71,8 +71,8 @@ _IGNORED: dict[type, frozenset[str]] = {
     InterferenceIndex: frozenset({"_young", "_old"}),
     # What was heard of is only watched for progress; what is committed stands in the instances.
     InstanceTable: frozenset({"n", "rows", "_known", "_committed", "_no_deps"}),
-    # These were sent and executed already, and the records of the instances stand beside the output.
-    Output: frozenset({"messages", "decided", "instances"}),
+    # These were sent and executed already, and what is written stands beside the output.
+    Output: frozenset({"messages", "decided", "instances", "batches", "reserved"}),
 }
 """Of these the fields are ignored that lead back or are constant, and those that `_replica` treats."""
 
@@ -128,11 +128,15 @@ def _freezer_of_object(kind: type) -> Callable[[Any], Hashable]:
 def _replica(core: Replica) -> Hashable:
     """The core, without what can have no effect any more.
 
-    - An own proposal counts votes only while it is preaccepted at ballot 0, which it never is again;
-      later it matters only that it is there.
-    - Votes on a value count only while its ballot is the highest promised, which only rises.
-    - The same holds of a recovery, and one that has proposed a value hears only AcceptOK.
-    - Which recovery waits for which instance (`_waited_for`) stands in the recoveries.
+    All of this rests on that `bal` and `phase` of an instance never fall, also not in a crash: what is
+    not durable there was promised to nobody.
+
+    - An own proposal counts PreAcceptOK only while it is preaccepted at ballot 0, which it never is again.
+      Later it matters only that it is there: then the instance is led, and when it times out, either its
+      Accept is sent again, which comes first, or its ballot was overtaken and the proposal is dropped.
+    - AcceptOK counts only while the ballot of the round is `bal`.  A round that was overtaken is dropped
+      when it times out, with the proposal, which would be dropped without the round as well.
+    - Which recovery waits for which instance (`_waited_for`) stands in the recoveries (`_recovery`).
     - Of alarms, only those that are due.
     """
     state, commit, recovery = core._state, core._commit, core._recovery
@@ -165,6 +169,16 @@ def _proposal(instance: Instance, proposal: Any) -> Hashable:
 
 
 def _recovery(instance: Instance, recovery: Any) -> Hashable:
+    """A recovery, as far as it may still go.
+
+    - Whatever comes for one that was overtaken is refused (`RecoveryRules._current`), also the news of those
+      that it waited for; when it times out it starts again, above `bal` and with nothing of the old.
+    - One that has proposed its value hears neither RecoverOK nor ValidateOK and waits for nobody.  The
+      value is in the instance, its ballot is `bal`, and those who accepted it are in the round.
+    - Of the answers only who gave which counts, not in which order they came: Q and R are sets, an accepted
+      value is the same in all answers of one ballot, and so is what the leader proposed and whom it named
+      (it proposes once, says the same when it sends it again, and so does Validate).
+    """
     if instance.bal != recovery.ballot:
         return "overtaken"
     if recovery.stage.name == "ACCEPT":
@@ -209,4 +223,5 @@ _FREEZERS: dict[type, Callable[[Any], Hashable]] = {
     Disk: _disk,
     FailureDetector: _constant,
     Instance: _instance,
+    InstanceRecord: _record,
 }

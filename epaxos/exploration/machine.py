@@ -17,10 +17,11 @@ from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.instance import Instance, InstanceRecord
 from epaxos.protocol.messages import NOP, Batch, Message
 from epaxos.protocol.output import Output
+from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.timing import Timing
 
-__all__ = ["Decision", "Effects", "Machine", "NewReplica", "naming"]
+__all__ = ["Decision", "Effects", "Machine", "NewReplica", "naming", "with_equal_answers"]
 
 NewReplica = Callable[[int, int], Replica]
 """Makes the core of a replica, of so many."""
@@ -39,9 +40,14 @@ class _NoRandom(Random):
 _RANDOM = _NoRandom()
 
 
-def new_replica(id: int, n: int) -> Replica:
+def new_replica(id: int, n: int, quorums: Quorums | None = None) -> Replica:
     """The core as it is in the product."""
-    return Replica(id, n, timing=_TIMING, random=_RANDOM)
+    return Replica(id, n, timing=_TIMING, random=_RANDOM, quorums=quorums)
+
+
+def with_equal_answers(id: int, n: int) -> Replica:
+    """The core with a fast path of any n-e equal answers, as EPaxos* has it, whatever n is."""
+    return new_replica(id, n, Quorums.of(n, named=False))
 
 
 def naming(named: Mapping[int, int]) -> NewReplica:
@@ -84,10 +90,12 @@ class Effects:
 
 
 class _Write(NamedTuple):
-    """One output, and the records as they were when it was taken."""
+    """What one output wrote, and the outputs that wait for just that."""
 
-    output: Output
+    batches: list[tuple[InstanceId, Batch]]
     records: list[InstanceRecord]
+    reserved: int | None
+    outputs: list[Output]
 
 
 class Disk:
@@ -100,10 +108,10 @@ class Disk:
 
     def apply(self, write: _Write) -> None:
         """The write has become durable."""
-        self.batches.update(write.output.batches)
+        self.batches.update(write.batches)
         self.records.update((record.id, record) for record in write.records)
-        if write.output.reserved is not None:
-            self.reserved = write.output.reserved
+        if write.reserved is not None:
+            self.reserved = write.reserved
 
 
 class Machine:
@@ -180,16 +188,51 @@ class Machine:
         while output := self.core.take_output():
             effects.messages += output.messages
             effects.decide(output.decided)
-            if output.writes or output.awaits_durability:
-                records = [instance.record() for instance in output.instances.values()]
-                self.unwritten.append(_Write(output, records))
+            self._queue(output, effects)
             while self.syncs and self.unwritten:
                 self._write(self.unwritten.pop(0), effects)
         return effects
 
+    def _queue(self, output: Output, effects: Effects) -> None:
+        """What the output writes becomes durable later.  One that writes nothing new, because it answers
+        a double, waits for what was written last, if for anything."""
+        records = self._new_records(output)
+        if records or output.batches or output.reserved is not None:
+            self.unwritten.append(_Write(output.batches, records, output.reserved, [output]))
+        elif self.unwritten:
+            self._drop_doubles(output)
+            if output.awaits_durability:
+                self.unwritten[-1].outputs.append(output)
+        else:
+            self._become_durable(output, effects)
+
+    def _new_records(self, output: Output) -> list[InstanceRecord]:
+        latest = dict(self.disk.records)
+        for write in self.unwritten:
+            latest.update((record.id, record) for record in write.records)
+        records = [instance.record() for instance in output.instances.values()]
+        return [record for record in records if latest.get(record.id) != record]
+
+    def _drop_doubles(self, output: Output) -> None:
+        """A message that leaves with an earlier write need not leave again with a later one."""
+        leaving = {
+            (dest, type(message), message)
+            for write in self.unwritten
+            for earlier in write.outputs
+            for dest, message in earlier.promises
+        }
+        output.promises = [
+            (dest, message)
+            for dest, message in output.promises
+            if (dest, type(message), message) not in leaving
+        ]
+
     def _write(self, write: _Write, effects: Effects) -> None:
         self.disk.apply(write)
-        output = write.output
+        for output in write.outputs:
+            self._become_durable(output, effects)
+
+    def _become_durable(self, output: Output, effects: Effects) -> None:
         effects.messages += output.promises
         effects.decide(output.decided_durably)
         self.core.durable(output)

@@ -66,7 +66,10 @@ class Machines:
     def first(self) -> tuple[int, ...]:
         """The machines of a cluster that has just started for the first time."""
         model = self._model
-        return tuple(self._number(Machine(id, model.n, model.new, model.syncs)) for id in range(model.n))
+        return tuple(
+            self._number(Machine(id, model.n, model.new, syncs=model.syncs or not model.may_crash(id)))
+            for id in range(model.n)
+        )
 
     def __len__(self) -> int:
         return len(self._saved)
@@ -152,10 +155,7 @@ class Machines:
         """See to it that `inert` and `idle` of the machine speak of these messages to it.
 
         A message is inert when its arrival changes nothing and makes the machine say nothing.
-        It is idle when that is so for ever, also after a crash: when by what is durable the instance
-        is committed, or a higher ballot is promised.  Of a committed instance all but the Commit is
-        ignored or answered with the Commit; and below the highest promised ballot nothing is taken
-        or counted but a Commit.
+        It is idle when that is so for ever, also after a crash (`_is_final`).
         """
         fresh = messages & ~self._judged[number]
         if not fresh:
@@ -172,6 +172,17 @@ class Machines:
                     self.idle[number] |= lowest
 
     def _is_final(self, number: int, message: Message) -> bool:
+        """Whether a message that has no effect now never has one, by what is durable.
+
+        The instance is committed: then a PreAccept, Accept, Recover or Validate is answered with the Commit,
+        which is an effect unless it is lost, always; votes and answers find neither a proposal nor a round
+        nor a recovery that goes on; and Waiting and the Commit itself are ignored.
+
+        Or a higher ballot is promised, under both rules of the fast path: `admit` takes none of the four
+        below `bal`, nor repeats an answer, and PreAcceptOK counts at ballot 0, AcceptOK, RecoverOK and
+        ValidateOK at their ballot, only while it is `bal`.  A Commit and Waiting name no ballot that is
+        looked at.
+        """
         promised = self._promised[number].get(getattr(message, "id", None), 0)  # type: ignore[arg-type]
         return promised == math.inf or _ballot(message) < promised
 

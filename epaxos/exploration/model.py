@@ -9,7 +9,7 @@ from typing import NamedTuple
 from epaxos.exploration.machine import NewReplica, new_replica
 from epaxos.protocol.messages import Batch, Message
 
-__all__ = ["Envelope", "Model", "writes"]
+__all__ = ["Envelope", "Model", "loses_nothing", "writes"]
 
 
 class Envelope(NamedTuple):
@@ -20,7 +20,8 @@ class Envelope(NamedTuple):
     message: Message
 
 
-def _nothing(envelope: Envelope) -> bool:
+def loses_nothing(envelope: Envelope) -> bool:
+    """No reduction: every message may arrive."""
     return False
 
 
@@ -50,18 +51,23 @@ class Model:
     crashing: frozenset[int] | None = None
     """Who crashes; None: anybody."""
     syncs: bool = True
-    """Whether what a step writes is durable by its end.  Otherwise a write becomes durable in a step
-    of its own, so that a crash may come between."""
+    """Whether what a step writes is durable by its end.  Otherwise what those that may crash write becomes
+    durable in a step of its own, so that a crash may come between.  Those that never crash are as good as
+    slow to send: only their own votes might count later than others' do, and here they do not."""
     duplicates: bool = True
     steps: int | None = None
     """Runs have so many steps at most."""
     recovered: frozenset[int] | None = None
     """Whose instances are recovered; None: anything that was proposed."""
-    lost: Callable[[Envelope], bool] = _nothing
+    lost: Callable[[Envelope], bool] = loses_nothing
     """The reduction: which messages never arrive."""
     forgets_idle: bool = True
     """Whether messages that can have no effect any more are dropped (see `explorer`)."""
     new: NewReplica = new_replica
+
+    def may_crash(self, replica: int) -> bool:
+        """Whether the replica is among those that crash."""
+        return self.crashes > 0 and (self.crashing is None or replica in self.crashing)
 
     @property
     def commands(self) -> tuple[tuple[int, Batch], ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from epaxos.exploration.explorer import Explorer, Move, State, shown
 from epaxos.exploration.machines import Kind
 from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import Batch
+from epaxos.protocol.messages import Accept, Batch, Message, PreAccept
 from epaxos.simulation.trace import describe_fields
 
 __all__ = ["tell"]
@@ -43,10 +43,17 @@ def _event(explorer: Explorer, move: Move) -> str:
         sender, _, message = explorer.machines.envelopes[event]
         return f"<─ R{sender} {describe_fields(message)}"
     if isinstance(event, InstanceId):
-        return f"recovers {event}"
+        asks_again = any(isinstance(message, (PreAccept, Accept)) for message in _sent(explorer, move))
+        return f"sends {event} again" if asks_again else f"recovers {event}"
     if isinstance(event, Batch):
         return f"proposes {event.payload.decode()} as {move.step.proposed}"
     return _WORDS[event]
+
+
+def _sent(explorer: Explorer, move: Move) -> Iterator[Message]:
+    for bit, envelope in enumerate(explorer.machines.envelopes):
+        if move.step.sent >> bit & 1:
+            yield envelope.message
 
 
 def _outcome(explorer: Explorer, move: Move) -> Iterator[str]:

@@ -1,52 +1,48 @@
-"""One rule of the core broken at a time, to see whether the explorer finds out.
-
-Each mutant is a class, an attribute of it, and what is put in its place.
-"""
+"""The mutants that the models have to find: those of the simulator, and a few of a named fast quorum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
-from epaxos.protocol.messages import Phase, Recover, ValidateOK
-from epaxos.protocol.quorums import Quorums
-from epaxos.protocol.recovery import RecoveryRules
+from epaxos.protocol.commit import CommitRules
+from epaxos.protocol.fast_path import judge_named
+from epaxos.simulation.mutants import catalogue
+from epaxos.simulation.mutants.mutation import Edit, Mutant
 
-__all__ = [
-    "FAST_QUORUM_OF_ONE_LESS",
-    "NO_VALIDATION",
-    "ONE_BALLOT",
-    "Mutant",
-]
+__all__ = ["MUTANTS"]
 
+_NAMED = (
+    Mutant(
+        "another's answer",
+        "the fast path of a named quorum: the answers of those that were named",
+        (
+            Edit(
+                judge_named,
+                (
+                    (
+                        "quorum = (leader, *named)",
+                        "quorum = (leader, *named) if len(answers) <= len(named) else tuple(answers)",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Mutant(
+        "another is named",
+        "when PreAccept is sent again, S is the same",
+        (
+            Edit(
+                CommitRules._propose_again,
+                (
+                    (
+                        "instance.init_deps, instance.fast_quorum)",
+                        "instance.init_deps, tuple(set(state.others) - set(instance.fast_quorum)))",
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
 
-class Mutant(NamedTuple):
-    """What is put where."""
-
-    where: type
-    name: str
-    instead: Any
-
-
-_on_recover: Callable[..., Any] = RecoveryRules.on_recover
-_on_validate_ok: Callable[..., None] = RecoveryRules.on_validate_ok
-
-
-def on_validate_ok(self: RecoveryRules, sender: int, message: ValidateOK) -> None:
-    """Nobody ever has anything against the value that the fast path may have decided."""
-    _on_validate_ok(self, sender, message._replace(conflicts=()))
-
-
-NO_VALIDATION = Mutant(RecoveryRules, "on_validate_ok", on_validate_ok)
-
-
-def on_recover(self: RecoveryRules, sender: int, message: Recover) -> Any:
-    """A promise overwrites the ballot in which the value was accepted: there is but one."""
-    instance = self._state.table.get(message.id)
-    if instance.phase < Phase.COMMITTED and instance.bal < message.ballot:
-        instance.abal = message.ballot
-    return _on_recover(self, sender, message)
-
-
-ONE_BALLOT = Mutant(RecoveryRules, "on_recover", on_recover)
-FAST_QUORUM_OF_ONE_LESS = Mutant(Quorums, "fast", property(lambda self: self.n - self.e - 1))
+MUTANTS: Mapping[str, Mutant] = {mutant.name: mutant for mutant in (*catalogue.MUTANTS, *_NAMED)}
+"""By name."""
