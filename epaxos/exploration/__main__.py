@@ -33,6 +33,7 @@ class _Exploration:
         self._explorer = Explorer(model, self._on_progress)
         self._started = time.process_time()
         self._seconds = seconds
+        self._outcomes: int | None = None
         self._checked = 0
 
     def run(self) -> bool:
@@ -41,6 +42,7 @@ class _Exploration:
         end = None
         try:
             explorer.run()
+            self._outcomes = len(explorer.outcomes())  # before it is continued beyond the bounds
             if explorer.complete and explorer.model.lost is loses_nothing:
                 end = self._find_stuck()
         except _Timeout:
@@ -75,9 +77,10 @@ class _Exploration:
     def _line(self) -> str:
         explorer = self._explorer
         model = explorer.model
+        outcomes = len(explorer.outcomes()) if self._outcomes is None else self._outcomes
         return (
             f"{model.name:44} {model.n:2} {len(explorer.parents):8} {explorer.depth:5}"
-            f" {len(explorer.machines):8} {len(explorer.outcomes()):8}"
+            f" {len(explorer.machines):8} {outcomes:8}"
             f" {time.process_time() - self._started:6.1f}  {'yes' if explorer.complete else 'no ':4}"
             f" {self._checked or '':6}".rstrip()
         )
