@@ -17,6 +17,8 @@ from twisted.logger import Logger
 __all__ = ["allowed", "held"]
 
 SLACK = 16
+PER_REPLICA = 4
+"""When each was heard last, how fast it answers, and what was asked of it lately."""
 PER_KEY = 2
 """A key is in the state machine, and may be among what the next checkpoint writes."""
 PER_KEY_AND_REPLICA = 4
@@ -35,7 +37,7 @@ _ELSEWHERE = (Random, Logger)
 def allowed(empty: int, n: int, keys: int, instances: int) -> int:
     """How much a replica of a cluster of n may hold that held `empty` when it was new, when clients
     named so many keys and so many instances or submissions are not finished with."""
-    most = empty + SLACK + PER_KEY * keys
+    most = empty + SLACK + PER_REPLICA * n + PER_KEY * keys
     if instances:
         most += PER_KEY_AND_REPLICA * n * keys + (PER_INSTANCE + PER_INSTANCE_AND_REPLICA * n) * instances
     return most

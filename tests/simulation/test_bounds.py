@@ -49,6 +49,7 @@ class HeldTests(SynchronousTestCase):
     def test_allowed(self) -> None:
         self.assertGreater(allowed(10, 3, 5, 1), allowed(10, 3, 5, 0))
         self.assertLess(allowed(10, 3, 5, 0), 50)
+        self.assertGreaterEqual(allowed(10, 7, 0, 0) - allowed(10, 1, 0, 0), 3 * 6)  # heard, near, asked
 
 
 class _Leaking(Node):
