@@ -9,7 +9,7 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from random import Random
 from typing import Any, NamedTuple
 
@@ -40,9 +40,17 @@ class _NoRandom(Random):
 _RANDOM = _NoRandom()
 
 
-def new_replica(id: int, n: int, quorums: Quorums | None = None) -> Replica:
-    """The core as it is in the product."""
-    return Replica(id, n, timing=_TIMING, random=_RANDOM, quorums=quorums)
+def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[int] = ()) -> Replica:
+    """The core as it is in the product.  How far the others are it knows already, so that it asks those
+    that it names alone until a wait ends; they answer in no time, but for those that are `far`."""
+    core = Replica(id, n, timing=_TIMING, random=_RANDOM, quorums=quorums)
+    nearness = core._state.nearness
+    probe = InstanceId(id, 0)
+    nearness.asks_all(probe, 0.0)
+    for other in range(n):
+        if other != id:
+            nearness.answered(probe, other, 1.0 if other in far else 0.0)
+    return core
 
 
 def with_equal_answers(id: int, n: int) -> Replica:
@@ -54,14 +62,7 @@ def naming(named: Mapping[int, int]) -> NewReplica:
     """Cores of which replica r always names `named[r]` as its fast quorum: all others are far."""
 
     def new(id: int, n: int) -> Replica:
-        core = new_replica(id, n)
-        nearness = core._state.nearness
-        probe = InstanceId(id, 0)
-        nearness.asked(probe, 0.0)
-        for other in range(n):
-            if other not in (id, named.get(id, other)):
-                nearness.answered(probe, other, 1.0)
-        return core
+        return new_replica(id, n, far={other for other in range(n) if other != named.get(id, other)})
 
     return new
 

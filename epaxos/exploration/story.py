@@ -13,7 +13,7 @@ from epaxos.simulation.trace import describe_fields
 __all__ = ["tell"]
 
 _WORDS = {
-    Kind.HURRY: "no longer waits for the fast path",
+    Kind.HURRY: "no longer waits for answers",
     Kind.SYNC: "has its oldest write on disk",
     Kind.REBOOT: "crashes, and restarts from its disk",
 }

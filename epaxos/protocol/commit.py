@@ -5,6 +5,8 @@ EPaxos* (arXiv 2511.02743), section 3; docs/protocol.md, "Commit".
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from epaxos.protocol.admission import Admission, admit
 from epaxos.protocol.alarms import Alarms
 from epaxos.protocol.fast_path import FastPath, judge_equal, judge_named
@@ -27,12 +29,13 @@ __all__ = ["CommitRules"]
 
 
 class _Proposal:
-    """What the command leader gathers for an instance of its own."""
+    """What the command leader gathers for an instance of its own.  `asked`: who was sent the PreAccept."""
 
-    __slots__ = ("answers", "proposed_at", "slow_path_at")
+    __slots__ = ("answers", "asked", "proposed_at", "slow_path_at")
 
-    def __init__(self, proposed_at: float) -> None:
+    def __init__(self, proposed_at: float, asked: Collection[int]) -> None:
         self.proposed_at = proposed_at
+        self.asked = set(asked)
         self.answers: dict[int, Deps] = {}
         self.slow_path_at: float | None = None
 
@@ -79,10 +82,14 @@ class CommitRules:
         deps = merge((state.table.floor, state.index.deps_of(id, batch)))
         message = PreAccept(id, batch, deps, self._name_fast_quorum())
         self._pre_accept(instance, message, deps)
-        self._proposals[id] = _Proposal(state.now)
-        self._alarms.set(id, state.now + state.timing.resend_s)
-        state.nearness.asked(id, state.now)
-        state.send_to_others(message)
+        asked = self._whom_to_ask(instance)
+        proposal = self._proposals[id] = _Proposal(state.now, asked)
+        for replica in asked:
+            state.send(replica, message)
+        again_at = state.now + state.timing.resend_s
+        if len(asked) < len(state.others):
+            again_at = min(again_at, self._patience_ends(instance, proposal))
+        self._alarms.set(id, again_at)
         state.promise(state.id, PreAcceptOK(id, deps))
 
     def _name_fast_quorum(self) -> tuple[int, ...]:
@@ -91,6 +98,13 @@ class CommitRules:
         if not state.quorums.named:
             return ()
         return state.nearness.nearest(state.quorums.fast - 1, state.failures.suspects)
+
+    def _whom_to_ask(self, instance: Instance) -> tuple[int, ...]:
+        """Those that were named, as only their answers count; all, where nobody is named, or now and
+        then to see who is nearest."""
+        state = self._state
+        named = instance.fast_quorum
+        return state.others if not named or state.nearness.asks_all(instance.id, state.now) else named
 
     def _pre_accept(self, instance: Instance, message: PreAccept, deps: Deps) -> None:
         state = self._state
@@ -137,22 +151,22 @@ class CommitRules:
         state = self._state
         verdict, deps = self._judge_fast_path(instance, proposal.answers)
         if verdict is FastPath.TAKEN:
-            self._commit_fast(instance, deps)
+            self._commit_fast(instance, proposal, deps)
         elif len(proposal.answers) >= state.quorums.slow:
-            if verdict is FastPath.CLOSED:
+            if proposal.slow_path_at is None:
+                wait_ends = state.now + state.timing.fast_path_wait_s
+                proposal.slow_path_at = max(wait_ends, self._patience_ends(instance, proposal))
+            if verdict is FastPath.CLOSED or proposal.slow_path_at < state.now:
                 self._take_slow_path(instance, proposal)
-            elif proposal.slow_path_at is None:
-                proposal.slow_path_at = self._patience_ends(instance, proposal)
+            else:
                 self._alarms.set(instance.id, proposal.slow_path_at)
 
     def _patience_ends(self, instance: Instance, proposal: _Proposal) -> float:
-        """A slow quorum has answered: until when to wait for the answers that make the fast path.
-
-        Those that were named get twice their usual time: a second round trip is not had for less.
-        """
+        """Until when those that were named may take to answer: they get twice their usual time, as a
+        second round trip is not had for less."""
         state = self._state
         usual_s = state.nearness.usual_s(instance.fast_quorum)
-        return max(state.now + state.timing.fast_path_wait_s, proposal.proposed_at + 2 * usual_s)
+        return proposal.proposed_at + max(state.timing.fast_path_wait_s, 2 * usual_s)
 
     def _judge_fast_path(self, instance: Instance, answers: dict[int, Deps]) -> tuple[FastPath, Deps]:
         state = self._state
@@ -165,14 +179,14 @@ class CommitRules:
         assert instance.init_deps is not None
         return judge_equal(state.quorums, instance.init_deps, answers, is_awaited)
 
-    def _commit_fast(self, instance: Instance, deps: Deps) -> None:
+    def _commit_fast(self, instance: Instance, proposal: _Proposal, deps: Deps) -> None:
         """One round trip.  Durable here before anybody is told: a restarted leader that forgot it
         would answer Recover as "not committed", and rule 3 of recovery would lose it."""
         state = self._state
         state.counters.fast_path += 1
         instance.deps = deps
         state.decide(instance, initial_ballot, durably=True)
-        self._tell_commit(instance, durably=True)
+        self._tell_commit(instance, durably=True, sent_to=proposal.asked)
         self.forget(instance.id)
 
     def _take_slow_path(self, instance: Instance, proposal: _Proposal) -> None:
@@ -247,20 +261,19 @@ class CommitRules:
         else:
             state.counters.recovered += 1
         state.decide(instance, message.ballot, durably=False)
-        self._tell_commit(instance, durably=False)
+        self._tell_commit(instance, durably=False, sent_to=state.others)
         self.forget(id)
 
     # -- Commit
 
-    def _tell_commit(self, instance: Instance, durably: bool) -> None:
-        """Tell all, without the batch, which all were sent before: who missed it asks for it."""
+    def _tell_commit(self, instance: Instance, durably: bool, sent_to: Collection[int]) -> None:
+        """Tell all, and with the batch those that it was not `sent_to` before.  Who missed it asks for it."""
         state = self._state
-        commit = state.commit_of(instance)
-        if instance.cmd is not NOP:
-            commit = commit._replace(batch=None)
+        whole = state.commit_of(instance)
+        brief = whole if instance.cmd is NOP else whole._replace(batch=None)
         tell = state.promise if durably else state.send
         for replica in state.others:
-            tell(replica, commit)
+            tell(replica, brief if replica in sent_to else whole)
 
     def on_commit(self, sender: int, message: Commit) -> None:
         """A decision is final: it is taken whatever was promised here."""
@@ -291,7 +304,8 @@ class CommitRules:
         return self._alarms.next()
 
     def on_time(self) -> None:
-        """Send again what was not answered; take the slow path when the fast one is waited for too long."""
+        """Send again what was not answered, or ask more replicas; take the slow path when the fast one is
+        waited for too long."""
         for id in self._alarms.pop_due(self._state.now):
             self.on_timeout(id)
 
@@ -317,12 +331,27 @@ class CommitRules:
         if instance.bal != initial_ballot:
             self.forget(instance.id)
             return
-        if proposal.slow_path_at is not None and state.now >= proposal.slow_path_at:
+        state.nearness.missed(replica for replica in instance.fast_quorum if replica not in proposal.answers)
+        slow_path_at = proposal.slow_path_at
+        enough = len(proposal.answers) >= state.quorums.slow
+        if enough and slow_path_at is not None and state.now >= slow_path_at:
             self._take_slow_path(instance, proposal)
-            return
+        else:
+            self._ask_again(instance, proposal)
+
+    def _ask_again(self, instance: Instance, proposal: _Proposal) -> None:
+        """Ask those that were not asked yet; when all were, those that have not answered.
+
+        Once the named ones alone were asked in vain, whoever answers is enough for the slow path.
+        """
+        state = self._state
+        silent = [replica for replica in state.others if replica not in proposal.answers]
+        unasked = [replica for replica in silent if replica not in proposal.asked]
+        if unasked:
+            proposal.asked.update(unasked)
+            proposal.slow_path_at = self._patience_ends(instance, proposal)
         assert instance.proposed is not None and instance.init_deps is not None
         again = PreAccept(instance.id, instance.proposed, instance.init_deps, instance.fast_quorum)
-        for replica in state.others:
-            if replica not in proposal.answers:
-                state.send(replica, again)
+        for replica in unasked or silent:
+            state.send(replica, again)
         self._alarms.set(instance.id, state.now + state.timing.resend_s)

@@ -19,7 +19,8 @@ __all__ = ["schemes"]
 _LONG = 40.0
 """Until a scheme is over, in round trips."""
 _APART = 62
-"""From one scheme to the next, in round trips: what went wrong is mended by then."""
+"""From one scheme to the next, in round trips: what went wrong is mended by then, and the next PreAccept
+goes to all, not only to those that are named."""
 
 _KINDS = (
     "PreAccept",

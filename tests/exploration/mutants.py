@@ -32,7 +32,7 @@ _NAMED = (
         "when PreAccept is sent again, S is the same",
         (
             Edit(
-                CommitRules._propose_again,
+                CommitRules._ask_again,
                 (
                     (
                         "instance.init_deps, instance.fast_quorum)",

@@ -37,7 +37,7 @@ class ModelTests(SynchronousTestCase):
         """The number is exact: another means that the protocol or what is merged has changed."""
         explorer = explored(TWO)
         self.assertTrue(explorer.complete)
-        self.assertEqual(len(explorer.parents), 4467)
+        self.assertEqual(len(explorer.parents), 5803)
 
     def test_every_outcome_is_met(self) -> None:
         """Neither is decided, either alone, and both, with each naming the other or one of them the other."""

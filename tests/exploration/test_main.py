@@ -22,8 +22,8 @@ class MainTests(SynchronousTestCase):
     def test_a_model_that_holds(self) -> None:
         code, output = printed("two commands")
         self.assertEqual(code, 0)
-        self.assertIn(" 4467 ", output)
-        self.assertEqual(output.split()[-2:], ["yes", "19"])
+        self.assertIn(" 5803 ", output)
+        self.assertEqual(output.split()[-2:], ["yes", "40"])
 
     def test_a_model_that_is_too_big(self) -> None:
         code, output = printed("--seconds", "0", "two recoveries at one")

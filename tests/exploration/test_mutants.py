@@ -38,7 +38,7 @@ class NamedFastQuorumTests(SynchronousTestCase):
     def test_another_is_named_when_it_is_sent_again(self) -> None:
         model = replace(ONE_RECOVERY, proposers=(0,), recoveries=2, recoverers=frozenset({0, 2}))
         told = story("another is named", model)
-        self.assertIn("  2. R0 sends 0.1 again", told)
+        self.assertIn("  3. R0 sends 0.1 again", told)
         self.assertTrue(told[-1].startswith("Agreement: 0.1"), told[-1])
 
     def test_recovery_takes_what_was_proposed(self) -> None:
@@ -74,7 +74,7 @@ class BothRulesTests(SynchronousTestCase):
     def test_one_ballot_instead_of_two(self) -> None:
         model = replace(ONE_RECOVERY, recoverers=frozenset({0}), recovered=frozenset({1}))
         told = story("one ballot variable", model)
-        self.assertIn("  6. R0 recovers 1.1", told)
+        self.assertIn("  7. R0 recovers 1.1", told)
         self.assertTrue(told[-1].startswith("Agreement: 1.1 is decided as"), told[-1])
 
     def test_no_validation(self) -> None:

@@ -214,21 +214,6 @@ class NamedFastQuorumTests(SynchronousTestCase):
         lab.deliver(AcceptOK)
         self.assertIn(id, lab.decided[0])
 
-    def test_the_named_one_gets_twice_its_usual_time(self) -> None:
-        """It has answered within 40 ms before: 80 ms after the PreAccept, not 5 after another's answer."""
-        lab = Lab(3)
-        lab.propose(0, write("x"))
-        lab.deliver(PreAccept)
-        lab.now = 0.04
-        lab.replicas[0].tick(lab.now)
-        lab.settle()
-        lab.propose(0, write("x"))
-        lab.deliver(PreAccept, to=2)
-        lab.deliver(PreAcceptOK)
-        for seconds, accepts in ((0.03, 0), (0.05, 2)):
-            lab.advance(seconds, step=0.01, deliver=False)
-            self.assertEqual(len([m for _, _, m in lab.sent if isinstance(m, Accept)]), accepts)
-
     def test_four_replicas_name_two(self) -> None:
         lab = Lab(4)
         other = lab.propose(3, write("x"))
@@ -274,6 +259,172 @@ class NamedFastQuorumTests(SynchronousTestCase):
         id = lab.propose(0, write("x"))
         named = {m.fast_quorum for _, _, m in lab.sent if isinstance(m, PreAccept) and m.id == id}
         self.assertEqual(named, {(2,)})
+
+
+class ThriftTests(SynchronousTestCase):
+    """docs/protocol.md, "One round trip, always": the PreAccept goes to those that were named alone."""
+
+    def after_a_probe(self, n: int = 3, answer_s: float = 0.0, named: bool | None = None) -> Lab:
+        """All have answered replica 0 within the time; what was sent until then is forgotten."""
+        lab = Lab(n, named=named)
+        lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        self.pass_time(lab, answer_s)
+        lab.settle()
+        lab.sent.clear()
+        return lab
+
+    def pass_time(self, lab: Lab, seconds: float) -> None:
+        """Replica 0 notices the time; nothing is delivered."""
+        lab.now += seconds
+        lab.replicas[0].tick(lab.now)
+        lab.flush(0)
+
+    def sent_to(self, lab: Lab, kind: type) -> list[int]:
+        """To whom replica 0 has sent messages of this kind."""
+        return sorted(dest for sender, dest, m in lab.sent if sender == 0 and isinstance(m, kind))
+
+    def test_whom_to_ask(self) -> None:
+        cases = [
+            (2, None, [1]),
+            (3, None, [1]),
+            (3, False, [1, 2]),
+            (4, None, [1, 2]),
+            (5, None, [1, 2, 3, 4]),
+        ]
+        for n, named, asked in cases:
+            lab = self.after_a_probe(n, named=named)
+            id = lab.propose(0, write("x"))
+            self.assertEqual(self.sent_to(lab, PreAccept), asked, f"n = {n}")
+            lab.settle()
+            self.assertEqual([id in decided for decided in lab.decided], [True] * n, f"n = {n}")
+            self.assertEqual(lab.replicas[0].counters.fast_path, 2)
+            self.assertFalse([m for _, _, m in lab.sent if isinstance(m, Fetch)])
+
+    def test_now_and_then_all_are_asked(self) -> None:
+        """A quarter of the time after which one is suspected has to pass; else nobody knew who is nearest."""
+        lab = self.after_a_probe()
+        for seconds, asked in ((0.1, [1]), (0.1, [1]), (0.1, [1, 2]), (0.1, [1]), (10.0, [1, 2])):
+            self.pass_time(lab, seconds)
+            lab.settle()
+            lab.sent.clear()
+            lab.propose(0, write("x"))
+            self.assertEqual(self.sent_to(lab, PreAccept), asked)
+
+    def test_all_are_asked_while_one_is_not_known(self) -> None:
+        """Replica 2 answers nothing.  When it was waited for long enough, it is known to be far."""
+        lab = Lab(3)
+        for seconds, asked in ((0.0, [1, 2]), (0.1, [1, 2]), (0.5, [1, 2]), (0.5, [1, 2]), (0.1, [1])):
+            self.pass_time(lab, seconds)
+            lab.drop(to=2)
+            lab.settle()
+            lab.sent.clear()
+            lab.propose(0, write("x"))
+            self.assertEqual(self.sent_to(lab, PreAccept), asked)
+
+    def test_the_commit_brings_the_batch_to_those_that_were_not_asked(self) -> None:
+        lab = self.after_a_probe(4)
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        lab.deliver(PreAcceptOK)
+        commits = {dest: m.batch for _, dest, m in lab.wire if isinstance(m, Commit)}
+        self.assertEqual(commits, {1: None, 2: None, 3: write("x")})
+        lab.deliver(Commit)
+        self.assertEqual(lab.decided[3][id].cmd, write("x"))
+
+    def test_what_is_committed_unasked_interferes(self) -> None:
+        lab = self.after_a_probe()
+        id = lab.propose(0, write("x"))
+        lab.settle()
+        later = lab.propose(2, write("x"))
+        self.assertEqual(lab.instance(2, later).deps, (id.slot, 0, 0))
+
+    def test_the_patience_with_those_that_were_named(self) -> None:
+        """Twice their usual time, and `fast_path_wait_s` at least; then the rest is asked, and when a
+        slow quorum has answered, there is nothing more to wait for."""
+        for answer_s, patience_s in ((0.0, 0.005), (0.04, 0.08)):
+            lab = self.after_a_probe(answer_s=answer_s)
+            id = lab.propose(0, write("x"))
+            self.pass_time(lab, patience_s - 0.001)
+            self.assertEqual(self.sent_to(lab, PreAccept), [1])
+            self.pass_time(lab, 0.002)
+            self.assertEqual(self.sent_to(lab, PreAccept), [1, 2])
+            lab.deliver(PreAccept, to=2)
+            lab.deliver(PreAcceptOK)
+            accepts = {dest: m.batch for _, dest, m in lab.wire if isinstance(m, Accept)}
+            self.assertEqual(accepts, {1: write("x"), 2: None})
+            lab.settle()
+            self.assertEqual([id in decided for decided in lab.decided], [True] * 3)
+
+    def test_all_asked_at_once_have_the_same_patience(self) -> None:
+        """Replica 1 is named, and 2 answers: until twice the usual time of 1 have passed, not longer."""
+        lab = self.after_a_probe(answer_s=0.04)
+        self.pass_time(lab, 0.25)
+        lab.propose(0, write("x"))
+        self.assertEqual(self.sent_to(lab, PreAccept), [1, 2])
+        lab.deliver(PreAccept, to=2)
+        lab.deliver(PreAcceptOK)
+        for seconds, accepts in ((0.079, []), (0.002, [1, 2])):
+            self.pass_time(lab, seconds)
+            self.assertEqual(self.sent_to(lab, Accept), accepts)
+
+    def test_a_named_one_that_answers_late_still_makes_the_fast_path(self) -> None:
+        lab = self.after_a_probe()
+        id = lab.propose(0, write("x"))
+        self.pass_time(lab, 0.01)
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAcceptOK)
+        self.assertIn(id, lab.decided[0])
+        commits = {dest: m.batch for _, dest, m in lab.wire if isinstance(m, Commit)}
+        self.assertEqual(commits, {1: None, 2: None}, "the PreAccept is on its way to 2")
+
+    def test_one_that_is_silent_is_not_named_until_it_answers(self) -> None:
+        lab = self.after_a_probe()
+        lab.propose(0, write("x"))
+        self.pass_time(lab, 0.01)
+        lab.sent.clear()
+        lab.propose(0, write("x"))
+        self.assertEqual(self.sent_to(lab, PreAccept), [2])
+        lab.deliver(PreAccept, to=1)
+        lab.deliver(PreAcceptOK, frm=1)
+        lab.sent.clear()
+        lab.propose(0, write("x"))
+        self.assertEqual(self.sent_to(lab, PreAccept), [1])
+
+    def test_a_crashed_one_holds_nothing_up_longer_than_the_patience(self) -> None:
+        """Whether it is suspected yet, or by the time that it was named, or when the patience ends."""
+        for n, crashed_s in ((3, 0.0), (3, 0.999), (3, 2.0), (4, 0.0), (4, 2.0)):
+            lab = self.after_a_probe(n)
+            lab.crash(1)
+            lab.advance(crashed_s)
+            id = lab.propose(0, write("x"))
+            lab.settle()
+            lab.advance(0.006, step=0.006)
+            self.assertIn(id, lab.decided[0], f"n = {n}, after {crashed_s} s")
+
+    def test_what_is_lost_is_sent_again_to_all(self) -> None:
+        lab = self.after_a_probe()
+        id = lab.propose(0, write("x"))
+        self.pass_time(lab, 0.01)
+        lab.drop()
+        lab.sent.clear()
+        lab.advance(0.5, deliver=False)
+        self.assertEqual(self.sent_to(lab, PreAccept), [1, 2])
+        lab.settle()
+        self.assertEqual([id in decided for decided in lab.decided], [True] * 3)
+
+    def test_a_slow_patience_does_not_delay_asking_again(self) -> None:
+        """Usually it takes 0.4 s, but after `resend_s`, 0.5 s, something may have been lost."""
+        lab = self.after_a_probe(answer_s=0.4)
+        id = lab.propose(0, write("x"))
+        lab.drop(to=1)
+        self.pass_time(lab, 0.501)
+        lab.deliver(PreAccept, to=2)
+        lab.deliver(PreAcceptOK)
+        self.assertEqual(self.sent_to(lab, Accept), [])
+        self.pass_time(lab, 0.3)
+        lab.settle()
+        self.assertIn(id, lab.decided[0])
 
 
 class DurabilityTests(SynchronousTestCase):

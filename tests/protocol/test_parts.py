@@ -106,7 +106,7 @@ class NearnessTests(SynchronousTestCase):
         nearness = Nearness(0, 3, 1.0)
         for k in range(20):
             id = InstanceId(0, k + 1)
-            nearness.asked(id, k)
+            nearness.asks_all(id, k)
             nearness.answered(InstanceId(0, 999), 2, k)
             nearness.answered(id, 2, k + (0.01 if k < 10 else 0.09))
             nearness.answered(id, 1, k + 0.05)
@@ -119,18 +119,47 @@ class NearnessTests(SynchronousTestCase):
 
     def test_one_that_does_not_answer_is_far(self) -> None:
         nearness = Nearness(0, 3, 1.0)
-        nearness.asked(InstanceId(0, 1), 0.0)
+        nearness.asks_all(InstanceId(0, 1), 0.0)
         nearness.answered(InstanceId(0, 1), 2, 0.5)
-        nearness.asked(InstanceId(0, 2), 0.6)
+        nearness.asks_all(InstanceId(0, 2), 0.6)
         self.assertEqual(self.nearest(nearness), (1,), "it may still answer")
-        nearness.asked(InstanceId(0, 3), 1.5)
+        nearness.asks_all(InstanceId(0, 3), 1.5)
         self.assertEqual(self.nearest(nearness), (2,))
+
+    def test_one_that_was_missed_comes_after_others_until_it_answers(self) -> None:
+        nearness = Nearness(0, 4, 1.0)
+        nearness.missed([1])
+        self.assertEqual(self.nearest(nearness, 2), (2, 3))
+        self.assertEqual(self.nearest(nearness, 2, 2, 3), (1, 2), "better than a suspected one")
+        nearness.answered(InstanceId(0, 7), 1, 0.0)
+        self.assertEqual(self.nearest(nearness, 2), (1, 2))
+
+    def test_when_all_are_asked(self) -> None:
+        """Until all are known; then four times in the time that an answer is waited for, but not while
+        the last such answers are.  An answer to what not all were asked says nothing."""
+        nearness = Nearness(0, 3, 1.0)
+        steps: list[tuple[float, bool, tuple[int, ...]]] = [
+            (0.0, True, ()),
+            (0.1, True, (1, 2)),
+            (1.0, True, (1,)),
+            (1.25, False, (1, 2)),
+            (1.99, False, ()),
+            (2.0, True, (1, 2)),
+            (2.24, False, (1,)),
+            (2.25, True, ()),
+        ]
+        for slot, (now, expected, answers) in enumerate(steps):
+            id = InstanceId(0, slot)
+            self.assertEqual(nearness.asks_all(id, now), expected, f"at {now}")
+            for replica in answers:
+                nearness.answered(id, replica, now)
+        self.assertGreater(nearness.usual_s((2,)), nearness.usual_s((1,)))
 
     def test_silence_counts_no_longer_than_it_is_waited_for(self) -> None:
         """Or one lost answer before an hour's rest would keep leaders waiting for the fast path."""
         nearness = Nearness(0, 3, 1.0)
-        nearness.asked(InstanceId(0, 1), 0.0)
-        nearness.asked(InstanceId(0, 2), 3600.0)
+        nearness.asks_all(InstanceId(0, 1), 0.0)
+        nearness.asks_all(InstanceId(0, 2), 3600.0)
         nearness.answered(InstanceId(0, 2), 2, 7200.0)
         self.assertLessEqual(nearness.usual_s((1, 2)), 1.0)
 

@@ -301,7 +301,7 @@ _NAMED = (
     _edit(
         "named anew",
         "when PreAccept is sent again, the named are the same",
-        CommitRules._propose_again,
+        CommitRules._ask_again,
         "instance.init_deps, instance.fast_quorum)",
         "instance.init_deps, self._name_fast_quorum())",
         n=3,
@@ -424,7 +424,7 @@ _RESTARTS = (
         if instance.id.replica == state.id and instance.phase is Phase.PREACCEPTED and not instance.bal:
             from epaxos.protocol.commit import _Proposal
 
-            self._commit._proposals[instance.id] = _Proposal(state.now)
+            self._commit._proposals[instance.id] = _Proposal(state.now, state.others)
             self._commit._alarms.set(instance.id, state.now)
             state.promise(state.id, PreAcceptOK(instance.id, instance.deps))
         if instance.phase is Phase.COMMITTED:
