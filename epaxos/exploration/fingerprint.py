@@ -61,7 +61,8 @@ _IGNORED: dict[type, frozenset[str]] = {
     Replica: frozenset({"_handlers", "_commit", "_recovery", "_progress", "_state"}),
     CommitRules: frozenset({"_state", "_proposals", "_rounds", "_alarms"}),
     RecoveryRules: frozenset({"_state", "_commit", "_recoveries", "_waited_for", "_alarms"}),
-    # Time stands still, nothing is suspected, who is nearest stays so, and what is counted is only shown.
+    # Time stands still, nothing is suspected, what is counted is only shown; and who is nearest matters to
+    # the next proposal of a replica, of which each makes one at most.
     ReplicaState: frozenset(
         {"timing", "random", "now", "failures", "nearness", "counters", "table", "index"}
     ),

@@ -24,4 +24,5 @@ class Timing:
     backoff_max_s: float = 5.0
     """Recoveries of one instance are never further apart than this."""
     fast_path_wait_s: float = 0.005
-    """With a slow quorum of answers, how long to wait for those that may still allow the fast path."""
+    """With a slow quorum of answers, how long to wait for those that may still allow the fast path; and
+    how long at least, with those of a named fast quorum outstanding, before others are asked."""
