@@ -53,6 +53,9 @@ __all__ = ["Node"]
 
 CHECKPOINT_COMMANDS = 15_000
 """After so many commands a checkpoint is due early: all hold their keys until every member wrote one."""
+CHECKPOINT_COMMANDS_IN_MEMORY = 1_000
+"""The same for a store that keeps nothing, where a checkpoint costs nothing either: what is held then stays
+in the processor's cache."""
 EXECUTED_PER_TURN = 256
 """About so many instances are executed before other work gets its turn."""
 
@@ -163,6 +166,7 @@ class Node:
         self._checkpointed: Deps | None = None
         self._commands_executed = 0
         self._commands_checkpointed = 0
+        self._checkpoint_commands = CHECKPOINT_COMMANDS if store.persistent else CHECKPOINT_COMMANDS_IN_MEMORY
 
     # -- life
 
@@ -452,7 +456,7 @@ class Node:
         for proposed, answers in zip(waiting, replies):
             if proposed is not None and answers:
                 proposed.answer(answers)
-        if self._commands_executed - self._commands_checkpointed >= CHECKPOINT_COMMANDS:
+        if self._commands_executed - self._commands_checkpointed >= self._checkpoint_commands:
             self._hasten_checkpoint()
 
     # -- checkpoints

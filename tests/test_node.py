@@ -424,6 +424,18 @@ class DurabilityTests(SynchronousTestCase):
             self.assertEqual(len(disk.checkpoints()), 1)
             self.assertEqual(len(node._core.table), 0)
 
+    def test_where_a_checkpoint_costs_nothing_it_comes_sooner(self) -> None:
+        self.patch(epaxos.node, "CHECKPOINT_COMMANDS_IN_MEMORY", 2)
+        self.patch(Disk, "persistent", False)
+        cluster = Cluster(Batching(checkpoint_s=3600)).start()
+        cluster.submit(0, [b"k", b"x"])
+        cluster.run(0.05)
+        self.assertEqual((cluster.disks[0].checkpoints(), len(cluster.nodes[0]._core.table)), ([], 1))
+        cluster.submit(1, [b"k", b"x"])
+        cluster.run(0.05)
+        for node, disk in zip(cluster.nodes, cluster.disks):
+            self.assertEqual((len(disk.checkpoints()), len(node._core.table)), (1, 0))
+
     def test_restart_takes_up_the_checkpoint_and_what_came_after(self) -> None:
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()
         cluster.submit(0, [b"k", b"a"])
