@@ -8,7 +8,7 @@ gone through command by command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress, filterfalse
+from itertools import compress, filterfalse, repeat
 from operator import itemgetter, not_
 
 from zope.interface import implementer
@@ -89,15 +89,16 @@ class KeyValueStore:
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
-        return [self._apply(instance.batch) for instance in ready]
+        return [self._apply(instance.batch, instance.wanted) for instance in ready]
 
-    def _apply(self, batch: Batch) -> Sequence[Reply]:
+    def _apply(self, batch: Batch, wanted: bool) -> Sequence[Reply]:
         columns = decode_columns(batch)
         replies = None
         if columns.keys is not None:
             kinds = [_BULK.get((shape.name.upper(), shape.length)) for shape in columns.shapes]
             if None not in kinds:
-                replies = self._apply_bulk(columns, columns.keys, kinds, batch.commands)
+                apply = self._apply_bulk if wanted else self._apply_bulk_unwanted
+                replies = apply(columns, columns.keys, kinds, batch.commands)
         if replies is None:
             replies = list(map(self._run, decode_commands(columns)))
         return replies
@@ -122,6 +123,15 @@ class KeyValueStore:
         replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, map(data.get, keys)))
         self._put(pairs)
         return replies
+
+    def _apply_bulk_unwanted(
+        self, columns: Columns, keys: Sequence[bytes], kinds: list[bool | None], count: int
+    ) -> Sequence[Reply]:
+        """As `_apply_bulk`, for no client of this replica: what is only read need not be looked at."""
+        if True in kinds:
+            is_set = map(kinds.__getitem__, columns.which) if columns.which else repeat(True)
+            self._put(dict(zip(compress(keys, is_set), columns.arguments)))
+        return ()
 
     def _put(self, pairs: dict[bytes, bytes]) -> None:
         self._state.data.update(pairs)

@@ -142,6 +142,25 @@ class BatchTests(SynchronousTestCase):
             self.assertEqual(replies, [alone.run([command])[0] for command in commands], f"seed {seed}")
             self.assertEqual(sorted(together.store.entries()), sorted(alone.store.entries()))
 
+    def test_nobody_here_waits_for_it(self) -> None:
+        """The state becomes the same."""
+        for seed in range(200):
+            random = Random(seed)
+            mix = random.sample(["SET {0} {1}", "SET {0} x", "GET {0}", "INCR {0}"], random.randrange(1, 4))
+            here, there = KeyValueStore(), KeyValueStore()
+            for _ in range(3):
+                commands = [
+                    words(random.choice(mix).format(random.randrange(4), random.randrange(9)))
+                    for _ in range(random.randrange(1, 20))
+                ]
+                batch = here.batch(commands)
+                here.apply([Ready(ID, batch, True)])
+                there.apply([Ready(ID, batch, False)])
+            self.assertEqual(dict(there.entries()), dict(here.entries()), f"seed {seed}: {mix}")
+            self.assertEqual(there.changes(), here.changes())
+        read = here.batch([words("GET 1")])
+        self.assertEqual(there.apply([Ready(ID, read, False)]), [()])
+
     def test_valid_shapes_are_valid(self) -> None:
         """`is_valid_shape` says yes only where no arguments could fail `check`."""
         store = KeyValueStore()
