@@ -45,6 +45,11 @@ class InterferenceIndex:
         self._young = _Generation(n)
         self._old: _Generation | None = None
         self._unknown: InstanceId | None = None
+        self._forgotten = no_deps(n)
+
+    def restore(self, floor: Deps) -> None:
+        """After a restart: nothing up to `floor` will be added."""
+        self._forgotten = floor
 
     def add(self, id: InstanceId, batch: Batch) -> None:
         """From now on `id` is known to carry `batch`."""
@@ -60,13 +65,16 @@ class InterferenceIndex:
     def deps_of(self, id: InstanceId, batch: Batch) -> Deps:
         """For every row the highest slot that interferes with `batch`, 0 where there is none.
 
+        What was forgotten is named, whatever its keys were: a vote for a command that does not name an
+        instance must mean that the voter did not know it (docs/protocol.md, "Forgetting").
+
         In id's own row only slots below its own count: a later instance of that row already names
         id, because its leader knew id (docs/protocol.md, "Commit").
         """
         found = self._young.interfering(batch)
         if self._old is not None:
             found = merge((found, self._old.interfering(batch)))
-        slots = list(found)
+        slots = list(map(max, found, self._forgotten))
         if self._unknown is not None:
             row, slot = self._unknown
             slots[row] = max(slots[row], slot)
@@ -77,8 +85,10 @@ class InterferenceIndex:
     def forget(self, floor: Deps) -> None:
         """Every member has executed everything up to `floor`."""
         if self._old is not None and self._old.is_below(floor):
+            self._forgotten = merge((self._forgotten, self._old.tops))
             self._old = None
         if self._young.keys and self._young.is_below(floor):
+            self._forgotten = merge((self._forgotten, self._young.tops))
             self._young = _Generation(self._n)
 
     @property
@@ -92,7 +102,7 @@ class _Generation:
 
     def __init__(self, n: int) -> None:
         self._nothing = no_deps(n)
-        self._tops = self._nothing
+        self.tops = self._nothing
         self._barriers = self._nothing
         self._writes: dict[bytes, Deps] = {}
         self._reads: dict[bytes, Deps] = {}
@@ -104,7 +114,7 @@ class _Generation:
     def add(self, id: InstanceId, batch: Batch) -> None:
         row, slot = id
         own = (*self._nothing[:row], slot, *self._nothing[row + 1 :])
-        self._tops = tuple(map(max, self._tops, own))
+        self.tops = tuple(map(max, self.tops, own))
         if batch.barrier:
             self._barriers = merge((self._barriers, own))
             return
@@ -116,7 +126,7 @@ class _Generation:
     def interfering(self, batch: Batch) -> Deps:
         """For every row the highest slot that interferes with `batch`."""
         if batch.barrier:
-            return self._tops
+            return self.tops
         vectors = {self._barriers}
         for index, keys in (
             (self._writes, batch.writes),
@@ -128,7 +138,7 @@ class _Generation:
         return merge(vectors) if len(vectors) > 1 else self._barriers
 
     def is_below(self, floor: Deps) -> bool:
-        return all(map(le, self._tops, floor))
+        return all(map(le, self.tops, floor))
 
 
 def _raise_keys(index: dict[bytes, Deps], keys: Sequence[bytes], own: Deps) -> None:

@@ -14,6 +14,9 @@ from epaxos.protocol.state import ReplicaState
 
 __all__ = ["Progress"]
 
+FORGOTTEN_AFTER = 5
+"""Where equal answers make the fast path, keys are forgotten so many heartbeats after everybody has executed
+them.  From then on each vote names them, and is equal to the proposal only when its leader knows it, too."""
 FETCH_INSTANCES = 256
 """So many commits are asked for at a time."""
 FETCH_BYTES = 4_000_000
@@ -48,6 +51,7 @@ class Progress:
         self._executed_at = [no_deps(state.n)] * state.n
         self._heartbeat_at: float | None = None
         self._started_upto = 0
+        self._floors = (no_deps(state.n),) * FORGOTTEN_AFTER
 
     def restore(self, executed: Deps, own_upto: int) -> None:
         """After a restart: what is durably executed here, and the own row's slots that may be
@@ -83,6 +87,8 @@ class Progress:
         state.send_to_others(Heartbeat(state.table.committed, self._executed_at[state.id]))
         for row in range(state.n):
             self._look_after(row)
+        state.index.forget(self._floors[0])
+        self._floors = (*self._floors[1:], state.table.floor)
 
     def on_heartbeat(self, sender: int, message: Heartbeat) -> None:
         """A replica lives, and tells how far it is."""
@@ -99,7 +105,8 @@ class Progress:
         if floor != state.table.floor:
             state.output.dropped.extend(state.table.forget(floor))
             state.output.floor = floor
-            state.index.forget(floor)
+            if state.quorums.named:
+                state.index.forget(floor)
             for id in state.output.dropped:
                 state.output.instances.pop(id, None)
             if state.output.batches:

@@ -93,7 +93,7 @@ class Replica:
         state = self._state
         table = state.table
         table.restore(floor, executed)
-        state.index.forget(floor)
+        state.index.restore(floor)
         for instance in sorted(instances, key=lambda instance: instance.id):
             table.rows[instance.id.replica][instance.id.slot] = instance
             table.hear_of(instance.deps)

@@ -201,6 +201,20 @@ class InterferenceTests(SynchronousTestCase):
         ):
             self.assertEqual((interferes(a, b), interferes(b, a)), (expected, expected))
 
+    def test_what_is_forgotten_is_named(self) -> None:
+        """Else a vote that does not name it would not mean that the voter did not know it."""
+        index = InterferenceIndex(3)
+        x, y = Batch((b"x",), (), b"", 1), Batch((b"y",), (), b"", 1)
+        index.add(InstanceId(0, 4), x)
+        index.add(InstanceId(1, 2), x)
+        self.assertEqual(index.deps_of(InstanceId(2, 1), y), (0, 0, 0))
+        index.forget((4, 1, 0))
+        self.assertEqual(index.deps_of(InstanceId(2, 1), y), (0, 0, 0), "not all of it is executed by all")
+        index.forget((9, 2, 0))
+        self.assertEqual((index.keys, index.deps_of(InstanceId(2, 1), y)), (0, (4, 2, 0)))
+        index.restore((9, 2, 0))
+        self.assertEqual(index.deps_of(InstanceId(0, 7), y), (6, 2, 0), "in the own row only what is below")
+
     def test_index_against_all_pairs(self) -> None:
         """The index finds, per row, the highest interfering slot, in whatever order ids are added."""
         for seed in range(200):
