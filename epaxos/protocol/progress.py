@@ -105,7 +105,7 @@ class Progress:
         if floor != state.table.floor:
             state.output.dropped.extend(state.table.forget(floor))
             state.output.floor = floor
-            if state.quorums.named:
+            if state.quorums.named:  # answers need not be equal: see FORGOTTEN_AFTER
                 state.index.forget(floor)
             for id in state.output.dropped:
                 state.output.instances.pop(id, None)

@@ -8,7 +8,7 @@ gone through command by command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress, filterfalse, repeat
+from itertools import compress, filterfalse
 from operator import itemgetter, not_
 
 from zope.interface import implementer
@@ -97,8 +97,10 @@ class KeyValueStore:
         if columns.keys is not None:
             kinds = [_BULK.get((shape.name.upper(), shape.length)) for shape in columns.shapes]
             if None not in kinds:
-                apply = self._apply_bulk if wanted else self._apply_bulk_unwanted
-                replies = apply(columns, columns.keys, kinds, batch.commands)
+                if not wanted:
+                    self._put(self._pairs(columns, columns.keys, kinds))
+                    return ()
+                replies = self._apply_bulk(columns, columns.keys, kinds, batch.commands)
         if replies is None:
             replies = list(map(self._run, decode_commands(columns)))
         return replies
@@ -113,25 +115,24 @@ class KeyValueStore:
         data = self._state.data
         if True not in kinds:
             return list(map(data.get, keys))
+        pairs = self._pairs(columns, keys, kinds)
         if False not in kinds:
-            self._put(dict(zip(keys, columns.arguments)))
+            self._put(pairs)
             return [OK] * count
-        is_set = list(map(kinds.__getitem__, columns.which))
-        pairs = dict(zip(compress(keys, is_set), columns.arguments))
-        if not pairs.keys().isdisjoint(compress(keys, map(not_, is_set))):
+        is_read = map(not_, map(kinds.__getitem__, columns.which))
+        if not pairs.keys().isdisjoint(compress(keys, is_read)):
             return None
         replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, map(data.get, keys)))
         self._put(pairs)
         return replies
 
-    def _apply_bulk_unwanted(
-        self, columns: Columns, keys: Sequence[bytes], kinds: list[bool | None], count: int
-    ) -> Sequence[Reply]:
-        """As `_apply_bulk`, for no client of this replica: what is only read need not be looked at."""
-        if True in kinds:
-            is_set = map(kinds.__getitem__, columns.which) if columns.which else repeat(True)
-            self._put(dict(zip(compress(keys, is_set), columns.arguments)))
-        return ()
+    @staticmethod
+    def _pairs(columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]) -> dict[bytes, bytes]:
+        """What the SETs among them set; all that has to be known where no client waits for replies."""
+        set_keys: Iterable[bytes] = keys
+        if False in kinds:
+            set_keys = compress(keys, map(kinds.__getitem__, columns.which))
+        return dict(zip(set_keys, columns.arguments))
 
     def _put(self, pairs: dict[bytes, bytes]) -> None:
         self._state.data.update(pairs)
