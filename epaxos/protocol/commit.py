@@ -73,7 +73,8 @@ class CommitRules:
     def propose(self, id: InstanceId, batch: Batch) -> None:
         """Start the instance `id`, whose slot is durably reserved and new, with `batch`.
 
-        D0 names the floor too, so that no dependency on a forgotten instance is lost.  The
+        D0 names all of the floor, not only what the index has forgotten of it: the votes of others, who
+        name what theirs have, are then equal to it.  The
         PreAccept leaves before this replica's own record is durable: all that it promises is that
         the slot is used.
         """

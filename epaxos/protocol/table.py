@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import le
 
 from epaxos.protocol.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.instance import Instance
@@ -100,6 +101,7 @@ class InstanceTable:
 
     def forget(self, floor: Deps) -> list[InstanceId]:
         """Drop everything up to `floor`, which only rises.  What was dropped, if it was known."""
+        assert all(map(le, self._floor, floor)), f"the floor {self._floor} falls to {floor}"
         dropped = []
         for row, (old, new) in enumerate(zip(self._floor, floor)):
             instances = self.rows[row]

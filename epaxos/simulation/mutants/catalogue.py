@@ -98,12 +98,21 @@ _COMMIT = (
 """,
         "",
     ),
-    _edit(
-        "floor not named",
-        "D0 names at least the floor",
-        CommitRules.propose,
-        "merge((state.table.floor, state.index.deps_of(id, batch)))",
-        "state.index.deps_of(id, batch)",
+    Mutant(
+        "forgotten not named",
+        "D0 and votes name what is forgotten",
+        (
+            Edit(
+                CommitRules.propose,
+                (
+                    (
+                        "merge((state.table.floor, state.index.deps_of(id, batch)))",
+                        "state.index.deps_of(id, batch)",
+                    ),
+                ),
+            ),
+            Edit(InterferenceIndex.deps_of, (("map(max, found, self._forgotten)", "found"),)),
+        ),
         n=5,
         profile="schemes",
     ),
