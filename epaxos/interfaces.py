@@ -284,7 +284,8 @@ class IStore(Interface):
     def write(write_set: WriteSet, durable: Callable[[], None]) -> None:
         """Write in the order of the calls; never blocks.  `durable` is called, in the same order,
         once this and every earlier write set is on disk (synced, when this one or a later one
-        written with it asks for `sync`; otherwise when the operating system has it).
+        written with it asks for `sync`; otherwise when the operating system has it).  What does not
+        ask for `sync` may wait for one that does, or for `close`.
 
         An empty write set is a pure marker.  `durable` may be called before `write` returns.
         A failure is reported once, to the callable that the store was built with, and from then

@@ -76,7 +76,8 @@ class CommitRules:
         D0 names all of the floor, not only what the index has forgotten of it: the votes of others, who
         name what theirs have, are then equal to it.  The
         PreAccept leaves before this replica's own record is durable: all that it promises is that
-        the slot is used.
+        the slot is used.  With a named fast quorum there is no such record before the decision, and
+        the own vote counts at once (docs/protocol.md, "One round trip, always").
         """
         state = self._state
         instance = state.table.get(id)
@@ -91,7 +92,11 @@ class CommitRules:
         if len(asked) < len(state.others):
             again_at = min(again_at, self._patience_ends(instance, proposal))
         self._alarms.set(id, again_at)
-        state.promise(state.id, PreAcceptOK(id, deps))
+        if state.quorums.named:
+            self.on_pre_accept_ok(state.id, PreAcceptOK(id, deps))
+        else:
+            state.save(instance)
+            state.promise(state.id, PreAcceptOK(id, deps))
 
     def _name_fast_quorum(self) -> tuple[int, ...]:
         """The nearest that make a fast quorum with this replica, where such a quorum is named."""
@@ -116,7 +121,6 @@ class CommitRules:
         instance.deps = deps
         instance.phase = Phase.PREACCEPTED
         state.table.hear_of(deps)
-        state.save(instance)
 
     def on_pre_accept(self, sender: int, message: PreAccept) -> Admission:
         """The command leader proposes."""
@@ -129,6 +133,7 @@ class CommitRules:
         if admission is Admission.TAKE:
             deps = merge((message.deps, state.index.deps_of(id, message.batch)))
             self._pre_accept(instance, message, deps)
+            state.save(instance)
         if admission is Admission.DECIDED:
             state.answer_commit(sender, instance)
         elif admission is not Admission.SUPERSEDED:

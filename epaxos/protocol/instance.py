@@ -42,9 +42,21 @@ class Instance:
     committed; `cmd`, `deps`: the current value; `proposed`, `init_deps`: what the command leader
     first proposed, None until known.  `proposed` doubles as protocol.md's `init_cmd`.
     `fast_quorum`: whom the command leader named in its PreAccept, if anybody; empty until known.
+    `batch_saved`: whether `proposed` has been given to the store.
     """
 
-    __slots__ = ("abal", "bal", "cmd", "deps", "fast_quorum", "id", "init_deps", "phase", "proposed")
+    __slots__ = (
+        "abal",
+        "bal",
+        "batch_saved",
+        "cmd",
+        "deps",
+        "fast_quorum",
+        "id",
+        "init_deps",
+        "phase",
+        "proposed",
+    )
 
     def __init__(self, id: InstanceId, deps: Deps) -> None:
         self.id = id
@@ -56,6 +68,7 @@ class Instance:
         self.proposed: Batch | None = None
         self.init_deps: Deps | None = None
         self.fast_quorum: tuple[int, ...] = ()
+        self.batch_saved = False
 
     @property
     def value(self) -> Value:
@@ -90,6 +103,7 @@ class Instance:
         instance.init_deps = record.init_deps
         instance.fast_quorum = record.fast_quorum
         instance.proposed = batch
+        instance.batch_saved = batch is not None
         if record.value is Value.PROPOSED:
             if batch is None:
                 raise ValueError(f"the batch of instance {record.id} is missing")

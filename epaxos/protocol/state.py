@@ -86,8 +86,11 @@ class ReplicaState:
             self.output.promises.append((dest, message))
 
     def save(self, instance: Instance) -> None:
-        """Write the record of `instance`, as it will be at the end of the turn."""
+        """Write the record of `instance` as it will be at the end of the turn, at first with its batch."""
         self.output.instances[instance.id] = instance
+        if instance.proposed is not None and not instance.batch_saved:
+            instance.batch_saved = True
+            self.output.batches.append((instance.id, instance.proposed))
 
     # -- what is learnt
 
@@ -96,7 +99,6 @@ class ReplicaState:
         if instance.proposed is None:
             instance.proposed = batch
             self.index.add(instance.id, batch)
-            self.output.batches.append((instance.id, batch))
 
     def learn_value(self, instance: Instance, batch: Batch | None) -> bool:
         """Set the current command; None stands for the proposed one.  False when that is not held."""

@@ -118,9 +118,11 @@ class _Scheme:
         """Nothing to `replica` or from it."""
         self._add(FaultKind.PARTITION, (replica,), begin, _LONG)
 
-    def slow_disk(self, replica: int, begin: float, end: float) -> None:
+    def slow_disk(
+        self, replica: int, begin: float, end: float, factors: Sequence[int] = (2, 4, 6, 10)
+    ) -> None:
         """What `replica` writes takes long."""
-        self._add(FaultKind.SLOW_DISK, (replica,), begin, end, self.dice.pick((2, 4, 6, 10)))
+        self._add(FaultKind.SLOW_DISK, (replica,), begin, end, self.dice.pick(factors))
 
     def kill(self, replica: int, begin: float, end: float) -> None:
         """The process of `replica` is killed, and starts again."""
@@ -222,10 +224,10 @@ def _early_repeat(scheme: _Scheme) -> None:
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     late = scheme.time(5, 14)
-    scheme.slow_disk(leader, -0.5, late + 1)
-    scheme.lose("PreAcceptOK", [recoverer], [leader])
+    scheme.slow_disk(leader, -0.5, late + 1, (10, 20, 40))
     scheme.hold("Recover", [recoverer], [leader], late)
     scheme.lose("Recover", [recoverer], others)
+    scheme.lose("Fetch", scheme.all, scheme.all)
     scheme.silence(leader, recoverer)
     scheme.forget_after(leader, "Commit")
     scheme.isolate(recoverer, late + 1.5)

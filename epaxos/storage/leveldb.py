@@ -24,6 +24,9 @@ from epaxos.storage.writer import GroupWriter
 
 __all__ = ["LevelDBStore"]
 
+HELD_BACK_MAX = 64
+"""So many write sets that nobody waits for are held back at most, until one comes that somebody waits for."""
+
 _Item = tuple[WriteSet, Callable[[], None]]
 
 
@@ -53,7 +56,8 @@ class LevelDBStore:
         self._call_from_thread = call_from_thread
         self._failed = failed
         self._sync = sync
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()  # None: close
+        self._queue: SimpleQueue[list[_Item] | None] = SimpleQueue()  # None: close
+        self._held_back: list[_Item] = []
         self._thread: Thread | None = None
         self._at_end = False  # the thread's own
         self._accepts = False
@@ -87,10 +91,20 @@ class LevelDBStore:
         return restored
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
-        """See IStore.  After `close` or a failure nothing is written, nor reported durable."""
+        """See IStore.  After `close` or a failure nothing is written, nor reported durable.
+
+        What nobody waits for is written with the next that somebody does: to wake the thread costs
+        the event loop more than most writes.
+        """
         if self._accepts:
             self._queued += 1
-            self._queue.put((write_set, durable))
+            self._held_back.append((write_set, durable))
+            if write_set.sync or len(self._held_back) >= HELD_BACK_MAX:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        held_back, self._held_back = self._held_back, []
+        self._queue.put(held_back)
 
     def close(self) -> Deferred[None]:
         """See IStore.  May be called again, and when `open` failed."""
@@ -98,6 +112,7 @@ class LevelDBStore:
         if self._thread is None:
             return succeed(None)
         if not self._closing:
+            self._hand_over()
             self._queue.put(None)
         closed: Deferred[None] = Deferred()
         self._closing.append(closed)
@@ -155,11 +170,11 @@ class LevelDBStore:
 
     def _next_group(self) -> list[_Item]:
         """All that has gathered; waits until it is something, or the end."""
-        group = []
-        item = self._queue.get()
+        group: list[_Item] = []
+        items = self._queue.get()
         with suppress(Empty):
-            while item is not None:
-                group.append(item)
-                item = self._queue.get_nowait()
-        self._at_end = item is None
+            while items is not None:
+                group += items
+                items = self._queue.get_nowait()
+        self._at_end = items is None
         return group

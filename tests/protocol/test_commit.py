@@ -453,14 +453,41 @@ class DurabilityTests(SynchronousTestCase):
         self.assertEqual(len([m for _, _, m in lab.wire if isinstance(m, Commit)]), 2)
 
     def test_own_vote_counts_only_when_durable(self) -> None:
-        lab = Lab(3)
+        lab = Lab(5)
         lab.disk_slow(0)
         id = lab.propose(0, write("x"))
-        lab.deliver(PreAccept, to=1)
+        for replica in (1, 2):
+            lab.deliver(PreAccept, to=replica)
         lab.deliver(PreAcceptOK)
         self.assertEqual(lab.instance(0, id).phase, Phase.PREACCEPTED)
         lab.disk_catches_up(0)
         self.assertEqual(lab.instance(0, id).phase, Phase.COMMITTED)
+
+    def test_with_a_named_fast_quorum_the_leader_writes_nothing_before_the_decision(self) -> None:
+        for n in (3, 4):
+            lab = Lab(n)
+            lab.disk_slow(0)
+            id = lab.propose(0, write("x"))
+            self.assertEqual([records for _, records in lab.unwritten[0] if records], [])
+            lab.deliver(PreAccept)
+            lab.deliver(PreAcceptOK)
+            self.assertEqual(lab.instance(0, id).phase, Phase.COMMITTED)
+            ((output, (record,)),) = [write for write in lab.unwritten[0] if write[1]]
+            self.assertEqual(output.batches, [(id, write("x"))])
+            self.assertEqual((record.id, record.phase), (id, Phase.COMMITTED))
+            self.assertEqual(lab.decided[0], {}, "it is not told before it is durable")
+
+    def test_a_leader_that_forgets_an_undecided_proposal_makes_it_nop(self) -> None:
+        lab = Lab(3)
+        id = lab.propose(0, write("x"))
+        lab.deliver(PreAccept)
+        lab.drop()
+        lab.crash(0)
+        lab.restart(0)
+        self.assertIsNone(lab.replicas[0].table.find(id))
+        lab.advance(5)
+        for decided in lab.decided:
+            self.assertIs(decided[id].cmd, NOP)
 
     def test_slots_are_reserved_before_use(self) -> None:
         lab = Lab(3)

@@ -50,7 +50,8 @@ class StoreContract:
         self.store.open(IDENTITY)
         durable: list[int] = []
         for number in range(1, 200):
-            write_set = proposal(number, sync=number % 3 == 0) if number % 7 else WriteSet()
+            sync = number % 3 == 0 or number == 199
+            write_set = proposal(number, sync=sync) if number % 7 else WriteSet()
             self.store.write(write_set, lambda number=number: durable.append(number))
         self.loop.run_until(lambda: len(durable) == 199)
         self.assertEqual(durable, list(range(1, 200)))

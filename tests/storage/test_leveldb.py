@@ -56,9 +56,10 @@ class StoreCase(SynchronousTestCase):
         return store
 
     def write_by(self, store: LevelDBStore, write_set: WriteSet) -> None:
+        """Only what asks for a sync is sure to be written before something else comes."""
         durable: list[int] = []
         store.write(write_set, lambda: durable.append(1))
-        self.loop.run_until(lambda: durable)
+        self.loop.run_until(lambda: durable or not write_set.sync)
 
     def restored(self) -> dict[str, Any]:
         store = self.make()
@@ -179,10 +180,10 @@ class GroupTests(StoreCase):
         store.open(IDENTITY)
         durable: list[int] = []
         self.loop.hold()
-        store.write(proposal(1, sync=False), lambda: durable.append(1))
+        store.write(proposal(1), lambda: durable.append(1))
         self.loop.wait_until_held()
         for slot in range(2, 102):
-            store.write(proposal(slot, sync=slot == 50), lambda slot=slot: durable.append(slot))
+            store.write(proposal(slot, sync=slot in (50, 101)), lambda slot=slot: durable.append(slot))
         self.assertEqual(store.counters()["store_queue"], 101)
         self.assertEqual(durable, [])
         self.loop.release()
@@ -190,7 +191,7 @@ class GroupTests(StoreCase):
         self.assertEqual(durable, list(range(1, 102)))
         counters = dict(store.counters())
         self.assertGreater(counters.pop("store_bytes"), 101 * 100)
-        self.assertEqual(counters, {"store_writes": 2, "store_syncs": 1, "store_queue": 0})
+        self.assertEqual(counters, {"store_writes": 2, "store_syncs": 2, "store_queue": 0})
         self.close_store(store)
         self.assertEqual(len(self.restored()["records"]), 101)
 
@@ -207,6 +208,31 @@ class GroupTests(StoreCase):
             self.write_by(store, write_set)
             self.assertEqual(store.counters()["store_syncs"], syncs)
         self.close_store(store)
+
+    def test_what_nobody_waits_for_goes_with_the_next_that_somebody_does(self) -> None:
+        store = self.make()
+        store.open(IDENTITY)
+        durable: list[int] = []
+        for slot in range(1, 11):
+            store.write(proposal(slot, sync=False), lambda slot=slot: durable.append(slot))
+        self.assertEqual(store.counters()["store_queue"], 10)
+        self.write_by(store, proposal(11))
+        self.assertEqual(durable, list(range(1, 11)))
+        self.assertEqual(store.counters()["store_writes"], 1)
+        self.close_store(store)
+        self.assertEqual(len(self.restored()["records"]), 11)
+
+    def test_so_much_that_nobody_waits_for_is_held_back(self) -> None:
+        store = self.make()
+        store.open(IDENTITY)
+        durable: list[int] = []
+        for slot in range(1, leveldb.HELD_BACK_MAX + 2):
+            store.write(proposal(slot, sync=False), lambda slot=slot: durable.append(slot))
+        self.loop.run_until(lambda: durable)
+        self.assertEqual(durable, list(range(1, leveldb.HELD_BACK_MAX + 1)))
+        self.assertEqual(store.counters()["store_syncs"], 0)
+        self.close_store(store)
+        self.assertEqual(len(self.restored()["records"]), leveldb.HELD_BACK_MAX + 1)
 
     def test_close_syncs(self) -> None:
         self.assertEqual(self.write(proposal(1, sync=False)).counters()["store_syncs"], 1)

@@ -424,12 +424,25 @@ _RESTARTS = (
         "upto = max(reserved, highest[state.id])",
         "upto = highest[state.id]",
     ),
-    _edit(
+    Mutant(  # where a fast quorum is named there is nothing to go on with, so that it is saved here
         "on at ballot 0",
         "a restarted command leader does not go on at ballot 0",
-        Replica.restore,
-        "        if instance.phase is Phase.COMMITTED:\n",
-        """\
+        (
+            Edit(
+                CommitRules.propose,
+                (
+                    (
+                        "    self.on_pre_accept_ok(state.id",
+                        "    state.save(instance)\n        self.on_pre_accept_ok(state.id",
+                    ),
+                ),
+            ),
+            Edit(
+                Replica.restore,
+                (
+                    (
+                        "        if instance.phase is Phase.COMMITTED:\n",
+                        """\
         if instance.id.replica == state.id and instance.phase is Phase.PREACCEPTED and not instance.bal:
             from epaxos.protocol.commit import _Proposal
 
@@ -438,6 +451,10 @@ _RESTARTS = (
             state.promise(state.id, PreAcceptOK(instance.id, instance.deps))
         if instance.phase is Phase.COMMITTED:
 """,
+                    ),
+                ),
+            ),
+        ),
         n=3,
         profile="schemes",
     ),
