@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from epaxos.batching import Batching
 from epaxos.digest import StateDigest
+from epaxos.gathering import Gathering
 from epaxos.interfaces import (
     Changes,
     Checkpoint,
@@ -90,13 +91,14 @@ class _Submission:
 
 
 class _Proposed:
-    """A batch under way, and for whom."""
+    """A batch under way, for whom, and since when."""
 
-    __slots__ = ("batch", "submissions")
+    __slots__ = ("batch", "since", "submissions")
 
-    def __init__(self, batch: Batch, submissions: list[_Submission]) -> None:
+    def __init__(self, batch: Batch, submissions: list[_Submission], since: float) -> None:
         self.batch = batch
         self.submissions = submissions
+        self.since = since
 
     @property
     def wanted(self) -> bool:
@@ -158,6 +160,8 @@ class Node:
         self._turn_due: ITimeout | None = None
         self._tick_due: ITimeout | None = None
         self._tick_at = 0.0
+        self._gathering = Gathering()
+        self._gathered_due: ITimeout | None = None
         self._checkpoint_due: ITimeout | None = None
         self._outgoing: list[tuple[int, Message]] = []
         self._queue: deque[_Submission] = deque()
@@ -206,7 +210,7 @@ class Node:
     def stop(self) -> Any:
         """Answer what waits, write a last checkpoint, close transport and store."""
         was_running, self._running = self._running, False
-        for due in (self._turn_due, self._tick_due, self._checkpoint_due):
+        for due in (self._turn_due, self._tick_due, self._gathered_due, self._checkpoint_due):
             if due is not None:
                 due.cancel()
         self._fail_all("CLUSTERDOWN the replica is stopping")
@@ -310,9 +314,14 @@ class Node:
 
     # -- proposing
 
-    def _propose(self) -> None:
-        """Close batches while there is something to propose and the window is open."""
+    def _propose(self) -> Output:
+        """Close batches while there is something to propose and the window is open.
+
+        After everything else of the turn: who is answered in it is waited for (`gathering.py`).
+        """
         core = self._core
+        if self._queue and not self._is_gathered():
+            return core.take_output()
         while self._queue and core.can_propose and core.in_flight < self._batching.window:
             submissions = self._next_submissions()
             if len(submissions) == 1:
@@ -326,7 +335,27 @@ class Node:
             if limit is not None and batch.size_bytes > limit:
                 self._make_smaller(submissions, batch.size_bytes, limit)
                 continue
-            self._proposed[core.propose(batch)] = _Proposed(batch, submissions)
+            self._proposed[core.propose(batch)] = _Proposed(batch, submissions, self._timeouts.now())
+        return core.take_output()
+
+    def _is_gathered(self) -> bool:
+        """Whether nobody else is waited for; otherwise the turn comes in which the wait is over."""
+        gathering = self._gathering
+        if gathering.wait_ends is None:
+            return True
+        now = self._timeouts.now()
+        if gathering.is_complete(now, self._commands_queued()):
+            return True
+        if self._gathered_due is None:
+            self._gathered_due = self._timeouts.call_later(gathering.wait_ends - now, self._on_gathered)
+        return False
+
+    def _on_gathered(self) -> None:
+        self._gathered_due = None
+        self._wake()
+
+    def _commands_queued(self) -> int:
+        return sum(len(submission.commands) for submission in self._queue)
 
     def _next_submissions(self) -> list[_Submission]:
         queue = self._queue
@@ -390,13 +419,11 @@ class Node:
     def _carry_out(self) -> None:
         """Propose, write, send and execute until there is nothing more to do now."""
         self._carrying_out = True  # what is durable at once needs no turn of its own
-        self._propose()
-        while output := self._core.take_output():
+        while output := self._core.take_output() or self._propose():
             self._outgoing += output.messages
             self._commit(output.decided)
             if output.writes or output.awaits_durability:
                 self._write(output)
-            self._propose()
         self._carrying_out = False
         if not self._running:
             return  # a write has failed
@@ -429,11 +456,20 @@ class Node:
         self._wake()
 
     def _commit(self, decided: list[Instance]) -> None:
+        own = 0
+        since = 0.0
         for instance in decided:
             assert instance.cmd is not None
             self._executor.commit(instance.id, instance.cmd, instance.deps)
-            if instance.cmd is NOP and instance.id.replica == self.id:
-                self._propose_again(instance.id)
+            if instance.id in self._proposed:
+                if instance.cmd is NOP:
+                    self._propose_again(instance.id)
+                else:
+                    own += instance.cmd.commands
+                    since = self._proposed[instance.id].since
+        if own:
+            now = self._timeouts.now()
+            self._gathering.on_decided(now, now - since, own, self._commands_queued())
 
     def _execute(self) -> None:
         """Apply what is ready, and answer the clients of this replica."""
@@ -519,7 +555,7 @@ class Node:
                 "slow_path": core.counters.slow_path,
                 "recovered": core.counters.recovered,
                 "commands_executed": self._commands_executed,
-                "commands_queued": sum(len(submission.commands) for submission in self._queue),
+                "commands_queued": self._commands_queued(),
                 "instances_in_flight": core.in_flight,
                 "instances_held": len(core.table),
                 "instances_waiting": self._executor.waiting,

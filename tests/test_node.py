@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import sub
 from random import Random
 from typing import Any
 
@@ -240,6 +241,34 @@ class SubmitTests(SynchronousTestCase):
         cluster.run(0.1)
         self.assertEqual(outcomes, [[[b"01234"[: k + 1]]] for k in range(5)])
         self.assertEqual(len(cluster.logs[2].batches), 1)
+
+    def test_clients_that_are_answered_share_an_instance_with_those_that_wait(self) -> None:
+        cluster = Cluster(Batching(window=1)).start()
+
+        def ask(name: bytes) -> None:
+            cluster.nodes[0].submit([[name, b"x"]], lambda _: cluster.clock.callLater(0.0005, ask, name))
+
+        for k in range(10):  # the one half while the instance of the other is under way
+            cluster.clock.callLater(0.001 * (k % 2), ask, b"%d" % k)
+        cluster.run(0.1)
+        before = len(cluster.logs[0].batches)
+        cluster.run(0.1)
+        batches = cluster.logs[0].batches[before:]
+        self.assertGreater(len(batches), 5)
+        self.assertEqual({len(batch) for batch in batches}, {10})
+
+    def test_one_client_is_never_kept_waiting_for_another(self) -> None:
+        cluster = Cluster().start()
+        answered: list[float] = []
+
+        def ask(_: object = None) -> None:
+            answered.append(cluster.clock.seconds())
+            cluster.nodes[0].submit([[b"k", b"x"]], ask)
+
+        ask()
+        cluster.run(0.05)
+        self.assertGreater(len(answered), 20)
+        self.assertLessEqual(max(map(sub, answered[1:], answered)), 0.0026)
 
     def test_batches_are_bounded(self) -> None:
         cluster = Cluster(Batching(commands_max=4)).start()
