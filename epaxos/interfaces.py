@@ -145,11 +145,13 @@ class IStateMachine(Interface):
     def changes() -> Changes:
         """What changed since the last call (or since `restore`); the caller owns the result."""
 
-    def restore(entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Become the state that the entries, gathered from `changes`, describe."""
+    def restore(entries: dict[bytes, bytes]) -> None:
+        """Become the state that the entries, gathered from `changes`, describe: a new dict, which
+        the machine may keep."""
 
     def entries() -> Iterable[tuple[bytes, bytes]]:
-        """The whole state, as `restore` takes it, in any order: a copy that later batches leave alone."""
+        """The whole state, each key once, in any order: a copy that later batches leave alone, and
+        that may be read in another thread."""
 
 
 class IStateMachineFactory(Interface):
@@ -221,11 +223,15 @@ class Identity(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The state machine's changes together with what had been executed when they were taken."""
+    """The state machine's changes together with what had been executed when they were taken.
+
+    `state`: the whole state as it was then, for a store that wants it (`IStore.wants_state`).
+    """
 
     executed: Deps
     beyond: tuple[InstanceId, ...]
     changes: Changes
+    state: Iterable[tuple[bytes, bytes]] | None = None
 
 
 @dataclass
@@ -260,7 +266,7 @@ class WriteSet:
 class Restored(NamedTuple):
     """What a store held when it was opened; for a new store: nothing (`fresh`), zeros and empty.
 
-    `records` and `entries` are iterated once, by the opener, before the first write.
+    `records` is iterated once, by the opener, before the first write; `entries` is the opener's own.
     """
 
     fresh: bool
@@ -269,13 +275,16 @@ class Restored(NamedTuple):
     executed: Deps
     beyond: tuple[InstanceId, ...]
     records: Iterable[tuple[InstanceRecord, Batch | None]]
-    entries: Iterable[tuple[bytes, bytes]]
+    entries: dict[bytes, bytes]
 
 
 class IStore(Interface):
     """The durable memory of one replica."""
 
     persistent = Attribute("bool: whether a restart finds anything.")
+    wants_state = Attribute(
+        "bool: whether the next checkpoint should bring the whole state, so that older changes can go."
+    )
 
     def open(identity: Identity) -> Restored:
         """Open, and create what is missing.  Blocks.  Raises StoreError: locked, damaged, or of

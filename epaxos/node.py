@@ -526,8 +526,10 @@ class Node:
         self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)
 
     def _checkpoint(self) -> Checkpoint:
+        """All of one moment.  When the replica stops, a whole state would come too late to be of use."""
         changes: Changes = self._state_machine.changes()
-        return Checkpoint(self._executor.executed, self._executor.executed_beyond(), changes)
+        state = self._state_machine.entries() if self._running and self._store.wants_state else None
+        return Checkpoint(self._executor.executed, self._executor.executed_beyond(), changes, state)
 
     # -- what can be seen
 

@@ -86,8 +86,8 @@ class Log:
         changed, self.changed = self.changed, {}
         return Changes(False, changed)
 
-    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        self.texts = dict(entries)
+    def restore(self, entries: dict[bytes, bytes]) -> None:
+        self.texts = entries
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         return list(self.texts.items())
@@ -98,9 +98,10 @@ class Disk:
     """A store that is durable when the test says so."""
 
     persistent = True
+    wants_state = False
 
     def __init__(self) -> None:
-        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), ())
+        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), {})
         self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
         self.written: list[WriteSet] = []
         self.slow = False
@@ -461,6 +462,22 @@ class DurabilityTests(SynchronousTestCase):
         for node, disk in zip(cluster.nodes, cluster.disks):
             self.assertEqual((len(disk.checkpoints()), len(node._core.table)), (1, 0))
 
+    def test_the_whole_state_where_the_store_wants_it(self) -> None:
+        """As it is when the changes are taken, and not when the replica stops."""
+        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        disk = cluster.disks[0]
+        for text, wanted in ((b"a", False), (b"b", True), (b"c", False), (b"d", True)):
+            disk.wants_state = wanted
+            if text == b"d":
+                cluster.submit(0, [b"other", text])
+                cluster.run(0.1)
+                self.successResultOf(cluster.nodes[0].stop())
+            else:
+                cluster.submit(0, [b"k", text])
+                cluster.run(1)
+        states = [None if each.state is None else dict(each.state) for each in disk.checkpoints()]
+        self.assertEqual(states, [None, {b"k": b"ab"}, None, None])
+
     def test_restart_takes_up_the_checkpoint_and_what_came_after(self) -> None:
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()
         cluster.submit(0, [b"k", b"a"])
@@ -481,7 +498,7 @@ class DurabilityTests(SynchronousTestCase):
             checkpoint.executed,
             checkpoint.beyond,
             [(record, batches.get(id)) for id, record in records.items()],
-            [(key, value) for key, value in checkpoint.changes.entries.items() if value is not None],
+            {key: value for key, value in checkpoint.changes.entries.items() if value is not None},
         )
         cluster.nodes[2] = cluster.new(2, Batching())
         cluster.nodes[2].start()

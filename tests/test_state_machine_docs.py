@@ -32,7 +32,7 @@ def run(machine, *lines):
 assert run(machine, "score chess ann 3", "score chess bob 5", "top chess") == [3, 5, [b"bob", b"ann"]]
 kept = machine.changes().entries
 again = factory.create({})
-again.restore(kept.items())
+again.restore(dict(kept))
 assert run(again, "top chess") == [[b"bob", b"ann"]]
 assert sorted(again.entries()) == sorted(machine.entries())
 try:

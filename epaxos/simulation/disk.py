@@ -157,6 +157,7 @@ class VirtualStore:
     """
 
     persistent = True
+    wants_state = False
 
     def __init__(
         self,
@@ -193,7 +194,7 @@ class VirtualStore:
             contents.executed,
             contents.beyond,
             iter(records),
-            iter(sorted(contents.entries.items())),
+            dict(contents.entries),
         )
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:

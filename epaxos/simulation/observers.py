@@ -127,7 +127,7 @@ class ObservedStateMachine:
         """See IStateMachine."""
         return self._machine.changes()
 
-    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+    def restore(self, entries: dict[bytes, bytes]) -> None:
         """See IStateMachine."""
         self._machine.restore(entries)
 

@@ -86,10 +86,10 @@ class Printer:
         changed, self._changed = self._changed, {}
         return Changes(False, changed)
 
-    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+    def restore(self, entries: dict[bytes, bytes]) -> None:
         """See IStateMachine."""
-        self._printed = dict(entries)
+        self._printed = entries
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""
-        return list(self._printed.items())
+        return self._printed.copy().items()

@@ -18,20 +18,22 @@ from epaxos.storage.folder import DataFolder
 from epaxos.storage.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
-    GENERATION_KEY,
     IDENTITY_KEY,
     INSTANCE_PREFIX,
     RESERVED_KEY,
+    STATE_KEY,
     WRITE_PREFIX,
+    Part,
     RecordFormat,
+    StateParts,
     check_identity,
-    decode_generation,
     decode_identity,
     decode_number,
+    decode_parts,
     encode_identity,
-    entry_prefix,
 )
 from epaxos.storage.sequence import WriteSequence
+from epaxos.storage.state_files import read_state
 from epaxos.storage.torn import cut_torn_end
 
 __all__ = ["open_database", "restore", "text_of"]
@@ -131,20 +133,22 @@ def _scan(db: Any, prefix: bytes) -> Any:
     return db.iterator(prefix=prefix, verify_checksums=True, fill_cache=False)
 
 
-def restore(db: Any, path: Path, format: RecordFormat, fresh: bool) -> tuple[Restored, int]:
-    """What the database holds, and the generation of its entries.
+def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, StateParts]:
+    """What the database and the files of the state hold, and which parts of the files that is.
 
-    Records and entries are read while they are iterated.  Raises StoreError, also then.
+    Records are read while they are iterated.  Raises StoreError, also then.
     """
-    nothing = no_deps(format.n)
+    path, nothing = folder.path, no_deps(format.n)
     with _errors_of(path):
         reserved = db.get(RESERVED_KEY, verify_checksums=True)
         floor = db.get(FLOOR_KEY, verify_checksums=True)
         checkpoint = db.get(CHECKPOINT_KEY, verify_checksums=True)
-        cleared = db.get(GENERATION_KEY, verify_checksums=True)
+        files = db.get(STATE_KEY, verify_checksums=True)
     try:
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
-        generation = decode_generation(cleared) if cleared is not None else 0
+        parts = decode_parts(files) if files is not None else StateParts(Part(0))
+        if (files is None) is not (checkpoint is None):
+            raise ValueError("it knows its state and not how far it is, or the other way round")
         restored = Restored(
             fresh=fresh,
             reserved=decode_number(reserved) if reserved is not None else 0,
@@ -152,16 +156,11 @@ def restore(db: Any, path: Path, format: RecordFormat, fresh: bool) -> tuple[Res
             executed=executed,
             beyond=beyond,
             records=_records(db, path, format),
-            entries=_entries(db, path, generation),
+            entries=read_state(folder.state, parts),
         )
-        return restored, generation
+        return restored, parts
     except ValueError as why:
         raise StoreError(f"{path} is damaged: {why}") from None
-
-
-def _entries(db: Any, path: Path, generation: int) -> Iterator[tuple[bytes, bytes]]:
-    with _errors_of(path):
-        yield from db.prefixed_db(entry_prefix(generation)).iterator(verify_checksums=True, fill_cache=False)
 
 
 def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[InstanceRecord, Batch | None]]:

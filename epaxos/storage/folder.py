@@ -2,11 +2,12 @@
 
     data/0/          0700, locked by whoever has the store open
         db/          the database; `db.new` while it is being made
+        state/       the state of the state machine (`state_files.py`)
         synced       how many writes the database must show at least
         *.torn       what was cut off a log (`torn.py`)
 
 A database is made as `db.new` and gets its name when it is whole, so a `db` that is missing while `synced`
-is there was lost, and is never taken for a new store.
+is there was lost, and is never taken for a new store.  `state` is made later still.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from zlib import crc32
 
 from epaxos.interfaces import StoreError
 
-__all__ = ["DataFolder"]
+__all__ = ["DataFolder", "sync_folder"]
 
 _SLOT_SIZE = 12
 _SLOT_DISTANCE = 512  # a sector: the two are never torn together
 _UNRELATED = {"lost+found"}  # an empty file system may be mounted as a data folder
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make durable which files there are in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -41,6 +43,7 @@ class DataFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.database = self.path / "db"
+        self.state = self.path / "state"
         self._new_database = self.path / "db.new"
         self._synced_path = self.path / "synced"
         self._lock: int | None = None
@@ -51,7 +54,7 @@ class DataFolder:
         try:
             if not self.path.is_dir():
                 self.path.mkdir(mode=0o700, parents=True)
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
             self._lock = os.open(self.path, os.O_RDONLY)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -73,7 +76,7 @@ class DataFolder:
             if "synced" not in names:
                 raise StoreError(f"{self.path} is damaged: the file 'synced' is missing")
             return True
-        if "synced" in names and "db.new" not in names:
+        if "state" in names or ("synced" in names and "db.new" not in names):
             raise StoreError(f"{self.path} is damaged: the database 'db' is missing")
         foreign = sorted(names - {"db.new", "synced"})
         if foreign:
@@ -98,11 +101,20 @@ class DataFolder:
             self._synced_path.write_bytes(slot.ljust(_SLOT_DISTANCE, b"\0") + slot)
             with self._synced_path.open("rb") as file:
                 os.fsync(file.fileno())
-            _sync_folder(self._new_database)
+            sync_folder(self._new_database)
             self._new_database.rename(self.database)
-            _sync_folder(self.path)
+            sync_folder(self.path)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def make_state(self) -> None:
+        """Make the folder of the state if it is missing."""
+        try:
+            if not self.state.is_dir():
+                self.state.mkdir(mode=0o700)
+                sync_folder(self.path)
+        except OSError as error:
+            raise StoreError(f"{self.state} cannot be made: {error.strerror}") from None
 
     @staticmethod
     def _slot(written: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The store of a replica that remembers: LevelDB, written by one thread.
+"""The store of a replica that remembers: LevelDB and the files of the state, written by one thread.
 
 While one write is under way, write sets gather; all that have gathered are the next write, with one
 sync.  The event loop only puts write sets into a queue and hears what has become durable.
@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -20,6 +19,7 @@ from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
 from epaxos.storage.database import open_database, restore, text_of
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.records import RecordFormat
+from epaxos.storage.state_files import StateFiles
 from epaxos.storage.writer import GroupWriter
 
 __all__ = ["LevelDBStore"]
@@ -39,7 +39,7 @@ class LevelDBStore:
     reported durable survives the process, but not the machine.
 
     Encoding is done in the thread: it costs the interpreter lock as much there as in the event loop,
-    but needs no second lane for checkpoints, whose hundred thousand entries must not hold up the loop.
+    but needs no second lane for checkpoints, whose ten thousand entries must not hold up the loop.
     """
 
     persistent = True
@@ -63,6 +63,7 @@ class LevelDBStore:
         self._accepts = False
         self._closing: list[Deferred[None]] = []
         self._queued = 0
+        self.wants_state = False
         self._counters = {"store_writes": 0, "store_syncs": 0, "store_bytes": 0}
 
     # -- the event loop's side
@@ -75,18 +76,19 @@ class LevelDBStore:
         try:
             db, sequence, fresh = open_database(self._folder, identity)
             try:
-                restored, generation = restore(db, self._folder.path, format, fresh)
+                restored, parts = restore(db, self._folder, format, fresh)
+                self._folder.make_state()
+                state = StateFiles(self._folder.state, parts, sync=self._sync)
             except BaseException:
                 db.close()
                 raise
         except BaseException:
             self._folder.close()
             raise
-        writer = GroupWriter(
-            db, self._folder.database, format, sequence, generation=generation, sync=self._sync
-        )
+        writer = GroupWriter(db, self._folder.database, format, sequence, state, sync=self._sync)
+        self.wants_state = writer.wants_state
         self._accepts = True
-        self._thread = Thread(target=self._run, args=(db, writer), name="epaxos store", daemon=True)
+        self._thread = Thread(target=self._run, args=(writer,), name="epaxos store", daemon=True)
         self._thread.start()
         return restored
 
@@ -122,7 +124,8 @@ class LevelDBStore:
         """See IStore.  `store_queue` counts write sets."""
         return {**self._counters, "store_queue": self._queued}
 
-    def _on_written(self, group: Sequence[_Item], counters: dict[str, int]) -> None:
+    def _on_written(self, group: Sequence[_Item], counters: dict[str, int], wants_state: bool) -> None:
+        self.wants_state = wants_state
         self._queued -= len(group)
         self._counters = counters
         for _, durable in group:
@@ -142,7 +145,7 @@ class LevelDBStore:
 
     # -- the thread's side
 
-    def _run(self, db: Any, writer: GroupWriter) -> None:
+    def _run(self, writer: GroupWriter) -> None:
         try:
             self._write_until_closed(writer)
         except Exception as error:  # whatever it was, nothing may be reported durable from now on
@@ -151,7 +154,7 @@ class LevelDBStore:
             while not self._at_end:
                 self._next_group()
         finally:
-            db.close()
+            writer.close()
             self._call_from_thread(self._on_closed)
 
     def _write_until_closed(self, writer: GroupWriter) -> None:
@@ -164,9 +167,10 @@ class LevelDBStore:
                 "store_syncs": writer.syncs,
                 "store_bytes": writer.bytes,
             }
-            self._call_from_thread(self._on_written, group, counters)
+            self._call_from_thread(self._on_written, group, counters, writer.wants_state)
             if synced:
                 self._folder.set_synced(writer.sequence.last)
+            writer.go_on()
 
     def _next_group(self) -> list[_Item]:
         """All that has gathered; waits until it is something, or the end."""

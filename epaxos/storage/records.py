@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from itertools import chain
 from struct import Struct, error, iter_unpack, pack
+from typing import NamedTuple
 
 from epaxos.interfaces import Identity
 from epaxos.protocol.ids import NUMBER_LIMIT, Deps, InstanceId
@@ -20,47 +21,42 @@ from epaxos.transport.codec import decode_batch, encode_batch
 
 __all__ = [
     "CHECKPOINT_KEY",
-    "ENTRY_PREFIX",
     "FLOOR_KEY",
     "FORMAT",
-    "GENERATION_KEY",
     "IDENTITY_KEY",
     "INSTANCE_PREFIX",
     "RESERVED_KEY",
+    "STATE_KEY",
     "WRITE_PREFIX",
+    "Part",
     "RecordFormat",
+    "StateParts",
     "check_identity",
-    "decode_generation",
     "decode_identity",
     "decode_number",
+    "decode_parts",
     "encode_identity",
     "encode_number",
-    "entry_prefix",
+    "encode_parts",
     "write_key",
 ]
 
-FORMAT = 1
-"""The version of everything in this module.  A store of another version is refused."""
+FORMAT = 2
+"""The version of everything in this module and `pieces.py`.  A store of another version is refused."""
 
 IDENTITY_KEY = b"\x00identity"
 RESERVED_KEY = b"\x01reserved"
 FLOOR_KEY = b"\x01floor"
 CHECKPOINT_KEY = b"\x01checkpoint"
-GENERATION_KEY = b"\x01generation"
+STATE_KEY = b"\x01state"
+"""Which parts of which files are the state (`state_files.py`)."""
 WRITE_PREFIX = b"\x02"
 """The numbers of the latest writes, by which a hole is found (`sequence.py`)."""
 INSTANCE_PREFIX = b"\x03"
-ENTRY_PREFIX = b"\x04"
-"""The state machine's entries: a generation and the machine's own key follow.
-
-Clearing the state begins a new generation, so that it takes no longer than any write; the entries of
-older ones are removed bit by bit.
-"""
 
 _NUMBER = Struct(">Q")
 _NUMBERED_KEY = Struct(">cQ")
-_GENERATION = Struct(">cI")
-_GENERATION_LIMIT = 2**32
+_PART = Struct(">QQI")
 _INSTANCE_KEY = Struct(">cHQB")
 _RECORD, _BATCH = 0, 1
 _NO_INIT_DEPS, _SAME_INIT_DEPS, _OWN_INIT_DEPS = range(3)
@@ -84,22 +80,47 @@ def decode_number(data: bytes) -> int:
     return int(number)
 
 
-def decode_generation(data: bytes) -> int:
-    """A number of which `entry_prefix` makes a prefix.  Raises ValueError."""
-    generation = decode_number(data)
-    if generation >= _GENERATION_LIMIT:
-        raise ValueError(f"the impossible generation {generation}")
-    return generation
-
-
 def write_key(number: int) -> bytes:
     """The key that the write of this number leaves."""
     return _NUMBERED_KEY.pack(WRITE_PREFIX, number)
 
 
-def entry_prefix(generation: int) -> bytes:
-    """What the keys of the entries of a generation begin with."""
-    return _GENERATION.pack(ENTRY_PREFIX, generation)
+class Part(NamedTuple):
+    """What counts of a file of the state: its first `length` bytes, the last piece of which has checksum
+    `crc`.  There need be no file when it is nothing."""
+
+    generation: int
+    length: int = 0
+    crc: int = 0
+
+
+class StateParts(NamedTuple):
+    """The files of the state: a base, and what changed since then, the oldest first."""
+
+    base: Part
+    changes: tuple[Part, ...] = ()
+
+
+def encode_parts(parts: StateParts) -> bytes:
+    """The value of STATE_KEY."""
+    return b"".join(_PART.pack(*part) for part in (parts.base, *parts.changes))
+
+
+def decode_parts(data: bytes) -> StateParts:
+    """See `encode_parts`.  Raises ValueError."""
+    try:
+        base, *changes = map(Part._make, _PART.iter_unpack(data))
+    except (error, ValueError):
+        raise ValueError(f"a list of the files of the state of {len(data)} bytes") from None
+    generations = [part.generation for part in changes]
+    if (
+        any(max(part.generation, part.length) >= NUMBER_LIMIT for part in (base, *changes))
+        or generations != sorted(set(generations))
+        or (generations and generations[0] < base.generation)
+        or not all(part.length for part in changes)
+    ):
+        raise ValueError("an impossible list of the files of the state")
+    return StateParts(base, tuple(changes))
 
 
 def encode_identity(identity: Identity) -> bytes:
@@ -227,7 +248,7 @@ class RecordFormat:
         except ValueError as why:
             raise ValueError(f"the batch of instance {id} is damaged ({why})") from None
 
-    # -- checkpoints, but for their entries
+    # -- checkpoints, but for the state
 
     def encode_checkpoint(self, executed: Deps, beyond: Iterable[InstanceId]) -> bytes:
         """What had been executed."""

@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from epaxos.interfaces import Changes, WriteSet
+from epaxos.interfaces import WriteSet
+from epaxos.storage.pauses import CHUNK, let_loop_run
 from epaxos.storage.records import (
     CHECKPOINT_KEY,
-    ENTRY_PREFIX,
     FLOOR_KEY,
-    GENERATION_KEY,
     RESERVED_KEY,
+    STATE_KEY,
     RecordFormat,
     encode_number,
-    entry_prefix,
+    encode_parts,
 )
 from epaxos.storage.sequence import WriteSequence
+from epaxos.storage.state_files import StateFiles
 
 __all__ = ["GroupWriter"]
-
-CHUNK = 2000
-"""After so many records or entries the event loop gets the interpreter lock.
-
-They take about a millisecond; the interpreter alone would hand the lock over only every five, and
-at each of the loop's system calls again.
-"""
-PAUSE_S = 0.0002
-SWEPT_PER_WRITE = 500
-"""So many entries of a cleared state are removed with each write."""
-
-
-def _let_loop_run() -> None:
-    time.sleep(PAUSE_S)
 
 
 class GroupWriter:
     """Writes groups of write sets, each group all or nothing, in order.
 
-    `db` is a plyvel database in the folder `database`.  With `sync` False nothing is ever synced.
+    `db` is a plyvel database in the folder `database`; `state` holds what checkpoints say beside it.
+    With `sync` False nothing is ever synced.
     """
 
     def __init__(
@@ -52,21 +37,30 @@ class GroupWriter:
         database: Path,
         format: RecordFormat,
         sequence: WriteSequence,
+        state: StateFiles,
         *,
-        generation: int,
         sync: bool,
     ) -> None:
         self.sequence = sequence
         self.writes = 0
         self.syncs = 0
-        self.bytes = 0
         self._db = db
         self._database = database
         self._format = format
+        self._state = state
         self._sync = sync
         self._unsynced = False
-        self._generation = generation
-        self._swept: bytes | None = ENTRY_PREFIX  # up to here; None: there is nothing to sweep
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """How many were written, to the database and the files of the state."""
+        return self._bytes + self._state.bytes
+
+    @property
+    def wants_state(self) -> bool:
+        """See IStore."""
+        return self._state.wants_state
 
     def write(self, write_sets: Sequence[WriteSet], sync: bool) -> bool:
         """Write the sets, and sync them and all before them if asked to.
@@ -76,8 +70,10 @@ class GroupWriter:
         sync = sync and self._sync
         if any(write_sets) or (sync and self._unsynced):
             batch = self._db.write_batch(sync=sync)
-            self._sweep(batch)
             self._fill(batch, write_sets)
+            parts = self._state.settle()
+            if parts is not None:
+                batch.put(STATE_KEY, encode_parts(parts))
             self.sequence.add_to(batch)
             size = batch.approximate_size()
             batch.write()
@@ -87,8 +83,21 @@ class GroupWriter:
             self.sequence.written(size)
             self.writes += 1
             self.syncs += sync
-            self.bytes += size
+            self._bytes += size
         return not self._unsynced
+
+    def go_on(self) -> None:
+        """Do what nobody waits for, after each write that left nothing to be synced or not."""
+        if not self._unsynced:
+            self._state.remove_unneeded()
+        self._state.go_on()
+
+    def close(self) -> None:
+        """Close everything, also after an error."""
+        try:
+            self._state.close()
+        finally:
+            self._db.close()
 
     def _sync_older_logs(self) -> None:
         """LevelDB begins a new log now and then, and a sync reaches only the newest.
@@ -113,7 +122,7 @@ class GroupWriter:
             filled += len(write_set.records) + len(write_set.batches) + len(write_set.dropped)
             if filled >= CHUNK:
                 filled = 0
-                _let_loop_run()
+                let_loop_run()
             if write_set.reserved is not None:
                 batch.put(RESERVED_KEY, encode_number(write_set.reserved))
             if write_set.floor is not None:
@@ -122,7 +131,7 @@ class GroupWriter:
             if checkpoint is not None:
                 value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)
                 batch.put(CHECKPOINT_KEY, value)
-                self._add_changes(batch, checkpoint.changes)
+                self._state.add(checkpoint.changes, checkpoint.state)
 
     def _add_instances(self, batch: Any, write_set: WriteSet) -> None:
         format, put, delete = self._format, batch.put, batch.delete
@@ -133,35 +142,3 @@ class GroupWriter:
         for id in write_set.dropped:
             delete(format.record_key(id))
             delete(format.batch_key(id))
-
-    def _add_changes(self, batch: Any, changes: Changes) -> None:
-        if changes.cleared:
-            self._generation += 1
-            self._swept = ENTRY_PREFIX
-            batch.put(GENERATION_KEY, encode_number(self._generation))
-        prefix = entry_prefix(self._generation)
-        entries = iter(changes.entries.items())
-        while chunk := list(islice(entries, CHUNK)):
-            keys = [prefix + key for key, _ in chunk]
-            values = [value for _, value in chunk]
-            if None in values:
-                for key, value in zip(keys, values):
-                    if value is None:
-                        batch.delete(key)
-                    else:
-                        batch.put(key, value)
-            else:
-                deque(map(batch.put, keys, values), maxlen=0)
-            if len(chunk) == CHUNK:
-                _let_loop_run()
-
-    def _sweep(self, batch: Any) -> None:
-        """Remove some entries of older generations."""
-        if self._swept is None:
-            return
-        with self._db.iterator(
-            start=self._swept, stop=entry_prefix(self._generation), include_value=False, fill_cache=False
-        ) as older:
-            keys = list(islice(older, SWEPT_PER_WRITE))
-        deque(map(batch.delete, keys), maxlen=0)
-        self._swept = keys[-1] + b"\0" if keys else None

@@ -218,10 +218,24 @@ def _halve(data: Path) -> None:
     log.write_bytes(log.read_bytes()[: _size(log) // 2])
 
 
+def _state_file(data: Path) -> Path:
+    """One of which the beginning counts."""
+    changes = sorted(data.glob("state/*.changes"), key=lambda path: int(path.stem))
+    return changes[-1] if changes else next(data.glob("state/*.base"))
+
+
+def _invert_a_byte_of_the_state(data: Path) -> None:
+    content = bytearray(_state_file(data).read_bytes())
+    content[0] ^= 0xFF
+    _state_file(data).write_bytes(content)
+
+
 _DAMAGES: dict[str, Callable[[Path], object]] = {
     "a byte of its log is wrong": _invert_a_byte,
     "half of its log is gone": _halve,
     "its log is gone": lambda data: _newest_log(data).unlink(),
+    "a byte of its state is wrong": _invert_a_byte_of_the_state,
+    "a file of its state is gone": lambda data: _state_file(data).unlink(),
     "its database is gone": lambda data: shutil.rmtree(data / "db"),
     "its list of files is gone": lambda data: (data / "db" / "CURRENT").unlink(),
     "its mark of what was synced is zero": lambda data: (data / "synced").write_bytes(bytes(524)),

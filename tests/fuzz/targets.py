@@ -12,6 +12,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,7 +40,9 @@ from epaxos.statemachines.kv import KeyValueStore
 from epaxos.statemachines.printer import Printer
 from epaxos.storage import records
 from epaxos.storage.database import restore
-from epaxos.storage.records import RecordFormat, decode_identity
+from epaxos.storage.folder import DataFolder
+from epaxos.storage.pieces import encode_pieces, frame, read_pieces
+from epaxos.storage.records import Part, RecordFormat, StateParts, decode_identity
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.torn import end_of_whole_records
 from epaxos.transport.codec import WireError, decode_batch, decode_frame, encode, encode_batch
@@ -383,7 +386,7 @@ def _apply(machine: IStateMachine, data: bytes) -> None:
 def kv(data: bytes) -> None:
     """The payload of a committed batch is applied, or raises ValueError."""
     machine = KeyValueStore()
-    machine.restore([(b"a", b"1"), (b"b", b"x" * 50)])
+    machine.restore({b"a": b"1", b"b": b"x" * 50})
     _apply(machine, data)
 
 
@@ -450,7 +453,7 @@ FORMAT = RecordFormat(N)
 
 def record(data: bytes) -> None:
     """Every value that may lie in the database is decoded to what can be encoded again, or refused."""
-    kinds = (_record, _instance_key, _stored_batch, _checkpoint, _deps, _identity)
+    kinds = (_record, _instance_key, _stored_batch, _checkpoint, _deps, _identity, _parts)
     decode, check = kinds[Choices(data).below(len(kinds))]
     try:
         decoded = decode(data[1:])
@@ -488,6 +491,10 @@ def _check_deps(decoded: Deps, data: bytes) -> None:
     assert FORMAT.encode_deps(decoded) == data
 
 
+def _check_parts(decoded: StateParts, data: bytes) -> None:
+    assert records.encode_parts(decoded) == data
+
+
 def _check_identity(decoded: Identity, data: bytes) -> None:
     assert isinstance(decoded, Identity)
 
@@ -501,6 +508,7 @@ _stored_batch: _Kind = (partial(FORMAT.decode_batch, ID), _check_batch)
 _checkpoint: _Kind = (FORMAT.decode_checkpoint, _check_checkpoint)
 _deps: _Kind = (FORMAT.decode_deps, _check_deps)
 _identity: _Kind = (decode_identity, _check_identity)
+_parts: _Kind = (records.decode_parts, _check_parts)
 
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
@@ -533,9 +541,6 @@ class _Held:
     def get(self, key: bytes, verify_checksums: bool) -> bytes | None:
         return self._held.get(key)
 
-    def prefixed_db(self, prefix: bytes) -> _Held:
-        return _Held({key[len(prefix) :]: value for key, value in self.iterator(prefix)})
-
     def iterator(self, prefix: bytes = b"", **options: bool) -> Iterator[tuple[bytes, bytes]]:
         return iter(sorted(pair for pair in self._held.items() if pair[0].startswith(prefix)))
 
@@ -546,8 +551,7 @@ def _good_database() -> Mapping[bytes, bytes]:
         records.RESERVED_KEY: records.encode_number(256),
         records.FLOOR_KEY: FORMAT.encode_deps((1, 0, 0)),
         records.CHECKPOINT_KEY: FORMAT.encode_checkpoint((2, 1, 0), (InstanceId(1, 3),)),
-        records.GENERATION_KEY: records.encode_number(1),
-        records.entry_prefix(1) + b"a": b"1",
+        records.STATE_KEY: records.encode_parts(StateParts(Part(1))),
     }
     for slot, phase in ((2, Phase.COMMITTED), (3, Phase.PREACCEPTED), (4, Phase.ACCEPTED)):
         id = InstanceId(0, slot)
@@ -571,7 +575,7 @@ def database(data: bytes) -> None:
     except ValueError as error:
         assert type(error) is ValueError
     try:
-        restored, _ = restore(db, Path("data"), FORMAT, False)
+        restored, _ = restore(db, DataFolder("data"), FORMAT, False)
         KeyValueStore().restore(restored.entries)
         held_records = list(restored.records)
     except StoreError:
@@ -610,6 +614,23 @@ def _damage(held: dict[bytes, bytes], choices: Choices) -> None:
         held[key] = bytes(choices.byte() for _ in range(choices.below(80)))
 
 
+def piece(data: bytes) -> None:
+    """A piece of the state whose checksum is right is read as what can be written again, or refused."""
+    before = {b"a": b"1", b"": b"2"}
+    header, crc = frame(data, 0)
+    state = dict(before)
+    try:
+        read_pieces(BytesIO(header + data), len(header) + len(data), crc, state)
+    except ValueError as error:
+        assert type(error) is ValueError
+        return
+    changes = {key: state.get(key) for key in before.keys() | state.keys()}
+    again = b"".join(encode_pieces(changes.items()))
+    header, crc = frame(again, 0)
+    read_pieces(BytesIO(header + again), len(header) + len(again), crc, before)
+    assert before == state
+
+
 def torn(data: bytes) -> None:
     """The log of a database is cut somewhere, or not at all; nothing that is whole is damage."""
     end = end_of_whole_records(data)
@@ -637,6 +658,7 @@ TARGETS: Mapping[str, Target] = {
         setting,
         record,
         database,
+        piece,
         torn,
     )
 }

@@ -112,14 +112,14 @@ class StoreTests(Lab):
             checkpoint = Checkpoint((1, 0, 0), (), changes)
             self.store.write(WriteSet(checkpoint=checkpoint, sync=True), lambda: None)
         self.start()
-        self.assertEqual(list(self.restored.entries), [(b"b", b"2"), (b"c", b"3")])
+        self.assertEqual(self.restored.entries, {b"b": b"2", b"c": b"3"})
         self.assertEqual(self.restored.executed, (1, 0, 0))
         self.store.write(
             WriteSet(checkpoint=Checkpoint((2, 0, 0), (), Changes(True, {b"d": b"4"})), sync=True),
             lambda: None,
         )
         self.start()
-        self.assertEqual(list(self.restored.entries), [(b"d", b"4")])
+        self.assertEqual(self.restored.entries, {b"d": b"4"})
 
     def test_close_waits_for_what_is_being_written(self) -> None:
         self.build()

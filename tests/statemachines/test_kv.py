@@ -214,6 +214,6 @@ class CheckpointTests(SynchronousTestCase):
                         held[key_] = value
                 self.assertEqual(held, dict(client.store.entries()), f"seed {seed}")
             again = KeyValueStore()
-            again.restore(held.items())
+            again.restore(dict(held))
             self.assertEqual(dict(again.entries()), held)
             self.assertEqual(again.changes(), (False, {}))

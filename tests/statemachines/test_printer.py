@@ -43,7 +43,7 @@ class PrinterTests(SynchronousTestCase):
         self.print(1, "a x")
         again = Printer(self.lines.append)
         entries = self.printer.changes().entries
-        again.restore([(key, value) for key, value in entries.items() if value is not None])
+        again.restore({key: value for key, value in entries.items() if value is not None})
         self.print(2, "a y")
         batch = again.batch([[b"PRINT", b"a", b"y"]])
         self.assertEqual(again.apply([Ready(InstanceId(1, 2), batch, True)]), [[2]])

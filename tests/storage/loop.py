@@ -60,12 +60,16 @@ def proposal(slot: int, row: int = 1, sync: bool = True, size: int = 10) -> Writ
 
 
 def checkpoint(
-    executed: int, entries: dict[bytes, bytes | None], cleared: bool = False, sync: bool = True
+    executed: int,
+    entries: dict[bytes, bytes | None],
+    cleared: bool = False,
+    sync: bool = True,
+    state: dict[bytes, bytes] | None = None,
 ) -> WriteSet:
     beyond = (InstanceId(0, executed + 2), InstanceId(2, executed + 7))
-    return WriteSet(
-        checkpoint=Checkpoint((executed, executed, 0), beyond, Changes(cleared, entries)), sync=sync
-    )
+    whole = None if state is None else state.copy().items()
+    changes = Changes(cleared, entries)
+    return WriteSet(checkpoint=Checkpoint((executed, executed, 0), beyond, changes, whole), sync=sync)
 
 
 def contents(restored: Restored) -> dict[str, Any]:
@@ -73,5 +77,4 @@ def contents(restored: Restored) -> dict[str, Any]:
     return {
         **restored._asdict(),
         "records": {record.id: (record, batch) for record, batch in restored.records},
-        "entries": dict(restored.entries),
     }

@@ -21,6 +21,7 @@ from epaxos.protocol.messages import Phase
 from epaxos.storage import leveldb
 from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.writer import GroupWriter
+from tests.storage.child import state_of
 from tests.storage.contract import StoreContract
 from tests.storage.loop import IDENTITY, Loop, batch, checkpoint, contents, proposal, record
 
@@ -331,6 +332,24 @@ class ProcessTests(StoreCase):
             self.assertEqual(slots, list(range(1, len(slots) + 1)))
             self.assertLessEqual(said[-1], slots[-1])
 
+    def test_kill_while_a_base_is_made(self) -> None:
+        """Again and again: the state is that of the checkpoint that is said to be there."""
+        in_the_making = 0
+        for enough in (30, 1, 45, 60, 3, 70, 50, 80):
+            child = self.child("state")
+            assert child.stdout is not None
+            said = [int(child.stdout.readline()) for _ in range(enough)]
+            child.kill()
+            said += map(int, child.stdout.read().split())
+            child.wait()
+            in_the_making += len(list(self.path.glob("state/*.base"))) > 1
+            held = self.restored()
+            number = held["executed"][0]
+            self.assertLessEqual(said[-1], number)
+            self.assertEqual(held["entries"], state_of(number))
+            self.assertLess(sum(path.stat().st_size for path in self.path.glob("state/*")), 600_000)
+        self.assertGreater(in_the_making, 0)
+
     def test_in_use(self) -> None:
         child = self.child("hold")
         assert child.stdout is not None
@@ -343,7 +362,7 @@ class ProcessTests(StoreCase):
 
     def test_disk_full(self) -> None:
         """A file that may not grow fails as a full disk does."""
-        out, _ = self.child("limited", "300000").communicate()
+        out, _ = self.child("write", "300000").communicate()
         *durable, last = out.splitlines()
         self.assertRegex(
             last, r"^failed 1 times: .* cannot be written: IO error: .*File too large; then 0 durable$"
@@ -352,6 +371,16 @@ class ProcessTests(StoreCase):
         slots = [id.slot for id in self.restored()["records"]]
         self.assertEqual(slots, list(range(1, len(slots) + 1)))
         self.assertLessEqual(int(durable[-1]), slots[-1])
+
+    def test_disk_full_of_state(self) -> None:
+        """The same where it is the state that grows."""
+        out, _ = self.child("state", "60000").communicate()
+        *durable, last = out.splitlines()
+        self.assertRegex(last, r"^failed 1 times: .* cannot be written: .*File too large; then 0 durable$")
+        self.assertGreater(len(durable), 10)
+        held = self.restored()
+        self.assertLessEqual(int(durable[-1]), held["executed"][0])
+        self.assertEqual(held["entries"], state_of(held["executed"][0]))
 
 
 class ReactorTests(TestCase):

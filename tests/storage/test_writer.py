@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,17 +11,13 @@ import plyvel
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
-from epaxos.storage import writer
-from epaxos.storage.records import (
-    ENTRY_PREFIX,
-    INSTANCE_PREFIX,
-    RecordFormat,
-    encode_number,
-    write_key,
-)
+from epaxos.storage import pauses, writer
+from epaxos.storage.pauses import CHUNK
+from epaxos.storage.records import Part, RecordFormat, StateParts, encode_number, write_key
 from epaxos.storage.sequence import WriteSequence
+from epaxos.storage.state_files import StateFiles
 from epaxos.storage.torn import end_of_whole_records
-from epaxos.storage.writer import CHUNK, SWEPT_PER_WRITE, GroupWriter
+from epaxos.storage.writer import GroupWriter
 from tests.storage.loop import checkpoint, proposal
 
 
@@ -35,9 +30,6 @@ class FakeDB:
 
     def write_batch(self, sync: bool) -> FakeBatch:
         return FakeBatch(self, sync)
-
-    def iterator(self, start: bytes, stop: bytes, **_: Any) -> Any:
-        return nullcontext(iter(sorted(key for key in self.held if start <= key < stop)))
 
 
 class FakeBatch:
@@ -116,11 +108,13 @@ class GroupWriterTests(SynchronousTestCase):
         self.synced: list[str] = []
         self.pauses: list[float] = []
         self.patch(writer.os, "fsync", lambda fd: self.synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-        self.patch(writer.time, "sleep", self.pauses.append)
+        self.patch(pauses.time, "sleep", self.pauses.append)
 
     def writer(self, sync: bool = True) -> GroupWriter:
         sequence = WriteSequence(1, 0, 1 << 20)
-        return GroupWriter(self.db, self.folder, RecordFormat(3), sequence, generation=0, sync=sync)
+        state = StateFiles(self.folder, StateParts(Part(0)), sync=sync)
+        self.addCleanup(state.close)
+        return GroupWriter(self.db, self.folder, RecordFormat(3), sequence, state, sync=sync)
 
     def test_older_logs(self) -> None:
         """A sync of LevelDB reaches only its newest log; what was not synced may be in the one before."""
@@ -148,30 +142,17 @@ class GroupWriterTests(SynchronousTestCase):
         self.assertTrue(group.write([WriteSet(sync=True)], sync=True))
         self.assertEqual(self.db.syncs, [False])
 
-    def test_sweeping(self) -> None:
-        """What a cleared state leaves goes bit by bit, and nothing else does."""
-        group = self.writer()
-        entries: dict[bytes, bytes | None] = {b"%d" % number: b"v" for number in range(3 * SWEPT_PER_WRITE)}
-        group.write([checkpoint(1, dict(entries))], sync=True)
-        group.write([checkpoint(2, {b"1": b"new", b"2": b"new"}, cleared=True)], sync=True)
-        left = []
-        for slot in range(1, 6):
-            group.write([proposal(slot)], sync=True)
-            left.append(sum(key.startswith(ENTRY_PREFIX) for key in self.db.held) - 2)
-        self.assertEqual(left, [2 * SWEPT_PER_WRITE, SWEPT_PER_WRITE, 0, 0, 0])
-        self.assertEqual(sum(key.startswith(INSTANCE_PREFIX) for key in self.db.held), 10)
-
     def test_pauses(self) -> None:
-        """Big writes let the event loop run every CHUNK entries; small ones lose no time."""
+        """Big writes let the event loop run every CHUNK records or entries; small ones lose no time."""
         group = self.writer()
         group.write([proposal(slot) for slot in range(1, 50)], sync=True)
         self.assertEqual(len(self.pauses), 0)
         entries: dict[bytes, bytes | None] = {b"%d" % number: b"v" for number in range(20 * CHUNK)}
         entries[b"7"] = None
         group.write([checkpoint(1, entries)], sync=True)
-        self.assertEqual(len(self.pauses), 20)
+        self.assertEqual(len(self.pauses), 19)
         group.write([proposal(slot) for slot in range(1, 2 * CHUNK)], sync=True)
-        self.assertEqual(len(self.pauses), 23)
+        self.assertEqual(len(self.pauses), 22)
 
 
 class TornTests(SynchronousTestCase):

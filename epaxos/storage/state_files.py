@@ -1,0 +1,216 @@
+"""The state of the state machine, in files that are only appended to.
+
+    state/3.base       the whole state when generation 3 began
+    state/3.changes    what changed since then, appended with every checkpoint
+
+A record in the database (`StateParts`), written in one step with how far execution is, says which
+part of which files is the state.  That part was synced before, is checked when it is read, and is
+never written again; what lies behind it was never referred to, and is cut off.  So it does no harm
+when the newest records are lost: older ones refer to less of the same files, or to older files, and a
+file goes only when a record that does without it is durable.
+
+When the changes have outgrown the base, the next generation begins: changes go to its file, while its base
+is written bit by bit.  Until that is whole, the state is the last whole base and all changes since.  A base
+that was not finished when the process ended is given up; the next one has a generation of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from epaxos.interfaces import Changes, StoreError
+from epaxos.storage.pauses import let_loop_run
+from epaxos.storage.piece_file import PieceFile, read_part
+from epaxos.storage.pieces import PIECE_BYTES, encode_pieces
+from epaxos.storage.records import Part, StateParts
+
+__all__ = ["StateFiles", "read_state"]
+
+CHANGES_BYTES_MIN = 4 << 20
+"""A base is made when the changes take as much as the last one, and at least so much."""
+OWED_SHARE = 32
+"""Of a base this part of what should be there by now is written at a time."""
+SYNCED_BYTES = 1 << 20
+"""A base is synced so often while it is made: all of it at once could hold up promises for seconds."""
+
+_NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.(base|changes)")
+
+
+def _base(folder: Path, generation: int) -> Path:
+    return folder / f"{generation}.base"
+
+
+def _changes(folder: Path, generation: int) -> Path:
+    return folder / f"{generation}.changes"
+
+
+def read_state(folder: Path, parts: StateParts) -> dict[bytes, bytes]:
+    """The state.  Raises StoreError when anything of it is missing or damaged."""
+    state: dict[bytes, bytes] = {}
+    read_part(_base(folder, parts.base.generation), parts.base, state)
+    for part in parts.changes:
+        read_part(_changes(folder, part.generation), part, state)
+    return state
+
+
+class _NewBase:
+    """A base that is being written."""
+
+    def __init__(self, file: PieceFile, state: Iterable[tuple[bytes, bytes]]) -> None:
+        self.file = file
+        self.pieces = encode_pieces(state)
+
+
+class StateFiles:
+    """The files in `folder`, of which `parts` are the state.  With `sync` False nothing is synced.
+
+    All methods block, and raise OSError; nothing may be done after that but `close`.
+    """
+
+    def __init__(self, folder: Path, parts: StateParts, *, sync: bool) -> None:
+        self.bytes = 0
+        self._folder = folder
+        self._sync = sync
+        self._base = parts.base
+        self._older = list(parts.changes[:-1])
+        newest = parts.changes[-1] if parts.changes else Part(parts.base.generation)
+        self._changes = self._changes_file(newest)
+        self._new_base: _NewBase | None = None
+        self._recorded = True
+        self._unneeded: list[Path] = []  # by what is to be recorded next
+        self._removable = self._left_over()  # nor by what is recorded
+        self._generation = max([newest.generation, *(int(path.stem) for path in self._removable)])
+
+    def _left_over(self) -> list[Path]:
+        """Files of which nothing counts."""
+        counts = {self._changes.path, *(_changes(self._folder, part.generation) for part in self._older)}
+        if self._base.length:
+            counts.add(_base(self._folder, self._base.generation))
+        try:
+            found = sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+        except OSError as error:
+            raise StoreError(f"{self._folder} cannot be read: {error.strerror}") from None
+        return [path for path in found if path not in counts]
+
+    def _changes_file(self, part: Part) -> PieceFile:
+        return PieceFile(_changes(self._folder, part.generation), part, self._sync)
+
+    def _next_generation(self) -> int:
+        """One of which there never was a file."""
+        self._generation += 1
+        return self._generation
+
+    # -- what is written
+
+    @property
+    def wants_state(self) -> bool:
+        """Whether the next changes should bring the whole state."""
+        return self._new_base is None and self._changes_bytes() >= self._threshold()
+
+    def _threshold(self) -> int:
+        return max(self._base.length, CHANGES_BYTES_MIN)
+
+    def _changes_bytes(self) -> int:
+        return sum(part.length for part in self._older) + self._changes.part.length
+
+    def add(self, changes: Changes, state: Iterable[tuple[bytes, bytes]] | None) -> None:
+        """Append the changes.  `state` is what they lead to; a new base is made of it."""
+        if changes.cleared:
+            self._clear()
+            state = None
+        written = 0
+        for payload in encode_pieces(changes.entries.items()):
+            if written:
+                let_loop_run()
+            written += self._changes.append(payload)
+        self.bytes += written
+        self._recorded = False
+        if self._new_base is None and state is not None:
+            self._begin_base(state)
+
+    def settle(self) -> StateParts | None:
+        """Sync what was appended: what has to be recorded now, or None when it is what it was."""
+        if self._recorded:
+            return None
+        self._changes.sync()
+        self._recorded = True
+        self._removable += self._unneeded
+        self._unneeded = []
+        parts = [part for part in (*self._older, self._changes.part) if part.length]
+        return StateParts(self._base, tuple(parts))
+
+    def remove_unneeded(self) -> None:
+        """What was recorded is durable: remove the files that it does without."""
+        while self._removable:
+            self._removable.pop().unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the files, as they are."""
+        self._changes.close()
+        if self._new_base is not None:
+            self._new_base.file.close()
+
+    # -- generations
+
+    def _clear(self) -> None:
+        """A generation with an empty base."""
+        files = [self._changes]
+        if self._new_base is not None:
+            files.append(self._new_base.file)
+        for file in files:
+            file.close()
+        self._unneeded += [file.path for file in files]
+        self._new_base = None
+        self._replace_base(Part(self._next_generation()))
+        self._changes = self._changes_file(Part(self._base.generation))
+
+    def _begin_base(self, state: Iterable[tuple[bytes, bytes]]) -> None:
+        """The changes so far lead to the state; those that come are of a new generation."""
+        self._changes.sync()
+        self._changes.close()
+        if self._changes.part.length:
+            self._older.append(self._changes.part)
+        generation = self._next_generation()
+        self._changes = self._changes_file(Part(generation))
+        file = PieceFile(_base(self._folder, generation), Part(generation), self._sync)
+        self._new_base = _NewBase(file, state)
+
+    def go_on(self) -> None:
+        """Write some of a new base, so that there is as much of it as of changes beyond the threshold.
+
+        These may be more than were made since it was begun, when other bases were given up before.  It
+        is no more than two pieces, or a part of what is owed, as promises wait for it.
+        """
+        new = self._new_base
+        if new is None:
+            return
+        owed = self._changes_bytes() - self._threshold() - new.file.part.length
+        left = min(owed, max(2 * PIECE_BYTES, owed // OWED_SHARE))
+        while left > 0:
+            payload = next(new.pieces, None)
+            if payload is None:
+                self._finish_base(new.file)
+                return
+            size = new.file.append(payload)
+            self.bytes += size
+            left -= size
+            let_loop_run()
+        if new.file.unsynced >= SYNCED_BYTES:
+            new.file.sync()
+
+    def _finish_base(self, file: PieceFile) -> None:
+        """The base is whole; the changes before it have no use any more once that is recorded."""
+        file.sync()
+        file.close()
+        self._new_base = None
+        self._replace_base(file.part)
+        self._recorded = False
+
+    def _replace_base(self, base: Part) -> None:
+        """All files but those of its generation have no use any more."""
+        self._unneeded.append(_base(self._folder, self._base.generation))
+        self._unneeded += [_changes(self._folder, part.generation) for part in self._older]
+        self._base = base
+        self._older = []

@@ -1,0 +1,228 @@
+"""The files of the state against a dict, over random histories with restarts and losses of power."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.interfaces import Changes, WriteSet
+from epaxos.storage import piece_file
+from epaxos.storage.records import STATE_KEY, Part, RecordFormat, StateParts, decode_parts
+from epaxos.storage.sequence import WriteSequence
+from epaxos.storage.state_files import StateFiles, read_state
+from epaxos.storage.writer import GroupWriter
+from tests.storage.loop import checkpoint
+from tests.storage.small import CHANGES_BYTES_MIN, State, apply, make_small, size_of, some_changes
+from tests.storage.test_writer import FakeDB
+
+
+class SyncedFiles:
+    """Knows what of the files in a folder is synced, and can take the rest away."""
+
+    def __init__(self, case: SynchronousTestCase, folder: Path) -> None:
+        self.folder = folder
+        self.lengths: dict[str, int] = {}
+        self.names: set[str] = set()
+
+        def fdatasync(descriptor: int) -> None:
+            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            self.lengths[path.name] = os.fstat(descriptor).st_size
+
+        def sync_folder(path: Path) -> None:
+            assert path == self.folder
+            self.names = set(os.listdir(path))
+
+        case.patch(os, "fdatasync", fdatasync)
+        case.patch(piece_file, "sync_folder", sync_folder)
+
+    def lose(self, random: Random) -> None:
+        """The power fails: what was not synced is there, or not, or was never written where it is."""
+        for path in self.folder.iterdir():
+            size = path.stat().st_size
+            synced = min(size, self.lengths.get(path.name, 0))
+            if path.name not in self.names and random.random() < 0.7:
+                path.unlink()
+                continue
+            left = random.randint(synced, size)
+            os.truncate(path, left)
+            if random.random() < 0.5:
+                os.truncate(path, random.randint(synced, left))
+                os.truncate(path, left)  # a hole
+
+
+class HistoryDB(FakeDB):
+    """Remembers what it held since it was last synced, and the states that belong to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: State = {}
+        self.kept: list[tuple[dict[bytes, bytes], State]] = [({}, {})]
+
+    def remember(self, state: State) -> None:
+        """A write was done, of which the state is this."""
+        if self.syncs[-1]:
+            self.kept.clear()
+        self.kept.append((dict(self.held), dict(state)))
+
+    def lose(self, random: Random) -> State:
+        self.held, state = random.choice(self.kept)
+        self.held = dict(self.held)
+        self.kept = [(dict(self.held), dict(state))]
+        return state
+
+    def close(self) -> None:
+        pass
+
+
+class ModelTests(SynchronousTestCase):
+    """A writer over a database that is a dict, files that know what is synced, and a dict as the model."""
+
+    def setUp(self) -> None:
+        make_small(self)
+        self.seen: Counter[str] = Counter()
+
+    def start(self, random: Random, sync: bool = True) -> None:
+        self.random = random
+        self.sync = sync
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.synced = SyncedFiles(self, self.folder)
+        self.db = HistoryDB()
+        self.model: State = {}
+        self.most = 0
+        self.open()
+
+    def parts(self) -> StateParts:
+        held = self.db.held.get(STATE_KEY)
+        return StateParts(Part(0)) if held is None else decode_parts(held)
+
+    def open(self) -> None:
+        found = read_state(self.folder, self.parts())
+        self.assertEqual(found, self.model)
+        state = StateFiles(self.folder, self.parts(), sync=self.sync)
+        sequence = WriteSequence(1, 0, 1 << 20)
+        self.writer = GroupWriter(self.db, self.folder, RecordFormat(3), sequence, state, sync=self.sync)
+        self.wants_state = self.writer.wants_state
+
+    def write(self, *write_sets: WriteSet, sync: bool) -> None:
+        self.writer.write(write_sets, sync=sync)
+        self.wants_state = self.writer.wants_state
+        self.db.remember(self.model)
+        self.writer.go_on()
+
+    def checkpoint(self, random: Random, cleared: bool) -> WriteSet:
+        changes = Changes(cleared, some_changes(random))
+        apply(self.model, changes)
+        self.most = max(self.most, size_of(self.model))
+        self.seen["wanted"] += self.wants_state
+        state = self.model if self.wants_state and random.random() < 0.9 else None
+        return checkpoint(1, dict(changes.entries), cleared=cleared, state=state)
+
+    def step(self) -> None:
+        random = self.random
+        what = random.random()
+        sync = random.random() < 0.7
+        if what < 0.60:
+            self.write(self.checkpoint(random, False), sync=sync)
+        elif what < 0.63:
+            self.write(self.checkpoint(random, True), sync=sync)
+        elif what < 0.70:
+            group = [self.checkpoint(random, random.random() < 0.1) for _ in range(3)]
+            self.write(*group, sync=sync)
+        elif what < 0.90:
+            self.write(WriteSet(reserved=7), sync=sync)
+        elif what < 0.92:
+            self.write(WriteSet(reserved=8), sync=True)
+            self.restart("stopped")
+        elif what < 0.95:
+            self.restart("killed")
+        else:
+            self.restart("power")
+
+    def restart(self, how: str) -> None:
+        self.seen[how] += 1
+        self.writer.close()
+        if how == "power":
+            self.model = dict(self.db.lose(self.random))
+            self.synced.lose(self.random)
+        self.seen["given up"] += bool(self.bases() - self.recorded_bases())
+        self.open()
+
+    def bases(self) -> set[str]:
+        return {path.name for path in self.folder.glob("*.base")}
+
+    def recorded_bases(self) -> set[str]:
+        base = self.parts().base
+        return {f"{base.generation}.base"} if base.length else set()
+
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def test_random(self) -> None:
+        for seed in range(16):
+            try:
+                self.start(Random(seed))
+                for _ in range(150):
+                    before = self.recorded_bases()
+                    self.step()
+                    self.seen["finished"] += len(self.recorded_bases() - before)
+                    self.seen["cleared"] += bool(before and not self.recorded_bases())
+                    self.assertEqual(read_state(self.folder, self.parts()), self.model)
+                    self.assertLess(self.size(), 6 * max(self.most, CHANGES_BYTES_MIN))
+                self.writer.close()
+            except BaseException:
+                print("seed", seed)
+                raise
+        for what in ("finished", "cleared", "given up", "stopped", "killed", "power"):
+            self.assertGreater(self.seen[what], 15, self.seen)
+
+    def test_without_sync(self) -> None:
+        """Nothing is synced, and the process may still die at any time."""
+        self.patch(SyncedFiles, "lose", lambda self, random: None)
+        self.patch(HistoryDB, "lose", lambda db, random: db.kept[-1][1])
+        for seed in range(5):
+            self.start(Random(seed), sync=False)
+            for _ in range(100):
+                self.step()
+            self.writer.close()
+        self.assertEqual((self.synced.lengths, self.synced.names), ({}, set()))
+        self.assertNotIn(True, self.db.syncs)
+
+    def test_short_lives(self) -> None:
+        """A base is finished however often the process dies before: what was owed then is owed still."""
+        self.start(Random(1))
+        state = {b"%d" % number: bytes(50) for number in range(200)}
+        self.model.update(state)
+        self.most = size_of(state)
+        self.write(checkpoint(1, dict(state)), sync=True)
+        finished = 0
+        for _ in range(60):
+            before = self.recorded_bases()
+            for _ in range(2):
+                self.write(self.checkpoint(Random(7), False), sync=True)
+                self.write(WriteSet(reserved=7), sync=True)
+            finished += len(self.recorded_bases() - before)
+            self.restart("killed")
+            self.assertLess(self.size(), 6 * self.most)
+        self.assertGreater(self.seen["given up"], 5)
+        self.assertGreaterEqual(finished, 2)
+
+    def test_space(self) -> None:
+        """Without restarts: the base, as much of changes, a new base, and the changes meanwhile."""
+        self.start(Random(1))
+        random, keys = Random(2), 1000
+        for number in range(1000):
+            chosen = range(keys) if number == 0 else random.sample(range(keys), 5)
+            changes = Changes(False, {b"%04d" % key: random.randbytes(20) for key in chosen})
+            apply(self.model, changes)
+            state = self.model if self.wants_state else None
+            before = self.recorded_bases()
+            self.write(checkpoint(1, dict(changes.entries), state=state), sync=True)
+            self.seen["finished"] += len(self.recorded_bases() - before)
+            self.assertLess(self.size(), 4.2 * size_of(self.model))
+        self.writer.close()
+        self.assertTrue(3 <= self.seen["finished"] <= 6, self.seen)
