@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedIOBase
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, pairwise
 from operator import add, itemgetter
 from struct import Struct, pack, unpack_from
 from zlib import crc32
@@ -108,7 +108,7 @@ def _decode(payload: bytes, state: dict[bytes, bytes]) -> None:
     ends = list(accumulate(chain(key_lengths, lengths), initial=start))
     if ends[-1] != len(payload):
         raise ValueError(f"a piece of {len(payload)} bytes with entries of {ends[-1]}")
-    columns = list(map(payload.__getitem__, map(slice, ends, ends[1:])))
+    columns = [payload[begin:end] for begin, end in pairwise(ends)]
     if not removed:
         state.update(zip(columns[:count], columns[count:]))
         return
