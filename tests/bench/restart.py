@@ -60,7 +60,7 @@ def _fill(folder: Path, keys: int, records: int) -> None:
     store.open(Identity("example", 0, N, "kv"))
     written: list[None] = []
     count = 0
-    for write_set in (*_states(keys), *_records(records)):
+    for write_set in (*_states(keys), *_records(records), WriteSet(sync=True)):
         store.write(write_set, lambda: written.append(None))
         count += 1
     loop.run_until(lambda: failures or len(written) == count)
