@@ -161,7 +161,6 @@ class Node:
         self._tick_due: ITimeout | None = None
         self._tick_at = 0.0
         self._gathering = Gathering()
-        self._gathered_due: ITimeout | None = None
         self._checkpoint_due: ITimeout | None = None
         self._outgoing: list[tuple[int, Message]] = []
         self._queue: deque[_Submission] = deque()
@@ -210,7 +209,7 @@ class Node:
     def stop(self) -> Any:
         """Answer what waits, write a last checkpoint, close transport and store."""
         was_running, self._running = self._running, False
-        for due in (self._turn_due, self._tick_due, self._gathered_due, self._checkpoint_due):
+        for due in (self._turn_due, self._tick_due, self._checkpoint_due):
             if due is not None:
                 due.cancel()
         self._fail_all("CLUSTERDOWN the replica is stopping")
@@ -301,6 +300,8 @@ class Node:
     def _schedule_tick(self, now: float) -> None:
         """Deadlines mostly move away, turn by turn: then the tick stays, and comes too early once."""
         due = max(now + 0.001, min(self._core.next_deadline(), self._expire_at))
+        if self._queue and self._gathering.wait_ends is not None:
+            due = min(due, self._gathering.wait_ends)
         if self._tick_due is not None:
             if self._tick_at <= due:
                 return
@@ -315,14 +316,17 @@ class Node:
     # -- proposing
 
     def _propose(self) -> Output:
-        """Close batches while there is something to propose and the window is open.
+        """Close batches while there is something to propose and the window is open; what comes of it.
 
         After everything else of the turn: who is answered in it is waited for (`gathering.py`).
         """
         core = self._core
-        if self._queue and not self._is_gathered():
-            return core.take_output()
-        while self._queue and core.can_propose and core.in_flight < self._batching.window:
+        while (
+            self._queue
+            and self._is_gathered()
+            and core.can_propose
+            and core.in_flight < self._batching.window
+        ):
             submissions = self._next_submissions()
             if len(submissions) == 1:
                 commands = submissions[0].commands
@@ -339,20 +343,11 @@ class Node:
         return core.take_output()
 
     def _is_gathered(self) -> bool:
-        """Whether nobody else is waited for; otherwise the turn comes in which the wait is over."""
+        """Whether no other commands are waited for."""
         gathering = self._gathering
-        if gathering.wait_ends is None:
-            return True
-        now = self._timeouts.now()
-        if gathering.is_complete(now, self._commands_queued()):
-            return True
-        if self._gathered_due is None:
-            self._gathered_due = self._timeouts.call_later(gathering.wait_ends - now, self._on_gathered)
-        return False
-
-    def _on_gathered(self) -> None:
-        self._gathered_due = None
-        self._wake()
+        return gathering.wait_ends is None or gathering.is_complete(
+            self._timeouts.now(), self._commands_queued()
+        )
 
     def _commands_queued(self) -> int:
         return sum(len(submission.commands) for submission in self._queue)
@@ -461,12 +456,14 @@ class Node:
         for instance in decided:
             assert instance.cmd is not None
             self._executor.commit(instance.id, instance.cmd, instance.deps)
-            if instance.id in self._proposed:
-                if instance.cmd is NOP:
-                    self._propose_again(instance.id)
-                else:
-                    own += instance.cmd.commands
-                    since = self._proposed[instance.id].since
+            proposed = self._proposed.get(instance.id)
+            if proposed is None:
+                continue
+            if instance.cmd is NOP:
+                self._propose_again(instance.id)
+            else:
+                own += instance.cmd.commands
+                since = proposed.since
         if own:
             now = self._timeouts.now()
             self._gathering.on_decided(now, now - since, own, self._commands_queued())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from epaxos.interfaces import WriteSet
-from epaxos.storage.pauses import CHUNK, let_loop_run
+from epaxos.storage.pauses import let_loop_run
 from epaxos.storage.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
@@ -22,6 +22,9 @@ from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.state_files import StateFiles
 
 __all__ = ["GroupWriter"]
+
+CHUNK = 2000
+"""After so many records, which take about a millisecond, the event loop gets the interpreter lock."""
 
 
 class GroupWriter:
@@ -87,7 +90,7 @@ class GroupWriter:
         return not self._unsynced
 
     def go_on(self) -> None:
-        """Do what nobody waits for, after each write that left nothing to be synced or not."""
+        """Do what nobody waits for; to be called after each write."""
         if not self._unsynced:
             self._state.remove_unneeded()
         self._state.go_on()

@@ -206,11 +206,16 @@ def _newest_log(data: Path) -> Path:
     return max(data.glob("db/*.log"), key=lambda path: int(path.stem))
 
 
+def _invert(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0xFF
+    path.write_bytes(content)
+
+
 def _invert_a_byte(data: Path) -> None:
     log = _newest_log(data)
-    content = bytearray(log.read_bytes())
-    content[len(content) // 2 if len(content) < 32768 else 20_000] ^= 0xFF
-    log.write_bytes(content)
+    size = log.stat().st_size
+    _invert(log, size // 2 if size < 32768 else 20_000)
 
 
 def _halve(data: Path) -> None:
@@ -225,9 +230,7 @@ def _state_file(data: Path) -> Path:
 
 
 def _invert_a_byte_of_the_state(data: Path) -> None:
-    content = bytearray(_state_file(data).read_bytes())
-    content[0] ^= 0xFF
-    _state_file(data).write_bytes(content)
+    _invert(_state_file(data), 0)
 
 
 _DAMAGES: dict[str, Callable[[Path], object]] = {

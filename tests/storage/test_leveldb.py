@@ -319,15 +319,20 @@ class ProcessTests(StoreCase):
         super().setUp()
         self.path = self.path.absolute()
 
+    def said_until_killed(self, command: str, enough: int) -> list[int]:
+        """What a child says to be durable, which is killed when it has said so much."""
+        child = self.child(command)
+        assert child.stdout is not None
+        said = [int(child.stdout.readline()) for _ in range(enough)]
+        child.kill()
+        said += map(int, child.stdout.read().split())
+        child.wait()
+        return said
+
     def test_kill(self) -> None:
         """All that was reported durable is there after kill -9; and nothing but a prefix."""
         for enough in (1, 40, 400):
-            child = self.child("write")
-            assert child.stdout is not None
-            said = [int(child.stdout.readline()) for _ in range(enough)]
-            child.kill()
-            said += map(int, child.stdout.read().split())
-            child.wait()
+            said = self.said_until_killed("write", enough)
             slots = [id.slot for id in self.restored()["records"]]
             self.assertEqual(slots, list(range(1, len(slots) + 1)))
             self.assertLessEqual(said[-1], slots[-1])
@@ -336,12 +341,7 @@ class ProcessTests(StoreCase):
         """Again and again: the state is that of the checkpoint that is said to be there."""
         in_the_making = 0
         for enough in (30, 1, 45, 60, 3, 70, 50, 80):
-            child = self.child("state")
-            assert child.stdout is not None
-            said = [int(child.stdout.readline()) for _ in range(enough)]
-            child.kill()
-            said += map(int, child.stdout.read().split())
-            child.wait()
+            said = self.said_until_killed("state", enough)
             in_the_making += len(list(self.path.glob("state/*.base"))) > 1
             held = self.restored()
             number = held["executed"][0]

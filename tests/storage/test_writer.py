@@ -12,12 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
 from epaxos.storage import pauses, writer
-from epaxos.storage.pauses import CHUNK
 from epaxos.storage.records import Part, RecordFormat, StateParts, encode_number, write_key
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.state_files import StateFiles
 from epaxos.storage.torn import end_of_whole_records
-from epaxos.storage.writer import GroupWriter
+from epaxos.storage.writer import CHUNK, GroupWriter
 from tests.storage.loop import checkpoint, proposal
 
 

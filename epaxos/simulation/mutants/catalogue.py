@@ -596,12 +596,11 @@ _EXECUTION = (
         "read answered at commit",
         "clients are answered after execution",
         Node._commit,
-        "    if instance.id in self._proposed:",
+        "    if proposed is None:",
         """\
-    proposed = self._proposed.get(instance.id)
-        if proposed is not None and not (instance.cmd is NOP or instance.cmd.writes or instance.cmd.barrier):
+    if proposed is not None and not (instance.cmd is NOP or instance.cmd.writes or instance.cmd.barrier):
             proposed.answer(self._state_machine.apply([Ready(instance.id, instance.cmd, True)])[0])
-        if instance.id in self._proposed:""",
+        if proposed is None:""",
     ),
     _edit(
         "proposed again too early",
