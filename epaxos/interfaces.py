@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # protocol/ and execution/ see this module, and nothing of Tw
     from twisted.internet.defer import Deferred
 
 __all__ = [
-    "Changes",
     "Checkpoint",
     "Command",
     "CommandError",
@@ -95,17 +94,6 @@ class CommandInfo(NamedTuple):
     key_step: int
 
 
-class Changes(NamedTuple):
-    """What changed in a state machine since it was last asked.
-
-    When `cleared`, everything before is gone first.  Then each key of `entries` has the given
-    value, or no longer exists (None).
-    """
-
-    cleared: bool
-    entries: dict[bytes, bytes | None]
-
-
 class Ready(NamedTuple):
     """An instance to apply now.  `wanted`: whether a client of this replica waits for its replies."""
 
@@ -142,12 +130,14 @@ class IStateMachine(Interface):
         rather than diverge.
         """
 
-    def changes() -> Changes:
-        """What changed since the last call (or since `restore`); the caller owns the result."""
+    def restore(entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
+        """Become the state that `entries` once returned, and that the batches of `ready` then lead to.
 
-    def restore(entries: dict[bytes, bytes]) -> None:
-        """Become the state that the entries, gathered from `changes`, describe: a new dict, which
-        the machine may keep."""
+        `entries` is a new dict, which the machine may keep.  Each of `ready` was applied before, in
+        this order, and nobody wants its replies: what `apply` does outside of the state must not be
+        done again.  Batches that write nothing, and are no barrier, are not among them.  Called once,
+        before anything is applied.  Raises ValueError as `apply` does.
+        """
 
     def entries() -> Iterable[tuple[bytes, bytes]]:
         """The whole state, each key once, in any order: a copy that later batches leave alone, and
@@ -223,14 +213,15 @@ class Identity(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The state machine's changes together with what had been executed when they were taken.
+    """What was executed: all instances up to `executed`, and those of `beyond`.
 
-    `state`: the whole state as it was then, for a store that wants it (`IStore.wants_state`).
+    `batches`: those that were applied since the last checkpoint and may have changed the state, in
+    their order; `state`: the whole state after them, for a store that wants it (`IStore.wants_state`).
     """
 
     executed: Deps
     beyond: tuple[InstanceId, ...]
-    changes: Changes
+    batches: Sequence[tuple[InstanceId, Batch]]
     state: Iterable[tuple[bytes, bytes]] | None = None
 
 
@@ -266,7 +257,8 @@ class WriteSet:
 class Restored(NamedTuple):
     """What a store held when it was opened; for a new store: nothing (`fresh`), zeros and empty.
 
-    `records` is iterated once, by the opener, before the first write; `entries` is the opener's own.
+    The state is that of `entries`, the opener's own, after the `batches`.  They and the `records` are
+    iterated once, by the opener, before the first write, and raise StoreError.
     """
 
     fresh: bool
@@ -276,6 +268,7 @@ class Restored(NamedTuple):
     beyond: tuple[InstanceId, ...]
     records: Iterable[tuple[InstanceRecord, Batch | None]]
     entries: dict[bytes, bytes]
+    batches: Iterable[tuple[InstanceId, Batch]]
 
 
 class IStore(Interface):
@@ -283,7 +276,7 @@ class IStore(Interface):
 
     persistent = Attribute("bool: whether a restart finds anything.")
     wants_state = Attribute(
-        "bool: whether the next checkpoint should bring the whole state, so that older changes can go."
+        "bool: whether the next checkpoint should bring the whole state, so that older batches can go."
     )
 
     def open(identity: Identity) -> Restored:

@@ -22,7 +22,6 @@ from epaxos.batching import Batching
 from epaxos.digest import StateDigest
 from epaxos.gathering import Gathering
 from epaxos.interfaces import (
-    Changes,
     Checkpoint,
     Command,
     CommandError,
@@ -38,6 +37,8 @@ from epaxos.interfaces import (
     Outcome,
     Ready,
     Reply,
+    Restored,
+    StoreError,
     Unavailable,
     WriteSet,
 )
@@ -167,6 +168,7 @@ class Node:
         self._proposed: dict[InstanceId, _Proposed] = {}
         self._expire_at = 0.0
         self._checkpointed: Deps | None = None
+        self._applied: list[tuple[InstanceId, Batch]] = []  # since the last checkpoint
         self._commands_executed = 0
         self._commands_checkpointed = 0
         self._checkpoint_commands = CHECKPOINT_COMMANDS if store.persistent else CHECKPOINT_COMMANDS_IN_MEMORY
@@ -187,7 +189,7 @@ class Node:
 
     def _restore(self) -> None:
         restored = self._store.open(self._identity)
-        self._state_machine.restore(restored.entries)
+        self._restore_state(restored)
         self._executor.restore(restored.executed, restored.beyond)
         self._core.tick(self._timeouts.now())
         self._core.restore(
@@ -204,6 +206,14 @@ class Node:
                 executed=restored.executed,
                 instances=len(self._core.table),
             )
+
+    def _restore_state(self, restored: Restored) -> None:
+        """Raises StoreError."""
+        ready = (Ready(id, batch, False) for id, batch in restored.batches)
+        try:
+            self._state_machine.restore(restored.entries, ready)
+        except ValueError as why:
+            raise StoreError(f"what was executed cannot be applied again: {why}") from None
 
     @inlineCallbacks
     def stop(self) -> Any:
@@ -485,6 +495,8 @@ class Node:
         except ValueError as error:
             self.fail(f"a committed batch cannot be applied: {error}")
             return
+        if self._store.persistent:
+            self._applied += [(id, batch) for id, batch in executed if batch.writes or batch.barrier]
         self._commands_executed += sum(batch.commands for _, batch in executed)
         for proposed, answers in zip(waiting, replies):
             if proposed is not None and answers:
@@ -524,9 +536,9 @@ class Node:
 
     def _checkpoint(self) -> Checkpoint:
         """All of one moment.  When the replica stops, a whole state would come too late to be of use."""
-        changes: Changes = self._state_machine.changes()
+        applied, self._applied = self._applied, []
         state = self._state_machine.entries() if self._running and self._store.wants_state else None
-        return Checkpoint(self._executor.executed, self._executor.executed_beyond(), changes, state)
+        return Checkpoint(self._executor.executed, self._executor.executed_beyond(), applied, state)
 
     # -- what can be seen
 

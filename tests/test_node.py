@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import sub
 from random import Random
 from typing import Any
@@ -18,7 +18,6 @@ from epaxos.batching import Batching
 from epaxos.digest import digest_of
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import (
-    Changes,
     Checkpoint,
     Command,
     CommandError,
@@ -45,12 +44,15 @@ from epaxos.timeouts import ReactorTimeouts
 
 @implementer(IStateMachine)
 class Log:
-    """A state machine that appends: `[key, text]`; the reply is the key's whole text."""
+    """A state machine that appends: `[key, text]`; the reply is the key's whole text.
+
+    The text ? only reads; with ! among them a batch is a barrier.
+    """
 
     def __init__(self) -> None:
         self.texts: dict[bytes, bytes] = {}
-        self.changed: dict[bytes, bytes | None] = {}
         self.batches: list[list[bytes]] = []
+        self.restored: list[Ready] = []
 
     def check(self, command: Command) -> None:
         if len(command) != 2:
@@ -63,31 +65,37 @@ class Log:
         return []
 
     def batch(self, commands: Sequence[Command]) -> Batch:
-        keys = tuple(dict.fromkeys(command[0] for command in commands))
         payload = b"\n".join(b" ".join(command) for command in commands)
-        return Batch(keys, (), payload, len(commands))
+        if any(text == b"!" for _, text in commands):
+            return Batch((), (), payload, len(commands), True)
+        writes = dict.fromkeys(key for key, text in commands if text != b"?")
+        reads = dict.fromkeys(key for key, _ in commands if key not in writes)
+        return Batch(tuple(writes), tuple(reads), payload, len(commands))
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         answers: list[Sequence[Reply]] = []
         for instance in ready:
-            if instance.batch.payload == b"poison":
-                raise ValueError("poison")
-            lines = instance.batch.payload.split(b"\n")
-            self.batches.append(lines)
-            replies: list[Reply] = []
-            for line in lines:
-                key, text = line.split(b" ")
-                self.texts[key] = self.changed[key] = self.texts.get(key, b"") + text
-                replies.append(self.texts[key])
+            replies = self.run(instance.batch)
+            self.batches.append(instance.batch.payload.split(b"\n"))
             answers.append(replies if instance.wanted else ())
         return answers
 
-    def changes(self) -> Changes:
-        changed, self.changed = self.changed, {}
-        return Changes(False, changed)
+    def run(self, batch: Batch) -> list[Reply]:
+        if batch.payload == b"poison":
+            raise ValueError("poison")
+        replies: list[Reply] = []
+        for line in batch.payload.split(b"\n"):
+            key, text = line.split(b" ")
+            if text != b"?":
+                self.texts[key] = self.texts.get(key, b"") + text
+            replies.append(self.texts.get(key))
+        return replies
 
-    def restore(self, entries: dict[bytes, bytes]) -> None:
+    def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
         self.texts = entries
+        for instance in ready:
+            self.restored.append(instance)
+            self.run(instance.batch)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         return list(self.texts.items())
@@ -101,7 +109,7 @@ class Disk:
     wants_state = False
 
     def __init__(self) -> None:
-        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), {})
+        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), {}, ())
         self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
         self.written: list[WriteSet] = []
         self.slow = False
@@ -126,6 +134,10 @@ class Disk:
 
     def checkpoints(self) -> list[Checkpoint]:
         return [written.checkpoint for written in self.written if written.checkpoint is not None]
+
+    def batches(self) -> list[list[bytes]]:
+        """What the batches of each checkpoint hold."""
+        return [[batch.payload for _, batch in each.batches] for each in self.checkpoints()]
 
     def close(self) -> Deferred[None]:
         self.catch_up()
@@ -461,9 +473,43 @@ class DurabilityTests(SynchronousTestCase):
         cluster.run(0.05)
         for node, disk in zip(cluster.nodes, cluster.disks):
             self.assertEqual((len(disk.checkpoints()), len(node._core.table)), (1, 0))
+            self.assertEqual(
+                (disk.batches(), node._applied), ([[]], []), "it has no use for what was executed"
+            )
+
+    def test_checkpoints_bring_what_was_executed(self) -> None:
+        """Each batch once and in order, also those of others, and the last when the replica stops."""
+        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        for step, text in enumerate((b"a", b"b", b"c", b"d", b"e")):
+            cluster.submit(step % 3, [b"k", text])
+            cluster.run(0.02)
+            if text == b"c":
+                cluster.run(1)
+        self.successResultOf(cluster.nodes[0].stop())
+        cluster.run(1)
+        for disk, log in zip(cluster.disks, cluster.logs):
+            self.assertEqual(disk.batches(), [[b"k a", b"k b", b"k c"], [b"k d", b"k e"]])
+            ids = [[id for id, _ in each.batches] for each in disk.checkpoints()]
+            self.assertEqual(ids, [[(0, 1), (1, 1), (2, 1)], [(0, 2), (1, 2)]])
+            self.assertEqual([each.executed for each in disk.checkpoints()], [(1, 1, 1), (2, 2, 1)])
+            self.assertEqual(log.texts, {b"k": b"abcde"})
+
+    def test_what_only_reads_is_not_in_a_checkpoint(self) -> None:
+        """But for barriers, of which nobody knows what they do; what reads and writes is."""
+        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        for commands in ([[b"k", b"?"]], [[b"k", b"!"]], [[b"j", b"?"], [b"k", b"a"]], [[b"j", b"?"]]):
+            cluster.submit(0, *commands)
+            cluster.run(0.02)
+        cluster.run(1)
+        cluster.submit(1, [b"k", b"?"])
+        cluster.run(1)
+        for disk in cluster.disks:
+            self.assertEqual(disk.batches(), [[b"k !", b"j ?\nk a"], []])
+            self.assertEqual([each.executed for each in disk.checkpoints()], [(4, 0, 0), (4, 1, 0)])
 
     def test_the_whole_state_where_the_store_wants_it(self) -> None:
-        """As it is when the changes are taken, and not when the replica stops."""
+        """As it is after the batches of the checkpoint, which it has all the same, and not when the replica
+        stops."""
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()
         disk = cluster.disks[0]
         for text, wanted in ((b"a", False), (b"b", True), (b"c", False), (b"d", True)):
@@ -477,37 +523,51 @@ class DurabilityTests(SynchronousTestCase):
                 cluster.run(1)
         states = [None if each.state is None else dict(each.state) for each in disk.checkpoints()]
         self.assertEqual(states, [None, {b"k": b"ab"}, None, None])
+        self.assertEqual(disk.batches(), [[b"k a"], [b"k b"], [b"k c"], [b"other d"]])
 
-    def test_restart_takes_up_the_checkpoint_and_what_came_after(self) -> None:
+    def test_restart_takes_up_the_checkpoints_and_what_came_after(self) -> None:
+        """A state, the batches of the checkpoints since, and then what is committed and in none of them."""
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()
-        cluster.submit(0, [b"k", b"a"])
-        cluster.run(1)
+        disk = cluster.disks[2]
+        for text in (b"x", b"y", b"z"):
+            disk.wants_state = text == b"x"
+            cluster.submit(0, [b"k", text])
+            cluster.run(1)
         cluster.submit(1, [b"k", b"b"])
         cluster.run(0.1)
-        disk = cluster.disks[2]
-        checkpoint = disk.checkpoints()[-1]
-        self.assertEqual(checkpoint.executed, (1, 0, 0))
+        base, *later = disk.checkpoints()
+        checkpoint = later[-1]
+        assert base.state is not None
+        self.assertEqual((len(later), checkpoint.executed), (2, (3, 0, 0)))
         batches = {id: batch for w in disk.written for id, batch in w.batches}
         records = {record.id: record for w in disk.written for record in w.records}
         cluster.wires[2].receive = None
-        cluster.logs[2] = Log()
-        disk.restored = Restored(
+        cluster.logs[2], cluster.disks[2] = Log(), Disk()
+        cluster.disks[2].restored = Restored(
             False,
             max(w.reserved or 0 for w in disk.written),
             (0, 0, 0),
             checkpoint.executed,
             checkpoint.beyond,
             [(record, batches.get(id)) for id, record in records.items()],
-            {key: value for key, value in checkpoint.changes.entries.items() if value is not None},
+            dict(base.state),
+            (executed for each in later for executed in each.batches),
         )
         cluster.nodes[2] = cluster.new(2, Batching())
         cluster.nodes[2].start()
         cluster.run(3)
-        self.assertEqual(cluster.logs[2].texts, {b"k": b"ab"})
-        self.assertEqual(cluster.logs[2].batches, [[b"k b"]], "the first was not run again")
+        log = cluster.logs[2]
+        self.assertEqual(log.texts, {b"k": b"xyzb"})
+        self.assertEqual(log.batches, [[b"k b"]], "the others were not run again")
+        self.assertEqual(
+            [(ready.id, ready.batch.payload, ready.wanted) for ready in log.restored],
+            [(InstanceId(0, 2), b"k y", False), (InstanceId(0, 3), b"k z", False)],
+        )
         outcomes = cluster.submit(2, [b"k", b"c"])
         cluster.run(1)
-        self.assertEqual(outcomes, [[b"abc"]])
+        self.assertEqual(outcomes, [[b"xyzbc"]])
+        cluster.run(1)
+        self.assertEqual(cluster.disks[2].batches(), [[b"k b"], [b"k c"]], "it gets nothing that it gave")
 
     def test_clean_stop_gives_back_unused_slots(self) -> None:
         cluster = Cluster().start()
@@ -524,6 +584,25 @@ class FailureTests(SynchronousTestCase):
             cluster = Cluster()
             getattr(cluster, part)[0].error = error
             self.assertIs(self.failureResultOf(cluster.nodes[0].start()).value, error)
+
+    def test_start_fails_when_what_was_executed_cannot_be_applied_again(self) -> None:
+        """As it does when the store cannot read it."""
+        id, good = InstanceId(1, 1), Batch((b"k",), (), b"k a", 1)
+
+        def unreadable() -> Iterator[tuple[InstanceId, Batch]]:
+            yield id, good
+            raise StoreError("damaged")
+
+        for batches, text in (
+            (iter([(id, good), (id, Batch((b"k",), (), b"poison", 1))]), "cannot be applied again: poison"),
+            (unreadable(), "damaged"),
+        ):
+            cluster = Cluster()
+            cluster.disks[0].restored = cluster.disks[0].restored._replace(batches=batches)
+            error = self.failureResultOf(cluster.nodes[0].start(), StoreError).value
+            self.assertIn(text, str(error))
+            self.assertNotIn("\n", str(error))
+            self.assertIsNone(cluster.wires[0].receive, "it does not take part")
 
     def test_a_batch_that_cannot_be_understood_stops_the_replica(self) -> None:
         cluster = Cluster().start()

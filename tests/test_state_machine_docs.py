@@ -23,18 +23,31 @@ verifyObject(IStateMachineFactory, factory)
 machine = factory.create({})
 verifyObject(IStateMachine, machine)
 
+batches = []
+
 def run(machine, *lines):
     commands = [line.encode().split() for line in lines]
     for command in commands:
         machine.check(command)
-    return machine.apply([Ready(InstanceId(0, 1), machine.batch(commands), True)])[0]
+    batches.append(machine.batch(commands))
+    return machine.apply([Ready(InstanceId(0, len(batches)), batches[-1], True)])[0]
 
-assert run(machine, "score chess ann 3", "score chess bob 5", "top chess") == [3, 5, [b"bob", b"ann"]]
-kept = machine.changes().entries
-again = factory.create({})
-again.restore(dict(kept))
-assert run(again, "top chess") == [[b"bob", b"ann"]]
-assert sorted(again.entries()) == sorted(machine.entries())
+states = [dict(machine.entries())]
+for lines, replies in (
+    (["score chess ann 3", "score chess bob 5", "top chess"], [3, 5, [b"bob", b"ann"]]),
+    (["top chess", "top go"], [[b"bob", b"ann"], []]),
+    (["score go ann 1"], [1]),
+    (["score chess ann 4"], [7]),
+):
+    assert run(machine, *lines) == replies
+    states.append(dict(machine.entries()))
+assert states[1] == states[2]
+for count, kept in enumerate(list(states)):
+    again = factory.create({})
+    since = [batch for batch in batches[count:4] if batch.writes]
+    again.restore(dict(kept), (Ready(InstanceId(0, 1), batch, False) for batch in since))
+    assert dict(again.entries()) == states[-1]
+    assert run(again, "top chess") == [[b"ann", b"bob"]]
 try:
     machine.check([b"SCORE", b"chess", b"ann", b"many"])
 except CommandError as error:

@@ -39,6 +39,10 @@ class DiskSettings:
     forgetful: bool = False
 
 
+LOG_BATCHES_MIN = 8
+"""With so many batches since the last whole state, the next checkpoint is to bring one."""
+
+
 class Contents:
     """What is on a disk, as a store reads it."""
 
@@ -51,6 +55,7 @@ class Contents:
         self.records: dict[InstanceId, InstanceRecord] = {}
         self.batches: dict[InstanceId, Batch] = {}
         self.entries: dict[bytes, bytes] = {}
+        self.log: list[tuple[InstanceId, Batch]] = []
 
     def format(self, identity: Identity) -> None:
         """A new store of `identity`."""
@@ -74,13 +79,9 @@ class Contents:
     def _take(self, checkpoint: Checkpoint) -> None:
         self.executed = checkpoint.executed
         self.beyond = checkpoint.beyond
-        if checkpoint.changes.cleared:
-            self.entries.clear()
-        for key, value in checkpoint.changes.entries.items():
-            if value is None:
-                self.entries.pop(key, None)
-            else:
-                self.entries[key] = value
+        self.log += checkpoint.batches
+        if checkpoint.state is not None:
+            self.entries, self.log = dict(checkpoint.state), []
 
 
 class Disk:
@@ -157,7 +158,6 @@ class VirtualStore:
     """
 
     persistent = True
-    wants_state = False
 
     def __init__(
         self,
@@ -177,6 +177,11 @@ class VirtualStore:
         self._closing: Deferred[None] | None = None
         self._writes = self._syncs = 0
 
+    @property
+    def wants_state(self) -> bool:
+        """See IStore."""
+        return len(self._disk.contents.log) >= LOG_BATCHES_MIN
+
     def open(self, identity: Identity) -> Restored:
         """See IStore.  What an earlier process wrote and did not sync is synced."""
         self._disk.sync()
@@ -195,6 +200,7 @@ class VirtualStore:
             contents.beyond,
             iter(records),
             dict(contents.entries),
+            iter(list(contents.log)),
         )
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Changes, Command, CommandInfo, IExecutor, IStateMachine, Ready, Reply
+from epaxos.interfaces import Command, CommandInfo, IExecutor, IStateMachine, Ready, Reply
 from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.messages import NOP, Batch
 from epaxos.simulation.history import NamedCommand
@@ -123,13 +123,9 @@ class ObservedStateMachine:
         self._invariants.on_state(self._replica, self._machine.entries)
         return replies
 
-    def changes(self) -> Changes:
+    def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
         """See IStateMachine."""
-        return self._machine.changes()
-
-    def restore(self, entries: dict[bytes, bytes]) -> None:
-        """See IStateMachine."""
-        self._machine.restore(entries)
+        self._machine.restore(entries, ready)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""

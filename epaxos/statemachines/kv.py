@@ -13,10 +13,10 @@ from operator import itemgetter, not_
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Changes, Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.interfaces import Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
 from epaxos.protocol.messages import Batch
 from epaxos.statemachines.columns import Columns, decode_columns, decode_commands, encode_commands
-from epaxos.statemachines.kv_commands import COMMANDS, OK, Keys, State, check
+from epaxos.statemachines.kv_commands import COMMANDS, OK, Data, Keys, check
 
 __all__ = ["KeyValueStore"]
 
@@ -32,7 +32,7 @@ class KeyValueStore:
     """Byte strings by key."""
 
     def __init__(self) -> None:
-        self._state = State()
+        self._data: Data = {}
 
     def check(self, command: Command) -> None:
         """See IStateMachine."""
@@ -98,7 +98,7 @@ class KeyValueStore:
             kinds = [_BULK.get((shape.name.upper(), shape.length)) for shape in columns.shapes]
             if None not in kinds:
                 if not wanted:
-                    self._put(self._pairs(columns, columns.keys, kinds))
+                    self._data.update(self._pairs(columns, columns.keys, kinds))
                     return ()
                 replies = self._apply_bulk(columns, columns.keys, kinds, batch.commands)
         if replies is None:
@@ -112,31 +112,29 @@ class KeyValueStore:
 
         None when a key is both set and read: otherwise the order matters only among the SETs.
         """
-        data = self._state.data
+        data = self._data
         if True not in kinds:
             return list(map(data.get, keys))
-        pairs = self._pairs(columns, keys, kinds)
         if False not in kinds:
-            self._put(pairs)
+            data.update(self._pairs(columns, keys, kinds))
             return [OK] * count
+        pairs = dict(self._pairs(columns, keys, kinds))
         is_read = map(not_, map(kinds.__getitem__, columns.which))
         if not pairs.keys().isdisjoint(compress(keys, is_read)):
             return None
         replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, map(data.get, keys)))
-        self._put(pairs)
+        data.update(pairs)
         return replies
 
     @staticmethod
-    def _pairs(columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]) -> dict[bytes, bytes]:
+    def _pairs(
+        columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]
+    ) -> Iterable[tuple[bytes, bytes]]:
         """What the SETs among them set; all that has to be known where no client waits for replies."""
         set_keys: Iterable[bytes] = keys
         if False in kinds:
             set_keys = compress(keys, map(kinds.__getitem__, columns.which))
-        return dict(zip(set_keys, columns.arguments))
-
-    def _put(self, pairs: dict[bytes, bytes]) -> None:
-        self._state.data.update(pairs)
-        self._state.changed.update(pairs)
+        return zip(set_keys, columns.arguments)
 
     def _run(self, command: list[bytes]) -> Reply:
         spec = COMMANDS.get(command[0].upper())
@@ -147,20 +145,14 @@ class KeyValueStore:
                 spec.check(command)
             except CommandError as error:
                 raise ValueError(f"a batch with the command {command[0]!r}: {error}") from None
-        return spec.handler(self._state, command)
+        return spec.handler(self._data, command)
 
-    def changes(self) -> Changes:
+    def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
         """See IStateMachine."""
-        state = self._state
-        changes = Changes(state.cleared, state.changed)
-        state.cleared, state.changed = False, {}
-        return changes
-
-    def restore(self, entries: dict[bytes, bytes]) -> None:
-        """See IStateMachine."""
-        self._state = State()
-        self._state.data = entries
+        self._data = entries
+        for instance in ready:
+            self._apply(instance.batch, False)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""
-        return self._state.data.copy().items()  # four times faster than a list of tuples
+        return self._data.copy().items()  # four times faster than a list of tuples

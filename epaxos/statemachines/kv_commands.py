@@ -1,6 +1,6 @@
 """The data commands of the key-value store: what each touches, and what it does.
 
-A handler takes the store's data, the set of changes and the arguments, and returns the reply.
+A handler takes the data and the command, and returns the reply.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from epaxos.interfaces import Command, CommandError, Reply, SimpleString
 
-__all__ = ["COMMANDS", "OK", "CommandSpec", "Keys", "State", "check"]
+__all__ = ["COMMANDS", "OK", "CommandSpec", "Data", "Keys", "check"]
 
 OK = SimpleString("OK")
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -21,29 +21,7 @@ OVERFLOW = "ERR increment or decrement would overflow"
 SYNTAX = "ERR syntax error"
 
 
-class State:
-    """The data, and what changed of it since the last checkpoint."""
-
-    __slots__ = ("changed", "cleared", "data")
-
-    def __init__(self) -> None:
-        self.data: dict[bytes, bytes] = {}
-        self.changed: dict[bytes, bytes | None] = {}
-        self.cleared = False
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self.data[key] = self.changed[key] = value
-
-    def delete(self, key: bytes) -> bool:
-        if self.data.pop(key, None) is None:
-            return False
-        self.changed[key] = None
-        return True
-
-    def clear(self) -> None:
-        self.data.clear()
-        self.changed.clear()
-        self.cleared = True
+Data = dict[bytes, bytes]
 
 
 class Keys(Enum):
@@ -67,7 +45,7 @@ class CommandSpec(NamedTuple):
     `check` looks at the arguments, but for commands of the length `plain`, which need no look.
     """
 
-    handler: Callable[[State, Command], Reply]
+    handler: Callable[[Data, Command], Reply]
     arity: int
     keys: Keys
     writes: bool
@@ -89,8 +67,8 @@ def to_integer(text: bytes) -> int:
     raise CommandError(NOT_AN_INTEGER)
 
 
-def _get(state: State, command: Command) -> Reply:
-    return state.data.get(command[1])
+def _get(data: Data, command: Command) -> Reply:
+    return data.get(command[1])
 
 
 class _SetOptions(NamedTuple):
@@ -115,50 +93,48 @@ def _check_set(command: Command) -> None:
     _set_options(command)
 
 
-def _set(state: State, command: Command) -> Reply:
+def _set(data: Data, command: Command) -> Reply:
     key = command[1]
     if len(command) == 3:
-        state.put(key, command[2])
+        data[key] = command[2]
         return OK
     options = _set_options(command)
-    old = state.data.get(key)
+    old = data.get(key)
     done = not (options.only_new and old is not None) and not (options.only_old and old is None)
     if done:
-        state.put(key, command[2])
+        data[key] = command[2]
     if options.get:
         return old
     return OK if done else None
 
 
-def _setnx(state: State, command: Command) -> Reply:
-    if command[1] in state.data:
+def _setnx(data: Data, command: Command) -> Reply:
+    if command[1] in data:
         return 0
-    state.put(command[1], command[2])
+    data[command[1]] = command[2]
     return 1
 
 
-def _getset(state: State, command: Command) -> Reply:
-    old = state.data.get(command[1])
-    state.put(command[1], command[2])
+def _getset(data: Data, command: Command) -> Reply:
+    old = data.get(command[1])
+    data[command[1]] = command[2]
     return old
 
 
-def _getdel(state: State, command: Command) -> Reply:
-    old = state.data.get(command[1])
-    state.delete(command[1])
-    return old
+def _getdel(data: Data, command: Command) -> Reply:
+    return data.pop(command[1], None)
 
 
-def _del(state: State, command: Command) -> Reply:
-    return sum(map(state.delete, command[1:]))
+def _del(data: Data, command: Command) -> Reply:
+    return sum(data.pop(key, None) is not None for key in command[1:])
 
 
-def _exists(state: State, command: Command) -> Reply:
-    return sum(map(state.data.__contains__, command[1:]))
+def _exists(data: Data, command: Command) -> Reply:
+    return sum(map(data.__contains__, command[1:]))
 
 
-def _mget(state: State, command: Command) -> Reply:
-    return list(map(state.data.get, command[1:]))
+def _mget(data: Data, command: Command) -> Reply:
+    return list(map(data.get, command[1:]))
 
 
 def _check_pairs(command: Command) -> None:
@@ -166,41 +142,39 @@ def _check_pairs(command: Command) -> None:
         raise CommandError(f"ERR wrong number of arguments for '{command[0].decode().lower()}' command")
 
 
-def _mset(state: State, command: Command) -> Reply:
-    pairs = dict(zip(command[1::2], command[2::2]))
-    state.data.update(pairs)
-    state.changed.update(pairs)
+def _mset(data: Data, command: Command) -> Reply:
+    data.update(zip(command[1::2], command[2::2]))
     return OK
 
 
-def _msetnx(state: State, command: Command) -> Reply:
-    if any(map(state.data.__contains__, command[1::2])):
+def _msetnx(data: Data, command: Command) -> Reply:
+    if any(map(data.__contains__, command[1::2])):
         return 0
-    _mset(state, command)
+    _mset(data, command)
     return 1
 
 
-def _append(state: State, command: Command) -> Reply:
-    value = state.data.get(command[1], b"") + command[2]
+def _append(data: Data, command: Command) -> Reply:
+    value = data.get(command[1], b"") + command[2]
     if len(value) > VALUE_BYTES_MAX:
         return CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
-    state.put(command[1], value)
+    data[command[1]] = value
     return len(value)
 
 
-def _strlen(state: State, command: Command) -> Reply:
-    return len(state.data.get(command[1], b""))
+def _strlen(data: Data, command: Command) -> Reply:
+    return len(data.get(command[1], b""))
 
 
-def _add(state: State, key: bytes, increment: int) -> Reply:
+def _add(data: Data, key: bytes, increment: int) -> Reply:
     try:
-        number = to_integer(state.data.get(key, b"0"))
+        number = to_integer(data.get(key, b"0"))
     except CommandError as error:
         return error
     number += increment
     if not INT_MIN <= number <= INT_MAX:
         return CommandError(OVERFLOW)
-    state.put(key, b"%d" % number)
+    data[key] = b"%d" % number
     return number
 
 
@@ -213,8 +187,8 @@ def _check_decrement(command: Command) -> None:
         raise CommandError("ERR decrement would overflow")
 
 
-def _dbsize(state: State, command: Command) -> Reply:
-    return len(state.data)
+def _dbsize(data: Data, command: Command) -> Reply:
+    return len(data)
 
 
 def _check_flush(command: Command) -> None:
@@ -222,13 +196,13 @@ def _check_flush(command: Command) -> None:
         raise CommandError(SYNTAX)
 
 
-def _flush(state: State, command: Command) -> Reply:
-    state.clear()
+def _flush(data: Data, command: Command) -> Reply:
+    data.clear()
     return OK
 
 
-def _type(state: State, command: Command) -> Reply:
-    return SimpleString("string" if command[1] in state.data else "none")
+def _type(data: Data, command: Command) -> Reply:
+    return SimpleString("string" if command[1] in data else "none")
 
 
 COMMANDS: dict[bytes, CommandSpec] = {
@@ -244,17 +218,17 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"MSETNX": CommandSpec(_msetnx, -3, Keys.PAIRS, True, check=_check_pairs, plain=3),
     b"APPEND": CommandSpec(_append, 3, Keys.FIRST, True),
     b"STRLEN": CommandSpec(_strlen, 2, Keys.FIRST, False),
-    b"INCR": CommandSpec(lambda state, command: _add(state, command[1], 1), 2, Keys.FIRST, True),
-    b"DECR": CommandSpec(lambda state, command: _add(state, command[1], -1), 2, Keys.FIRST, True),
+    b"INCR": CommandSpec(lambda data, command: _add(data, command[1], 1), 2, Keys.FIRST, True),
+    b"DECR": CommandSpec(lambda data, command: _add(data, command[1], -1), 2, Keys.FIRST, True),
     b"INCRBY": CommandSpec(
-        lambda state, command: _add(state, command[1], int(command[2])),
+        lambda data, command: _add(data, command[1], int(command[2])),
         3,
         Keys.FIRST,
         True,
         check=_check_increment,
     ),
     b"DECRBY": CommandSpec(
-        lambda state, command: _add(state, command[1], -int(command[2])),
+        lambda data, command: _add(data, command[1], -int(command[2])),
         3,
         Keys.FIRST,
         True,

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Changes, Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.interfaces import Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
 from epaxos.protocol.messages import Batch
 from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
 
@@ -31,6 +31,10 @@ def _commands_of(batch: Batch) -> list[list[bytes]]:
     return commands
 
 
+def _text(command: Command) -> str:
+    return b" ".join(command[1:]).decode("utf-8", "backslashreplace")
+
+
 @implementer(IStateMachine)
 class Printer:
     """Prints lines, "instance command", and keeps per key how many there were and a digest of them all.
@@ -41,7 +45,6 @@ class Printer:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._printed: dict[bytes, bytes] = {}
-        self._changed: dict[bytes, bytes | None] = {}
 
     def check(self, command: Command) -> None:
         """See IStateMachine."""
@@ -66,29 +69,24 @@ class Printer:
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
-        return [
-            [self._print(str(instance.id), command) for command in _commands_of(instance.batch)]
-            for instance in ready
-        ]
+        return [self._apply(instance, self._write) for instance in ready]
 
-    def _print(self, instance: str, command: Command) -> int:
-        text = b" ".join(command[1:]).decode("utf-8", "backslashreplace")
-        self._write(f"{instance} {text}")
-        key = command[1]
+    def _apply(self, instance: Ready, write: Callable[[str], None]) -> list[Reply]:
+        return [self._print(f"{instance.id} {_text(c)}", c[1], write) for c in _commands_of(instance.batch)]
+
+    def _print(self, line: str, key: bytes, write: Callable[[str], None]) -> int:
+        write(line)
         before = self._printed.get(key, b"0 ")
         count = int(before.partition(b" ")[0]) + 1
-        chain = blake2b(before + f"{instance} {text}".encode(), digest_size=16).hexdigest()
-        self._printed[key] = self._changed[key] = b"%d %s" % (count, chain.encode())
+        chain = blake2b(before + line.encode(), digest_size=16).hexdigest()
+        self._printed[key] = b"%d %s" % (count, chain.encode())
         return count
 
-    def changes(self) -> Changes:
-        """See IStateMachine."""
-        changed, self._changed = self._changed, {}
-        return Changes(False, changed)
-
-    def restore(self, entries: dict[bytes, bytes]) -> None:
-        """See IStateMachine."""
+    def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
+        """See IStateMachine.  What was printed is not printed again."""
         self._printed = entries
+        for instance in ready:
+            self._apply(instance, lambda line: None)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""

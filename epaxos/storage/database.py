@@ -33,7 +33,7 @@ from epaxos.storage.records import (
     encode_identity,
 )
 from epaxos.storage.sequence import WriteSequence
-from epaxos.storage.state_files import read_state
+from epaxos.storage.state_files import read_base, read_logs
 from epaxos.storage.torn import cut_torn_end
 
 __all__ = ["open_database", "restore", "text_of"]
@@ -136,7 +136,7 @@ def _scan(db: Any, prefix: bytes) -> Any:
 def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, StateParts]:
     """What the database and the files of the state hold, and which parts of the files that is.
 
-    Records are read while they are iterated.  Raises StoreError, also then.
+    Records and batches are read while they are iterated.  Raises StoreError, also then.
     """
     path, nothing = folder.path, no_deps(format.n)
     with _errors_of(path):
@@ -156,7 +156,8 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             executed=executed,
             beyond=beyond,
             records=_records(db, path, format),
-            entries=read_state(folder.state, parts),
+            entries=read_base(folder.state, parts),
+            batches=read_logs(folder.state, parts),
         )
         return restored, parts
     except ValueError as why:

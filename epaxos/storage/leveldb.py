@@ -39,7 +39,7 @@ class LevelDBStore:
     reported durable survives the process, but not the machine.
 
     Encoding is done in the thread: it costs the interpreter lock as much there as in the event loop,
-    but needs no second lane for checkpoints, whose ten thousand entries must not hold up the loop.
+    but needs no second lane for checkpoints, whose ten thousand commands must not hold up the loop.
     """
 
     persistent = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from epaxos.interfaces import StoreError
@@ -13,8 +14,8 @@ from epaxos.storage.records import Part
 __all__ = ["PieceFile", "read_part"]
 
 
-def read_part(path: Path, part: Part, state: dict[bytes, bytes]) -> None:
-    """Do to `state` what this part of the file says.  Raises StoreError when it is missing or damaged."""
+def read_part(path: Path, part: Part) -> Iterator[bytes]:
+    """The payloads of this part of the file.  Raises StoreError when it is missing or damaged."""
     if not part.length:
         return
     try:
@@ -22,7 +23,7 @@ def read_part(path: Path, part: Part, state: dict[bytes, bytes]) -> None:
             size = os.fstat(file.fileno()).st_size
             if size < part.length:
                 raise ValueError(f"it has {size} of {part.length} bytes")
-            read_pieces(file, part.length, part.crc, state)
+            yield from read_pieces(file, part.length, part.crc)
     except FileNotFoundError:
         raise StoreError(f"{path} is damaged: it is missing") from None
     except ValueError as why:

@@ -41,7 +41,7 @@ __all__ = [
     "write_key",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """The version of everything in this module and `pieces.py`.  A store of another version is refused."""
 
 IDENTITY_KEY = b"\x00identity"
@@ -95,32 +95,32 @@ class Part(NamedTuple):
 
 
 class StateParts(NamedTuple):
-    """The files of the state: a base, and what changed since then, the oldest first."""
+    """The files of the state: a base, and the logs of what was executed since then, the oldest first."""
 
     base: Part
-    changes: tuple[Part, ...] = ()
+    logs: tuple[Part, ...] = ()
 
 
 def encode_parts(parts: StateParts) -> bytes:
     """The value of STATE_KEY."""
-    return b"".join(_PART.pack(*part) for part in (parts.base, *parts.changes))
+    return b"".join(_PART.pack(*part) for part in (parts.base, *parts.logs))
 
 
 def decode_parts(data: bytes) -> StateParts:
     """See `encode_parts`.  Raises ValueError."""
     try:
-        base, *changes = map(Part._make, _PART.iter_unpack(data))
+        base, *logs = map(Part._make, _PART.iter_unpack(data))
     except (error, ValueError):
         raise ValueError(f"a list of the files of the state of {len(data)} bytes") from None
-    generations = [part.generation for part in changes]
+    generations = [part.generation for part in logs]
     if (
-        any(max(part.generation, part.length) >= NUMBER_LIMIT for part in (base, *changes))
+        any(max(part.generation, part.length) >= NUMBER_LIMIT for part in (base, *logs))
         or generations != sorted(set(generations))
         or (generations and generations[0] < base.generation)
-        or not all(part.length for part in changes)
+        or not all(part.length for part in logs)
     ):
         raise ValueError("an impossible list of the files of the state")
-    return StateParts(base, tuple(changes))
+    return StateParts(base, tuple(logs))
 
 
 def encode_identity(identity: Identity) -> bytes:

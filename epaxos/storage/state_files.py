@@ -1,7 +1,7 @@
 """The state of the state machine, in files that are only appended to.
 
-    state/3.base       the whole state when generation 3 began
-    state/3.changes    what changed since then, appended with every checkpoint
+    state/3.base    the whole state when generation 3 began
+    state/3.log     the batches that were executed since then, appended with every checkpoint
 
 A record in the database (`StateParts`), written in one step with how far execution is, says which
 part of which files is the state.  That part was synced before, is checked when it is read, and is
@@ -9,50 +9,78 @@ never written again; what lies behind it was never referred to, and is cut off. 
 when the newest records are lost: older ones refer to less of the same files, or to older files, and a
 file goes only when a record that does without it is durable.
 
-When the changes have outgrown the base, the next generation begins: changes go to its file, while its base
-is written bit by bit.  Until that is whole, the state is the last whole base and all changes since.  A base
+When the log has outgrown the base, the next generation begins: batches go to its log, while its base
+is written bit by bit.  Until that is whole, the state is the last whole base and all batches since.  A base
 that was not finished when the process ended is given up; the next one has a generation of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from epaxos.interfaces import Changes, StoreError
+from epaxos.interfaces import StoreError
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import Batch
 from epaxos.storage.pauses import let_loop_run
 from epaxos.storage.piece_file import PieceFile, read_part
-from epaxos.storage.pieces import PIECE_BYTES, encode_pieces
+from epaxos.storage.pieces import (
+    decode_batches,
+    decode_entries,
+    encode_batches,
+    encode_entries,
+)
 from epaxos.storage.records import Part, StateParts
 
-__all__ = ["StateFiles", "read_state"]
+__all__ = ["StateFiles", "read_base", "read_logs"]
 
-CHANGES_BYTES_MIN = 4 << 20
-"""A base is made when the changes take as much as the last one, and at least so much."""
+LOG_BYTES_MIN = 4 << 20
+"""A base is made when the log takes as much as the last one, and at least so much."""
 OWED_SHARE = 32
 """Of a base this part of what should be there by now is written at a time."""
 SYNCED_BYTES = 1 << 20
 """A base is synced so often while it is made: all of it at once could hold up promises for seconds."""
 
-_NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.(base|changes)")
+_NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.(base|log)")
 
 
 def _base(folder: Path, generation: int) -> Path:
     return folder / f"{generation}.base"
 
 
-def _changes(folder: Path, generation: int) -> Path:
-    return folder / f"{generation}.changes"
+def _log(folder: Path, generation: int) -> Path:
+    return folder / f"{generation}.log"
 
 
-def read_state(folder: Path, parts: StateParts) -> dict[bytes, bytes]:
-    """The state.  Raises StoreError when anything of it is missing or damaged."""
-    state: dict[bytes, bytes] = {}
-    read_part(_base(folder, parts.base.generation), parts.base, state)
-    for part in parts.changes:
-        read_part(_changes(folder, part.generation), part, state)
-    return state
+def read_base(folder: Path, parts: StateParts) -> dict[bytes, bytes]:
+    """The entries of the base.  Raises StoreError when anything of it is missing or damaged."""
+    entries: dict[bytes, bytes] = {}
+    path = _base(folder, parts.base.generation)
+    for payload in read_part(path, parts.base):
+        with _damage_of(path):
+            entries.update(decode_entries(payload))
+    return entries
+
+
+def read_logs(folder: Path, parts: StateParts) -> Iterator[tuple[InstanceId, Batch]]:
+    """What was executed since then, in order.  Raises StoreError as `read_base` does."""
+    for part in parts.logs:
+        path = _log(folder, part.generation)
+        for payload in read_part(path, part):
+            with _damage_of(path):
+                batches = list(decode_batches(payload))
+            yield from batches
+
+
+@contextmanager
+def _damage_of(path: Path) -> Iterator[None]:
+    """Turn ValueErrors about what lies in `path` into StoreErrors."""
+    try:
+        yield
+    except ValueError as why:
+        raise StoreError(f"{path} is damaged: {why}") from None
 
 
 class _NewBase:
@@ -60,7 +88,7 @@ class _NewBase:
 
     def __init__(self, file: PieceFile, state: Iterable[tuple[bytes, bytes]]) -> None:
         self.file = file
-        self.pieces = encode_pieces(state)
+        self.pieces = encode_entries(state)
 
 
 class StateFiles:
@@ -74,9 +102,9 @@ class StateFiles:
         self._folder = folder
         self._sync = sync
         self._base = parts.base
-        self._older = list(parts.changes[:-1])
-        newest = parts.changes[-1] if parts.changes else Part(parts.base.generation)
-        self._changes = self._changes_file(newest)
+        self._older = list(parts.logs[:-1])
+        newest = parts.logs[-1] if parts.logs else Part(parts.base.generation)
+        self._log = self._log_file(newest)
         self._new_base: _NewBase | None = None
         self._recorded = True
         self._unneeded: list[Path] = []  # by what is to be recorded next
@@ -85,7 +113,7 @@ class StateFiles:
 
     def _left_over(self) -> list[Path]:
         """Files of which nothing counts."""
-        counts = {self._changes.path, *(_changes(self._folder, part.generation) for part in self._older)}
+        counts = {self._log.path, *(_log(self._folder, part.generation) for part in self._older)}
         if self._base.length:
             counts.add(_base(self._folder, self._base.generation))
         try:
@@ -94,8 +122,8 @@ class StateFiles:
             raise StoreError(f"{self._folder} cannot be read: {error.strerror}") from None
         return [path for path in found if path not in counts]
 
-    def _changes_file(self, part: Part) -> PieceFile:
-        return PieceFile(_changes(self._folder, part.generation), part, self._sync)
+    def _log_file(self, part: Part) -> PieceFile:
+        return PieceFile(_log(self._folder, part.generation), part, self._sync)
 
     def _next_generation(self) -> int:
         """One of which there never was a file."""
@@ -106,25 +134,24 @@ class StateFiles:
 
     @property
     def wants_state(self) -> bool:
-        """Whether the next changes should bring the whole state."""
-        return self._new_base is None and self._changes_bytes() >= self._threshold()
+        """Whether the next batches should bring the whole state."""
+        return self._new_base is None and self._log_bytes() >= self._threshold()
 
     def _threshold(self) -> int:
-        return max(self._base.length, CHANGES_BYTES_MIN)
+        return max(self._base.length, LOG_BYTES_MIN)
 
-    def _changes_bytes(self) -> int:
-        return sum(part.length for part in self._older) + self._changes.part.length
+    def _log_bytes(self) -> int:
+        return sum(part.length for part in self._older) + self._log.part.length
 
-    def add(self, changes: Changes, state: Iterable[tuple[bytes, bytes]] | None) -> None:
-        """Append the changes.  `state` is what they lead to; a new base is made of it."""
-        if changes.cleared:
-            self._clear()
-            state = None
+    def add(
+        self, batches: Iterable[tuple[InstanceId, Batch]], state: Iterable[tuple[bytes, bytes]] | None
+    ) -> None:
+        """Append the batches.  `state` is what they lead to; a new base is made of it."""
         written = 0
-        for payload in encode_pieces(changes.entries.items()):
+        for payload in encode_batches(batches):
             if written:
                 let_loop_run()
-            written += self._changes.append(payload)
+            written += self._log.append(payload)
         self.bytes += written
         self._recorded = False
         if self._new_base is None and state is not None:
@@ -134,11 +161,11 @@ class StateFiles:
         """Sync what was appended: what has to be recorded now, or None when it is what it was."""
         if self._recorded:
             return None
-        self._changes.sync()
+        self._log.sync()
         self._recorded = True
         self._removable += self._unneeded
         self._unneeded = []
-        parts = [part for part in (*self._older, self._changes.part) if part.length]
+        parts = [part for part in (*self._older, self._log.part) if part.length]
         return StateParts(self._base, tuple(parts))
 
     def remove_unneeded(self) -> None:
@@ -148,60 +175,52 @@ class StateFiles:
 
     def close(self) -> None:
         """Close the files, as they are."""
-        self._changes.close()
+        self._log.close()
         if self._new_base is not None:
             self._new_base.file.close()
 
     # -- generations
 
-    def _clear(self) -> None:
-        """A generation with an empty base."""
-        files = [self._changes]
-        if self._new_base is not None:
-            files.append(self._new_base.file)
-        for file in files:
-            file.close()
-        self._unneeded += [file.path for file in files]
-        self._new_base = None
-        self._replace_base(Part(self._next_generation()))
-        self._changes = self._changes_file(Part(self._base.generation))
-
     def _begin_base(self, state: Iterable[tuple[bytes, bytes]]) -> None:
-        """The changes so far lead to the state; those that come are of a new generation."""
-        self._changes.sync()
-        self._changes.close()
-        if self._changes.part.length:
-            self._older.append(self._changes.part)
+        """The batches so far lead to the state; those that come are of a new generation."""
+        self._log.sync()
+        self._log.close()
+        if self._log.part.length:
+            self._older.append(self._log.part)
         generation = self._next_generation()
-        self._changes = self._changes_file(Part(generation))
+        self._log = self._log_file(Part(generation))
         file = PieceFile(_base(self._folder, generation), Part(generation), self._sync)
         self._new_base = _NewBase(file, state)
 
-    def go_on(self) -> None:
-        """Write some of a new base, so that there is as much of it as of changes beyond the threshold.
+    def go_on(self) -> bool:
+        """Write some of a new base, as long as there is less of it than of log beyond the threshold.
 
-        These may be more than were made since it was begun, when other bases were given up before.  It
-        is no more than two pieces, or a part of what is owed, as promises wait for it.
+        Returns whether it is still so.  It is a piece, or a part of what is owed, as promises wait for
+        it.  The log may be longer than what was written since the base was begun, when others were
+        given up before.
         """
         new = self._new_base
         if new is None:
-            return
-        owed = self._changes_bytes() - self._threshold() - new.file.part.length
-        left = min(owed, max(2 * PIECE_BYTES, owed // OWED_SHARE))
-        while left > 0:
+            return False
+        owed = left = self._owed(new)
+        least = owed - owed // OWED_SHARE
+        while left > 0 and (left == owed or left > least):
             payload = next(new.pieces, None)
             if payload is None:
                 self._finish_base(new.file)
-                return
-            size = new.file.append(payload)
-            self.bytes += size
-            left -= size
+                return False
+            self.bytes += new.file.append(payload)
+            left = self._owed(new)
             let_loop_run()
         if new.file.unsynced >= SYNCED_BYTES:
             new.file.sync()
+        return left > 0
+
+    def _owed(self, new: _NewBase) -> int:
+        return self._log_bytes() - self._threshold() - new.file.part.length
 
     def _finish_base(self, file: PieceFile) -> None:
-        """The base is whole; the changes before it have no use any more once that is recorded."""
+        """The base is whole; the batches before it have no use any more once that is recorded."""
         file.sync()
         file.close()
         self._new_base = None
@@ -211,6 +230,6 @@ class StateFiles:
     def _replace_base(self, base: Part) -> None:
         """All files but those of its generation have no use any more."""
         self._unneeded.append(_base(self._folder, self._base.generation))
-        self._unneeded += [_changes(self._folder, part.generation) for part in self._older]
+        self._unneeded += [_log(self._folder, part.generation) for part in self._older]
         self._base = base
         self._older = []

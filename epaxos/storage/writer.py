@@ -1,4 +1,4 @@
-"""Turning write sets into one LevelDB write.  Runs in the store's thread, and blocks."""
+"""Turning write sets into one LevelDB write.  All of it blocks."""
 
 from __future__ import annotations
 
@@ -89,11 +89,12 @@ class GroupWriter:
             self._bytes += size
         return not self._unsynced
 
-    def go_on(self) -> None:
-        """Do what nobody waits for; to be called after each write."""
+    def go_on(self) -> bool:
+        """Do something that nobody waits for; to be called by the thread after each write, and as long
+        as it says that there is more to do."""
         if not self._unsynced:
             self._state.remove_unneeded()
-        self._state.go_on()
+        return self._state.go_on()
 
     def close(self) -> None:
         """Close everything, also after an error."""
@@ -134,7 +135,7 @@ class GroupWriter:
             if checkpoint is not None:
                 value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)
                 batch.put(CHECKPOINT_KEY, value)
-                self._state.add(checkpoint.changes, checkpoint.state)
+                self._state.add(checkpoint.batches, checkpoint.state)
 
     def _add_instances(self, batch: Any, write_set: WriteSet) -> None:
         format, put, delete = self._format, batch.put, batch.delete

@@ -225,8 +225,8 @@ def _halve(data: Path) -> None:
 
 def _state_file(data: Path) -> Path:
     """One of which the beginning counts."""
-    changes = sorted(data.glob("state/*.changes"), key=lambda path: int(path.stem))
-    return changes[-1] if changes else next(data.glob("state/*.base"))
+    logs = sorted(data.glob("state/*.log"), key=lambda path: int(path.stem))
+    return logs[-1] if logs else next(data.glob("state/*.base"))
 
 
 def _invert_a_byte_of_the_state(data: Path) -> None:

@@ -45,7 +45,7 @@ class BreakTests(SynchronousTestCase):
         self.assertEqual(text.count(begin), 1)
         read = (
             "        if commands[0][0] == b'GET':\n"
-            "            data = self._state_machine._state.data\n"
+            "            data = self._state_machine._data\n"
             "            done([data.get(command[1]) for command in commands])\n"
             "            return\n"
         )

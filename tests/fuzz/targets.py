@@ -41,7 +41,14 @@ from epaxos.statemachines.printer import Printer
 from epaxos.storage import records
 from epaxos.storage.database import restore
 from epaxos.storage.folder import DataFolder
-from epaxos.storage.pieces import encode_pieces, frame, read_pieces
+from epaxos.storage.pieces import (
+    decode_batches,
+    decode_entries,
+    encode_batches,
+    encode_entries,
+    frame,
+    read_pieces,
+)
 from epaxos.storage.records import Part, RecordFormat, StateParts, decode_identity
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.torn import end_of_whole_records
@@ -362,37 +369,36 @@ def _payload(choices: Choices) -> bytes:
     return columns.SerializeToString()
 
 
-def _apply(machine: IStateMachine, data: bytes) -> None:
+def _apply(make: Callable[[], IStateMachine], before: Mapping[bytes, bytes], data: bytes) -> None:
+    """A batch is applied, or raises ValueError; and just so when it is applied again after a restart."""
+    machine, again = make(), make()
+    machine.restore(dict(before), ())
     choices = Choices(data)
     commands, barrier = 1 + choices.below(5), bool(choices.below(2))
     payload = _payload(choices) if choices.below(2) else choices.rest()
     batch = Batch((b"a", b"b"), (b"c",)[: choices.below(2)], payload, commands, barrier)
-    before = dict(machine.entries())
+    log = [Ready(ID, batch, False)]
     try:
-        (replies,) = machine.apply([Ready(InstanceId(0, 1), batch, True)])
+        (replies,) = machine.apply([Ready(ID, batch, True)])
     except ValueError:
-        return
+        try:
+            again.restore(dict(before), log)
+        except ValueError:
+            return
+        raise AssertionError("it is applied after a restart, and was not before") from None
     assert len(replies) == batch.commands
-    changes = machine.changes()
-    after = {} if changes.cleared else before
-    for key, value in changes.entries.items():
-        if value is None:
-            after.pop(key, None)
-        else:
-            after[key] = value
-    assert after == dict(machine.entries())
+    again.restore(dict(before), log)
+    assert dict(again.entries()) == dict(machine.entries())
 
 
 def kv(data: bytes) -> None:
     """The payload of a committed batch is applied, or raises ValueError."""
-    machine = KeyValueStore()
-    machine.restore({b"a": b"1", b"b": b"x" * 50})
-    _apply(machine, data)
+    _apply(KeyValueStore, {b"a": b"1", b"b": b"x" * 50}, data)
 
 
 def printer(data: bytes) -> None:
     """The same for the printer."""
-    _apply(Printer(lambda line: None), data)
+    _apply(lambda: Printer(lambda line: None), {}, data)
 
 
 # -- what lies on disk
@@ -576,7 +582,8 @@ def database(data: bytes) -> None:
         assert type(error) is ValueError
     try:
         restored, _ = restore(db, DataFolder("data"), FORMAT, False)
-        KeyValueStore().restore(restored.entries)
+        ready = [Ready(id, batch, False) for id, batch in restored.batches]
+        KeyValueStore().restore(restored.entries, ready)
         held_records = list(restored.records)
     except StoreError:
         return
@@ -615,20 +622,21 @@ def _damage(held: dict[bytes, bytes], choices: Choices) -> None:
 
 
 def piece(data: bytes) -> None:
-    """A piece of the state whose checksum is right is read as what can be written again, or refused."""
-    before = {b"a": b"1", b"": b"2"}
+    """A piece of a base or a log whose checksum is right is what can be written again, or refused."""
     header, crc = frame(data, 0)
-    state = dict(before)
+    (payload,) = read_pieces(BytesIO(header + data), len(header) + len(data), crc)
+    assert payload == data
+    for encode_all, decode in ((encode_entries, decode_entries), (encode_batches, decode_batches)):
+        _recode(encode_all, decode, payload)
+
+
+def _recode(encode_all: Any, decode: Any, payload: bytes) -> None:
     try:
-        read_pieces(BytesIO(header + data), len(header) + len(data), crc, state)
-    except ValueError as error:
-        assert type(error) is ValueError
+        decoded = list(decode(payload))
+    except ValueError:
         return
-    changes = {key: state.get(key) for key in before.keys() | state.keys()}
-    again = b"".join(encode_pieces(changes.items()))
-    header, crc = frame(again, 0)
-    read_pieces(BytesIO(header + again), len(header) + len(again), crc, before)
-    assert before == state
+    again = [each for piece in encode_all(decoded) for each in decode(piece)]
+    assert again == decoded
 
 
 def torn(data: bytes) -> None:

@@ -9,12 +9,19 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.config import example
+from epaxos.protocol.ids import InstanceId
+from epaxos.storage.pieces import encode_batches, encode_entries
 from epaxos.transport.codec import encode
 from epaxos.transport.frames import pack
-from tests.fuzz.choices import Choices
+from tests.fuzz.choices import BATCHES, Choices
 from tests.fuzz.effort import FACTOR, effort
 from tests.fuzz.pieces import ENDPOINT_PIECES, HTTP_PIECES, INI_PIECES, RESP_PIECES
 from tests.fuzz.targets import GREETING, KEYS, TARGETS
+
+STATE_PIECES = [
+    *encode_entries([(b"a", b"1"), (b"", b""), (b"key", b"value" * 9)]),
+    *encode_batches([(InstanceId(1, slot), batch) for slot, batch in enumerate(BATCHES, 1)]),
+]
 
 
 def joined(pieces: list[bytes], most: int = 25) -> st.SearchStrategy[bytes]:
@@ -86,6 +93,15 @@ class AlmostRightTests(SynchronousTestCase):
     @given(st.integers(0, len(KEYS) - 1), st.lists(st.sampled_from(ENDPOINT_PIECES), max_size=9))
     def test_settings(self, key: int, pieces: list[str]) -> None:
         TARGETS["setting"](bytes([key]) + "".join(pieces).encode())
+
+    @effort(80)
+    @given(st.sampled_from(STATE_PIECES), st.data())
+    def test_damaged_pieces_of_the_state(self, good: bytes, data: st.DataObject) -> None:
+        piece = bytearray(good)
+        for _ in range(data.draw(st.integers(0, 3))):
+            place = data.draw(st.integers(0, len(piece)))
+            piece[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+        TARGETS["piece"](bytes(piece))
 
 
 class SeededTests(SynchronousTestCase):

@@ -46,7 +46,7 @@ class Victim:
     def _up(self) -> None:
         """Start, or start again, from what is on disk."""
         self.machine = KeyValueStore()
-        self.machine.restore(dict(self._entries))
+        self.machine.restore(dict(self._entries), ())
         self.executor = Executor(self.n)
         self.executor.restore(self._executed, self._beyond)
         self.core = Replica(0, self.n, timing=Timing(), random=Random(1))

@@ -5,15 +5,19 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from epaxos.interfaces import Changes, Checkpoint, Identity, IStore, StoreError, WriteSet
+from epaxos.interfaces import Checkpoint, Identity, IStore, StoreError, WriteSet
 from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.messages import Batch
 from epaxos.simulation.clock import SECOND, Process, VirtualTime
 from epaxos.simulation.dice import Dice
-from epaxos.simulation.disk import Disk, DiskSettings, VirtualStore
+from epaxos.simulation.disk import LOG_BATCHES_MIN, Disk, DiskSettings, VirtualStore
 
 IDENTITY = Identity("simulated", 0, 3, "kv")
 SLOW = DiskSettings(sync_us=1000, write_us=100)
+
+
+def executed(slot: int) -> tuple[InstanceId, Batch]:
+    return InstanceId(0, slot), Batch((b"k",), (), b"%d" % slot, 1)
 
 
 class Lab(SynchronousTestCase):
@@ -59,6 +63,7 @@ class StoreTests(Lab):
         self.build()
         self.assertTrue(self.restored.fresh)
         self.assertEqual((self.restored.reserved, self.restored.executed), (0, (0, 0, 0)))
+        self.assertEqual((self.restored.entries, list(self.restored.batches)), ({}, []))
         self.start()
         self.assertFalse(self.restored.fresh)
 
@@ -103,23 +108,39 @@ class StoreTests(Lab):
         self.run_for(SECOND)
         self.assertEqual(len(self.disk.contents.batches), 1)
 
-    def test_checkpoints_change_the_entries(self) -> None:
+    def checkpoint(self, slot: int, *slots: int, state: dict[bytes, bytes] | None = None) -> None:
+        """Executed up to `slot`; batches of `slots` since the last one."""
+        batches = [executed(each) for each in slots]
+        whole = None if state is None else state.items()
+        checkpoint = Checkpoint((slot, 0, 0), (), batches, whole)
+        self.store.write(WriteSet(checkpoint=checkpoint, sync=True), lambda: None)
+
+    def test_checkpoints_bring_batches_until_one_brings_the_state(self) -> None:
         self.build(DiskSettings(0, 0))
-        for changes in (
-            Changes(False, {b"a": b"1", b"b": b"2"}),
-            Changes(False, {b"a": None, b"c": b"3"}),
-        ):
-            checkpoint = Checkpoint((1, 0, 0), (), changes)
-            self.store.write(WriteSet(checkpoint=checkpoint, sync=True), lambda: None)
+        self.checkpoint(2, 2, 1)
+        self.checkpoint(3, 3)
+        self.checkpoint(4)
         self.start()
-        self.assertEqual(self.restored.entries, {b"b": b"2", b"c": b"3"})
-        self.assertEqual(self.restored.executed, (1, 0, 0))
-        self.store.write(
-            WriteSet(checkpoint=Checkpoint((2, 0, 0), (), Changes(True, {b"d": b"4"})), sync=True),
-            lambda: None,
-        )
+        self.assertEqual((self.restored.executed, self.restored.entries), ((4, 0, 0), {}))
+        self.assertEqual(list(self.restored.batches), [executed(2), executed(1), executed(3)])
+        self.checkpoint(5, 5, state={b"k": b"v"})
+        self.checkpoint(6, 6)
         self.start()
-        self.assertEqual(self.restored.entries, {b"d": b"4"})
+        self.assertEqual((self.restored.executed, self.restored.entries), ((6, 0, 0), {b"k": b"v"}))
+        self.assertEqual(list(self.restored.batches), [executed(6)])
+        self.checkpoint(7, 7, state={})
+        self.start()
+        self.assertEqual((self.restored.entries, list(self.restored.batches)), ({}, []))
+
+    def test_a_state_is_wanted_when_the_log_is_long(self) -> None:
+        self.build(DiskSettings(0, 0))
+        for slot in range(1, LOG_BATCHES_MIN + 1):
+            self.assertFalse(self.store.wants_state)
+            self.checkpoint(slot, slot)
+        self.assertTrue(self.store.wants_state)
+        self.assertTrue(self.start().wants_state)
+        self.checkpoint(slot, state={b"k": b"v"})
+        self.assertFalse(self.store.wants_state)
 
     def test_close_waits_for_what_is_being_written(self) -> None:
         self.build()

@@ -13,13 +13,17 @@ from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.registry import find_factory
 
 
+def words(text: str) -> list[bytes]:
+    return [b"PRINT", *text.encode().split()]
+
+
 class PrinterTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.lines: list[str] = []
         self.printer = Printer(self.lines.append)
 
     def print(self, slot: int, *texts: str) -> list[object]:
-        commands = [[b"PRINT", *text.encode().split()] for text in texts]
+        commands = [words(text) for text in texts]
         for command in commands:
             self.printer.check(command)
         batch = self.printer.batch(commands)
@@ -40,14 +44,25 @@ class PrinterTests(SynchronousTestCase):
         self.assertNotEqual(list(self.printer.entries()), list(other.entries()))
 
     def test_restart_goes_on(self) -> None:
-        self.print(1, "a x")
-        again = Printer(self.lines.append)
-        entries = self.printer.changes().entries
-        again.restore({key: value for key, value in entries.items() if value is not None})
-        self.print(2, "a y")
-        batch = again.batch([[b"PRINT", b"a", b"y"]])
-        self.assertEqual(again.apply([Ready(InstanceId(1, 2), batch, True)]), [[2]])
-        self.assertEqual(list(again.entries()), list(self.printer.entries()))
+        """From a state and what was executed since; nothing is printed again, and all that comes later is."""
+        texts = (["a x", "b x"], ["a y"], ["b y", "b z", "c x"])
+        ready = [
+            Ready(InstanceId(1, slot), self.printer.batch([words(text) for text in each]), False)
+            for slot, each in enumerate(texts, 1)
+        ]
+        entries = [dict(self.printer.entries())]
+        for one in ready:
+            self.printer.apply([one])
+            entries.append(dict(self.printer.entries()))
+        for split in range(len(texts) + 1):
+            lines: list[str] = []
+            again = Printer(lines.append)
+            again.restore(dict(entries[split]), iter(ready[split:]))
+            self.assertEqual(lines, [])
+            self.assertEqual(dict(again.entries()), entries[-1])
+            batch = again.batch([words("b more")])
+            self.assertEqual(again.apply([Ready(InstanceId(1, 4), batch, True)]), [[4]])
+            self.assertEqual(lines, ["1.4 b more"])
 
     def test_refusals(self) -> None:
         for command in ([b"GET", b"a"], [b"PRINT", b"a"]):
@@ -63,6 +78,8 @@ class PrinterTests(SynchronousTestCase):
             good = [b"PRINT", b"a", b"x"]
             batch = Batch((b"a",), (), encode_commands([good, command]), 2)
             self.assertRaises(ValueError, self.printer.apply, [Ready(InstanceId(1, 1), batch, True)])
+            again = Printer(self.lines.append)
+            self.assertRaises(ValueError, again.restore, {}, [Ready(InstanceId(1, 1), batch, False)])
             self.assertEqual(self.lines, [])
 
 

@@ -48,8 +48,8 @@ def checkpoint_of(number: int, wants_state: bool) -> WriteSet:
 
 def main(folder: str, command: str, argument: str = "") -> None:
     if command == "state":
-        state_files.CHANGES_BYTES_MIN = 100_000
-        state_files.PIECE_BYTES = pieces.PIECE_BYTES = 2000
+        state_files.LOG_BYTES_MIN = 100_000
+        pieces.PIECE_BYTES = 2000
     loop = Loop()
     failures: list[StoreError] = []
     store = LevelDBStore(folder, call_from_thread=loop.call_from_thread, failed=failures.append)

@@ -41,6 +41,8 @@ class StoreContract:
                 "beyond": (),
                 "records": {},
                 "entries": {},
+                "batches": [],
+                "state": {},
             },
         )
         self.close()
@@ -71,16 +73,24 @@ class StoreContract:
         self.close()
 
     def test_write_inside_durable(self) -> None:
+        """Whatever the first is and whatever the second."""
         self.store.open(IDENTITY)
         durable: list[int] = []
+        for first, second in (
+            (proposal(1), checkpoint(1, {b"k": b"v"})),
+            (checkpoint(2, {b"k": b"v"}), proposal(2)),
+            (checkpoint(3, {b"k": b"v"}), checkpoint(4, {b"k": b"v"})),
+            (proposal(3), proposal(4)),
+        ):
 
-        def again() -> None:
-            durable.append(1)
-            self.store.write(checkpoint(1, {b"k": b"v"}), lambda: durable.append(2))
+            def again(second: WriteSet = second) -> None:
+                durable.append(1)
+                self.store.write(second, lambda: durable.append(2))
 
-        self.store.write(proposal(1), again)
-        self.loop.run_until(lambda: len(durable) == 2)
-        self.assertEqual(durable, [1, 2])
+            self.store.write(first, again)
+            self.loop.run_until(lambda: len(durable) == 2)
+            self.assertEqual(durable, [1, 2])
+            durable.clear()
         self.close()
 
     def test_close_finishes_what_was_given(self) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import SimpleQueue
+from struct import Struct
 from threading import Event
 from typing import Any
 
-from epaxos.interfaces import Changes, Checkpoint, Identity, Restored, WriteSet
+from epaxos.interfaces import Checkpoint, Identity, Restored, WriteSet
 from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.instance import InstanceRecord, Value
 from epaxos.protocol.messages import Batch, Phase
 
 IDENTITY = Identity("test", 1, 3, "kv")
 PATIENCE_S = 30
+
+Changes = Mapping[bytes, "bytes | None"]
+"""Values by key; None for what is removed."""
+Executed = tuple[InstanceId, Batch]
+
+_LENGTH = Struct("<i")
 
 
 class Loop:
@@ -59,22 +66,57 @@ def proposal(slot: int, row: int = 1, sync: bool = True, size: int = 10) -> Writ
     return WriteSet(batches=[(id, batch(slot, size))], records=[record(id)], sync=sync)
 
 
-def checkpoint(
+CLEARING = Batch((), (), b"", 1, True)
+"""Everything before is gone."""
+
+
+def change(entries: Changes) -> Batch:
+    """A batch that gives the keys these values."""
+    values = (b"" if value is None else value for value in entries.values())
+    lengths = (-1 if value is None else len(value) for value in entries.values())
+    return Batch(tuple(entries), (), b"".join((*map(_LENGTH.pack, lengths), *values)), len(entries))
+
+
+def run(state: dict[bytes, bytes], executed: Iterable[Executed]) -> dict[bytes, bytes]:
+    """What batches of `change`, and those that are CLEARING, make of the state, which is changed."""
+    for _, batch in executed:
+        if batch.barrier:
+            state.clear()
+        position = _LENGTH.size * len(batch.writes)
+        lengths = [length for (length,) in _LENGTH.iter_unpack(batch.payload[:position])]
+        for key, length in zip(batch.writes, lengths):
+            if length < 0:
+                state.pop(key, None)
+            else:
+                state[key] = batch.payload[position : position + length]
+                position += length
+    return state
+
+
+def checkpoint_of(
     executed: int,
-    entries: dict[bytes, bytes | None],
-    cleared: bool = False,
+    batches: Sequence[Executed],
     sync: bool = True,
-    state: dict[bytes, bytes] | None = None,
+    state: Mapping[bytes, bytes] | None = None,
 ) -> WriteSet:
     beyond = (InstanceId(0, executed + 2), InstanceId(2, executed + 7))
-    whole = None if state is None else state.copy().items()
-    changes = Changes(cleared, entries)
-    return WriteSet(checkpoint=Checkpoint((executed, executed, 0), beyond, changes, whole), sync=sync)
+    whole = None if state is None else dict(state).items()
+    return WriteSet(checkpoint=Checkpoint((executed, executed, 0), beyond, batches, whole), sync=sync)
+
+
+def checkpoint(
+    executed: int, entries: Changes, sync: bool = True, state: Mapping[bytes, bytes] | None = None
+) -> WriteSet:
+    """One batch that makes these changes."""
+    return checkpoint_of(executed, [(InstanceId(1, executed + 1), change(entries))], sync, state)
 
 
 def contents(restored: Restored) -> dict[str, Any]:
-    """All that was restored, read through."""
+    """All that was restored, read through, and the state that it leads to."""
+    batches = list(restored.batches)
     return {
         **restored._asdict(),
+        "batches": batches,
         "records": {record.id: (record, batch) for record, batch in restored.records},
+        "state": run(dict(restored.entries), batches),
     }

@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import Changes
+from epaxos.protocol.ids import InstanceId
 from epaxos.storage import pauses, pieces, state_files
+from epaxos.storage.records import StateParts
+from epaxos.storage.state_files import read_base, read_logs
+from tests.storage.loop import CLEARING, Changes, Executed, change, run
 
-CHANGES_BYTES_MIN = 3000
+LOG_BYTES_MIN = 3000
 PIECE_BYTES = 300
 
 State = dict[bytes, bytes]
 
 
 def make_small(case: SynchronousTestCase) -> None:
-    """A base is due after some 3000 bytes of changes, and written in pieces of 300."""
-    case.patch(state_files, "CHANGES_BYTES_MIN", CHANGES_BYTES_MIN)
+    """A base is due after some 3000 bytes of log, and written in pieces of 300."""
+    case.patch(state_files, "LOG_BYTES_MIN", LOG_BYTES_MIN)
     case.patch(state_files, "SYNCED_BYTES", 1000)
-    case.patch(state_files, "OWED_SHARE", 4)  # a life has but a few writes here
-    case.patch(state_files, "PIECE_BYTES", PIECE_BYTES)
     case.patch(pieces, "PIECE_BYTES", PIECE_BYTES)
     case.patch(pauses, "PAUSE_S", 0)
 
 
-def apply(state: State, changes: Changes) -> None:
-    if changes.cleared:
-        state.clear()
-    for key, value in changes.entries.items():
-        if value is None:
-            state.pop(key, None)
-        else:
-            state[key] = value
+class History:
+    """All batches that were executed, and the state after each."""
+
+    def __init__(self) -> None:
+        self.batches: list[Executed] = []
+        self.states: list[State] = [{}]
+
+    @property
+    def state(self) -> State:
+        return self.states[-1]
+
+    def add(self, *changes: Changes | None) -> list[Executed]:
+        """Batches that make these changes, one after the other; None clears the state."""
+        first = len(self.batches)
+        for number, entries in enumerate(changes, first + 1):
+            batch = CLEARING if entries is None else change(entries)
+            executed = (InstanceId(number % 3, number), batch)
+            self.batches.append(executed)
+            self.states.append(run(dict(self.state), [executed]))
+        return self.batches[first:]
+
+    def cut(self, length: int) -> None:
+        """Only so many batches were executed."""
+        del self.batches[length:], self.states[length + 1 :]
+
+    def check(self, case: SynchronousTestCase, entries: State, batches: Iterable[Executed]) -> None:
+        """This is a whole state of some time, and exactly what was executed since."""
+        held = list(batches)
+        length = len(self.batches) - len(held)
+        case.assertGreaterEqual(length, 0)
+        case.assertEqual(held, self.batches[length:])
+        case.assertEqual(entries, self.states[length])
+        case.assertEqual(run(entries, held), self.state)
+
+    def check_files(self, case: SynchronousTestCase, folder: Path, parts: StateParts) -> None:
+        """The same of the files."""
+        self.check(case, read_base(folder, parts), read_logs(folder, parts))
 
 
 def some_changes(random: Random, keys: int = 100, share: float = 0.15) -> dict[bytes, bytes | None]:
@@ -43,6 +75,14 @@ def some_changes(random: Random, keys: int = 100, share: float = 0.15) -> dict[b
         value = None if random.random() < share else random.randbytes(size)
         changes[b"key %d" % random.randrange(keys)] = value
     return changes
+
+
+def some_batches(random: Random, clearing: float = 0.0) -> list[Changes | None]:
+    """What the batches of a checkpoint change: mostly one, at times none or several."""
+    return [
+        None if random.random() < clearing else some_changes(random)
+        for _ in range(random.choice((0, 1, 1, 1, 1, 2, 3)))
+    ]
 
 
 def size_of(state: State) -> int:

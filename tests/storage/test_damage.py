@@ -338,9 +338,9 @@ class FolderTests(DamageCase):
     def test_format(self) -> None:
         self.write(proposal(1))
         db = plyvel.DB(str(self.path / "db"))
-        db.put(IDENTITY_KEY, db.get(IDENTITY_KEY).replace(b'"format": 2', b'"format": 1'))
+        db.put(IDENTITY_KEY, db.get(IDENTITY_KEY).replace(b'"format": 3', b'"format": 2'))
         db.close()
-        self.refused("storage format 1, and this version knows only format 2")
+        self.refused("storage format 2, and this version knows only format 3")
 
     def test_foreign_folder(self) -> None:
         def foreign_leveldb() -> None:

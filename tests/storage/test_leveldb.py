@@ -23,7 +23,18 @@ from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.writer import GroupWriter
 from tests.storage.child import state_of
 from tests.storage.contract import StoreContract
-from tests.storage.loop import IDENTITY, Loop, batch, checkpoint, contents, proposal, record
+from tests.storage.loop import (
+    IDENTITY,
+    Loop,
+    batch,
+    change,
+    checkpoint,
+    checkpoint_of,
+    contents,
+    proposal,
+    record,
+)
+from tests.storage.small import History
 
 
 class StoreCase(SynchronousTestCase):
@@ -77,6 +88,7 @@ class ContractTests(StoreContract, SynchronousTestCase):
 class RestartTests(StoreCase):
     def test_everything_comes_back(self) -> None:
         a, b, c = InstanceId(0, 3), InstanceId(1, 1), InstanceId(2, 300)
+        entries = {b"x": b"1", b"y": b"", b"": b"empty key"}
         self.write(
             WriteSet(
                 batches=[(a, batch(3)), (b, batch(1))],
@@ -89,7 +101,7 @@ class RestartTests(StoreCase):
                 floor=(1, 0, 0),
                 sync=True,
             ),
-            checkpoint(5, {b"x": b"1", b"y": b"", b"": b"empty key"}),
+            checkpoint(5, entries),
         )
         held = self.restored()
         self.assertFalse(held["fresh"])
@@ -106,7 +118,9 @@ class RestartTests(StoreCase):
             },
         )
         self.assertEqual(list(held["records"]), [a, b, c])
-        self.assertEqual(held["entries"], {b"x": b"1", b"y": b"", b"": b"empty key"})
+        self.assertEqual(held["entries"], {})
+        self.assertEqual(held["batches"], [(InstanceId(1, 6), change(entries))])
+        self.assertEqual(held["state"], entries)
 
     def test_newest_wins(self) -> None:
         id = InstanceId(1, 1)
@@ -121,7 +135,7 @@ class RestartTests(StoreCase):
         self.assertEqual(held["records"], {id: (record(id, Phase.COMMITTED), batch(1))})
         self.assertEqual(held["reserved"], 1)
         self.assertEqual(held["executed"], (2, 2, 0))
-        self.assertEqual(held["entries"], {b"x": b"2"})
+        self.assertEqual(held["state"], {b"x": b"2"})
 
     def test_dropped(self) -> None:
         """Record and batch; also when they are in the same set."""
@@ -130,26 +144,35 @@ class RestartTests(StoreCase):
         self.write(proposal(1), first, second)
         self.assertEqual(list(self.restored()["records"]), [InstanceId(1, 1)])
 
-    def test_cleared(self) -> None:
-        """In its own write, and in one group with what it clears and what comes after.
-
-        What a clearing leaves behind never shows, also when a restart comes before it was removed.
-        """
+    def test_batches_in_order(self) -> None:
+        """Of checkpoints in their own writes, of several in one group, of one that has none; also a batch
+        that clears what was before it."""
+        history = History()
         old = {b"old %d" % number: b"" for number in range(2500)}
-        self.write(checkpoint(1, old), checkpoint(2, {b"new": b"1"}, cleared=True))
-        self.assertEqual(self.restored()["entries"], {b"new": b"1"})
+        self.write(checkpoint_of(1, history.add(old)), checkpoint_of(2, history.add(None, {b"new": b"1"})))
+        self.check(history)
         store = self.make()
         store.open(IDENTITY)
         self.loop.hold()
-        store.write(checkpoint(3, {b"first": b"1"}), lambda: None)
+        store.write(checkpoint_of(3, history.add({b"first": b"1"})), lambda: None)
         self.loop.wait_until_held()
-        store.write(checkpoint(4, {b"second": b"1", b"third": b"1"}), lambda: None)
-        store.write(checkpoint(5, {b"third": b"2"}, cleared=True), lambda: None)
-        store.write(checkpoint(6, {b"fourth": b"1"}), lambda: None)
+        for number, changes in (
+            (4, [{b"second": b"1", b"third": b"1"}, {b"second": b"2"}]),
+            (5, []),
+            (6, [None, {b"third": b"2"}]),
+            (7, [{b"fourth": b"1"}]),
+        ):
+            store.write(checkpoint_of(number, history.add(*changes)), lambda: None)
         self.loop.release()
         self.close_store(store)
         self.assertEqual(store.counters()["store_writes"], 2)
-        self.assertEqual(self.restored()["entries"], {b"third": b"2", b"fourth": b"1"})
+        self.assertEqual(self.check(history), {b"third": b"2", b"fourth": b"1"})
+
+    def check(self, history: History) -> dict[bytes, bytes]:
+        """What is restored is what was executed; the state."""
+        held = self.restored()
+        history.check(self, held["entries"], held["batches"])
+        return history.state
 
     def test_many_restarts(self) -> None:
         """Each start makes tables of the log; numbers of writes go on."""
@@ -161,12 +184,14 @@ class RestartTests(StoreCase):
 
     def test_unread_restore(self) -> None:
         """A store may be closed when what it restored was read not at all, or in part."""
-        self.write(*map(proposal, range(1, 20)))
+        self.write(*map(proposal, range(1, 20)), *(checkpoint(number, {b"k": b""}) for number in range(9)))
         for reads in (0, 5):
             store = self.make()
-            records = iter(store.open(IDENTITY).records)
+            restored = store.open(IDENTITY)
+            records, batches = iter(restored.records), iter(restored.batches)
             for _ in range(reads):
                 next(records)
+                next(batches)
             self.close_store(store)
 
     def test_only_the_owner_reads_it(self) -> None:
@@ -181,7 +206,7 @@ class GroupTests(StoreCase):
         store.open(IDENTITY)
         durable: list[int] = []
         self.loop.hold()
-        store.write(proposal(1), lambda: durable.append(1))
+        store.write(checkpoint(1, {b"k": b"v"}), lambda: durable.append(1))
         self.loop.wait_until_held()
         for slot in range(2, 102):
             store.write(proposal(slot, sync=slot in (50, 101)), lambda slot=slot: durable.append(slot))
@@ -194,7 +219,7 @@ class GroupTests(StoreCase):
         self.assertGreater(counters.pop("store_bytes"), 101 * 100)
         self.assertEqual(counters, {"store_writes": 2, "store_syncs": 2, "store_queue": 0})
         self.close_store(store)
-        self.assertEqual(len(self.restored()["records"]), 101)
+        self.assertEqual(len(self.restored()["records"]), 100)
 
     def test_sync_of_an_empty_set_syncs_what_was_before(self) -> None:
         store = self.make()
@@ -269,7 +294,7 @@ class FailureTests(StoreCase):
             store.open(IDENTITY)
             durable: list[int] = []
             self.loop.hold()
-            store.write(proposal(1), lambda: durable.append(1))  # noqa: B023
+            store.write(checkpoint(1, {b"k": b"v"}), lambda: durable.append(1))  # noqa: B023
             self.loop.wait_until_held()
             for slot in (2, 3):
                 store.write(proposal(slot), lambda: durable.append(2))  # noqa: B023
@@ -346,7 +371,7 @@ class ProcessTests(StoreCase):
             held = self.restored()
             number = held["executed"][0]
             self.assertLessEqual(said[-1], number)
-            self.assertEqual(held["entries"], state_of(number))
+            self.assertEqual(held["state"], state_of(number))
             self.assertLess(sum(path.stat().st_size for path in self.path.glob("state/*")), 600_000)
         self.assertGreater(in_the_making, 0)
 
@@ -380,7 +405,7 @@ class ProcessTests(StoreCase):
         self.assertGreater(len(durable), 10)
         held = self.restored()
         self.assertLessEqual(int(durable[-1]), held["executed"][0])
-        self.assertEqual(held["entries"], state_of(held["executed"][0]))
+        self.assertEqual(held["state"], state_of(held["executed"][0]))
 
 
 class ReactorTests(TestCase):

@@ -174,8 +174,8 @@ class RecordTests(SynchronousTestCase):
             (b"{}", "damaged"),
             (b'["format"]', "damaged"),
             (b"[" * 100_000, "damaged"),
-            (b'{"format": 2, "cluster": "blue"}', "damaged"),
-            (encode_identity(IDENTITY).replace(b'"format": 2', b'"format": 99'), "format 99"),
+            (b'{"format": 3, "cluster": "blue"}', "damaged"),
+            (encode_identity(IDENTITY).replace(b'"format": 3', b'"format": 99'), "format 99"),
         ):
             with self.assertRaisesRegex(ValueError, text):
                 decode_identity(data)

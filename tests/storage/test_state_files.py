@@ -9,18 +9,24 @@ from random import Random
 from shutil import copytree, rmtree
 from typing import Any
 
+from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import Changes, StoreError, WriteSet
-from epaxos.storage import piece_file, state_files
+from epaxos.interfaces import StoreError, WriteSet
+from epaxos.storage import piece_file
 from epaxos.storage.leveldb import LevelDBStore
+from epaxos.storage.piece_file import PieceFile
+from epaxos.storage.pieces import encode_batches, encode_entries
 from epaxos.storage.records import Part, StateParts
-from epaxos.storage.state_files import StateFiles, read_state
+from epaxos.storage.state_files import StateFiles, read_base, read_logs
 from epaxos.storage.writer import GroupWriter
-from tests.storage.loop import IDENTITY, checkpoint, proposal
-from tests.storage.small import PIECE_BYTES, State, apply, make_small, some_changes
+from tests.storage.loop import IDENTITY, Executed, checkpoint, checkpoint_of, proposal
+from tests.storage.small import LOG_BYTES_MIN, PIECE_BYTES, History, make_small, some_batches
 from tests.storage.test_damage import DamageCase, flip, shorten, zero
 from tests.storage.test_leveldb import StoreCase
+
+PIECE_SIZE_MAX = 2 * PIECE_BYTES
+"""What a piece of the base takes in a file, with the lengths that it begins with."""
 
 
 class StepTests(SynchronousTestCase):
@@ -30,27 +36,42 @@ class StepTests(SynchronousTestCase):
         make_small(self)
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
-        self.model: State = {}
+        self.history = History()
         self.files = StateFiles(self.folder, StateParts(Part(0)), sync=True)
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
 
-    def add(self, count: int = 100, state: bool = False, cleared: bool = False, first: int = 0) -> None:
-        """About 20 bytes for each key."""
-        changes = Changes(cleared, {b"%04d" % key: b"12345678" for key in range(first, first + count)})
-        apply(self.model, changes)
-        self.files.add(changes, self.model.copy().items() if state else None)
+    def add(self, count: int = 100, state: bool = False, first: int = 0) -> None:
+        """About 20 bytes for each key; two batches, some keys being in both."""
+        keys = [b"%04d" % key for key in range(first, first + count)]
+        entries = dict.fromkeys(keys[: count // 2 + 1], b"0123456789")
+        later = dict.fromkeys(keys[count // 2 :], b"abcdefghij")
+        batches = self.history.add(*filter(None, (entries, later)))
+        self.files.add(batches, self.history.state.items() if state else None)
 
     def settle(self) -> StateParts:
         parts = self.files.settle()
         assert parts is not None
-        self.assertEqual(read_state(self.folder, parts), self.model)
+        self.history.check_files(self, self.folder, parts)
         return parts
 
     def reopen(self, parts: StateParts) -> None:
         self.files.close()
         self.files = StateFiles(self.folder, parts, sync=True)
+
+    def size(self, name: str) -> int:
+        return (self.folder / name).stat().st_size
+
+    def go_on(self) -> int:
+        """All that is owed of a new base is written, a piece at a time; how many pieces."""
+        pieces, more = 0, True
+        while more:
+            before = self.files.bytes
+            more = self.files.go_on()
+            self.assertLess(self.files.bytes - before, PIECE_SIZE_MAX)
+            pieces += self.files.bytes > before
+        return pieces
 
     def test_a_new_base(self) -> None:
         """It is wanted, begun, written in proportion, and then replaces what was before."""
@@ -60,37 +81,37 @@ class StepTests(SynchronousTestCase):
         self.add(50, first=100)
         self.assertTrue(self.files.wants_state)
         self.files.go_on()
-        self.assertEqual(self.names(), ["0.changes"])
+        self.assertEqual(self.names(), ["0.log"])
         self.add(10, state=True, first=150)
         self.assertFalse(self.files.wants_state)
-        self.files.go_on()
-        self.assertEqual(self.names(), ["0.changes", "1.base"])
-        self.assertEqual([part.generation for part in self.settle().changes], [0])
+        self.go_on()
+        self.assertEqual(self.names(), ["0.log", "1.base"])
+        self.assertEqual([part.generation for part in self.settle().logs], [0])
         steps = 0
-        while (self.folder / "1.base").stat().st_size < 3200:
+        while self.size("1.base") < 3200:
             self.add(10, first=300 + steps)
-            self.assertEqual([part.generation for part in self.settle().changes], [0, 1])
-            before = self.files.bytes
-            self.files.go_on()
-            self.assertLess(self.files.bytes - before, 2 * PIECE_BYTES)
+            self.assertEqual([part.generation for part in self.settle().logs], [0, 1])
+            self.go_on()
+            owed = self.size("0.log") + self.size("1.log") - LOG_BYTES_MIN
+            self.assertTrue(owed <= self.size("1.base") < owed + PIECE_SIZE_MAX)
             self.files.remove_unneeded()
             steps += 1
-        self.assertTrue(12 <= steps <= 15, steps)
+        self.assertGreater(steps, 8)
         self.finish()
         parts = self.settle()
         self.assertEqual(parts.base.generation, 1)
-        self.assertEqual([part.generation for part in parts.changes], [1])
-        self.assertEqual(self.names(), ["0.changes", "1.base", "1.changes"])
+        self.assertEqual([part.generation for part in parts.logs], [1])
+        self.assertEqual(self.names(), ["0.log", "1.base", "1.log"])
         self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["1.base", "1.changes"])
-        self.assertEqual(read_state(self.folder, parts), self.model)
+        self.assertEqual(self.names(), ["1.base", "1.log"])
+        self.history.check_files(self, self.folder, parts)
 
     def finish(self) -> None:
         """The base in the making becomes whole."""
         while self.files._new_base is not None:
             self.add(10)
             self.settle()
-            self.files.go_on()
+            self.go_on()
 
     def begin(self) -> None:
         """A base is in the making, and some of it is written."""
@@ -109,27 +130,27 @@ class StepTests(SynchronousTestCase):
         self.settle()
         self.assertEqual(self.names(), everything, "the record is not durable")
         self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["1.base", "1.changes"])
+        self.assertEqual(self.names(), ["1.base", "1.log"])
 
     def test_given_up(self) -> None:
-        """The next base has another generation, and the changes of all three count."""
+        """The next base has another generation, and the batches of all three count."""
         self.begin()
-        self.assertEqual(self.names(), ["0.changes", "1.base", "1.changes"])
+        self.assertEqual(self.names(), ["0.log", "1.base", "1.log"])
         self.add(5)
         self.reopen(self.settle())
         self.assertTrue(self.files.wants_state)
         self.add(1)
         self.files.settle()
         self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["0.changes", "1.changes"])
+        self.assertEqual(self.names(), ["0.log", "1.log"])
         self.begin()
-        self.assertEqual(self.names(), ["0.changes", "1.changes", "2.base", "2.changes"])
+        self.assertEqual(self.names(), ["0.log", "1.log", "2.base", "2.log"])
         self.add(1)
-        self.assertEqual([part.generation for part in self.settle().changes], [0, 1, 2])
+        self.assertEqual([part.generation for part in self.settle().logs], [0, 1, 2])
         self.finish()
         self.settle()
         self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["2.base", "2.changes"])
+        self.assertEqual(self.names(), ["2.base", "2.log"])
 
     def test_one_at_a_time(self) -> None:
         """A state that nobody asked for changes nothing while another one is written."""
@@ -142,38 +163,19 @@ class StepTests(SynchronousTestCase):
         self.finish()
         self.assertEqual(self.settle().base.generation, 1)
 
-    def test_cleared(self) -> None:
-        """At once a generation with an empty base; what was in the making is given up."""
-        self.begin()
-        self.add(3, cleared=True, state=True)
-        parts = self.settle()
-        self.assertEqual((parts.base, [part.generation for part in parts.changes]), (Part(2), [2]))
-        self.assertEqual(self.names(), ["0.changes", "1.base", "1.changes", "2.changes"])
-        self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["2.changes"])
-        self.add(0, cleared=True)
-        parts = self.settle()
-        self.files.remove_unneeded()
-        self.assertEqual((parts, self.names()), (StateParts(Part(3)), []))
-        self.reopen(parts)
-        self.add(3)
-        self.assertEqual([part.generation for part in self.settle().changes], [3])
-
     def test_a_state_that_became_empty(self) -> None:
         """Its base is no file at all."""
         self.add(300)
-        changes = Changes(False, dict.fromkeys(self.model))
-        self.model.clear()
-        self.files.add(changes, self.model.copy().items())
+        self.files.add(self.history.add(None), self.history.state.items())
         self.settle()
         self.add(1)
         self.settle()
         self.files.go_on()
         parts = self.settle()
-        self.assertEqual((parts.base, self.names()), (Part(1), ["0.changes", "1.changes"]))
+        self.assertEqual((parts.base, self.names()), (Part(1), ["0.log", "1.log"]))
         self.reopen(parts)
         self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["1.changes"])
+        self.assertEqual(self.names(), ["1.log"])
 
     def test_nothing_changed(self) -> None:
         """No file, and still something to record: how far execution is goes with it."""
@@ -187,84 +189,128 @@ class StepTests(SynchronousTestCase):
         """Own files that nothing refers to go, those of others stay; a number is not used twice."""
         self.add(5)
         parts = self.settle()
-        for name in ("7.base", "9.changes", "0.base", "notes.txt", "07.base", "1.base.copy"):
+        for name in ("7.base", "9.log", "0.base", "notes.txt", "07.base", "1.base.copy"):
             (self.folder / name).write_bytes(b"x")
         self.reopen(parts)
         self.files.remove_unneeded()
-        self.assertEqual(self.names(), ["0.changes", "07.base", "1.base.copy", "notes.txt"])
+        self.assertEqual(self.names(), ["0.log", "07.base", "1.base.copy", "notes.txt"])
         self.add(400)
         self.add(1, state=True)
         self.add(1)
-        self.assertEqual([part.generation for part in self.settle().changes], [0, 10])
+        self.assertEqual([part.generation for part in self.settle().logs], [0, 10])
 
     def test_what_lies_behind_is_cut_off(self) -> None:
         """Whatever it is: it was never referred to."""
         for behind in (b"x", bytes(5000), (b"\\xff" * 70)):
             self.add(10)
             parts = self.settle()
-            with (self.folder / "0.changes").open("ab") as file:
+            with (self.folder / "0.log").open("ab") as file:
                 file.write(behind)
-            self.assertEqual(read_state(self.folder, parts), self.model)
+            self.history.check_files(self, self.folder, parts)
             self.reopen(parts)
             self.add(10, first=500)
             parts = self.settle()
-            self.assertEqual((self.folder / "0.changes").stat().st_size, parts.changes[0].length)
+            self.assertEqual((self.folder / "0.log").stat().st_size, parts.logs[0].length)
 
     def test_newest_record_lost(self) -> None:
         """The one before refers to less; what is appended then takes the place of what was lost."""
         self.add(10)
-        before, model = self.settle(), dict(self.model)
+        before, executed = self.settle(), len(self.history.batches)
         self.add(200, first=50)
         self.settle()
-        self.model = model
+        self.history.cut(executed)
         self.reopen(before)
         self.add(3, first=900)
         self.settle()
-        self.assertEqual(len(self.model), 13)
+        self.assertEqual(len(self.history.state), 13)
 
-    def test_the_last_record_of_a_cleared_state_lost(self) -> None:
+    def test_the_last_record_of_a_generation_lost(self) -> None:
         """A file is then there of which nothing counts, and which is the next to be written."""
-        self.add(0, cleared=True)
-        before = self.settle()
+        self.add(400)
+        self.files.add(self.history.add(None), self.history.state.items())
+        self.files.go_on()
+        before, executed = self.settle(), len(self.history.batches)
+        self.assertEqual(before, StateParts(Part(1)))
         self.add(100)
         self.settle()
-        self.model.clear()
+        self.history.cut(executed)
         self.reopen(before)
         self.files.remove_unneeded()
+        self.assertEqual(self.names(), ["1.log"])
         self.add(2)
-        self.assertEqual(self.settle().changes[0].generation, 1)
-        self.assertEqual(len(self.model), 2)
+        self.assertEqual(self.settle().logs[0].generation, 1)
+        self.assertEqual(len(self.history.state), 2)
 
     def test_every_length(self) -> None:
         """A file that is cut in what counts is refused, one that is cut behind it is not."""
         self.add(20)
         parts = self.settle()
-        kept, model = parts.changes[0].length, dict(self.model)
+        kept, executed = parts.logs[0].length, len(self.history.batches)
         self.add(30)
         self.settle()
-        path = self.folder / "0.changes"
+        self.history.cut(executed)
+        path = self.folder / "0.log"
         for length in range(path.stat().st_size, -1, -1):
             os.truncate(path, length)
             if length >= kept:
-                self.assertEqual(read_state(self.folder, parts), model)
+                self.history.check_files(self, self.folder, parts)
             else:
                 with self.assertRaisesRegex(StoreError, rf"^{path} is damaged: it has {length} of {kept} b"):
-                    read_state(self.folder, parts)
+                    list(read_logs(self.folder, parts))
+
+    def test_whole_and_impossible(self) -> None:
+        """The checksum is right, and nobody wrote this; also behind something that is good."""
+        for good in (False, True):
+            for name, read in (("0.base", read_base), ("0.log", lambda *where: list(read_logs(*where)))):
+                path = self.folder / name
+                path.unlink(missing_ok=True)
+                file = PieceFile(path, Part(0), True)
+                self.addCleanup(file.close)
+                if good:
+                    payloads = encode_entries([(b"k", b"v")]) if "base" in name else self.some_payloads()
+                    for payload in payloads:
+                        file.append(payload)
+                file.append(b"\xff" * 20)
+                parts = StateParts(file.part) if "base" in name else StateParts(Part(0), (file.part,))
+                with self.assertRaisesRegex(StoreError, rf"^{path} is damaged: a piece of 20 bytes with"):
+                    read(self.folder, parts)
+
+    def some_payloads(self) -> list[bytes]:
+        return list(encode_batches(self.history.add({b"k": b"v"}, {b"k": None})))
+
+    def test_several_generations(self) -> None:
+        """All batches come in order; of a file whose beginning is damaged none does, and none after it."""
+        for _ in range(3):
+            self.begin()
+            parts = self.settle_again()
+            self.reopen(parts)
+        self.assertEqual([part.generation for part in parts.logs], [0, 1, 2, 3])
+        before = list(read_logs(self.folder, parts._replace(logs=parts.logs[:2])))
+        flip(self.folder / "2.log", 0)
+        found: list[Executed] = []
+        with self.assertRaisesRegex(StoreError, r"2\.log is damaged"):
+            for executed in read_logs(self.folder, parts):
+                found.append(executed)
+        self.assertEqual(found, before)
+        self.assertEqual(found, self.history.batches[: len(found)])
+
+    def settle_again(self) -> StateParts:
+        self.add(0)
+        return self.settle()
 
     def test_pace(self) -> None:
-        """A group pays two pieces at most, unless so much is owed that this would never do."""
-        self.patch(state_files, "CHANGES_BYTES_MIN", 5000)
-        self.add(2000)  # 41 000 bytes with what is around them, of which 36 000 are owed
+        """However much is owed, what is to be written comes between two pieces; and all of it is paid."""
+        self.assertFalse(self.files.go_on(), "there is no base in the making")
+        self.add(500)  # 10 000 bytes, of which 7 000 are owed
+        self.assertFalse(self.files.go_on())
         self.add(1, state=True)
-        self.add(400)  # 8 000 more, so that the whole base is owed
-        sizes = []
-        while self.files._new_base is not None and len(sizes) < 100:
-            before = self.files.bytes
-            self.files.go_on()
-            sizes.append(self.files.bytes - before)
-        self.assertTrue(4 <= len(sizes) <= 20, sizes)
-        self.assertTrue(44_000 / 4 <= sizes[0] < 44_000 / 4 + 2 * PIECE_BYTES, sizes)
-        self.assertEqual(max(sizes), sizes[0])
+        self.assertGreater(self.go_on(), 15)
+        self.assertLess(self.size("1.base"), 8000)
+        self.assertFalse(self.files.go_on(), "nothing is owed any more")
+        self.add(250)  # 5 000 more, so that the whole base is owed
+        self.assertGreater(self.go_on(), 4)
+        self.assertEqual(self.settle().base.generation, 1)
+        self.assertFalse(self.files.go_on())
 
 
 class FailureTests(SynchronousTestCase):
@@ -272,14 +318,18 @@ class FailureTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         make_small(self)
+        self.new_files()
+        self.history = History()
+        self.batches = self.history.add(*({b"%d" % key: b"value"} for key in range(1000)))
+
+    def new_files(self) -> None:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         self.files = StateFiles(self.folder, StateParts(Part(0)), sync=True)
         self.addCleanup(self.files.close)
-        self.state: dict[bytes, bytes | None] = {b"%d" % key: b"value" for key in range(1000)}
 
-    def fail(self, name: str, after: int = 0) -> None:  # type: ignore[override]
-        """The function of `os` fails from now on, or later."""
+    def fail(self, name: str, after: int = 0) -> MonkeyPatcher:  # type: ignore[override]
+        """The function of `os` fails from now on, or later, until it is restored."""
         real, calls = getattr(os, name), [0]
 
         def failing(*arguments: Any) -> Any:
@@ -288,40 +338,39 @@ class FailureTests(SynchronousTestCase):
                 raise OSError(errno.EIO, "Input/output error")
             return real(*arguments)
 
-        self.patch(os, name, failing)
+        return self.patch(os, name, failing)
 
     def test_append(self) -> None:
         self.fail("write", after=3)
-        self.assertRaises(OSError, self.files.add, Changes(False, self.state), None)
+        self.assertRaises(OSError, self.files.add, self.batches, None)
 
     def test_partial_writes(self) -> None:
         """The system may take less than it is given."""
         real = os.write
         self.patch(os, "write", lambda descriptor, data: real(descriptor, data[:7]))
-        self.files.add(Changes(False, self.state), None)
+        self.files.add(self.batches, None)
         parts = self.files.settle()
         assert parts is not None
-        self.assertEqual(read_state(self.folder, parts), self.state)
+        self.history.check_files(self, self.folder, parts)
 
     def test_sync(self) -> None:
         for name in ("fdatasync", "fsync"):  # of the file, of the folder
             with self.subTest(name):
-                self.files.add(Changes(True, self.state), None)
-                self.fail(name)
+                self.new_files()
+                self.files.add(self.batches, None)
+                failing = self.fail(name)
                 self.assertRaises(OSError, self.files.settle)
+                failing.restore()
 
     def test_base(self) -> None:
-        whole = {key: value for key, value in self.state.items() if value is not None}
-        self.files.add(Changes(False, self.state), whole.items())
-        self.files.add(Changes(False, self.state), None)
+        self.files.add(self.batches, self.history.state.items())
+        self.files.add(self.batches, None)
         self.files.settle()
         self.fail("fdatasync")
 
-        def go_on() -> None:
-            while self.files._new_base is not None:
-                self.files.go_on()
-
-        self.assertRaises(OSError, go_on)
+        with self.assertRaises(OSError):
+            while self.files.go_on():
+                pass
         self.assertIsNone(self.files.settle())
 
 
@@ -359,53 +408,51 @@ class OrderTests(StoreCase):
         for number in range(20):
             self.write_by(store, checkpoint(3 + number, dict(state)))
         self.close_store(store)
-        first = events.index("unlink 0.changes")
+        first = events.index("unlink 0.log")
         finished = max(n for n, event in enumerate(events[:first]) if event == "sync 1.base")
-        self.assertLess(events.index("sync 1.changes"), first)
+        self.assertLess(events.index("sync 1.log"), first)
         self.assertIn("write", events[finished:first])
-        self.assertEqual(events[first - 1 : first + 2], ["write", "unlink 0.changes", "unlink 0.base"])
-        self.assertEqual(self.restored()["entries"], state)
+        self.assertEqual(events[first - 1 : first + 2], ["write", "unlink 0.log", "unlink 0.base"])
+        self.assertEqual(self.restored()["state"], state)
 
 
 class StoreTests(StoreCase):
-    """The real store against a dict; a copy of its folder at any time is what kill -9 leaves."""
+    """The real store against a history; a copy of its folder at any time is what kill -9 leaves."""
 
     def setUp(self) -> None:
         super().setUp()
         make_small(self)
 
-    def copied(self, store: LevelDBStore) -> dict[bytes, bytes]:
-        """What a store restores out of a copy of the folder."""
+    def check_copy(self, store: LevelDBStore, history: History) -> None:
+        """What a store restores out of a copy of the folder is what was executed."""
         for _ in (1, 2):  # when the second is written, what was not needed any more is removed
             self.write_by(store, WriteSet(sync=True))
         path = self.path
         self.path = Path(self.mktemp())
         try:
             copytree(path, self.path)
-            entries: dict[bytes, bytes] = self.restored()["entries"]
+            held = self.restored()
+            history.check(self, held["entries"], held["batches"])
             rmtree(self.path)
-            return entries
         finally:
             self.path = path
 
     def test_random(self) -> None:
         unfinished = 0
         for seed in range(8):
-            random, model = Random(seed), dict[bytes, bytes]()
+            random, history = Random(seed), History()
             self.path = Path(self.mktemp())
             for life in range(3):  # LevelDB rewrites nothing yet, which a copy would not like
                 store = self.make(sync=life > 0)
-                self.assertEqual(store.open(IDENTITY).entries, model)
+                restored = store.open(IDENTITY)
+                history.check(self, restored.entries, restored.batches)
                 for number in range(25):
-                    changes = Changes(random.random() < 0.05, some_changes(random))
-                    apply(model, changes)
-                    state = model if store.wants_state else None
-                    self.write_by(
-                        store, checkpoint(number, dict(changes.entries), changes.cleared, state=state)
-                    )
+                    batches = history.add(*some_batches(random, clearing=0.05))
+                    state = history.state if store.wants_state else None
+                    self.write_by(store, checkpoint_of(number, batches, state=state))
                     self.write_by(store, proposal(number + 1))
                     if number % 5 == 0:
-                        self.assertEqual(self.copied(store), model)
+                        self.check_copy(store, history)
                 self.close_store(store)
                 unfinished += len(list(self.path.glob("state/*.base"))) > 1
             self.assertEqual(self.failures, [])
@@ -417,7 +464,7 @@ class StoreTests(StoreCase):
 
     def test_only_the_owner_reads_it(self) -> None:
         self.write(checkpoint(1, {b"k": b"v"}))
-        for path in (self.path / "state", self.path / "state" / "0.changes"):
+        for path in (self.path / "state", self.path / "state" / "0.log"):
             self.assertEqual(path.stat().st_mode & 0o077, 0)
 
     def test_a_failure_stops_the_replica(self) -> None:
@@ -443,7 +490,7 @@ class StoreTests(StoreCase):
             [f"{self.path} cannot be written: [Errno 5] Input/output error"],
         )
         self.assertEqual(self.restored()["executed"], (2, 2, 0))
-        self.assertEqual(self.restored()["entries"], state)
+        self.assertEqual(self.restored()["state"], state)
 
 
 class DamageTests(DamageCase):
@@ -454,13 +501,13 @@ class DamageTests(DamageCase):
         make_small(self)
 
     def fill(self) -> None:
-        """A base, its changes, and those of a generation whose base was given up."""
+        """A base, its log, and that of a generation whose base was given up."""
         store = self.make()
         store.open(IDENTITY)
         self.model = {b"%04d" % key: bytes(20) for key in range(300)}
         self.write_by(store, checkpoint(1, dict(self.model)))
         for number in range(2, 60):
-            if self.names() == ["1.base", "1.changes", "2.base", "2.changes"]:
+            if self.names() == ["1.base", "1.log", "2.base", "2.log"]:
                 break
             state = self.model if store.wants_state else None
             self.write_by(store, checkpoint(number, dict(list(self.model.items())[:150]), state=state))
@@ -481,20 +528,20 @@ class DamageTests(DamageCase):
         self.table(
             {
                 "base gone": (lambda: state("1.base").unlink(), "1.base is damaged: it is missing"),
-                "changes gone": (lambda: state("1.changes").unlink(), "1.changes is damaged: it is missing"),
-                "newest changes gone": (lambda: state("2.changes").unlink(), "2.changes is damaged: it is m"),
+                "log gone": (lambda: state("1.log").unlink(), "1.log is damaged: it is missing"),
+                "newest log gone": (lambda: state("2.log").unlink(), "2.log is damaged: it is m"),
                 "folder gone": (lambda: rmtree(state("")), "1.base is damaged: it is missing"),
                 "base shorter": (lambda: shorten(state("1.base"), 1), "1.base is damaged: it has [0-9]+ of"),
-                "changes shorter": (lambda: shorten(state("1.changes"), 1), "1.changes is damaged: it has"),
-                "newest shorter": (lambda: shorten(state("2.changes"), 9), "2.changes is damaged: it has"),
+                "log shorter": (lambda: shorten(state("1.log"), 1), "1.log is damaged: it has"),
+                "newest shorter": (lambda: shorten(state("2.log"), 9), "2.log is damaged: it has"),
                 "empty": (lambda: os.truncate(state("1.base"), 0), "1.base is damaged: it has 0 of"),
                 "a bit": (lambda: flip(state("1.base"), 5000), f"1.base {changed}"),
-                "last byte": (lambda: flip(state("1.changes"), -1), f"1.changes {changed}"),
-                "first byte": (lambda: flip(state("2.changes"), 0), f"2.changes {changed}"),
+                "last byte": (lambda: flip(state("1.log"), -1), f"1.log {changed}"),
+                "first byte": (lambda: flip(state("2.log"), 0), f"2.log {changed}"),
                 "zeroed": (lambda: zero(state("1.base"), 1000, 512), f"1.base {changed}"),
-                "zeroed end": (lambda: zero(state("1.changes"), -600, 600), f"1.changes {changed}"),
-                "swapped": (lambda: swap("1.changes", "2.changes"), "[12].changes is damaged"),
-                "base and changes": (lambda: swap("1.base", "1.changes"), "1.base is damaged"),
+                "zeroed end": (lambda: zero(state("1.log"), -600, 600), f"1.log {changed}"),
+                "swapped": (lambda: swap("1.log", "2.log"), "[12].log is damaged"),
+                "base and log": (lambda: swap("1.base", "1.log"), "1.base is damaged"),
                 "a folder": (
                     lambda: (state("1.base").unlink(), state("1.base").mkdir()),
                     "1.base cannot be read: Is a directory",
@@ -506,13 +553,13 @@ class DamageTests(DamageCase):
     def test_not_referred_to(self) -> None:
         """Damage to the base that was given up, and behind what counts, is none; the file is removed."""
         self.fill()
-        self.assertEqual(self.names(), ["1.base", "1.changes", "2.base", "2.changes"])
+        self.assertEqual(self.names(), ["1.base", "1.log", "2.base", "2.log"])
         flip(self.path / "state" / "2.base", 10, 20)
-        for name in ("1.base", "1.changes", "2.changes"):
+        for name in ("1.base", "1.log", "2.log"):
             with (self.path / "state" / name).open("ab") as file:
                 file.write(bytes(100))
-        self.assertEqual(self.restored()["entries"], self.model)
-        self.assertEqual(self.names(), ["1.base", "1.changes", "2.changes"])
+        self.assertEqual(self.restored()["state"], self.model)
+        self.assertEqual(self.names(), ["1.base", "1.log", "2.log"])
 
     def test_refused_is_left_as_it_was(self) -> None:
         """What an operator may still want to look at."""

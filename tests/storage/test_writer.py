@@ -11,13 +11,14 @@ import plyvel
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
+from epaxos.protocol.ids import InstanceId
 from epaxos.storage import pauses, writer
 from epaxos.storage.records import Part, RecordFormat, StateParts, encode_number, write_key
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.state_files import StateFiles
 from epaxos.storage.torn import end_of_whole_records
 from epaxos.storage.writer import CHUNK, GroupWriter
-from tests.storage.loop import checkpoint, proposal
+from tests.storage.loop import batch, checkpoint_of, proposal
 
 
 class FakeDB:
@@ -142,16 +143,17 @@ class GroupWriterTests(SynchronousTestCase):
         self.assertEqual(self.db.syncs, [False])
 
     def test_pauses(self) -> None:
-        """Big writes let the event loop run every CHUNK records or entries; small ones lose no time."""
+        """Big writes let the event loop run every CHUNK records and PIECE_BYTES of batches; small ones lose
+        no time."""
         group = self.writer()
         group.write([proposal(slot) for slot in range(1, 50)], sync=True)
         self.assertEqual(len(self.pauses), 0)
-        entries: dict[bytes, bytes | None] = {b"%d" % number: b"v" for number in range(20 * CHUNK)}
-        entries[b"7"] = None
-        group.write([checkpoint(1, entries)], sync=True)
-        self.assertEqual(len(self.pauses), 19)
+        batches = [(InstanceId(1, slot), batch(slot, 700)) for slot in range(1, 20 * 90)]
+        group.write([checkpoint_of(1, batches)], sync=True)
+        self.assertEqual(len(self.pauses), 20)
+        self.pauses.clear()
         group.write([proposal(slot) for slot in range(1, 2 * CHUNK)], sync=True)
-        self.assertEqual(len(self.pauses), 22)
+        self.assertEqual(len(self.pauses), 3)
 
 
 class TornTests(SynchronousTestCase):

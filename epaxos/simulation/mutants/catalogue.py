@@ -523,7 +523,7 @@ _RESTARTS = (
         "self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)",
         """\
 checkpoint = self._checkpoint()
-    frontier = checkpoint._replace(changes=Changes(False, {}))
+    frontier = checkpoint._replace(batches=[], state=None)
     first, second = WriteSet(checkpoint=frontier, sync=True), WriteSet(checkpoint=checkpoint, sync=True)
     self._store.write(first, lambda: self._store.write(second, on_durable))""",
     ),
