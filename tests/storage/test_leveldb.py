@@ -269,6 +269,97 @@ class GroupTests(StoreCase):
         self.assertEqual(len(self.restored()["records"]), 2)
 
 
+class LoopTests(StoreCase):
+    """What is written in the event loop, before `write` returns, and what in the thread."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.seconds = 0.0
+        self.now = 0.0
+        self.patch(leveldb, "monotonic", self.clock)
+        self.store = self.make()
+        self.store.open(IDENTITY)
+        self.addCleanup(self.close_store, self.store)
+        self.durable: list[int] = []
+
+    def clock(self) -> float:
+        """Every write takes `seconds`."""
+        self.now += self.seconds
+        return self.now
+
+    def is_brief(self, write_set: WriteSet) -> bool:
+        """Whether it is durable at once; it is, sooner or later."""
+        count = len(self.durable)
+        self.store.write(write_set, lambda: self.durable.append(count))
+        brief = len(self.durable) > count
+        self.loop.run_until(lambda: len(self.durable) > count)
+        return brief
+
+    def wait_for_thread(self) -> None:
+        """Until it has nothing more to do: it keeps the writer a little longer than it takes to write."""
+        with self.store._writer_lock:
+            pass
+
+    def test_what_a_turn_promises_is_brief(self) -> None:
+        for write_set in (proposal(1), WriteSet(sync=True), WriteSet(reserved=256, sync=True)):
+            self.assertTrue(self.is_brief(write_set))
+        for slot in range(2, 9):
+            self.store.write(proposal(slot, sync=False), lambda: None)
+        self.assertTrue(self.is_brief(proposal(9)))
+        self.assertEqual(self.store.counters()["store_syncs"], 3)
+
+    def test_checkpoints_and_large_batches_are_not(self) -> None:
+        self.assertFalse(self.is_brief(checkpoint(1, {b"k": b"v"})))
+        self.wait_for_thread()
+        self.assertTrue(self.is_brief(proposal(2, size=leveldb.BRIEF_BYTES_MAX)))
+        self.assertFalse(self.is_brief(proposal(3, size=leveldb.BRIEF_BYTES_MAX + 1)))
+        self.wait_for_thread()
+        self.store.write(proposal(4, size=leveldb.BRIEF_BYTES_MAX, sync=False), lambda: None)
+        self.assertFalse(self.is_brief(proposal(5)), "together they are too large")
+
+    def test_what_comes_while_the_thread_writes_comes_after_it(self) -> None:
+        self.loop.hold()
+        self.store.write(checkpoint(1, {b"k": b"v"}), lambda: self.durable.append(1))
+        self.loop.wait_until_held()
+        for number in (2, 3, 4):
+            self.store.write(proposal(number), lambda number=number: self.durable.append(number))
+        self.assertEqual(self.durable, [])
+        self.loop.release()
+        self.loop.run_until(lambda: len(self.durable) == 4)
+        self.assertEqual(self.durable, [1, 2, 3, 4])
+        self.wait_for_thread()
+        self.assertTrue(self.is_brief(proposal(5)))
+
+    def test_while_the_thread_makes_a_base(self) -> None:
+        """Nobody else touches the files, and nobody waits for it."""
+        with self.store._writer_lock:
+            self.store.write(proposal(1), lambda: self.durable.append(1))
+            self.assertEqual(self.durable, [])
+        self.loop.run_until(lambda: self.durable)
+        self.wait_for_thread()
+        self.assertTrue(self.is_brief(proposal(2)))
+
+    def test_a_slow_disk_is_left_to_the_thread(self) -> None:
+        self.seconds = leveldb.BRIEF_S
+        brief = []
+        for slot in range(1, leveldb.SLOW_WRITES + leveldb.SLOW_GROUPS + 3):
+            brief.append(self.is_brief(proposal(slot)))
+            self.wait_for_thread()
+        tries = [number for number, was_brief in enumerate(brief) if was_brief]
+        first = list(range(leveldb.SLOW_WRITES))
+        self.assertEqual(tries, [*first, first[-1] + leveldb.SLOW_GROUPS])
+
+    def test_a_stall_alone_shows_a_slow_disk(self) -> None:
+        self.seconds = leveldb.STALL_S
+        self.assertTrue(self.is_brief(proposal(1)))
+        self.assertFalse(self.is_brief(proposal(2)))
+
+    def test_one_that_is_quick_shows_a_fast_disk(self) -> None:
+        for slot in range(1, 5 * leveldb.SLOW_WRITES):
+            self.seconds = 0.0 if slot % leveldb.SLOW_WRITES == 0 else 2 * leveldb.BRIEF_S
+            self.assertTrue(self.is_brief(proposal(slot)))
+
+
 class FailureTests(StoreCase):
     def failing_at(self, number: int, error: Exception) -> None:
         """Writes fail from this one on."""
@@ -308,6 +399,26 @@ class FailureTests(StoreCase):
             self.assertIsInstance(failure, StoreError)
             self.assertIn(f"{self.path} cannot be written: ", str(failure))
             self.assertIn(text, str(failure))
+
+    def test_in_the_event_loop(self) -> None:
+        """It is known when `write` returns; the thread writes nothing any more, either."""
+        self.failing_at(2, OSError(28, "No space left on device"))
+        store = self.make()
+        store.open(IDENTITY)
+        durable: list[int] = []
+        store.write(proposal(1), lambda: durable.append(1))
+        store.write(proposal(2), lambda: durable.append(2))
+        (failure,) = self.failures
+        self.assertIn("No space left on device", str(failure))
+        for write_set in (proposal(3), checkpoint(1, {b"k": b"v"})):
+            store.write(write_set, lambda: durable.append(3))
+        self.close_store(store)
+        self.assertEqual((durable, len(self.failures)), ([1], 1))
+        self.assertEqual(list(self.restored_whatever()), [InstanceId(1, 1)])
+
+    def restored_whatever(self) -> Any:
+        self.patch(leveldb, "GroupWriter", GroupWriter)
+        return self.restored()["records"]
 
     def test_failure_while_closing(self) -> None:
         self.failing_at(1, OSError(5, "Input/output error"))
