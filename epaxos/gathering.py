@@ -13,8 +13,8 @@ __all__ = ["Gathering"]
 
 WAIT_MAX_S = 0.005
 """No command waits longer for others."""
-COMMANDS_EXPECTED_MAX = 64
-"""With more commands an instance's own cost does not matter any more."""
+COMMANDS_EXPECTED_MAX = 1000
+"""With more commands an instance's own cost, and that of a sync, does not matter any more."""
 WEIGHT = 1 / 8
 """Of the latest instance in what one usually takes."""
 UNWATCHED_MAX = 63
