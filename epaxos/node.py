@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from epaxos.batching import Batching
+from epaxos.company import Company
 from epaxos.digest import StateDigest
 from epaxos.gathering import Gathering
 from epaxos.interfaces import (
@@ -160,8 +161,9 @@ class Node:
         self._carrying_out = False
         self._turn_due: ITimeout | None = None
         self._tick_due: ITimeout | None = None
-        self._tick_at = 0.0
+        self._tick_at = self._tick_wanted_at = 0.0
         self._gathering = Gathering()
+        self._company = Company()
         self._checkpoint_due: ITimeout | None = None
         self._outgoing: list[tuple[int, Message]] = []
         self._queue: deque[_Submission] = deque()
@@ -223,6 +225,8 @@ class Node:
             if due is not None:
                 due.cancel()
         self._fail_all("CLUSTERDOWN the replica is stopping")
+        if was_running:
+            self._transport.send(self._company.end())
         yield self._transport.stop()
         if was_running:
             self._store.write(
@@ -312,16 +316,26 @@ class Node:
         due = max(now + 0.001, min(self._core.next_deadline(), self._expire_at))
         if self._queue and self._gathering.wait_ends is not None:
             due = min(due, self._gathering.wait_ends)
+        if self._company.due is not None:
+            due = min(due, self._company.due)
+        self._tick_wanted_at = due
         if self._tick_due is not None:
             if self._tick_at <= due:
                 return
             self._tick_due.cancel()
-        self._tick_at = due
-        self._tick_due = self._timeouts.call_later(due - now, self._on_tick)
+        self._set_tick(now)
+
+    def _set_tick(self, now: float) -> None:
+        self._tick_at = self._tick_wanted_at
+        self._tick_due = self._timeouts.call_later(self._tick_at - now, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick_due = None
-        self._wake()
+        now = self._timeouts.now()
+        if now < self._tick_wanted_at:
+            self._set_tick(now)
+        else:
+            self._wake()
 
     # -- proposing
 
@@ -432,10 +446,15 @@ class Node:
         self._carrying_out = False
         if not self._running:
             return  # a write has failed
-        if self._outgoing:
-            outgoing, self._outgoing = self._outgoing, []
-            self._transport.send(outgoing)
+        self._send()
         self._execute()
+
+    def _send(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if outgoing or self._company.due is not None:
+            leaving = self._company.gather(self._timeouts.now(), outgoing, self._executor.executed)
+            if leaving:
+                self._transport.send(leaving)
 
     def _write(self, output: Output) -> None:
         write_set = WriteSet(
