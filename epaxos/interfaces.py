@@ -119,6 +119,14 @@ class IStateMachine(Interface):
     def commands() -> Sequence[CommandInfo]:
         """The commands that are served."""
 
+    def is_read(name: bytes) -> bool:
+        """Whether commands of this name that pass `check` read the one key that is their first argument,
+        and do nothing else.  Such commands are not replicated: they are given to `read`, where a client
+        waits for them, and to `batch` and `apply` only among others that write what they read."""
+
+    def read(commands: Sequence[Command]) -> Sequence[Reply]:
+        """Run commands, one or more, for which `is_read` is true, on the state as it is."""
+
     def batch(commands: Sequence[Command]) -> Batch:
         """The commands, each of which has passed `check`, as one batch: keys read and written, payload."""
 

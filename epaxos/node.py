@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -51,6 +51,7 @@ from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.slots import SLOTS_RESERVED
 from epaxos.protocol.timing import Timing
+from epaxos.reading import Reading, Separation
 
 __all__ = ["Node"]
 
@@ -93,21 +94,45 @@ class _Submission:
 
 
 class _Proposed:
-    """A batch under way, for whom, and since when."""
+    """Commands under way together, for whom, and since when.
 
-    __slots__ = ("batch", "since", "submissions")
+    `number`: of their read, None when there is none, or it has been answered.
+    """
 
-    def __init__(self, batch: Batch, submissions: list[_Submission], since: float) -> None:
-        self.batch = batch
+    __slots__ = ("_read", "_replies", "number", "separation", "since", "submissions")
+
+    def __init__(self, separation: Separation, submissions: list[_Submission], since: float) -> None:
+        self.separation = separation
         self.submissions = submissions
         self.since = since
+        self.number: int | None = None
+        self._replies: Sequence[Reply] | None = None if separation.batch is not None else ()
+        self._read: Sequence[Reply] | None = None if separation.reads else ()
+
+    @property
+    def commands(self) -> int:
+        return sum(len(submission.commands) for submission in self.submissions)
 
     @property
     def wanted(self) -> bool:
         """Whether anybody still waits."""
         return any(submission.done is not None for submission in self.submissions)
 
-    def answer(self, replies: Sequence[Reply]) -> None:
+    def on_executed(self, replies: Sequence[Reply]) -> None:
+        """The batch was run."""
+        self._replies = replies
+        self._answer_if_whole()
+
+    def on_read(self, replies: Sequence[Reply]) -> None:
+        """The reads were run."""
+        self._read = replies
+        self._answer_if_whole()
+
+    def _answer_if_whole(self) -> None:
+        if self._replies is not None and self._read is not None:
+            self._answer(self.separation.merge(self._replies, self._read))
+
+    def _answer(self, replies: Sequence[Reply]) -> None:
         """Hand each submission its part of the replies."""
         if len(self.submissions) == 1:
             self.submissions[0].answer(replies)
@@ -168,6 +193,9 @@ class Node:
         self._outgoing: list[tuple[int, Message]] = []
         self._queue: deque[_Submission] = deque()
         self._proposed: dict[InstanceId, _Proposed] = {}
+        self._readings: dict[int, tuple[Reading, _Proposed]] = {}
+        self._is_read = Separation.names(state_machine)
+        self._commands_read = 0
         self._expire_at = 0.0
         self._checkpointed: Deps | None = None
         self._applied: list[tuple[InstanceId, Batch]] = []  # since the last checkpoint
@@ -243,13 +271,18 @@ class Node:
             self._fatal(text)
 
     def _fail_all(self, text: str) -> None:
-        for proposed in self._proposed.values():
+        for proposed in self._under_way():
             for submission in proposed.submissions:
                 submission.answer(Unavailable(f"{text}; the command may still run", True))
         for submission in self._queue:
             submission.answer(Unavailable(text, False))
         self._proposed.clear()
+        self._readings.clear()
         self._queue.clear()
+
+    def _under_way(self) -> Iterator[_Proposed]:
+        yield from self._proposed.values()
+        yield from (proposed for _, proposed in self._readings.values())
 
     # -- what clients ask
 
@@ -358,13 +391,23 @@ class Node:
                 commands = list(
                     itertools.chain.from_iterable(submission.commands for submission in submissions)
                 )
-            batch = self._state_machine.batch(commands)
+            separation = Separation(commands, self._is_read, self._state_machine)
             limit = self._transport.batch_bytes_max
-            if limit is not None and batch.size_bytes > limit:
-                self._make_smaller(submissions, batch.size_bytes, limit)
+            if limit is not None and separation.size_bytes > limit:
+                self._make_smaller(submissions, separation.size_bytes, limit)
                 continue
-            self._proposed[core.propose(batch)] = _Proposed(batch, submissions, self._timeouts.now())
+            self._start(_Proposed(separation, submissions, self._timeouts.now()))
         return core.take_output()
+
+    def _start(self, proposed: _Proposed) -> None:
+        """The batch first: what is read comes after what this replica has proposed before."""
+        core, separation = self._core, proposed.separation
+        if separation.batch is not None:
+            self._proposed[core.propose(separation.batch)] = proposed
+        if separation.reads:
+            reading = Reading(separation.reads, core.next_slot, proposed.on_read)
+            number = proposed.number = core.read(reading.keys)
+            self._readings[number] = (reading, proposed)
 
     def _is_gathered(self) -> bool:
         """Whether no other commands are waited for."""
@@ -417,9 +460,17 @@ class Node:
         """Our instance became NOP: its commands can never run there, so they get a new one."""
         proposed = self._proposed.pop(id, None)
         if proposed is not None:
+            self._end_reading(proposed)
             self._queue.extendleft(
                 submission for submission in reversed(proposed.submissions) if submission.done
             )
+
+    def _end_reading(self, proposed: _Proposed) -> None:
+        """Nobody waits any more for what is read with these, if anything is."""
+        number, proposed.number = proposed.number, None
+        if number is not None:
+            self._core.end_read(number)
+            self._readings.pop(number, None)
 
     def _expire(self, now: float) -> None:
         """Tell those that waited too long."""
@@ -427,10 +478,12 @@ class Node:
         text = f"CLUSTERDOWN no quorum answered within {timeout_s:g} s"
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().answer(Unavailable(f"{text}; the command was not run", False))
-        for proposed in self._proposed.values():
+        for proposed in list(self._under_way()):
             for submission in proposed.submissions:
                 if submission.deadline <= now:
                     submission.answer(Unavailable(f"{text}; the command may still run", True))
+            if not proposed.wanted:
+                self._end_reading(proposed)
         self._expire_at = now + min(0.25, timeout_s / 4)
 
     # -- carrying out what the core wants
@@ -441,6 +494,9 @@ class Node:
         while output := self._core.take_output() or self._propose():
             self._outgoing += output.messages
             self._commit(output.decided)
+            for number, deps in output.reads:
+                if number in self._readings:  # else it has just been given up
+                    self._readings[number][0].deps = deps
             if output.writes or output.awaits_durability:
                 self._write(output)
         self._carrying_out = False
@@ -448,6 +504,8 @@ class Node:
             return  # a write has failed
         self._send()
         self._execute()
+        if self._readings:
+            self._read()
 
     def _send(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
@@ -491,7 +549,7 @@ class Node:
             if instance.cmd is NOP:
                 self._propose_again(instance.id)
             else:
-                own += instance.cmd.commands
+                own += proposed.commands
                 since = proposed.since
         if own:
             now = self._timeouts.now()
@@ -510,7 +568,7 @@ class Node:
             for (id, batch), proposed in zip(executed, waiting)
         ]
         try:
-            replies = self._state_machine.apply(ready)
+            replies = self._apply(ready)
         except ValueError as error:
             self.fail(f"a committed batch cannot be applied: {error}")
             return
@@ -519,9 +577,44 @@ class Node:
         self._commands_executed += sum(batch.commands for _, batch in executed)
         for proposed, answers in zip(waiting, replies):
             if proposed is not None and answers:
-                proposed.answer(answers)
+                proposed.on_executed(answers)
         if self._commands_executed - self._commands_checkpointed >= self._checkpoint_commands:
             self._hasten_checkpoint()
+
+    def _apply(self, ready: list[Ready]) -> Sequence[Sequence[Reply]]:
+        """Apply what is ready in order, after the reads that own batches would overtake."""
+        machine = self._state_machine
+        if not self._readings:
+            return machine.apply(ready)
+        replies: list[Sequence[Reply]] = []
+        begin = 0
+        for number, (id, batch, _) in enumerate(ready):
+            if id.replica != self.id:
+                continue
+            overtaken = [r for r, _ in self._readings.values() if r.is_overtaken_by(id, batch)]
+            if overtaken:
+                replies += machine.apply(ready[begin:number])
+                begin = number
+                for reading in overtaken:
+                    reading.run_before(batch, machine)
+        return replies + machine.apply(ready[begin:])
+
+    def _read(self) -> None:
+        """Answer the reads that come after nothing that is not executed."""
+        executed: Deps = self._executor.executed
+        numbers = [number for number, (reading, _) in self._readings.items() if reading.is_ready(executed)]
+        if not numbers:
+            return
+        ready = [self._readings.pop(number) for number in numbers]
+        alone = [proposed for _, proposed in ready if proposed.separation.batch is None]
+        if alone:  # else the clients are waited for already
+            now = self._timeouts.now()
+            commands = sum(proposed.commands for proposed in alone)
+            self._gathering.on_decided(now, now - alone[-1].since, commands, self._commands_queued())
+        for reading, proposed in ready:
+            proposed.number = None
+            self._commands_read += len(reading.commands)
+            reading.run(self._state_machine)
 
     # -- checkpoints
 
@@ -585,6 +678,7 @@ class Node:
                 "slow_path": core.counters.slow_path,
                 "recovered": core.counters.recovered,
                 "commands_executed": self._commands_executed,
+                "commands_read": self._commands_read,
                 "commands_queued": self._commands_queued(),
                 "instances_in_flight": core.in_flight,
                 "instances_held": len(core.table),

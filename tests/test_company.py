@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.company import UNWATCHED_MAX, WAIT_MIN_S, WAIT_S, Company
 from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.messages import Commit, Heartbeat, PreAcceptOK
+from epaxos.protocol.messages import Commit, Heartbeat, PreAcceptOK, Read, ReadOK
 
 EXECUTED = (5, 5, 5)
 
@@ -28,7 +28,8 @@ class CompanyTests(SynchronousTestCase):
 
     def test_what_is_not_a_commit_leaves_at_once(self) -> None:
         beat = Heartbeat((0, 0, 0), (0, 0, 0))
-        self.assertEqual(self.gather(1.0, (1, vote(1)), (2, beat)), [(1, vote(1)), (2, beat)])
+        for outgoing in ([(1, vote(1)), (2, beat)], [(1, Read(1, (b"a",)))], [(2, ReadOK(1, (0, 0, 0)))]):
+            self.assertEqual(self.gather(1.0, *outgoing), outgoing)
         self.assertIsNone(self.company.due)
 
     def test_a_commit_leaves_with_what_comes(self) -> None:

@@ -98,6 +98,54 @@ class ClusterTests(TestCase):
         self.assertIn("ERR the command is too large", str(error))
 
     @inlineCallbacks
+    def test_who_was_answered_is_seen_by_all_who_read(self) -> Any:
+        """Whatever replica is asked, and however soon; and reading makes no instance and writes nothing."""
+        for settings in ("", "[storage]\nengine = memory\n"):
+            config = self.configure(settings=settings)
+            services = self.start(config)
+            connections = yield gatherResults(
+                [
+                    connect(clientFromString(self.reactor, client_for(config.replica(id).client)))
+                    for id in range(3)
+                ]
+            )
+            for number in range(300):
+                key, writer = f"key {number % 7}", number % 3
+                yield connections[writer].ask("SET", key, str(number))
+                replies = yield gatherResults([connection.ask("GET", key) for connection in connections])
+                self.assertEqual(replies, [b"%d" % number] * 3, f"written by {writer}, {settings}")
+            yield self.check_quiet_reads(services, connections)
+            for connection in connections:
+                connection.close()
+            yield gatherResults([connection.closed for connection in connections])
+            yield gatherResults([service.stopService() for service in services])
+        self.assertEqual(self.failures, [])
+
+    @inlineCallbacks
+    def numbers(self, services: list[ReplicaService]) -> Any:
+        """What reading must leave alone, and the commands that were read, of each."""
+        numbers = []
+        for service in services:
+            status = yield service.node.status()
+            counters = status["counters"]
+            same = [counters[name] for name in ("store_writes", "store_syncs", "store_bytes", "fast_path")]
+            numbers.append(([status["next_slot"], status["executed"], *same], counters["commands_read"]))
+        return numbers
+
+    @inlineCallbacks
+    def check_quiet_reads(self, services: list[ReplicaService], connections: list[Any]) -> Any:
+        """When what was written before has been cleared away."""
+        before: Any = None
+        while (now := (yield self.numbers(services))) != before:
+            before = now
+            yield deferLater(self.reactor, 1.3)  # longer than from one checkpoint to the next
+        for _ in range(50):
+            yield gatherResults([connection.ask("GET", "key 1") for connection in connections])
+        after = yield self.numbers(services)
+        self.assertEqual([same for same, _ in after], [same for same, _ in before])
+        self.assertEqual([read for _, read in after], [read + 50 for _, read in before])
+
+    @inlineCallbacks
     def test_a_single_replica_remembers(self) -> Any:
         config = self.configure(1)
         for expected in (1, 2):

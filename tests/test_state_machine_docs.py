@@ -40,8 +40,11 @@ for lines, replies in (
     (["score chess ann 4"], [7]),
 ):
     assert run(machine, *lines) == replies
+    assert machine.read([[b"top", b"chess"], [b"TOP", b"go"]]) == run(machine, "top chess", "top go")
+    batches.pop()
     states.append(dict(machine.entries()))
 assert states[1] == states[2]
+assert [machine.is_read(name) for name in (b"TOP", b"top", b"SCORE", b"score")] == [True, True, False, False]
 for count, kept in enumerate(list(states)):
     again = factory.create({})
     since = [batch for batch in batches[count:4] if batch.writes]

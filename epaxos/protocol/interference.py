@@ -71,6 +71,13 @@ class InterferenceIndex:
         In id's own row only slots below its own count: a later instance of that row already names
         id, because its leader knew id (docs/protocol.md, "Commit").
         """
+        slots = list(self.named_by(batch))
+        own = id.replica
+        slots[own] = min(slots[own], id.slot - 1)
+        return tuple(slots)
+
+    def named_by(self, batch: Batch) -> Deps:
+        """As `deps_of`, for a batch that belongs to no instance."""
         found = self._young.interfering(batch)
         if self._old is not None:
             found = merge((found, self._old.interfering(batch)))
@@ -78,8 +85,6 @@ class InterferenceIndex:
         if self._unknown is not None:
             row, slot = self._unknown
             slots[row] = max(slots[row], slot)
-        own = id.replica
-        slots[own] = min(slots[own], id.slot - 1)
         return tuple(slots)
 
     def forget(self, floor: Deps) -> None:

@@ -23,6 +23,8 @@ __all__ = [
     "Phase",
     "PreAccept",
     "PreAcceptOK",
+    "Read",
+    "ReadOK",
     "Recover",
     "RecoverOK",
     "Validate",
@@ -181,6 +183,20 @@ class Fetch(NamedTuple):
     ids: tuple[InstanceId, ...]
 
 
+class Read(NamedTuple):
+    """Which instances that write one of `keys` do you know?  `number` is the asker's own."""
+
+    number: int
+    keys: tuple[bytes, ...]
+
+
+class ReadOK(NamedTuple):
+    """The instances that the keys of Read `number` interfere with at the sender; no promise."""
+
+    number: int
+    deps: Deps
+
+
 class Heartbeat(NamedTuple):
     """The sender lives.
 
@@ -204,5 +220,7 @@ Message = Union[
     ValidateOK,
     Waiting,
     Fetch,
+    Read,
+    ReadOK,
     Heartbeat,
 ]

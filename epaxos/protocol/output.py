@@ -13,7 +13,8 @@ class Output:
     """The effects of one turn, in the order in which they have to happen.
 
     At once: write `batches`, `instances` (their records as they are when the output is taken),
-    `reserved`, `floor` and `dropped` in one atomic step; send `messages`; execute `decided`.
+    `reserved`, `floor` and `dropped` in one atomic step; send `messages`; execute `decided`; answer the
+    `reads` (their numbers) when everything up to the slots beside them is executed.
 
     When all that this and every earlier output wrote is durable: hand the output to
     `Replica.durable`, send `promises` and execute `decided_durably`.
@@ -29,6 +30,7 @@ class Output:
         "messages",
         "own_promises",
         "promises",
+        "reads",
         "reserved",
     )
 
@@ -40,6 +42,7 @@ class Output:
         self.dropped: list[InstanceId] = []
         self.messages: list[tuple[int, Message]] = []
         self.decided: list[Instance] = []
+        self.reads: list[tuple[int, Deps]] = []
         self.promises: list[tuple[int, Message]] = []
         self.own_promises: list[Message] = []
         self.decided_durably: list[Instance] = []
@@ -61,4 +64,4 @@ class Output:
         )
 
     def __bool__(self) -> bool:
-        return bool(self.messages or self.decided) or self.writes or self.awaits_durability
+        return bool(self.messages or self.decided or self.reads) or self.writes or self.awaits_durability

@@ -42,6 +42,11 @@ class Quorums(NamedTuple):
         return self.n - self.f
 
     @property
+    def read(self) -> int:
+        """Enough to meet every slow quorum: whatever is committed is known to one of them."""
+        return self.n - self.slow + 1
+
+    @property
     def fast(self) -> int:
         """Enough answers to commit after one round trip: equal ones, or those of the named."""
         return self.slow if self.named else self.n - self.e

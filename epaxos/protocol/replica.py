@@ -1,6 +1,6 @@
 """One replica of the protocol: the composition of commit, recovery and progress.
 
-The core is asked (`propose`, `receive`, `tick`, `durable`) and answers with one `Output` when
+The core is asked (`propose`, `read`, `receive`, `tick`, `durable`) and answers with one `Output` when
 `take_output` is called; it never calls out.  Who drives it may be a service, a simulator or a test.
 """
 
@@ -24,6 +24,8 @@ from epaxos.protocol.messages import (
     Phase,
     PreAccept,
     PreAcceptOK,
+    Read,
+    ReadOK,
     Recover,
     RecoverOK,
     Validate,
@@ -33,6 +35,7 @@ from epaxos.protocol.messages import (
 from epaxos.protocol.output import Output
 from epaxos.protocol.progress import Progress
 from epaxos.protocol.quorums import Quorums
+from epaxos.protocol.reads import ReadRules
 from epaxos.protocol.recovery import RecoveryRules
 from epaxos.protocol.slots import SLOTS_RESERVED, OwnSlots
 from epaxos.protocol.state import Counters, ReplicaState
@@ -63,6 +66,7 @@ class Replica:
         self._commit = CommitRules(state)
         self._recovery = RecoveryRules(state, self._commit)
         self._progress = Progress(state, self._commit, self._recovery)
+        self._reads = ReadRules(state)
         self._slots = OwnSlots(slots_reserved)
         self._unknown_upto = 0
         self._handlers: dict[type, Callable[[int, Any], object]] = {
@@ -78,6 +82,8 @@ class Replica:
             Waiting: self._recovery.on_waiting,
             Fetch: self._progress.on_fetch,
             Heartbeat: self._progress.on_heartbeat,
+            Read: self._reads.on_read,
+            ReadOK: self._reads.on_read_ok,
         }
 
     # -- life
@@ -132,6 +138,14 @@ class Replica:
         self._after()
         return id
 
+    def read(self, keys: tuple[bytes, ...]) -> int:
+        """Read `keys` as they are now or later; the number under which `Output.reads` says when."""
+        return self._reads.start(keys)
+
+    def end_read(self, number: int) -> None:
+        """Nobody waits for this read any more."""
+        self._reads.end(number)
+
     def receive(self, sender: int, message: Message) -> None:
         """A message of another replica."""
         self._state.failures.heard(sender)
@@ -146,6 +160,7 @@ class Replica:
         self._commit.on_time()
         self._recovery.on_time()
         self._progress.on_time()
+        self._reads.on_time()
         self._reserve()
         self._after()
 
@@ -183,6 +198,7 @@ class Replica:
             self._commit.next_deadline(),
             self._recovery.next_deadline(),
             self._progress.next_deadline(),
+            self._reads.next_deadline(),
         )
         return min(deadline for deadline in deadlines if deadline is not None)
 

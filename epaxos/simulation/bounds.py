@@ -20,7 +20,7 @@ SLACK = 16
 PER_REPLICA = 4
 """When each was heard last, how fast it answers, and what was asked of it lately."""
 PER_KEY = 2
-"""A key is in the state machine, and may be among what the next checkpoint writes."""
+"""A key is in the state machine, and may be that of a batch that the next checkpoint writes."""
 PER_KEY_AND_REPLICA = 4
 """While an instance is on its way, the index may hold every key, for each replica, read and written."""
 PER_INSTANCE = 60

@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, WriteSet
 from epaxos.node import Node
-from epaxos.protocol.messages import Message
+from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.messages import Batch, Message, PreAccept
 from epaxos.simulation.bounds import allowed, held
 from epaxos.simulation.clock import SECOND, Process, ReplicaClock, VirtualTime
 from epaxos.simulation.dice import Dice, seeded
@@ -125,8 +126,8 @@ class Host:
             process,
             self.id,
             cluster.trace,
-            partial(self._on_send, after=False),
-            partial(self._on_send, after=True),
+            partial(self._before_send, commands),
+            partial(self._spring_traps, after=True),
         )
         store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
         node = self.node = cluster.parts.node(
@@ -203,9 +204,7 @@ class Host:
     def _on_write(self, commands: Commands, write_set: WriteSet) -> None:
         cluster = self._cluster
         for id, batch in write_set.batches:
-            names = commands.take(batch)
-            if names:  # else it is learnt anew, after a crash
-                cluster.invariants.on_proposed(id, names)
+            self._on_proposed(commands, id, batch)
         if write_set.checkpoint is not None:
             checkpoint = write_set.checkpoint
             cluster.invariants.on_checkpoint(self.id, checkpoint.executed, checkpoint.beyond)
@@ -214,7 +213,19 @@ class Host:
             if self.crash_at_write <= 0:
                 self.crash(power=False)
 
-    def _on_send(self, messages: Sequence[Message], after: bool) -> None:
+    def _on_proposed(self, commands: Commands, id: InstanceId, batch: Batch) -> None:
+        """`id` carries `batch`; only the first to say so knows the commands in it."""
+        names = commands.take(batch)
+        if names:
+            self._cluster.invariants.on_proposed(id, names)
+
+    def _before_send(self, commands: Commands, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if isinstance(message, PreAccept):
+                self._on_proposed(commands, message.id, message.batch)
+        self._spring_traps(messages, after=False)
+
+    def _spring_traps(self, messages: Sequence[Message], after: bool) -> None:
         for trap in tuple(self._traps):
             if trap.after is after and any(type(message).__name__ == trap.kind for message in messages):
                 trap.left -= 1

@@ -181,6 +181,12 @@ class Invariants:
                     f" but after {self._read_after[key, id]} elsewhere"
                 )
 
+    def on_applied(self, replica: int, last: InstanceId, entries: Callable[[], Entries]) -> None:
+        """The state of `replica` when it has applied `last`, which may not be all that it runs now."""
+        step = self._sequences[replica].last
+        if step is not None and step.id == last:
+            self.on_state(replica, entries)
+
     def on_state(self, replica: int, entries: Callable[[], Entries]) -> None:
         """The state of `replica` after all that it has run: equal wherever the same was run."""
         self._check_state(replica, self._sequences[replica].sum, entries())

@@ -66,18 +66,35 @@ def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgemen
 
 def _explains_as_seen(operations: Sequence[Operation]) -> bool:
     """Whether the order in which the operations were first seen to run explains all replies.  One
-    explanation is enough, wherever it comes from."""
+    explanation is enough, wherever it comes from.
+
+    Reads that were not seen to run change nothing, so each takes effect as soon as its reply is right.
+    """
     store: dict[bytes, bytes] = {}
-    moments = [(operation.ran or 0, operation) for operation in operations]
-    for ran, operation in sorted(moments, key=lambda moment: moment[0]):
-        if not operation.called < ran:
+    reads: list[Operation] = []
+    moments = [
+        (operation.called if operation.ran is None else operation.ran, operation) for operation in operations
+    ]
+    for moment, operation in sorted(moments, key=lambda moment: moment[0]):
+        if any(_ended_before(read, moment) for read in reads):
             return False
-        reply = model.run(store, operation.command)
-        if operation.outcome is Outcome.ANSWERED and not (
-            operation.returned is not None and ran < operation.returned and _agrees(reply, operation.reply)
-        ):
-            return False
-    return True
+        if operation.ran is None:
+            if not model.is_read(operation.command):
+                return False
+            reads.append(operation)
+        else:
+            reply = model.run(store, operation.command)
+            if operation.called >= moment or (
+                operation.outcome is Outcome.ANSWERED
+                and (_ended_before(operation, moment) or not _agrees(reply, operation.reply))
+            ):
+                return False
+        reads = [read for read in reads if not _agrees(model.run(store, read.command), read.reply)]
+    return not reads
+
+
+def _ended_before(operation: Operation, moment: int) -> bool:
+    return operation.returned is None or operation.returned <= moment
 
 
 def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> Judgement:

@@ -111,6 +111,14 @@ class ObservedStateMachine:
         """See IStateMachine."""
         return self._machine.commands()
 
+    def is_read(self, name: bytes) -> bool:
+        """See IStateMachine."""
+        return self._machine.is_read(name)
+
+    def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """See IStateMachine."""
+        return self._machine.read(commands)
+
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
         batch = self._machine.batch(commands)
@@ -120,7 +128,8 @@ class ObservedStateMachine:
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
         replies = self._machine.apply(ready)
-        self._invariants.on_state(self._replica, self._machine.entries)
+        if ready:
+            self._invariants.on_applied(self._replica, ready[-1].id, self._machine.entries)
         return replies
 
     def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:

@@ -50,6 +50,17 @@ class KeyValueStore:
             for name, spec in COMMANDS.items()
         ]
 
+    def is_read(self, name: bytes) -> bool:
+        """See IStateMachine."""
+        spec = COMMANDS[name.upper()]
+        return spec.keys is Keys.FIRST and not spec.writes
+
+    def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """See IStateMachine."""
+        if {name.upper() for name in set(map(_name, commands))} == {b"GET"}:
+            return list(map(self._data.get, map(_key, commands)))
+        return [COMMANDS[command[0].upper()].handler(self._data, command) for command in commands]
+
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
         specs = {name: COMMANDS[name.upper()] for name in set(map(_name, commands))}

@@ -62,6 +62,14 @@ class Printer:
         """See IStateMachine."""
         return [CommandInfo("print", -3, True, 1, 1, 1)]
 
+    def is_read(self, name: bytes) -> bool:
+        """See IStateMachine."""
+        return False
+
+    def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """See IStateMachine."""
+        raise AssertionError("nothing is only read")
+
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
         keys = tuple(dict.fromkeys(command[1] for command in commands))

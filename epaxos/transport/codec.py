@@ -26,6 +26,8 @@ from epaxos.protocol.messages import (
     Phase,
     PreAccept,
     PreAcceptOK,
+    Read,
+    ReadOK,
     Recover,
     RecoverOK,
     Validate,
@@ -342,6 +344,32 @@ def _decode_heartbeat(message: wire.Heartbeat, n: int) -> Heartbeat:
     return Heartbeat(_deps(message.committed, n), _deps(message.executed, n))
 
 
+def _encode_read(message: Read, out: wire.Message) -> None:
+    to = out.read
+    to.number = message.number
+    to.keys.extend(message.keys)
+
+
+def _decode_read(message: wire.Read, n: int) -> Read:
+    return Read(_read_number(message.number), tuple(message.keys[:]))
+
+
+def _encode_read_ok(message: ReadOK, out: wire.Message) -> None:
+    to = out.read_ok
+    to.number = message.number
+    to.deps.extend(message.deps)
+
+
+def _decode_read_ok(message: wire.ReadOK, n: int) -> ReadOK:
+    return ReadOK(_read_number(message.number), _deps(message.deps, n))
+
+
+def _read_number(number: int) -> int:
+    if number >= NUMBER_LIMIT:
+        raise WireError(f"a read with number {number}")
+    return number
+
+
 _ENCODERS: dict[type[Message], Callable[[Any, wire.Message], None]] = {
     PreAccept: _encode_pre_accept,
     PreAcceptOK: _encode_pre_accept_ok,
@@ -355,6 +383,8 @@ _ENCODERS: dict[type[Message], Callable[[Any, wire.Message], None]] = {
     Waiting: _encode_waiting,
     Fetch: _encode_fetch,
     Heartbeat: _encode_heartbeat,
+    Read: _encode_read,
+    ReadOK: _encode_read_ok,
 }
 
 _DECODERS: dict[str, Callable[[Any, int], Message]] = {
@@ -370,4 +400,6 @@ _DECODERS: dict[str, Callable[[Any, int], Message]] = {
     "waiting": _decode_waiting,
     "fetch": _decode_fetch,
     "heartbeat": _decode_heartbeat,
+    "read": _decode_read,
+    "read_ok": _decode_read_ok,
 }

@@ -13,7 +13,7 @@ class Frame(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("pre_accept", "pre_accept_ok", "accept", "accept_ok", "commit", "recover", "recover_ok", "validate", "validate_ok", "waiting", "fetch", "heartbeat")
+    __slots__ = ("pre_accept", "pre_accept_ok", "accept", "accept_ok", "commit", "recover", "recover_ok", "validate", "validate_ok", "waiting", "fetch", "heartbeat", "read", "read_ok")
     PRE_ACCEPT_FIELD_NUMBER: _ClassVar[int]
     PRE_ACCEPT_OK_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,8 @@ class Message(_message.Message):
     WAITING_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    READ_OK_FIELD_NUMBER: _ClassVar[int]
     pre_accept: PreAccept
     pre_accept_ok: PreAcceptOK
     accept: Accept
@@ -38,7 +40,9 @@ class Message(_message.Message):
     waiting: Waiting
     fetch: Fetch
     heartbeat: Heartbeat
-    def __init__(self, pre_accept: _Optional[_Union[PreAccept, _Mapping]] = ..., pre_accept_ok: _Optional[_Union[PreAcceptOK, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., accept_ok: _Optional[_Union[AcceptOK, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., recover: _Optional[_Union[Recover, _Mapping]] = ..., recover_ok: _Optional[_Union[RecoverOK, _Mapping]] = ..., validate: _Optional[_Union[Validate, _Mapping]] = ..., validate_ok: _Optional[_Union[ValidateOK, _Mapping]] = ..., waiting: _Optional[_Union[Waiting, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    read: Read
+    read_ok: ReadOK
+    def __init__(self, pre_accept: _Optional[_Union[PreAccept, _Mapping]] = ..., pre_accept_ok: _Optional[_Union[PreAcceptOK, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., accept_ok: _Optional[_Union[AcceptOK, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., recover: _Optional[_Union[Recover, _Mapping]] = ..., recover_ok: _Optional[_Union[RecoverOK, _Mapping]] = ..., validate: _Optional[_Union[Validate, _Mapping]] = ..., validate_ok: _Optional[_Union[ValidateOK, _Mapping]] = ..., waiting: _Optional[_Union[Waiting, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., read: _Optional[_Union[Read, _Mapping]] = ..., read_ok: _Optional[_Union[ReadOK, _Mapping]] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("writes", "reads", "payload", "commands", "barrier")
@@ -203,6 +207,22 @@ class Heartbeat(_message.Message):
     committed: _containers.RepeatedScalarFieldContainer[int]
     executed: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, committed: _Optional[_Iterable[int]] = ..., executed: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Read(_message.Message):
+    __slots__ = ("number", "keys")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, number: _Optional[int] = ..., keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ReadOK(_message.Message):
+    __slots__ = ("number", "deps")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DEPS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    deps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, number: _Optional[int] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "version", "cluster", "replicas", "sender", "receiver")

@@ -19,6 +19,8 @@ from epaxos.protocol.messages import (
     Phase,
     PreAccept,
     PreAcceptOK,
+    Read,
+    ReadOK,
     Recover,
     RecoverOK,
     Validate,
@@ -28,11 +30,13 @@ from epaxos.protocol.messages import (
 from epaxos.statemachines.columns import encode_commands
 from epaxos.statemachines.kv import KeyValueStore
 
-__all__ = ["BATCHES", "Choices"]
+__all__ = ["BATCHES", "KEYS", "Choices"]
 
 LAST = 2**63 - 1
 SLOTS = (1, 2, 3, 4, 5, 6, 7, 255, 256, 257, 513, LAST)
 BALLOTS = (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, LAST - 2, LAST - 1, LAST)
+READS = (0, 1, 2, LAST)
+KEYS = ((b"a",), (b"a", b"b"), (b"c", b"c"), ())
 _COMMANDS = (
     [[b"SET", b"a", b"1"]],
     [[b"SET", b"b", b"2"], [b"INCR", b"a"]],
@@ -107,11 +111,15 @@ class Choices:
 
     def message(self, n: int) -> Message:
         """Any message that the codec lets in."""
-        kind = self.below(12)
+        kind = self.below(14)
         if kind == 0:
             return Heartbeat(self.slots(n), self.slots(n))
         if kind == 1:
             return Fetch(tuple(self.id(n) for _ in range(self.below(4))))
+        if kind == 12:
+            return Read(self.of(READS), self.of(KEYS))
+        if kind == 13:
+            return ReadOK(self.of(READS), self.slots(n))
         id, ballot = self.id(n), self.of(BALLOTS)
         if kind == 2:
             return PreAccept(id, self.of(BATCHES), self.deps(id, n), self.fast_quorum(id, n))

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.frontend.parser import CommandParser
 from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import AcceptOK, Batch, Fetch, Heartbeat, PreAccept
+from epaxos.protocol.messages import AcceptOK, Batch, Fetch, Heartbeat, PreAccept, Read, ReadOK
 from epaxos.transport.codec import WireError, decode_frame, encode
 from epaxos.transport.frames import FrameError, FrameReader, pack
 
@@ -143,6 +143,8 @@ class MemoryTests(SynchronousTestCase):
         for data, factor in (
             (encode(AcceptOK(id, 0)) * 5_000, 40),
             (encode(Heartbeat((0, 0, 0), (0, 0, 0))) * 5_000, 40),
+            (encode(ReadOK(0, (0, 0, 0))) * 5_000, 40),
+            (encode(Read(0, (b"",) * 10_000)), 40),
             (encode(Fetch(ids)), 80),
             (encode(PreAccept(id, Batch((b"",) * 10_000, (), b"", 1), (0, 0, 0))), 40),
             (b"\x0a\x00" * 100_000, 40),

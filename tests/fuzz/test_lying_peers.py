@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from epaxos.protocol.messages import Batch, Message
-from tests.fuzz.choices import BATCHES, Choices
+from tests.fuzz.choices import BATCHES, KEYS, Choices
 from tests.fuzz.effort import effort
 from tests.fuzz.victim import Victim
 
@@ -38,6 +38,14 @@ class LyingPeers(RuleBasedStateMachine):
     @rule(batch=st.sampled_from(BATCHES[:-2]))
     def propose(self, batch: Batch) -> None:
         self.victim.propose(batch)
+
+    @rule(keys=st.sampled_from(KEYS))
+    def read(self, keys: tuple[bytes, ...]) -> None:
+        self.victim.read(keys)
+
+    @rule()
+    def end_read(self) -> None:
+        self.victim.end_read()
 
     @rule()
     def write(self) -> None:

@@ -6,20 +6,21 @@ and what it writes must be what it can take up again.
 
 from __future__ import annotations
 
+from operator import le
 from random import Random
 
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Ready
-from epaxos.protocol.ids import InstanceId, no_deps
+from epaxos.protocol.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.instance import Instance, InstanceRecord
-from epaxos.protocol.messages import Batch, Message
+from epaxos.protocol.messages import Batch, Message, ReadOK
 from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.timing import Timing
 from epaxos.statemachines.kv import KeyValueStore
 from epaxos.storage.records import RecordFormat
 from epaxos.transport.codec import decode_frame, encode
-from tests.fuzz.choices import BATCHES, Choices
+from tests.fuzz.choices import BATCHES, KEYS, Choices
 
 __all__ = ["Victim"]
 
@@ -41,6 +42,8 @@ class Victim:
         self._beyond: tuple[InstanceId, ...] = ()
         self._entries: dict[bytes, bytes] = {}
         self._unwritten: list[tuple[Output, list[InstanceRecord]]] = []
+        self._asked: dict[int, tuple[bytes, ...]] = {}
+        self._readings: list[tuple[Deps, tuple[bytes, ...]]] = []
         self._up()
 
     def _up(self) -> None:
@@ -69,7 +72,9 @@ class Victim:
     # -- what happens to it
 
     def receive(self, sender: int, message: Message) -> None:
-        """Exactly what the transport would let in."""
+        """Exactly what the transport would let in; the lowest numbers of ReadOK stand for own reads."""
+        if isinstance(message, ReadOK) and message.number < len(self._asked):
+            message = message._replace(number=list(self._asked)[message.number])
         assert decode_frame(encode(message), self.n) == [message]
         self.core.receive(sender, message)
         self.turn()
@@ -82,6 +87,20 @@ class Victim:
     def propose(self, batch: Batch) -> None:
         if self.core.can_propose:
             self.core.propose(batch)
+            self.turn()
+
+    def read(self, keys: tuple[bytes, ...]) -> None:
+        number = self.core.read(keys)
+        assert number not in self._asked
+        self._asked[number] = keys
+        self.turn()
+
+    def end_read(self) -> None:
+        """Nobody waits for the oldest read any more."""
+        if self._asked:
+            number = next(iter(self._asked))
+            del self._asked[number]
+            self.core.end_read(number)
             self.turn()
 
     def write(self) -> None:
@@ -118,6 +137,8 @@ class Victim:
     def restart(self) -> None:
         """What is not durable is lost."""
         self._unwritten.clear()
+        self._asked.clear()
+        self._readings.clear()
         self._up()
 
     # -- what it does
@@ -127,9 +148,21 @@ class Victim:
         while output := self.core.take_output():
             self._send(output.messages)
             self._commit(output.decided)
+            self._readings += [(deps, self._asked.pop(number)) for number, deps in output.reads]
             self._unwritten.append((output, [instance.record() for instance in output.instances.values()]))
         executed = self.executor.run(256)
         self.machine.apply([Ready(id, batch, True) for id, batch in executed])
+        self._run_reads()
+
+    def _run_reads(self) -> None:
+        waiting = []
+        for deps, keys in self._readings:
+            if all(map(le, deps, self.executor.executed)):
+                assert len(deps) == self.n
+                assert len(self.machine.read([[b"GET", key] for key in keys])) == len(keys)
+            else:
+                waiting.append((deps, keys))
+        self._readings = waiting
 
     def _send(self, messages: list[tuple[int, Message]]) -> None:
         for replica, message in messages[:CHECKED_PER_TURN]:
@@ -145,7 +178,7 @@ class Victim:
 
     def suffer(self, choices: Choices) -> None:
         """One thing, as the choices say."""
-        what = choices.below(16)
+        what = choices.below(18)
         if what < 9:
             self.receive(1 + choices.below(self.n - 1), choices.message(self.n))
         elif what < 11:
@@ -158,5 +191,9 @@ class Victim:
             self.write_all()
         elif what == 14:
             self.checkpoint()
+        elif what == 16:
+            self.read(choices.of(KEYS))
+        elif what == 17:
+            self.end_read()
         else:
             self.restart()

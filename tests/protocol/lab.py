@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.instance import Instance, InstanceRecord
 from epaxos.protocol.messages import Batch, Message
 from epaxos.protocol.output import Output
@@ -51,6 +51,7 @@ class Lab:
         self.wire: list[Envelope] = []
         self.sent: list[Envelope] = []
         self.decided: list[dict[InstanceId, Instance]] = [{} for _ in range(n)]
+        self.reads: list[dict[int, Deps]] = [{} for _ in range(n)]
         self.disks = [_Disk(n) for _ in range(n)]
         self.unwritten: list[list[tuple[Output, list[InstanceRecord]]]] = [[] for _ in range(n)]
         self.slow_disks: set[int] = set()
@@ -72,6 +73,9 @@ class Lab:
         while output := self.replicas[id].take_output():
             self._send(id, output.messages)
             self._decide(id, output.decided)
+            for number, deps in output.reads:
+                assert number not in self.reads[id], "a read is told once"
+                self.reads[id][number] = deps
             self.unwritten[id].append((output, [i.record() for i in output.instances.values()]))
             if id not in self.slow_disks:
                 self._write_all(id)
@@ -115,6 +119,11 @@ class Lab:
         instance_id = self.replicas[id].propose(batch)
         self.flush(id)
         return instance_id
+
+    def read(self, id: int, *keys: str) -> int:
+        number = self.replicas[id].read(tuple(key.encode() for key in keys))
+        self.flush(id)
+        return number
 
     def disk_slow(self, id: int) -> None:
         """From now on nothing that `id` writes is durable."""

@@ -50,7 +50,7 @@ class CommandTests(SynchronousTestCase):
             "--seed 2 --n 3 --profile lan --clients 0 --faults none --operations 2 --trace"
         )
         self.assertEqual(status, 0)
-        self.assertIn("R0 ─> R1 PreAccept", out)
+        self.assertIn("R2 ─> R0 PreAccept", out)
         self.assertIn("digest ", out)
 
     def test_a_failing_seed(self) -> None:

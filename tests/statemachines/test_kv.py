@@ -173,6 +173,40 @@ class BatchTests(SynchronousTestCase):
         self.assertFalse(store.is_valid_shape(b"INCRBY", 3))
         self.assertFalse(store.is_valid_shape(b"NOPE", 3))
 
+    def test_which_commands_only_read_their_one_key(self) -> None:
+        store = KeyValueStore()
+        reads = set()
+        for info in store.commands():
+            name = info.name.encode()
+            said = {store.is_read(spelling) for spelling in (name, name.upper(), name.title())}
+            self.assertEqual(len(said), 1, info.name)
+            if True in said:
+                reads.add(name)
+                self.assertEqual(info[2:], (False, 1, 1, 1))
+        self.assertEqual(reads, {b"get", b"strlen", b"type"})
+
+    def test_read_alone(self) -> None:
+        """What `apply` would answer, and nothing is changed by it."""
+        for seed in range(300):
+            random, client = Random(seed), Client()
+            client.run([words(f"SET {key} {'v' * key}") for key in range(0, 9, 2)])
+            state = dict(client.store.entries())
+            names = random.sample(
+                ("GET", "get", "Get", "STRLEN", "strlen", "TYPE", "tYpe"), random.randrange(1, 4)
+            )
+            commands = [
+                [random.choice(names).encode(), b"%d" % random.randrange(10)]
+                for _ in range(random.randrange(1, 20))
+            ]
+            replies = list(client.store.read(commands))
+            self.assertEqual(dict(client.store.entries()), state)
+            self.assertEqual(replies, client.run(commands), f"seed {seed}")
+            types = [
+                type(reply)
+                for reply in client.store.apply([Ready(ID, client.store.batch(commands), True)])[0]
+            ]
+            self.assertEqual([type(reply) for reply in replies], types)
+
     def test_foreign_payloads(self) -> None:
         store = KeyValueStore()
         good = store.batch([words("SET a 1")])

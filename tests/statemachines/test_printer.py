@@ -43,6 +43,10 @@ class PrinterTests(SynchronousTestCase):
         other.apply([Ready(InstanceId(1, 2), second, True), Ready(InstanceId(1, 1), first, True)])
         self.assertNotEqual(list(self.printer.entries()), list(other.entries()))
 
+    def test_nothing_is_only_read(self) -> None:
+        for name in (b"PRINT", b"print"):
+            self.assertFalse(self.printer.is_read(name))
+
     def test_restart_goes_on(self) -> None:
         """From a state and what was executed since; nothing is printed again, and all that comes later is."""
         texts = (["a x", "b x"], ["a y"], ["b y", "b z", "c x"])

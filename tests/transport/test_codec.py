@@ -23,6 +23,8 @@ from epaxos.protocol.messages import (
     Phase,
     PreAccept,
     PreAcceptOK,
+    Read,
+    ReadOK,
     Recover,
     RecoverOK,
     Validate,
@@ -66,6 +68,10 @@ MESSAGES: list[Message] = [
     Fetch(()),
     Fetch((ID, InstanceId(0, 1), ID)),
     Heartbeat(DEPS, (0, 0, 0)),
+    Read(0, ()),
+    Read(LAST, (b"a", b"", b"\x00\xff" * 40, b"a")),
+    ReadOK(0, (0, 0, 0)),
+    ReadOK(LAST, DEPS),
 ]
 
 
@@ -190,6 +196,8 @@ def messages(draw: st.DrawFn) -> tuple[int, Message]:
         st.builds(Waiting, ids, st.integers(0, n)),
         st.builds(Fetch, st.lists(ids, max_size=6).map(tuple)),
         st.builds(Heartbeat, frontiers, frontiers),
+        st.builds(Read, numbers, st.lists(st.binary(max_size=40), max_size=5).map(tuple)),
+        st.builds(ReadOK, numbers, frontiers),
     ]
     return n, draw(st.one_of(kinds))
 
@@ -280,6 +288,13 @@ class HostileTests(SynchronousTestCase):
             (framed("waiting", votes=4, **good), "4 votes in a cluster of 3"),
             (framed("heartbeat", committed=[1, 2, 3]), "a vector of 0"),
             (framed("heartbeat", executed=[1, 2, 3]), "a vector of 0"),
+            (framed("read", number=2**63, keys=[b"a"]), "a read with number 9223372036854775808"),
+            (framed("read", number=2**64 - 1), "a read with number"),
+            (framed("read_ok", number=2**63, deps=[1, 2, 3]), "a read with number 9223372036854775808"),
+            (framed("read_ok", number=1), "a vector of 0"),
+            (framed("read_ok", number=1, deps=[1, 2]), "a vector of 2"),
+            (framed("read_ok", number=1, deps=[1, 2, 3, 4]), "a vector of 4"),
+            (framed("read_ok", number=1, deps=[1, 2, 2**63]), "a vector with slot"),
         ]
         for data, text in cases:
             error = self.assertRaises(WireError, decode_frame, data, N)

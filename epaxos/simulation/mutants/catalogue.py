@@ -24,6 +24,7 @@ from epaxos.protocol.recovery import RecoveryRules
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.slots import OwnSlots
 from epaxos.protocol.state import ReplicaState
+from epaxos.reading import Reading
 from epaxos.simulation.mutants.mutation import Edit, Entry, Mutant
 
 __all__ = ["MUTANTS"]
@@ -111,7 +112,7 @@ _COMMIT = (
                     ),
                 ),
             ),
-            Edit(InterferenceIndex.deps_of, (("map(max, found, self._forgotten)", "found"),)),
+            Edit(InterferenceIndex.named_by, (("map(max, found, self._forgotten)", "found"),)),
         ),
         n=5,
         profile="schemes",
@@ -593,21 +594,30 @@ _EXECUTION = (
         profile="chaos",
     ),
     _edit(
-        "read answered at commit",
-        "clients are answered after execution",
-        Node._commit,
-        "    if proposed is None:",
-        """\
-    if proposed is not None and not (instance.cmd is NOP or instance.cmd.writes or instance.cmd.barrier):
-            proposed.answer(self._state_machine.apply([Ready(instance.id, instance.cmd, True)])[0])
-        if proposed is None:""",
-    ),
-    _edit(
         "proposed again too early",
         "commands are proposed again when their instance has become NOP",
         Node._expire,
         'submission.answer(Unavailable(f"{text}; the command may still run", True))',
         "submission.deadline = now + timeout_s\n                self._queue.append(submission)",
+    ),
+)
+
+_READS = (
+    _edit(
+        "read by itself",
+        "a read asks as many as meet every slow quorum",
+        Quorums.read,
+        "self.n - self.slow + 1",
+        "1",
+        profile="chaos",
+    ),
+    _edit(
+        "read before execution",
+        "a read runs when all that it names is executed",
+        Reading.is_ready,
+        "self.deps is not None and all(map(le, self.deps, executed))",
+        "self.deps is not None",
+        profile="chaos",
     ),
 )
 
@@ -619,4 +629,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_RESTARTS,
     *_FORGETTING,
     *_EXECUTION,
+    *_READS,
 )
