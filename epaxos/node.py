@@ -593,11 +593,13 @@ class Node:
                 continue
             overtaken = [r for r, _ in self._readings.values() if r.is_overtaken_by(id, batch)]
             if overtaken:
-                replies += machine.apply(ready[begin:number])
-                begin = number
+                if number > begin:
+                    replies += machine.apply(ready[begin:number])
+                    begin = number
                 for reading in overtaken:
                     reading.run_before(batch, machine)
-        return replies + machine.apply(ready[begin:])
+        replies += machine.apply(ready[begin:])
+        return replies
 
     def _read(self) -> None:
         """Answer the reads that come after nothing that is not executed."""

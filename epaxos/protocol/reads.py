@@ -42,6 +42,7 @@ class ReadRules:
         self._state = state
         self._reads: dict[int, _Read] = {}
         self._alarms: Alarms[int] = Alarms()
+        self._silent: set[int] = set()  # were asked, and have answered nothing since
         self._number = int(state.random.random() * NUMBERS)
 
     def start(self, keys: tuple[bytes, ...]) -> int:
@@ -49,7 +50,7 @@ class ReadRules:
         state = self._state
         self._number += 1
         needed = state.quorums.read - 1
-        asked = state.nearness.nearest(needed, state.failures.suspects)
+        asked = state.nearness.nearest(needed, self._is_silent)
         read = self._reads[self._number] = _Read(keys, self._known(keys), asked)
         self._ask(self._number, read, asked)
         patience_s = max(state.timing.fast_path_wait_s, 2 * state.nearness.usual_s(asked))
@@ -61,6 +62,9 @@ class ReadRules:
         """Nobody waits for it any more."""
         self._reads.pop(number, None)
         self._alarms.clear(number)
+
+    def _is_silent(self, replica: int) -> bool:
+        return replica in self._silent or self._state.failures.suspects(replica)
 
     def _known(self, keys: tuple[bytes, ...]) -> Deps:
         return self._state.index.named_by(Batch((), keys, b"", 0))
@@ -76,6 +80,7 @@ class ReadRules:
 
     def on_read_ok(self, sender: int, message: ReadOK) -> None:
         """An answer.  What it names may be new here, and be stuck."""
+        self._silent.discard(sender)
         read = self._reads.get(message.number)
         if read is not None:
             read.answered.add(sender)
@@ -97,6 +102,6 @@ class ReadRules:
         state = self._state
         for number in self._alarms.pop_due(state.now):
             read = self._reads[number]
-            state.nearness.missed(replica for replica in read.asked if replica not in read.answered)
+            self._silent.update(replica for replica in read.asked if replica not in read.answered)
             self._ask(number, read, tuple(r for r in state.others if r not in read.answered))
             self._alarms.set(number, state.now + state.timing.resend_s)
