@@ -43,7 +43,8 @@ def _write(dice: Dice, workload: Workload, value: bytes) -> Words:
 
 
 def _read(dice: Dice, workload: Workload, value: bytes) -> Words:
-    return (dice.pick((b"GET", b"GET", b"GET", b"STRLEN", b"EXISTS")), _key(dice, workload))
+    """Some of them are read without an instance, and some are not."""
+    return (dice.pick((b"GET", b"GET", b"STRLEN", b"EXISTS", b"EXISTS", b"MGET")), _key(dice, workload))
 
 
 def _count(dice: Dice, workload: Workload, value: bytes) -> Words:
