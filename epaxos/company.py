@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import le
 
+from epaxos.backoff import Backoff
 from epaxos.protocol.ids import Deps
 from epaxos.protocol.messages import Commit, Message
 
@@ -20,8 +21,6 @@ WAIT_S = 0.001
 """No Commit waits longer."""
 WAIT_MIN_S = 0.0005
 """After so long it leaves with whatever the replica does then, to spare it a turn of its own."""
-UNWATCHED_MAX = 63
-"""After waits in vain, so many turns with Commits at most go by without another."""
 
 _Item = tuple[int, Message]
 
@@ -37,8 +36,7 @@ class Company:
         self.due: float | None = None
         self._waiting: list[_Item] = []
         self._found = False
-        self._unwatched = 0
-        self._unwatched_left = 0
+        self._backoff = Backoff()
 
     def gather(self, now: float, outgoing: Sequence[_Item], executed: Deps) -> Sequence[_Item]:
         """What of this turn's messages, and of those that wait, leaves now; in order to each replica.
@@ -52,8 +50,7 @@ class Company:
         if self.due is None:
             if all(dest in hurried for dest, _ in outgoing):
                 return outgoing
-            if self._unwatched_left:
-                self._unwatched_left -= 1
+            if not self._backoff.may_try():
                 return outgoing
             self.due = now + WAIT_S
             self._found = False
@@ -69,9 +66,9 @@ class Company:
         """Wait no longer: what waits leaves now."""
         leaving, self._waiting = self._waiting, []
         if self._found or len(leaving) > len({dest for dest, _ in leaving}):
-            self._unwatched = 0
+            self._backoff.was_of_use()
         elif leaving:
-            self._unwatched_left = self._unwatched = min(2 * self._unwatched + 1, UNWATCHED_MAX)
+            self._backoff.was_in_vain()
         self.due = None
         return leaving
 

@@ -9,6 +9,8 @@ that wait already.
 
 from __future__ import annotations
 
+from epaxos.backoff import Backoff
+
 __all__ = ["Gathering"]
 
 WAIT_MAX_S = 0.005
@@ -17,8 +19,6 @@ COMMANDS_EXPECTED_MAX = 1000
 """With more commands an instance's own cost, and that of a sync, does not matter any more."""
 WEIGHT = 1 / 8
 """Of the latest instance in what one usually takes."""
-UNWATCHED_MAX = 63
-"""After waits in vain, so many decisions at most go by without another."""
 
 
 class Gathering:
@@ -32,15 +32,12 @@ class Gathering:
         self.wait_ends: float | None = None
         self._expected = 0
         self._usual_s = 0.0
-        self._unwatched = 0
-        self._unwatched_left = 0
+        self._backoff = Backoff()
 
     def on_decided(self, now: float, took_s: float, decided: int, queued: int) -> None:
         """`decided` own commands, proposed `took_s` ago, are decided, and `queued` ones wait."""
         self._usual_s += WEIGHT * (took_s - self._usual_s)
-        if self._unwatched_left:
-            self._unwatched_left -= 1
-        elif decided + queued <= COMMANDS_EXPECTED_MAX:
+        if self._backoff.may_try() and decided + queued <= COMMANDS_EXPECTED_MAX:
             self._expected = decided + queued
             self.wait_ends = now + min(self._usual_s, WAIT_MAX_S)
 
@@ -49,9 +46,9 @@ class Gathering:
         if self.wait_ends is None:
             return True
         if queued >= self._expected:
-            self._unwatched = 0
+            self._backoff.was_of_use()
         elif now >= self.wait_ends:
-            self._unwatched_left = self._unwatched = min(2 * self._unwatched + 1, UNWATCHED_MAX)
+            self._backoff.was_in_vain()
         else:
             return False
         self.wait_ends = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.company import UNWATCHED_MAX, WAIT_MIN_S, WAIT_S, Company
+from epaxos.backoff import UNTRIED_MAX
+from epaxos.company import WAIT_MIN_S, WAIT_S, Company
 from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.messages import Commit, Heartbeat, PreAcceptOK, Read, ReadOK
 
@@ -80,7 +81,7 @@ class CompanyTests(SynchronousTestCase):
                 waits.append(turn)
                 self.assertEqual(len(self.gather(now + WAIT_S)), 1)
         self.assertEqual(waits, [0, 2, 6, 14, 30, 62, 126, 190, 254])
-        self.assertEqual(waits[-1] - waits[-2], UNWATCHED_MAX + 1)
+        self.assertEqual(waits[-1] - waits[-2], UNTRIED_MAX + 1)
 
     def test_company_makes_them_frequent_again(self) -> None:
         for company in ((1, vote(1)), (1, commit(99))):

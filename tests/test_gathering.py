@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.gathering import COMMANDS_EXPECTED_MAX, UNWATCHED_MAX, WAIT_MAX_S, Gathering
+from epaxos.backoff import UNTRIED_MAX
+from epaxos.gathering import COMMANDS_EXPECTED_MAX, WAIT_MAX_S, Gathering
 
 
 def usual(took_s: float) -> Gathering:
@@ -55,7 +56,7 @@ class GatheringTests(SynchronousTestCase):
                 waits.append(number)
                 self.assertTrue(gathering.is_complete(number + 0.5, 1))
         self.assertEqual(waits, [0, 2, 6, 14, 30, 62, 126, 190, 254, 318, 382])
-        self.assertEqual(waits[-1] - waits[-2], UNWATCHED_MAX + 1)
+        self.assertEqual(waits[-1] - waits[-2], UNTRIED_MAX + 1)
 
     def test_one_that_was_not_in_vain_makes_them_common_again(self) -> None:
         gathering = usual(0.002)
