@@ -85,8 +85,7 @@ class Progress:
             return
         self._heartbeat_at = state.now + state.timing.heartbeat_s
         state.send_to_others(Heartbeat(state.table.committed, self._executed_at[state.id]))
-        if state.n == 1:  # nobody's heartbeat says that all have executed what a restart found
-            self._forget()
+        self._forget()  # a single replica, which hears none, knows it from a restart
         for row in range(state.n):
             self._look_after(row)
         state.index.forget(self._floors[0])
