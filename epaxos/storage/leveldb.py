@@ -101,13 +101,11 @@ class LevelDBStore:
         self._writer_lock = Lock()
         self._queue: SimpleQueue[list[_Item] | None] = SimpleQueue()  # None: close
         self._thread: Thread | None = None
-        self._opened = False
         self._accepts = False
         self._broken = False
         self._held_back: list[_Item] = []
         self._wanted = False  # what is held back, by somebody
         self._reporting = False
-        self._groups_in_thread = 0
         self._pace = _Pace()
         self._closing: list[Deferred[None]] = []
         self._queued = 0
@@ -118,7 +116,7 @@ class LevelDBStore:
 
     def open(self, identity: Identity) -> Restored:
         """See IStore."""
-        assert not self._opened, "a store is opened once"
+        assert self._writer is None, "a store is opened once"
         format = RecordFormat(identity.n)
         self._folder.lock()
         try:
@@ -136,7 +134,7 @@ class LevelDBStore:
         writer = GroupWriter(db, self._folder.database, format, sequence, state, sync=self._sync)
         self._writer = writer
         self.wants_state = writer.wants_state
-        self._opened = self._accepts = True
+        self._accepts = True
         self._thread = Thread(target=self._run, args=(writer,), name="epaxos store", daemon=True)
         self._thread.start()
         return restored
@@ -183,7 +181,8 @@ class LevelDBStore:
     def _write_here(self) -> bool:
         """Write what is held back, unless the thread has something to do before, or it may take long."""
         writer, pace = self._writer, self._pace
-        if self._groups_in_thread or not (_is_small(self._held_back) and pace.is_fast()):
+        in_thread = self._queued - len(self._held_back)
+        if in_thread or not (_is_small(self._held_back) and pace.is_fast()):
             return False
         if not self._writer_lock.acquire(blocking=False):
             return False
@@ -202,7 +201,6 @@ class LevelDBStore:
         return True
 
     def _hand_over(self) -> None:
-        self._groups_in_thread += 1
         self._queue.put(self._take_group())
 
     def _take_group(self) -> list[_Item]:
@@ -210,10 +208,7 @@ class LevelDBStore:
         self._wanted = False
         return group
 
-    def _on_written(
-        self, group: Sequence[_Item], groups: int, counters: dict[str, int], wants_state: bool
-    ) -> None:
-        self._groups_in_thread -= groups
+    def _on_written(self, group: Sequence[_Item], counters: dict[str, int], wants_state: bool) -> None:
         self._report(group, counters, wants_state)
         self._write_wanted()
 
@@ -269,28 +264,26 @@ class LevelDBStore:
     def _write_until_closed(self, writer: GroupWriter) -> None:
         at_end = more = False
         while not at_end:
-            group, groups, at_end = self._next_group(wait=not more)
+            group, at_end = self._next_group(wait=not more)
             more = False
             if self._broken:
                 continue
             try:
                 with self._writer_lock:
-                    if groups or at_end:
+                    if group or at_end:
                         self._write(writer, group, at_end)
-                        self._call_from_thread(self._on_written, group, groups, *self._progress(writer))
+                        self._call_from_thread(self._on_written, group, *self._progress(writer))
                     more = writer.go_on()
             except Exception as error:  # whatever it was, nothing may be reported durable from now on
                 self._broken = True
                 self._call_from_thread(self._on_failed, self._failure(error))
 
-    def _next_group(self, wait: bool) -> tuple[list[_Item], int, bool]:
-        """All that has gathered, of how many groups, and whether it is the last."""
+    def _next_group(self, wait: bool) -> tuple[list[_Item], bool]:
+        """All that has gathered, and whether it is the last."""
         group: list[_Item] = []
-        groups = 0
         try:
-            while (items := self._queue.get(wait and not groups)) is not None:
+            while (items := self._queue.get(wait and not group)) is not None:
                 group += items
-                groups += 1
         except Empty:
-            return group, groups, False
-        return group, groups, True
+            return group, False
+        return group, True
