@@ -406,7 +406,7 @@ class Node:
             self._proposed[core.propose(separation.batch)] = proposed
         if separation.reads:
             reading = Reading(separation.reads, core.next_slot, proposed.on_read)
-            number = proposed.number = core.read(reading.keys)
+            number = proposed.number = core.read(tuple(reading.keys))
             self._readings[number] = (reading, proposed)
 
     def _is_gathered(self) -> bool:

@@ -36,8 +36,7 @@ class Reading:
     ) -> None:
         self.commands = commands
         self.deps: Deps | None = None
-        self.keys = tuple(dict.fromkeys(map(_key, commands)))
-        self._keys = frozenset(self.keys)
+        self.keys = dict.fromkeys(map(_key, commands)).keys()
         self._since = since
         self._done = done
         self._early: dict[int, Reply] = {}
@@ -55,11 +54,11 @@ class Reading:
     def is_overtaken_by(self, id: InstanceId, batch: Batch) -> bool:
         """Whether `batch`, of an own instance that is about to run, writes what is read here, although
         it was proposed later: a client must not read what it wrote after that."""
-        return id.slot >= self._since and (batch.barrier or not self._keys.isdisjoint(batch.writes))
+        return id.slot >= self._since and (batch.barrier or not self.keys.isdisjoint(batch.writes))
 
     def run_before(self, batch: Batch, machine: IStateMachine) -> None:
         """Read what `batch`, which overtakes this, writes; it names all that this has to come after."""
-        written = self._keys if batch.barrier else self._keys.intersection(batch.writes)
+        written = self.keys if batch.barrier else self.keys & batch.writes
         for number, command in enumerate(self.commands):
             if command[1] in written and number not in self._early:
                 (self._early[number],) = machine.read([command])
