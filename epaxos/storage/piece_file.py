@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from epaxos.interfaces import StoreError
 from epaxos.storage.folder import sync_folder
@@ -14,8 +15,12 @@ from epaxos.storage.records import Part
 __all__ = ["PieceFile", "read_part"]
 
 
-def read_part(path: Path, part: Part) -> Iterator[bytes]:
-    """The payloads of this part of the file.  Raises StoreError when it is missing or damaged."""
+T = TypeVar("T")
+
+
+def read_part(path: Path, part: Part, decode: Callable[[bytes], T]) -> Iterator[T]:
+    """The payloads of this part of the file, decoded.  Raises StoreError when it is missing or damaged,
+    also where `decode` raises ValueError."""
     if not part.length:
         return
     try:
@@ -23,7 +28,7 @@ def read_part(path: Path, part: Part) -> Iterator[bytes]:
             size = os.fstat(file.fileno()).st_size
             if size < part.length:
                 raise ValueError(f"it has {size} of {part.length} bytes")
-            yield from read_pieces(file, part.length, part.crc)
+            yield from map(decode, read_pieces(file, part.length, part.crc))
     except FileNotFoundError:
         raise StoreError(f"{path} is damaged: it is missing") from None
     except ValueError as why:

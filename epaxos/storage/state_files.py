@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from epaxos.interfaces import StoreError
@@ -56,31 +56,21 @@ def _log(folder: Path, generation: int) -> Path:
 
 def read_base(folder: Path, parts: StateParts) -> dict[bytes, bytes]:
     """The entries of the base.  Raises StoreError when anything of it is missing or damaged."""
-    entries: dict[bytes, bytes] = {}
-    path = _base(folder, parts.base.generation)
-    for payload in read_part(path, parts.base):
-        with _damage_of(path):
-            entries.update(decode_entries(payload))
-    return entries
+    state: dict[bytes, bytes] = {}
+    for entries in read_part(_base(folder, parts.base.generation), parts.base, decode_entries):
+        state.update(entries)
+    return state
 
 
 def read_logs(folder: Path, parts: StateParts) -> Iterator[tuple[InstanceId, Batch]]:
     """What was executed since then, in order.  Raises StoreError as `read_base` does."""
     for part in parts.logs:
-        path = _log(folder, part.generation)
-        for payload in read_part(path, part):
-            with _damage_of(path):
-                batches = list(decode_batches(payload))
-            yield from batches
+        yield from chain.from_iterable(read_part(_log(folder, part.generation), part, _batches))
 
 
-@contextmanager
-def _damage_of(path: Path) -> Iterator[None]:
-    """Turn ValueErrors about what lies in `path` into StoreErrors."""
-    try:
-        yield
-    except ValueError as why:
-        raise StoreError(f"{path} is damaged: {why}") from None
+def _batches(payload: bytes) -> list[tuple[InstanceId, Batch]]:
+    """Decoded at once: what is damaged is found while it is read."""
+    return list(decode_batches(payload))
 
 
 class _NewBase:
