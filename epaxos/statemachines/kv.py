@@ -124,8 +124,6 @@ class KeyValueStore:
         None when a key is both set and read: otherwise the order matters only among the SETs.
         """
         data = self._data
-        if True not in kinds:
-            return list(map(data.get, keys))
         if False not in kinds:
             data.update(self._pairs(columns, keys, kinds))
             return [OK] * count
