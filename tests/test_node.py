@@ -383,13 +383,15 @@ class SubmitTests(SynchronousTestCase):
         self.assertEqual((later, cluster.fatal), ([[b"xy"]], []))
 
 
-class TimeoutTests(SynchronousTestCase):
+class UnavailableCase(SynchronousTestCase):
     def one(self, outcomes: list[Outcome]) -> Unavailable:
         self.assertEqual(len(outcomes), 1)
         assert isinstance(outcomes[0], Unavailable)
         self.assertIn("CLUSTERDOWN", str(outcomes[0]))
         return outcomes[0]
 
+
+class TimeoutTests(UnavailableCase):
     def test_no_quorum(self) -> None:
         cluster = Cluster(Batching(window=1, request_timeout_s=2)).start()
         cluster.isolate(0)
@@ -448,14 +450,8 @@ class TimeoutTests(SynchronousTestCase):
         self.assertFalse(self.one(late).may_have_run)
 
 
-class ReadTests(SynchronousTestCase):
+class ReadTests(UnavailableCase):
     """Commands that are read without an instance: `[?, key]`."""
-
-    def one(self, outcomes: list[Outcome]) -> Unavailable:
-        self.assertEqual(len(outcomes), 1)
-        assert isinstance(outcomes[0], Unavailable)
-        self.assertIn("CLUSTERDOWN", str(outcomes[0]))
-        return outcomes[0]
 
     def counters(self, cluster: Cluster, id: int) -> dict[str, int]:
         status: dict[str, Any] = self.successResultOf(cluster.nodes[id].status())
