@@ -1,20 +1,14 @@
 """Bytes of a Redis client to commands.
 
-hiredis parses what clients normally send.  It was made to parse what a *server* says, which is
-trusted: it allocates what an array header announces, and takes nested arrays, integers and the rest.
-So it is given whole reads that begin with a command and hold nothing that could be the header of an
-absurdly long array (it may also be a part of a value).  Everything else, and the command that a read
-ends in the middle of, goes through a careful parser.
+Whole commands go through hiredis (`trusting.py`).  Everything else, and the command that a read ends in the
+middle of, goes through a careful parser.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
-from itertools import chain
 
-import hiredis
+from epaxos.frontend.trusting import RespError, TrustingParser
 
 __all__ = ["ARGUMENTS_MAX", "CommandParser", "RespError", "split_inline"]
 
@@ -22,23 +16,6 @@ ARGUMENTS_MAX = 1024 * 1024
 """As in Redis."""
 INLINE_BYTES_MAX = 64 * 1024
 HEADER_BYTES_MAX = 32
-
-_LONG_ARRAY = re.compile(rb"\*[+-]?[0-9]{4}")
-"""What may be the header of an array of 1000 elements or more: they may be nested, one in every few bytes."""
-_AGGREGATE = re.compile(rb"\n[~%>|]")
-"""What may be the header of a set, map, push or attribute: hiredis takes what these announce, too."""
-_NOT_BULK = re.compile(rb"\n[+(=]")
-"""What may be an element that hiredis gives as bytes too, though it is no bulk string."""
-_ODD = b"~%>|+(="
-"""The marks of both."""
-_NOTHING = object()
-_MARK_VALUE = os.urandom(16)
-_MARK = b"$16\r\n%s\r\n" % _MARK_VALUE
-"""Fed behind a read, it comes out alone when the read ended with a command."""
-
-
-class RespError(Exception):
-    """The client does not speak the protocol; the text is what it is told before it is cut off."""
 
 
 class CommandParser:
@@ -49,7 +26,12 @@ class CommandParser:
 
     def __init__(self, command_bytes_max: int) -> None:
         self._careful = _CarefulParser(command_bytes_max)
-        self._trusting = _TrustingParser()
+        self._trusting = TrustingParser()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is in the middle of a command."""
+        return self._careful.is_inside
 
     def feed(self, data: bytes) -> tuple[list[list[bytes]], RespError | None]:
         """The commands that are complete now, and what was wrong behind them, if anything was.
@@ -67,9 +49,7 @@ class CommandParser:
         return commands, None
 
     def _feed_command_start(self, data: bytes, commands: list[list[bytes]]) -> None:
-        parsed = None
-        if data[:1] == b"*" and not _LONG_ARRAY.search(data):
-            parsed = self._trusting.parse(data)
+        parsed = self._trusting.parse(data)
         if parsed is None:
             self._careful.feed(data, commands)
             return
@@ -77,76 +57,6 @@ class CommandParser:
         commands += whole
         if rest:
             self._careful.feed(rest, commands)
-
-
-class _TrustingParser:
-    """hiredis, given reads that begin with a command.  A reader serves as long as reads end with one."""
-
-    def __init__(self) -> None:
-        self._reader: hiredis.Reader | None = None
-
-    def parse(self, data: bytes) -> tuple[list[list[bytes]], bytes] | None:
-        """The commands in `data`, and the bytes behind them; None when it needs a closer look."""
-        odd = len(data.translate(None, _ODD)) < len(data)  # most reads are spared the searches
-        if odd and _AGGREGATE.search(data):
-            return None
-        reader, self._reader = self._reader or _reader(), None
-        reader.feed(data)
-        try:
-            commands = list(iter(reader.gets, _NOTHING))
-        except RespError:
-            return None
-        if not _are_commands(commands):
-            return None
-        if odd and _NOT_BULK.search(data) and not data.startswith(_encode(commands)):
-            return None
-        if _is_between_replies(reader):
-            self._reader = reader
-            return commands, b""
-        size = _size_of(commands)
-        return (commands, data[size:]) if data[size : size + 1] == b"*" else None
-
-
-def _reader() -> hiredis.Reader:
-    return hiredis.Reader(protocolError=RespError, replyError=RespError, notEnoughData=_NOTHING)
-
-
-def _is_between_replies(reader: hiredis.Reader) -> bool:
-    """Whether what was fed ends with a reply; if not, the reader is of no use afterwards."""
-    reader.feed(_MARK)
-    try:
-        return bool(reader.gets() == _MARK_VALUE)
-    except RespError:
-        return False
-
-
-def _encode(commands: list[list[bytes]]) -> bytes:
-    """The commands as every client writes them."""
-    return b"".join(
-        [
-            b"*%d\r\n%b" % (len(command), b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in command]))
-            for command in commands
-        ]
-    )
-
-
-def _are_commands(commands: Sequence[object]) -> bool:
-    """Whether all are non-empty arrays of strings."""
-    return (
-        set(map(type, commands)) <= {list}
-        and all(commands)
-        and set(map(type, chain.from_iterable(commands))) <= {bytes}  # type: ignore[arg-type]
-    )
-
-
-def _size_of(commands: list[list[bytes]]) -> int:
-    """How many bytes the commands took, as every client writes them."""
-    lengths = list(map(len, chain.from_iterable(commands)))
-    return (
-        sum(lengths)
-        + sum(map(len, map(b"$%d\r\n\r\n".__mod__, lengths)))
-        + sum(map(len, map(b"*%d\r\n".__mod__, map(len, commands))))
-    )
 
 
 class _CarefulParser:

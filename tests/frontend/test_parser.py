@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.frontend.parser import CommandParser, RespError, split_inline
+from epaxos.frontend.trusting import CommonParser
 
 LIMIT = 1_000_000
 ODD = [
@@ -118,6 +120,30 @@ class HostileTests(SynchronousTestCase):
                 feed([before, *(data[k : k + 1] for k in range(min(len(data), 2_000_000)))]), expected
             )
 
+    def test_behind_two_bytes_that_are_no_end_of_a_line(self) -> None:
+        """What follows them begins an element, whatever they are."""
+        for mark in b"~%>|+(=*:":
+            for rest in (b"1\r\n*1\r\n$1\r\nb\r\n", b"99999999\r\n", b"5\r\ntxt:a\r\n"):
+                error = f"ERR Protocol error: expected '$', got '{chr(mark)}'"
+                self.assertEqual(feed([b"*2\r\n$1\r\naXX%c" % mark + rest]), ([], error))
+        half_a_map = b"*2\r\n$1\r\naXX%1\r\n*1\r\n$1\r\nb\r\n"  # which the next value would make whole
+        self.assertIn("got '%'", str(feed([half_a_map])[1]))
+        data = b"*2\r\n$3\r\nGETXX$1\r\naYY" * 2
+        self.assertEqual(feed([data]), ([[b"GET", b"a"]] * 2, None))
+
+    def test_nothing_is_kept_for_what_is_only_announced(self) -> None:
+        for data in (
+            b"*2\r\n$1\r\naXX>99999999\r\n",
+            b"*1\r\n%99999999\r\n",
+            b"*2\r\n$1\r\na\r\n~9999999\r\n",
+        ):
+            tracemalloc.start()
+            self.addCleanup(tracemalloc.stop)
+            feed([data])
+            CommonParser().parse([data, encode([b"GET", b"a"])])
+            self.assertLess(tracemalloc.get_traced_memory()[1], 1_000_000, f"{data!r}")
+            tracemalloc.stop()
+
     def test_top_level_types(self) -> None:
         """Anything else at the top is an inline command, as in Redis."""
         self.assertEqual(feed([b":5\r\n$3\r\n+OK\r\n"]), ([[b":5"], [b"$3"], [b"+OK"]], None))
@@ -139,3 +165,166 @@ class HostileTests(SynchronousTestCase):
     def test_errors_are_of_one_kind(self) -> None:
         _, error = CommandParser(LIMIT).feed(b"*-\r\n")
         self.assertIsInstance(error, RespError)
+
+
+def alone(read: bytes) -> list[list[bytes]] | None:
+    """The commands of a read that is nothing but whole commands."""
+    parser = CommandParser(LIMIT)
+    commands, error = parser.feed(read)
+    return None if error is not None or parser.is_inside else commands
+
+
+GOOD = [encode([b"GET", b"a"]), encode([b"SET", b"b", b"\r\n"]) + encode([b"PING"]), encode([b""])]
+PARTS = [b"SET", b"x", b"", b"\r\n", b"$3\r\nGET\r\n", b"*3\r\n", b"\0\xff"]
+PIECES = [
+    b"*1\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"$3\r\n", b"$0\r\n", b"$-1\r\n", b"$9\r\n", b"$32\r\n",
+    b":1\r\n", b"+OK\r\n", b"-ERR\r\n", b"_\r\n", b"#t\r\n", b",1.5\r\n", b"(12\r\n", b"=5\r\ntxt:x\r\n",
+    b"%1\r\n", b"~1\r\n", b">1\r\n", b"|1\r\n", b"GET", b"\r\n", b"\r", b"*",
+    b"$1\r\nx\r\n", b"*1\r\n$1\r\nx\r\n", b"*2\r\n$1\r\nx\r\n",
+]  # fmt: skip
+"""What reads may be put together of."""
+
+
+class CommonTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.parser = CommonParser()
+
+    def parse(self, *reads: bytes) -> list[list[list[bytes]]] | None:
+        """What it makes of the reads; and it is of use afterwards, whatever that was."""
+        parsed = self.parser.parse(reads)
+        self.assertEqual(self.parser.parse(GOOD), [alone(read) for read in GOOD], f"after {reads}")
+        return parsed
+
+    def test_whole_commands(self) -> None:
+        for seed in range(2000):
+            random = Random(seed)
+            commands = [
+                [
+                    [
+                        b"".join(
+                            random.choices(
+                                [b"SET", b"x", b"", b"\r\n", b"$3\r\nGET\r\n", b"*3\r\n", b"\0\xff"], k=2
+                            )
+                        )
+                        for _ in range(random.randrange(1, 5))
+                    ]
+                    for _ in range(random.randrange(1, 5))
+                ]
+                for _ in range(random.randrange(1, 6))
+            ]
+            reads = [b"".join(map(encode, some)) for some in commands]
+            self.assertEqual(self.parse(*reads), commands, f"seed {seed}")
+
+    def test_values_that_look_like_something_else(self) -> None:
+        """They are left to others, or come out as they are."""
+        for value, is_common in (
+            (b"*1234", False),
+            (b"*+1234", False),
+            (b"*123", True),
+            *((b"x%c1\r\n" % mark, True) for mark in b"~%>|+(="),
+            *((b"%c1\r\n" % mark, True) for mark in b"~%>|+(="),
+            *((b"x\n%c" % mark, True) for mark in b"~%>|+(="),
+            *((b"%c%b1234" % (mark, sign), False) for mark in b"~%>|" for sign in (b"", b"+", b"-")),
+            *((b"\n%c1\r\n" % mark, True) for mark in b"*$:-_#,"),
+            (b"$32\r\n", True),
+            (b"$32\r\n" + b"0" * 32 + b"\r\n", True),
+            (bytes(range(256)), True),
+            (b"x" * 100_000, True),
+        ):
+            command = [b"SET", b"k", value]
+            for place in range(3):
+                reads = [*GOOD[:place], encode(command), *GOOD[place:]]
+                expected = [alone(read) for read in reads] if is_common else None
+                self.assertEqual(self.parse(*reads), expected, f"{value[:50]!r} at {place}")
+
+    def test_cut_anywhere(self) -> None:
+        """Nothing comes of it; least of all with the rest in the next read, which is another client's."""
+        commands = [[b"SET", b"key", b"\r\n$1"], [b"GET", b""], [b"MGET", b"a", b"12345678901234567890"]]
+        data = b"".join(map(encode, commands))
+        whole = [len(b"".join(map(encode, commands[:count]))) for count in range(4)]
+        for end in range(len(data)):
+            if end in whole:
+                continue
+            head, tail = data[:end], data[end:]
+            for reads in (
+                [head],
+                [head, GOOD[0]],
+                [GOOD[0], head],
+                [GOOD[0], head, GOOD[1]],
+                [head, tail],
+                [head, GOOD[0], tail],
+                [GOOD[0], head, tail, GOOD[1]],
+                [tail, head],
+                [head, head],
+                [tail, tail],
+                [tail],
+                [GOOD[0], tail, GOOD[1]],
+            ):
+                self.assertIsNone(self.parse(*reads), f"cut at {end}: {reads}")
+
+    def test_everything_that_is_no_command(self) -> None:
+        """Whatever stands before it, behind it and beside it."""
+        for lines in (
+            "PING", "*0", "*-1", "$3 abc", "$-1", ":5", "_", "#t", ",1.5", "+OK", "-ERR", "(123", "=5 txt:x",
+            "%1 $1 a $1 b", "%1 *1 $1 a $1 b", "~1 $1 a", "~1 *1 $1 a", ">1 $1 a", "|1 $1 a $1 b",
+            "!3 abc", "*1 *1 $1 a", "*1 *0", "*1 *-1", "*1 :5", "*1 $-1", "*1 _", "*1 #t", "*1 ,1.5",
+            "*1 +OK", "*1 -ERR", "*1 (1", "*1 =5 txt:x", "*1 %1 $1 a $1 b", "*1 ~1 $1 a", "*1 ~0", "*1 %0",
+            "*1 >1 $1 a",
+            "*1 |1 $1 a $1 b $1 c", "*2 $3 GET :1", "*2 *1 $1 a $1 b", "*2 $1 a *1 $1 b", "*1 " * 20,
+            "*999 " * 5, "*99999", "*1x", "*2", "*3", "*1 $34", "*1 $37", "*1 $99", "$32", "$34", "$40",
+            "$99",
+        ):  # fmt: skip
+            odd = b"".join([line.encode() + b"\r\n" for line in lines.split()])
+            self.assert_left_to_others(odd)
+        for odd in (b"\r\n", b"?", b"*", b"*1", b"$0\r\n\r\n", b"\0", b"GET a\n"):
+            self.assert_left_to_others(odd)
+
+    def test_behind_two_bytes_that_are_no_end_of_a_line(self) -> None:
+        """hiredis does not look at them, nor do others: what follows them begins an element, too."""
+        for odd in (*b"~%>|+(=", *b"*:_#,-"):
+            for rest in (b"1\r\n*1\r\n$1\r\nb\r\n$1\r\nc\r\n", b"1\r\n", b"99999999\r\n", b"5\r\ntxt:a\r\n"):
+                self.assert_left_to_others(b"*2\r\n$1\r\naXX%c" % odd + rest)
+
+    def assert_left_to_others(self, odd: bytes) -> None:
+        for read in (odd, GOOD[0] + odd, odd + GOOD[0], GOOD[0] + odd + GOOD[0]):
+            for place in range(4):
+                reads = [*GOOD[:place], read, *GOOD[place:]]
+                self.assertIsNone(self.parse(*reads), f"{read!r} at {place}")
+
+    @settings(max_examples=800, deadline=None, database=None, derandomize=True)
+    @given(
+        st.lists(
+            st.one_of(
+                st.lists(st.lists(st.binary(max_size=5), min_size=1, max_size=4), min_size=1, max_size=3).map(
+                    lambda commands: b"".join(map(encode, commands))
+                ),
+                st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map(b"".join),
+                st.tuples(st.sampled_from(GOOD), st.binary(max_size=10)).map(b"".join),
+            ),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    def test_any_reads(self, reads: list[bytes]) -> None:
+        """Nothing comes of them, or of each what would come of it alone, with nothing left."""
+        parsed = CommonParser().parse(reads)
+        if parsed is not None:
+            self.assertEqual(parsed, [alone(read) for read in reads])
+
+    def test_any_pieces(self) -> None:
+        """The same with many more reads, of a parser that goes on."""
+        taken = 0
+        for seed in range(6000):
+            random = Random(seed)
+            reads = [
+                random.choice(GOOD)
+                if random.random() < 0.6
+                else b"".join(random.choices(PIECES, k=random.randrange(1, 7)))
+                for _ in range(random.randrange(1, 5))
+            ]
+            parsed = self.parser.parse(reads)
+            if parsed is not None:
+                taken += any(read not in GOOD for read in reads)
+                self.assertEqual(parsed, [alone(read) for read in reads], f"seed {seed}")
+        self.assertGreater(taken, 10)
+        self.assertIsNotNone(self.parse(*GOOD))
