@@ -515,6 +515,9 @@ class Node:
                 self._transport.send(leaving)
 
     def _write(self, output: Output) -> None:
+        if not self._store.persistent:
+            self._on_durable(output)
+            return
         write_set = WriteSet(
             batches=output.batches,
             records=[instance.record() for instance in output.instances.values()],

@@ -22,9 +22,11 @@ def write_promptly(transport: Any, data: bytes) -> None:
         and not (transport.TLS or transport.disconnecting)
         and not (transport.dataBuffer or transport._tempDataBuffer)
     ):
-        sent = transport.writeSomeData(data)
-        if isinstance(sent, int) and sent > 0:
-            if sent == len(data):
-                return
-            data = data[sent:]
+        try:
+            sent = transport.socket.send(data)
+        except OSError:  # full, or broken
+            sent = 0
+        if sent == len(data):
+            return
+        data = data[sent:]
     transport.write(data)

@@ -75,12 +75,13 @@ class Separation:
         self.reads: Sequence[Command] = ()
         self.batch: Batch | None = None
         self._is_read: list[bool] = []
-        flags = list(map(is_read.__getitem__, map(_name, commands)))
-        if True not in flags:
+        kinds = set(map(is_read.__getitem__, set(map(_name, commands))))
+        if True not in kinds:
             self.batch = machine.batch(commands)
-        elif False not in flags:
+        elif False not in kinds:
             self.reads = commands
         else:
+            flags = list(map(is_read.__getitem__, map(_name, commands)))
             self._separate(commands, flags, machine)
 
     def _separate(self, commands: Sequence[Command], flags: list[bool], machine: IStateMachine) -> None:

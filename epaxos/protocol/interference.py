@@ -10,8 +10,8 @@ executed all of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
-from operator import le
+from itertools import compress, repeat
+from operator import is_not, le
 
 from epaxos.protocol.ids import Deps, InstanceId, merge, no_deps
 from epaxos.protocol.messages import Batch
@@ -149,8 +149,7 @@ class _Generation:
 def _raise_keys(index: dict[bytes, Deps], keys: Sequence[bytes], own: Deps) -> None:
     """Note `own`, the vector of one instance, for each key, beside what stands there already."""
     noted = list(map(index.setdefault, keys, repeat(own)))
-    if noted.count(own) == len(noted):
-        return
-    before = {key: vector for key, vector in zip(keys, noted) if vector is not own}
-    raised = {vector: tuple(map(max, vector, own)) for vector in set(before.values())}
-    index.update(zip(before, map(raised.__getitem__, before.values())))
+    before = list(compress(zip(keys, noted), map(is_not, noted, repeat(own))))
+    if before:
+        raised = {vector: tuple(map(max, vector, own)) for vector in {vector for _, vector in before}}
+        index.update([(key, raised[vector]) for key, vector in before])

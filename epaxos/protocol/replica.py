@@ -186,10 +186,11 @@ class Replica:
         self._progress.executed(executed)
 
     def take_output(self) -> Output:
-        """What to do now; the next output starts empty."""
+        """What to do now; the next output starts empty.  One in which there is nothing stays the next one."""
         self._reserve()
         output = self._state.output
-        self._state.output = Output()
+        if output:
+            self._state.output = Output()
         return output
 
     def next_deadline(self) -> float:

@@ -71,12 +71,13 @@ def decode_frame(data: bytes, n: int) -> list[Message]:
 
 def encode_batch(batch: Batch) -> bytes:
     """The batch alone, as it also lies on disk; nothing (no bytes) for NOP."""
-    columns = wire.Batch()
-    columns.writes.extend(batch.writes)
-    columns.reads.extend(batch.reads)
-    columns.payload = batch.payload
-    columns.commands = batch.commands
-    columns.barrier = batch.barrier
+    columns = wire.Batch(payload=batch.payload, commands=batch.commands)
+    if batch.writes:  # touching an empty column takes as long as filling it
+        columns.writes.extend(batch.writes)
+    if batch.reads:
+        columns.reads.extend(batch.reads)
+    if batch.barrier:
+        columns.barrier = True
     return columns.SerializeToString()
 
 

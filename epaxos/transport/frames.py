@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = ["FrameError", "FrameReader", "pack"]
 
@@ -13,11 +13,14 @@ class FrameError(ValueError):
     """The other side announced a frame that is longer than allowed; the stream is of no use any more."""
 
 
-def pack(chunks: Iterable[bytes], bytes_max: int) -> bytes:
+def pack(chunks: Sequence[bytes], bytes_max: int) -> bytes:
     """The concatenated chunks as one frame, or, when that were longer than `bytes_max`, as several.
 
     Each chunk is a frame in itself, no longer than `bytes_max`.
     """
+    size = sum(map(len, chunks))
+    if size <= bytes_max:
+        return b"".join([size.to_bytes(_HEADER_BYTES, "big"), *chunks])
     return b"".join(part for group in _groups(chunks, bytes_max) for part in group)
 
 
@@ -49,14 +52,16 @@ class FrameReader:
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes, without their lengths.  Raises FrameError."""
         buffer = self._buffer
+        if not buffer and len(data) == _HEADER_BYTES + int.from_bytes(data[:_HEADER_BYTES], "big"):
+            self._check(len(data) - _HEADER_BYTES)
+            return [data[_HEADER_BYTES:]]
         buffer += data
         frames: list[bytes] = []
         start = 0
         with memoryview(buffer) as view:
             while len(view) - start >= self._needed:
                 length = int.from_bytes(view[start : start + _HEADER_BYTES], "big")
-                if length > self.bytes_max:
-                    raise FrameError(f"a frame of {length} bytes, {self.bytes_max} are allowed")
+                self._check(length)
                 end = start + _HEADER_BYTES + length
                 if end > len(view):
                     self._needed = end - start
@@ -66,3 +71,7 @@ class FrameReader:
                 self._needed = _HEADER_BYTES
         del buffer[:start]
         return frames
+
+    def _check(self, length: int) -> None:
+        if length > self.bytes_max:
+            raise FrameError(f"a frame of {length} bytes, {self.bytes_max} are allowed")
