@@ -29,6 +29,7 @@ from epaxos.interfaces import (
     StoreError,
 )
 from epaxos.node import Node
+from epaxos.shared_reader import SharedReader
 from epaxos.statemachines.registry import find_factory
 from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.memory import MemoryStore
@@ -139,7 +140,8 @@ def build(
     """
     replica = config.replica(id)
     random = Random()
-    timeouts = ITimeoutService(ReactorTimeouts(reactor))
+    reader = SharedReader()
+    timeouts = ITimeoutService(ReactorTimeouts(reactor, reader))
     store = IStore(_store(config, id, reactor, lambda error: node.fail(str(error))))
     node = Node(
         id,
@@ -151,7 +153,7 @@ def build(
         state_machine_name=config.state_machine,
         executor=IExecutor(Executor(config.n)),
         store=store,
-        transport=ITransport(_transport(config, id, reactor, random)),
+        transport=ITransport(_transport(config, id, reactor, random, reader)),
         timeouts=timeouts,
         random=random,
         fatal=fail,
@@ -161,7 +163,7 @@ def build(
         clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
     )
     about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
-    redis_clients = RespFactory(clients, Complaints(_log, reactor), limits, about.copy)
+    redis_clients = RespFactory(clients, Complaints(_log, reactor), limits, about.copy, reader)
     factories: dict[str, IProtocolFactory] = {
         "client": redis_clients,
         "status": status_site(clients, reactor),
@@ -186,7 +188,7 @@ def _state_machine(config: Config) -> IStateMachine:
         raise ConfigError(f"{config.path}: {error}") from None
 
 
-def _transport(config: Config, id: int, reactor: Any, random: Random) -> ITransport:
+def _transport(config: Config, id: int, reactor: Any, random: Random, reader: SharedReader) -> ITransport:
     identity = PeerIdentity(config.cluster, id, config.n)
     if config.transport == "udp":
         return UdpTransport(
@@ -206,6 +208,7 @@ def _transport(config: Config, id: int, reactor: Any, random: Random) -> ITransp
         config.connecting(id, reactor),
         clock=reactor,
         random=random,
+        reader=reader,
         settings=TcpSettings(
             queue_bytes_max=config.limits.peer_queue_bytes_max,
             silence_s=max(SILENCE_S_MIN, SILENCES_SUSPECTED * config.timing.suspect_after_s),

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from epaxos.interfaces import ITimeout, ITimeoutService
+from epaxos.shared_reader import SharedReader
 
 __all__ = ["ReactorTimeouts", "use_steady_clock"]
 
@@ -39,6 +40,26 @@ class _Timeout:
             self._delayed.cancel()
 
 
+@implementer(ITimeout)
+class _Soon:
+    """A call that is made as soon as everything that has come is handed over."""
+
+    __slots__ = ("_call", "_run")
+
+    def __init__(self, run: Callable[[Callable[[], None]], None], call: Callable[[], None]) -> None:
+        self._run = run
+        self._call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """See ITimeout."""
+        self._call = None
+
+    def make(self) -> None:
+        """Make the call, unless it was cancelled."""
+        if self._call is not None:
+            self._run(self._call)
+
+
 @implementer(ITimeoutService)
 class ReactorTimeouts:
     """The timeout service of a running replica.
@@ -48,15 +69,20 @@ class ReactorTimeouts:
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorTime) -> None:
+    def __init__(self, reactor: IReactorTime, reader: SharedReader | None = None) -> None:
         self._reactor = reactor
+        self._reader = reader or SharedReader()
 
     def now(self) -> float:
         """See ITimeoutService."""
         return self._reactor.seconds()
 
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> _Timeout:
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> ITimeout:
         """See ITimeoutService.  A delay below zero is one of zero."""
+        if delay_s <= 0 and self._reader.is_handing_over:
+            soon = _Soon(self._run, call)
+            self._reader.call_afterwards(soon.make)
+            return soon
         return _Timeout(self._reactor.callLater(max(0.0, delay_s), self._run, call))
 
     def _run(self, call: Callable[[], None]) -> None:

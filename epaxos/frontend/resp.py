@@ -22,6 +22,7 @@ from epaxos.complaints import Complaints
 from epaxos.frontend.connection_commands import CONNECTION_COMMANDS, REDIS_VERSION, Session
 from epaxos.frontend.encoder import encode_replies, encode_reply
 from epaxos.frontend.parser import CommandParser
+from epaxos.frontend.together import COMMANDS_TOGETHER, Together
 from epaxos.interfaces import (
     Command,
     CommandError,
@@ -33,13 +34,12 @@ from epaxos.interfaces import (
     Unavailable,
 )
 from epaxos.promptly import write_promptly
+from epaxos.shared_reader import SharedReader, Source
 
 __all__ = ["RespConnection", "RespFactory", "RespLimits"]
 
 _name = itemgetter(0)
 
-COMMANDS_TOGETHER = 1000
-"""So many commands of a connection are submitted together at most."""
 ANSWERS_FACTOR_MAX = 2
 """A client is cut off when one read of it asks for so many times `pipeline_bytes_max`.
 
@@ -91,6 +91,7 @@ class RespConnection(Protocol):
         self._full = False
         self._paused = False
         self._wire: Any = None
+        self._source: Source | None = None
         self.client_id = client_id
         self.client_name = b""
         self.address = address
@@ -110,11 +111,14 @@ class RespConnection(Protocol):
         if ITCPTransport.providedBy(wire):
             wire.setTcpNoDelay(True)
         wire.registerProducer(self, True)
+        self._source = self._factory.reader.join(wire, self, self._factory.receive)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See Protocol.  What is under way runs on; nobody waits for its answer."""
         self._leaving = self._gone = True
         self._spans.clear()
+        if self._source is not None:
+            self._factory.reader.leave(self._source)
         self._factory.forget(self)
 
     def leave(self) -> None:
@@ -143,14 +147,19 @@ class RespConnection(Protocol):
             or self._commands >= limits.pipeline_commands_max
             or self._bytes >= limits.pipeline_bytes_max
         )
-        if pause != self._paused and not self._leaving:
+        if pause != self._paused and not self._leaving and self._source is not None:
             self._paused = pause
             if pause:
-                self._wire.pauseProducing()
+                self._source.pauseProducing()
             else:
-                self._wire.resumeProducing()
+                self._source.resumeProducing()
 
     # -- commands
+
+    @property
+    def is_between_commands(self) -> bool:
+        """Whether what comes next is wanted, and begins with a command."""
+        return not (self._leaving or self._parser.is_inside)
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
@@ -160,17 +169,23 @@ class RespConnection(Protocol):
         self._read += len(data)
         if commands:
             size_bytes, self._read = self._read, 0  # a long command came in many reads
-            if self._factory.are_valid(commands):
-                self._submit(commands, size_bytes)
-            else:
-                self._sort_out(commands, size_bytes)
-                self._flush()
+            self.take(commands, size_bytes)
+        elif not self._parser.is_inside:
+            self._read = 0
         if error is not None and not self._leaving:
             self._factory.complain(self.address, str(error))
             self._answer(encode_reply(CommandError(str(error)), self.resp))
             self._leaving = True
             self._flush()
-        self._regulate()
+
+    def take(self, commands: list[list[bytes]], size_bytes: int) -> None:
+        """What the client wants, in `size_bytes` bytes of its own."""
+        if self._factory.are_valid(commands):
+            self._submit(commands, size_bytes)
+        else:
+            self._sort_out(commands, size_bytes)
+            self._flush()
+            self._regulate()
 
     def _sort_out(self, commands: list[list[bytes]], size_bytes: int) -> None:
         """Submit what the replica can run, answer the rest here; all in order."""
@@ -209,11 +224,17 @@ class RespConnection(Protocol):
             self._submit_together(commands[start : start + COMMANDS_TOGETHER], share)
 
     def _submit_together(self, commands: Sequence[Command], size_bytes: int) -> None:
-        span = _Span(len(commands), size_bytes, self.resp, None)
-        self._append(span)
-        self._factory.clients.submit(commands, partial(self._done, span), size_bytes)
+        span = self.expect(len(commands), size_bytes)
+        self._factory.clients.submit(commands, partial(self.on_outcome, span), size_bytes)
 
     # -- replies
+
+    def expect(self, commands: int, size_bytes: int) -> _Span:
+        """So many commands go to the replica now; what they give comes next."""
+        span = _Span(commands, size_bytes, self.resp, None)
+        self._append(span)
+        self._regulate()
+        return span
 
     def _cut_off(self, why: str) -> None:
         """End the connection at once; nothing that waits for it is kept."""
@@ -231,13 +252,22 @@ class RespConnection(Protocol):
         self._commands += span.commands
         self._bytes += span.size_bytes
 
-    def _done(self, span: _Span, outcome: Outcome) -> None:
+    def on_outcome(self, span: _Span, outcome: Outcome) -> None:
+        """What became of commands that were expected."""
         if isinstance(outcome, Unavailable):
-            span.output = encode_reply(CommandError(str(outcome)), span.resp) * span.commands
+            output = encode_reply(CommandError(str(outcome)), span.resp) * span.commands
         else:
-            span.output = encode_replies(outcome, span.resp)
-        self._bytes += len(span.output) - span.size_bytes
-        span.size_bytes = len(span.output)
+            output = encode_replies(outcome, span.resp)
+        if len(self._spans) == 1 and self._spans[0] is span and not self._leaving:  # as usual
+            self._spans.clear()
+            self._commands = self._bytes = 0
+            write_promptly(self._wire, output)
+            if self._paused:
+                self._regulate()
+            return
+        span.output = output
+        self._bytes += len(output) - span.size_bytes
+        span.size_bytes = len(output)
         self._flush()
         self._regulate()
 
@@ -290,6 +320,7 @@ class RespFactory(Factory):
         complaints: Complaints,
         limits: RespLimits | None = None,
         about: Callable[[], Mapping[str, object]] = dict,
+        reader: SharedReader | None = None,
     ) -> None:
         self.clients = clients
         self._complaints = complaints
@@ -298,6 +329,8 @@ class RespFactory(Factory):
         self._connections: dict[int, RespConnection] = {}
         self._accepted = 0
         self._valid_shapes: set[tuple[bytes, int]] = set()
+        self.reader = reader or SharedReader()
+        self.receive = Together(clients, self.are_valid).receive
         self.command_table = [
             *map(_command_entry, clients.commands()),
             *map(_connection_entry, CONNECTION_COMMANDS),
@@ -340,7 +373,11 @@ class RespFactory(Factory):
 
     def are_valid(self, commands: Sequence[Command]) -> bool:
         """Whether the replica can run all of them, judged by their names and lengths alone."""
-        shapes = set(zip(map(_name, commands), map(len, commands)))
+        names, lengths = set(map(_name, commands)), set(map(len, commands))
+        if len(names) == len(lengths) == 1:
+            shapes = set(zip(names, lengths))
+        else:
+            shapes = set(zip(map(_name, commands), map(len, commands)))
         if shapes <= self._valid_shapes:
             return True
         for name, length in shapes:

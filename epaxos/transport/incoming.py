@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from epaxos.complaints import Complaints
 from epaxos.protocol.messages import Message
+from epaxos.shared_reader import SharedReader, hand_over
 from epaxos.transport.codec import WireError, decode_frame
 from epaxos.transport.connection import Connection, Connections, TcpSettings
 from epaxos.transport.frames import FrameError, FrameReader, pack
@@ -44,6 +45,7 @@ class Incoming(Connection):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        self._source = self._owner.reader.join(self.transport, self, hand_over)
         self._timer = self._clock.callLater(self._settings.handshake_timeout_s, self._on_timeout)
 
     def dataReceived(self, data: bytes) -> None:
@@ -112,6 +114,7 @@ class Incoming(Connection):
         self._closing = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        self._owner.reader.leave(self._source)
         self._owner.on_lost(self)
         super().connectionLost(reason)
 
@@ -133,7 +136,9 @@ class IncomingFactory(Factory):
         complaints: Complaints,
         clock: IReactorTime,
         settings: TcpSettings,
+        reader: SharedReader,
     ) -> None:
+        self.reader = reader
         self.identity = identity
         self.receive = receive
         self.complaints = complaints

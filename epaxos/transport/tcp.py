@@ -26,6 +26,7 @@ from zope.interface import implementer
 from epaxos.complaints import Complaints
 from epaxos.interfaces import ITransport
 from epaxos.protocol.messages import Message
+from epaxos.shared_reader import SharedReader
 from epaxos.transport.codec import encode
 from epaxos.transport.connection import TcpSettings
 from epaxos.transport.handshake import PeerIdentity
@@ -54,6 +55,7 @@ class TcpTransport:
         clock: IReactorTime,
         random: Random,
         settings: TcpSettings | None = None,
+        reader: SharedReader | None = None,
     ) -> None:
         others = set(range(identity.n)) - {identity.replica}
         if set(peers) != others:
@@ -61,6 +63,7 @@ class TcpTransport:
         self._identity = identity
         self._listen = listen
         self._clock = clock
+        self._reader = reader or SharedReader()
         self._settings = settings = settings or TcpSettings()
         self._complaints = complaints = Complaints(self._log, clock)
         self._links = {
@@ -89,7 +92,13 @@ class TcpTransport:
         """As `ITransport.start`; to be called once."""
         assert self._incoming is None, "started twice"
         self._incoming = IncomingFactory(
-            self._identity, receive, self._on_greeted, self._complaints, self._clock, self._settings
+            self._identity,
+            receive,
+            self._on_greeted,
+            self._complaints,
+            self._clock,
+            self._settings,
+            self._reader,
         )
         self._listening = self._listen.listen(self._incoming)
         return self._listening.addCallback(self._on_listening)

@@ -44,7 +44,7 @@ class BreakTests(SynchronousTestCase):
         begin = "        deadline = self._timeouts.now() + self._batching.request_timeout_s\n"
         self.assertEqual(text.count(begin), 1)
         read = (
-            "        if commands[0][0] == b'GET':\n"
+            "        if {command[0] for command in commands} == {b'GET'}:\n"
             "            data = self._state_machine._data\n"
             "            done([data.get(command[1]) for command in commands])\n"
             "            return\n"

@@ -28,6 +28,7 @@ from epaxos.execution.executor import Executor
 from epaxos.frontend.http import status_site
 from epaxos.frontend.parser import CommandParser
 from epaxos.frontend.resp import RespFactory, RespLimits
+from epaxos.frontend.trusting import CommonParser
 from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
 from epaxos.protocol import progress
 from epaxos.protocol.ids import Deps, InstanceId
@@ -35,6 +36,7 @@ from epaxos.protocol.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.messages import NOP, Batch, Message, Phase
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.timing import Timing
+from epaxos.shared_reader import SharedReader
 from epaxos.statemachines import columns_pb2
 from epaxos.statemachines.kv import KeyValueStore
 from epaxos.statemachines.printer import Printer
@@ -99,6 +101,19 @@ def resp(data: bytes) -> None:
     for command in careful[0]:
         assert command
         assert sum(map(len, command)) <= max(COMMAND_BYTES_MAX, 64 * 1024)
+
+
+def together(data: bytes) -> None:
+    """Of what several clients send nothing comes, or of each just what would come of it alone."""
+    choices = Choices(data[:8])
+    reads = [*choices.pieces(data[8:]), b"*1\r\n$4\r\nPING\r\n"]
+    parsed = CommonParser().parse(reads)
+    if parsed is not None:
+        for read, commands in zip(reads, parsed):
+            parser = CommandParser(COMMAND_BYTES_MAX)
+            careful = [parser.feed(read[k : k + 1]) for k in range(len(read))]
+            assert [command for some, _ in careful for command in some] == commands
+            assert not any(error for _, error in careful) and not parser.is_inside
 
 
 class _AtOnce:
@@ -282,6 +297,7 @@ def incoming(data: bytes) -> None:
         _complaints(clock),
         clock,
         SETTINGS,
+        SharedReader(),
     )
     connection: Any = factory.buildProtocol(None)
     wire = _Peer()
@@ -651,6 +667,7 @@ TARGETS: Mapping[str, Target] = {
     target.__name__: target
     for target in (
         resp,
+        together,
         session,
         http,
         frames,

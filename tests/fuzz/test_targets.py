@@ -61,6 +61,7 @@ class AlmostRightTests(SynchronousTestCase):
     @given(joined(RESP_PIECES))
     def test_clients(self, data: bytes) -> None:
         TARGETS["resp"](data)
+        TARGETS["together"](data)
         TARGETS["session"](data)
 
     @effort(80)

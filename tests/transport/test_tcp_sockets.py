@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.messages import AcceptOK, Batch, Message, PreAccept
+from epaxos.shared_reader import SharedReader
 from epaxos.transport.codec import encode
 from epaxos.transport.connection import Connection, Connections
 from epaxos.transport.frames import pack
@@ -58,8 +59,16 @@ class Member:
         self, identity: PeerIdentity, listen: IStreamServerEndpoint, peers: Any, settings: TcpSettings
     ) -> None:
         self.messages: list[tuple[int, Message]] = []
+        self.reader = SharedReader()
+        self.shared: list[bool] = []
         self.transport = TcpTransport(
-            identity, listen, peers, clock=reactor, random=Random(identity.replica), settings=settings
+            identity,
+            listen,
+            peers,
+            clock=reactor,
+            random=Random(identity.replica),
+            settings=settings,
+            reader=self.reader,
         )
 
     def start(self) -> Deferred[None]:
@@ -67,6 +76,7 @@ class Member:
 
     def _receive(self, sender: int, messages: Sequence[Message]) -> None:
         self.messages += [(sender, message) for message in messages]
+        self.shared.append(self.reader.is_handing_over)
 
     @property
     def port(self) -> int:
@@ -167,6 +177,23 @@ class SocketsTests(TestCase):
         for replica, member in enumerate(members):
             others = [peer for peer in range(3) if peer != replica]
             self.assertEqual(sorted(member.messages), [(peer, ok(10 * peer + replica)) for peer in others])
+
+    @inlineCallbacks
+    def test_the_shared_reader_reads(self) -> Any:
+        """All connections from others, while there are any."""
+        members = [self.member(0), self.member(1)]
+        yield self.connected(*members)
+        for size_bytes in (0, 300_000):
+            for replica, member in enumerate(members):
+                member.transport.send([(1 - replica, big(size_bytes))])
+        yield until(lambda: all(len(member.messages) == 2 for member in members))
+        for member in members:
+            self.assertEqual(set(member.shared), {True})
+            self.assertIn(member.reader, reactor.getReaders())
+        yield gatherResults([member.transport.stop() for member in members])
+        for member in members:
+            self.assertEqual(member.reader.fileno(), -1)
+            self.assertNotIn(member.reader, reactor.getReaders())
 
     @inlineCallbacks
     def test_large_and_small_messages_keep_their_order(self) -> Any:
