@@ -22,16 +22,23 @@ PIPELINES = (100, 16, 1)
 SAMPLES_PER_S = 200
 BEFORE_S = 1.0
 FRAME = re.compile(r"(?P<function>\S+) \((?:.*/)?(?P<root>epaxos|twisted)/(?P<path>[^:]*)")
+NODE = "node: batching, turns"
+OTHER, EPOLL, SOCKETS, TWISTED = "other", "Twisted: epoll", "socket calls", "Twisted: the rest"
 PARTS = {
     "frontend": "frontend: Redis protocol",
-    "node.py": "node: batching, turns",
+    "node.py": NODE,
+    "company.py": NODE,
+    "gathering.py": NODE,
+    "reading.py": NODE,
+    "timeouts.py": NODE,
+    "promptly.py": SOCKETS,
+    "shared_reader.py": SOCKETS,
     "protocol": "protocol",
     "execution": "execution",
     "statemachines": "key-value store",
     "storage": "storage",
     "transport": "transport, codec",
 }
-OTHER, EPOLL, SOCKETS, TWISTED = "other", "Twisted: epoll", "Twisted: socket calls", "Twisted: the rest"
 SHORT = {
     "key-value store": "store",
     "transport, codec": "transport",
@@ -39,7 +46,7 @@ SHORT = {
     EPOLL: "epoll",
     TWISTED: "Twisted",
 }
-COUNTED = (*PARTS.values(), SOCKETS, EPOLL, TWISTED, OTHER)
+COUNTED = (*dict.fromkeys(part for part in PARTS.values() if part != SOCKETS), SOCKETS, EPOLL, TWISTED, OTHER)
 
 
 def _py_spy() -> str | None:
