@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
@@ -25,6 +25,7 @@ READ_BYTES_MAX = 16384
 """In a longer read the commands themselves count most, and it may be cut off in the middle of one."""
 
 _log = Logger()
+_T = TypeVar("_T")
 
 _Wanted = tuple[Any, list[list[bytes]], int]
 """A connection, its commands, and how many bytes they were."""
@@ -60,17 +61,15 @@ class Together:
 
     def _take(self, wanted: list[_Wanted]) -> None:
         commands = list(chain.from_iterable(own for _, own, _ in wanted))
+        alone: list[_Wanted] = []
         if not self._are_valid(commands):
-            together = [part for part in wanted if self._are_valid(part[1])]
-            for connection, own, size_bytes in wanted:
-                if not self._are_valid(own):
-                    connection.take(own, size_bytes)
-            if together:
-                self._take(together)
-        elif len(commands) > COMMANDS_TOGETHER:
-            for connection, own, size_bytes in wanted:
-                connection.take(own, size_bytes)
-        else:
+            wanted, alone = _partition(wanted, lambda part: self._are_valid(part[1]))
+            commands = list(chain.from_iterable(own for _, own, _ in wanted))
+        if len(commands) > COMMANDS_TOGETHER:
+            wanted, alone = [], alone + wanted
+        for connection, own, size_bytes in alone:
+            connection.take(own, size_bytes)
+        if wanted:
             parts = [
                 (connection, connection.expect(len(own), size_bytes))
                 for connection, own, size_bytes in wanted
@@ -79,11 +78,11 @@ class Together:
             self._clients.submit(commands, partial(_hand_out, parts), total)
 
 
-def _partition(reads: Sequence[Read], is_one: Callable[[Read], bool]) -> tuple[list[Read], list[Read]]:
+def _partition(items: Sequence[_T], is_one: Callable[[_T], bool]) -> tuple[list[_T], list[_T]]:
     """Those that are, and those that are not."""
-    parts: tuple[list[Read], list[Read]] = ([], [])
-    for read in reads:
-        parts[not is_one(read)].append(read)
+    parts: tuple[list[_T], list[_T]] = ([], [])
+    for item in items:
+        parts[not is_one(item)].append(item)
     return parts
 
 

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import hiredis
 
@@ -52,15 +53,11 @@ class TrustingParser:
         if data[:1] != b"*" or _announces_much(data):
             return None
         reader, self._reader = self._reader or _reader(), None
-        reader.feed(data)
-        try:
-            commands = list(iter(reader.gets, _NOTHING))
-        except Exception:
-            return None
-        if not _are_commands(commands):
+        commands = _replies(reader, data)
+        if commands is None or not _are_commands(commands):
             return None
         size = len(data)
-        if _is_between_replies(reader):
+        if _replies(reader, _MARK) == [_MARK_VALUE]:
             self._reader = reader
         else:
             size = _size_of(commands)
@@ -87,13 +84,8 @@ class CommonParser:
         data = _MARK.join([b"", *reads, b""])
         if _announces_much(data):
             return None
-        reader = self._reader
-        reader.feed(data)
-        try:
-            items = list(iter(reader.gets, _NOTHING))
-        except Exception:
-            items = []
-        if items.count(_MARK_VALUE) != len(reads) + 1 or items[-1] != _MARK_VALUE:
+        items = _replies(self._reader, data)
+        if items is None or items.count(_MARK_VALUE) != len(reads) + 1:
             self._reader = _reader()  # it is in the middle of something
             return None
         parts = []
@@ -133,13 +125,13 @@ def _reader() -> hiredis.Reader:
     return hiredis.Reader(protocolError=RespError, replyError=RespError, notEnoughData=_NOTHING)
 
 
-def _is_between_replies(reader: hiredis.Reader) -> bool:
-    """Whether what was fed ends with a reply; if not, the reader is of no use afterwards."""
-    reader.feed(_MARK)
+def _replies(reader: hiredis.Reader, data: bytes) -> list[Any] | None:
+    """What is complete with `data`; None when hiredis makes nothing of it, and is of no use afterwards."""
+    reader.feed(data)
     try:
-        return bool(reader.gets() == _MARK_VALUE)
+        return list(iter(reader.gets, _NOTHING))
     except Exception:
-        return False
+        return None
 
 
 def _encode(commands: list[list[bytes]]) -> bytes:

@@ -200,14 +200,7 @@ class CommonTests(SynchronousTestCase):
             random = Random(seed)
             commands = [
                 [
-                    [
-                        b"".join(
-                            random.choices(
-                                [b"SET", b"x", b"", b"\r\n", b"$3\r\nGET\r\n", b"*3\r\n", b"\0\xff"], k=2
-                            )
-                        )
-                        for _ in range(random.randrange(1, 5))
-                    ]
+                    [b"".join(random.choices(PARTS, k=2)) for _ in range(random.randrange(1, 5))]
                     for _ in range(random.randrange(1, 5))
                 ]
                 for _ in range(random.randrange(1, 6))

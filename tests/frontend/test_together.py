@@ -13,16 +13,15 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from epaxos.frontend.resp import RespConnection, RespLimits
 from epaxos.interfaces import Command, Outcome, Unavailable
+from tests.frontend.test_parser import encode as encode_command
 from tests.frontend.test_resp import OneReplica, Server, Wire, encode
 from tests.test_shared_reader import turns, until
 
 reactor: Any = the_reactor
-WRONG = b"-ERR wrong number of arguments for 'get' command\r\n"
-UNKNOWN = b"-ERR unknown command 'NOPE', with args beginning with: \r\n"
 
 
 def encode_raw(*command: bytes) -> bytes:
-    return b"*%d\r\n" % len(command) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in command])
+    return encode_command(list(command))
 
 
 class Sizes(OneReplica):
@@ -402,14 +401,19 @@ class SocketTests(TestCase):
 
     timeout = 10
 
+    def listen(self, server: Server) -> int:
+        """The port on which it does."""
+        port = reactor.listenTCP(0, server.factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
+
     @inlineCallbacks
     def test_clients(self) -> Any:
         server = Server(RespLimits(pipeline_commands_max=2, clients_max=3))
-        port = reactor.listenTCP(0, server.factory, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
+        port = self.listen(server)
         clients = []
         for number in range(4):
-            client = socket.create_connection(("127.0.0.1", port.getHost().port))
+            client = socket.create_connection(("127.0.0.1", port))
             self.addCleanup(client.close)
             client.setblocking(False)
             clients.append(client)
@@ -447,9 +451,8 @@ class SocketTests(TestCase):
             (RespLimits(pipeline_bytes_max=100), ["CLIENT LIST"] * 200),
         ):
             server = Server(limits)
-            port = reactor.listenTCP(0, server.factory, interface="127.0.0.1")
-            self.addCleanup(port.stopListening)
-            client = socket.create_connection(("127.0.0.1", port.getHost().port))
+            port = self.listen(server)
+            client = socket.create_connection(("127.0.0.1", port))
             self.addCleanup(client.close)
             yield until(lambda server=server: len(server.factory.connections) == 1)
             (connection,) = server.factory.connections
@@ -465,9 +468,8 @@ class SocketTests(TestCase):
     def test_one_that_speaks_nonsense(self) -> Any:
         """Costs nobody else the connection: here a map whose key is a list."""
         server = Server()
-        port = reactor.listenTCP(0, server.factory, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(3)]
+        port = self.listen(server)
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
         yield until(lambda: len(server.factory.connections) == 3)
         nonsense = b"*2\r\n$1\r\naXX%1\r\n*1\r\n$1\r\nb\r\n$1\r\nc\r\n"
         for client, data in zip(clients, (encode("GET a"), encode("GET a"), nonsense)):
@@ -480,11 +482,10 @@ class SocketTests(TestCase):
     @inlineCallbacks
     def test_in_one_turn(self) -> Any:
         server = Server()
-        port = reactor.listenTCP(0, server.factory, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
+        port = self.listen(server)
         clients = []
         for _ in range(3):
-            client = socket.create_connection(("127.0.0.1", port.getHost().port))
+            client = socket.create_connection(("127.0.0.1", port))
             self.addCleanup(client.close)
             clients.append(client)
         yield until(lambda: len(server.factory.connections) == 3)
