@@ -64,16 +64,4 @@ class Output:
         )
 
     def __bool__(self) -> bool:
-        return bool(
-            self.messages
-            or self.instances
-            or self.decided
-            or self.promises
-            or self.own_promises
-            or self.decided_durably
-            or self.reads
-            or self.batches
-            or self.dropped
-            or self.reserved is not None
-            or self.floor is not None
-        )
+        return bool(self.messages or self.decided or self.reads) or self.writes or self.awaits_durability

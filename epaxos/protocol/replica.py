@@ -186,11 +186,10 @@ class Replica:
         self._progress.executed(executed)
 
     def take_output(self) -> Output:
-        """What to do now; the next output starts empty.  One in which there is nothing stays the next one."""
+        """What to do now; the next output starts empty."""
         self._reserve()
         output = self._state.output
-        if output:
-            self._state.output = Output()
+        self._state.output = Output()
         return output
 
     def next_deadline(self) -> float:
