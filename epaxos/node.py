@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -205,15 +205,19 @@ class Node:
 
     # -- life
 
-    @inlineCallbacks
-    def start(self) -> Any:
+    def start(self) -> Deferred[None]:
         """Open the store, take up what it holds, and talk to the others.
 
         Blocks while it restores.  The Deferred fails with StoreError, or as the transport's does.
         """
+        return maybeDeferred(self._open)
+
+    def _open(self) -> Deferred[None]:
         self._restore()
         self._running = True
-        yield self._transport.start(self._on_messages)
+        return self._transport.start(self._on_messages).addCallback(self._on_started)
+
+    def _on_started(self, _: None) -> None:
         self._schedule_checkpoint()
         self._wake()
 
@@ -245,8 +249,7 @@ class Node:
         except ValueError as why:
             raise StoreError(f"what was executed cannot be applied again: {why}") from None
 
-    @inlineCallbacks
-    def stop(self) -> Any:
+    def stop(self) -> Deferred[None]:
         """Answer what waits, write a last checkpoint, close transport and store."""
         was_running, self._running = self._running, False
         for due in (self._turn_due, self._tick_due, self._checkpoint_due):
@@ -255,13 +258,15 @@ class Node:
         self._fail_all("CLUSTERDOWN the replica is stopping")
         if was_running:
             self._transport.send(self._company.end())
-        yield self._transport.stop()
+        return self._transport.stop().addCallback(self._on_transport_stopped, was_running)
+
+    def _on_transport_stopped(self, _: None, was_running: bool) -> Deferred[None]:
         if was_running:
             self._store.write(
                 WriteSet(reserved=self._core.last_used_slot(), checkpoint=self._checkpoint(), sync=True),
-                lambda: None,
+                _nothing,
             )
-        yield self._store.close()
+        return self._store.close()
 
     def fail(self, text: str) -> None:
         """Stop at once, answering nothing: the replica cannot go on."""
@@ -642,14 +647,15 @@ class Node:
             self._schedule_checkpoint()
             return
         self._checkpointed = executed
+        self._store.write(
+            WriteSet(checkpoint=self._checkpoint(), sync=True), partial(self._on_checkpointed, executed)
+        )
 
-        def on_durable() -> None:
-            if self._running:
-                self._core.executed(executed)
-                self._schedule_checkpoint()
-                self._wake()
-
-        self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)
+    def _on_checkpointed(self, executed: Deps) -> None:
+        if self._running:
+            self._core.executed(executed)
+            self._schedule_checkpoint()
+            self._wake()
 
     def _checkpoint(self) -> Checkpoint:
         """All of one moment.  When the replica stops, a whole state would come too late to be of use."""
@@ -696,4 +702,12 @@ class Node:
         if not self._running:
             return succeed({**status, "digest": None})
         digest = self._digest.of(self._commands_executed, self._state_machine.entries)
-        return digest.addCallback(lambda hexadecimal: {**status, "digest": hexadecimal})
+        return digest.addCallback(partial(_with_digest, status))
+
+
+def _with_digest(status: dict[str, Any], digest: str) -> dict[str, Any]:
+    return {**status, "digest": digest}
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
