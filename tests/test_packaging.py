@@ -31,7 +31,7 @@ class WheelTests(SynchronousTestCase):
     def build(self, folder: Path) -> Path:
         source = folder / "source"
         source.mkdir(parents=True)
-        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, source)
         for name in ("epaxos", "twisted"):
             shutil.copytree(ROOT / name, source / name)

@@ -1,0 +1,35 @@
+"""What setup.cfg cannot say: with EPAXOS_COMPILED=1 in the environment mypyc compiles the modules that do a
+replica's work.  Otherwise nothing is compiled, and the same modules run as they are."""
+
+from __future__ import annotations
+
+import os
+from glob import glob
+from typing import Any
+
+from setuptools import setup
+
+BESIDE_THE_CORE = """
+    backoff company gathering node parts promptly reading shared_reader timeouts
+    frontend/parser frontend/resp frontend/together frontend/trusting
+    statemachines/columns statemachines/kv
+    storage/leveldb storage/memory storage/pauses storage/records storage/sequence storage/writer
+    transport/codec transport/frames transport/incoming transport/link transport/outgoing transport/tcp
+"""
+CORE = ["epaxos/protocol/*.py", "epaxos/execution/*.py"]
+LEFT_OUT = ["__init__.py", "timing.py"]
+"""Timing goes to other processes of the simulator, and a compiled frozen dataclass cannot be unpickled."""
+
+
+def extensions() -> list[Any]:
+    """Raises ImportError where the extra `compiled` is not installed."""
+    if os.environ.get("EPAXOS_COMPILED") != "1":
+        return []
+    from mypyc.build import mypycify
+
+    core = [path for pattern in CORE for path in glob(pattern) if not path.endswith(tuple(LEFT_OUT))]
+    paths = sorted([*core, *(f"epaxos/{name}.py" for name in BESIDE_THE_CORE.split())])
+    return list(mypycify(["--follow-imports=silent", *paths], opt_level="2", debug_level="0"))
+
+
+setup(ext_modules=extensions())
