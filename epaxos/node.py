@@ -647,9 +647,8 @@ class Node:
             self._schedule_checkpoint()
             return
         self._checkpointed = executed
-        self._store.write(
-            WriteSet(checkpoint=self._checkpoint(), sync=True), partial(self._on_checkpointed, executed)
-        )
+        on_durable = partial(self._on_checkpointed, executed)
+        self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)
 
     def _on_checkpointed(self, executed: Deps) -> None:
         if self._running:
