@@ -17,7 +17,7 @@ BESIDE_THE_CORE = """
     transport/codec transport/frames transport/incoming transport/link transport/outgoing transport/tcp
 """
 CORE = ["epaxos/protocol/*.py", "epaxos/execution/*.py"]
-LEFT_OUT = ["__init__.py", "timing.py"]
+LEFT_OUT = ("__init__.py", "timing.py")
 """Timing goes to other processes of the simulator, and a compiled frozen dataclass cannot be unpickled."""
 
 
@@ -27,7 +27,7 @@ def extensions() -> list[Any]:
         return []
     from mypyc.build import mypycify
 
-    core = [path for pattern in CORE for path in glob(pattern) if not path.endswith(tuple(LEFT_OUT))]
+    core = [path for pattern in CORE for path in glob(pattern) if not path.endswith(LEFT_OUT)]
     paths = sorted([*core, *(f"epaxos/{name}.py" for name in BESIDE_THE_CORE.split())])
     return list(mypycify(["--follow-imports=silent", *paths], opt_level="2", debug_level="0"))
 
