@@ -119,7 +119,7 @@ class Link:
         if isinstance(failure.value, (CancelledError, ConnectingCancelledError)):
             reason = f"no connection within {self._settings.handshake_timeout_s:g} s"
         else:
-            reason = failure.getErrorMessage()
+            reason = _in_words(failure)
         self._complain(f"cannot connect: {reason}")
         self._retry()
 
@@ -176,3 +176,11 @@ class _OutgoingFactory(Factory):
 def _cancel(call: IDelayedCall | None) -> None:
     if call is not None and call.active():
         call.cancel()
+
+
+def _in_words(failure: Failure) -> str:
+    """A ConnectError whose text is the Failure of what had hardly begun would be told with its traceback."""
+    for within in getattr(failure.value, "args", ())[:1]:
+        if isinstance(within, Failure):
+            return str(within.getErrorMessage())
+    return str(failure.getErrorMessage())

@@ -109,11 +109,11 @@ class ManualEndpoint:
         attempt.callback(wire.protocol)
         return wire
 
-    def fail(self) -> None:
+    def fail(self, why: Exception | None = None) -> None:
         """Let the attempt fail."""
         assert self._waiting is not None
         (_, attempt), self._waiting = self._waiting, None
-        attempt.errback(ConnectionRefusedError())
+        attempt.errback(why or ConnectionRefusedError())
 
 
 @implementer(IListeningPort)

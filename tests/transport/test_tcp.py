@@ -6,10 +6,11 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectError, ConnectionDone, ConnectionRefusedError
 from twisted.internet.interfaces import IPushProducer, IStreamServerEndpoint
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -258,6 +259,17 @@ class DialTests(LogCase):
         self.assertEqual(len({round(wait / 3, 6) for wait in waits[-5:]}), 5)
         self.assertEqual(self.warnings[0].count("cannot connect"), 1)
         self.assertEqual(len(self.warnings), 1)
+
+    def test_why_it_failed_is_told_without_a_traceback(self) -> None:
+        """A connection that ends before it is made is told by Twisted as a Failure within a ConnectError."""
+        for why, told in (
+            (ConnectionRefusedError(), "Connection was refused by other side."),
+            (ConnectError(104, "reset"), "An error occurred while connecting: 104: reset."),
+            (ConnectError(string=Failure(ConnectionDone())), "Connection was closed cleanly."),
+        ):
+            self.warnings.clear()
+            TransportLab(0, 2).endpoints[1].fail(why)
+            self.assertEqual(self.warnings, [f"to replica 1: cannot connect: {told}"])
 
     def test_a_connection_that_lasted_forgives_earlier_failures(self) -> None:
         for lasted_s, soon in ((0.0, False), (10.0, True)):
