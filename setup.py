@@ -20,6 +20,10 @@ CORE = ["epaxos/protocol/*.py", "epaxos/execution/*.py"]
 LEFT_OUT = ("__init__.py", "timing.py")
 """Timing goes to other processes of the simulator, and a compiled frozen dataclass cannot be unpickled."""
 
+LIBRARY = "epaxos"
+"""All go into one, `epaxos__mypyc`.  Had it no name, mypyc would take for granted that it sees the whole
+program, and refuse what somebody derives from a compiled class where that class is expected."""
+
 
 def extensions() -> list[Any]:
     """Raises ImportError where the extra `compiled` is not installed."""
@@ -29,7 +33,8 @@ def extensions() -> list[Any]:
 
     core = [path for pattern in CORE for path in glob(pattern) if not path.endswith(LEFT_OUT)]
     paths = sorted([*core, *(f"epaxos/{name}.py" for name in BESIDE_THE_CORE.split())])
-    return list(mypycify(["--follow-imports=silent", *paths], opt_level="2", debug_level="0"))
+    options = ["--follow-imports=silent", *paths]
+    return list(mypycify(options, opt_level="2", debug_level="0", separate=[(paths, LIBRARY)]))
 
 
 setup(ext_modules=extensions())

@@ -40,6 +40,7 @@ from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.messages import NOP, Batch, Commit, Message, PreAccept, PreAcceptOK, Read, ReadOK
 from epaxos.protocol.timing import Timing
 from epaxos.timeouts import ReactorTimeouts
+from tests.builds import plain_only
 
 
 @implementer(IStateMachine)
@@ -991,6 +992,7 @@ class FailureTests(SynchronousTestCase):
         cluster.run(1)
         self.assertEqual(len(cluster.fatal), 1)
 
+    @plain_only
     def test_an_own_bug_stops_the_replica(self) -> None:
         cluster = Cluster().start()
         cluster.nodes[0]._core.receive = lambda sender, message: 1 // 0  # type: ignore[assignment]

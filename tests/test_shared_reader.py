@@ -25,6 +25,7 @@ from zope.interface.verify import verifyObject
 from epaxos import shared_reader
 from epaxos.shared_reader import Read, SharedReader, Source
 from epaxos.timeouts import ReactorTimeouts
+from tests.builds import plain_only
 
 reactor: Any = the_reactor
 HOST = "127.0.0.1"
@@ -486,6 +487,7 @@ class OtherTests(ReaderCase):
         self.reader.leave(source)
         self.assertEqual((transport.producerState, self.reader.fileno()), ("producing", -1))
 
+    @plain_only
     @inlineCallbacks
     def test_without_epoll(self) -> Any:
         self.patch(shared_reader, "select", SimpleNamespace())

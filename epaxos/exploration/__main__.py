@@ -7,12 +7,14 @@ import gc
 import sys
 import time
 from collections.abc import Sequence
+from inspect import isfunction
 
 from epaxos.exploration.catalogue import MODELS
 from epaxos.exploration.explorer import Explorer, State, Violation
 from epaxos.exploration.liveness import stuck
 from epaxos.exploration.model import Model, loses_nothing
 from epaxos.exploration.story import tell
+from epaxos.protocol.replica import Replica
 
 __all__ = ["main"]
 
@@ -97,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = set(options.model) - set(MODELS)
     if unknown:
         parser.error(f"no such model: {', '.join(sorted(unknown))}")
+    if not isfunction(Replica.receive):
+        parser.error("this epaxos is compiled, and only plain Python can be explored")
     print(HEADER)
     chosen = [MODELS[name] for name in options.model or MODELS]
     return 0 if all(_Exploration(model, options.seconds).run() for model in chosen) else 1

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.simulation.dice import Dice
+from tests.builds import plain_only
 from tests.cluster.harness import Cluster
 from tests.cluster.longrun import main
 from tests.cluster.nemesis import ProcessFaults
@@ -34,6 +35,7 @@ class FaultTests(SynchronousTestCase):
             self.assertEqual((findings.wrong, findings.undecided), ([], 0))
 
 
+@plain_only
 class BreakTests(SynchronousTestCase):
     def test_reads_that_ask_nobody_are_found(self) -> None:
         """A copy of epaxos that answers GET out of its own state: fast, and wrong."""

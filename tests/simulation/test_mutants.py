@@ -15,6 +15,7 @@ from epaxos.simulation.mutants.hunt import CONTROLS, Catch, Hunt, check_of, try_
 from epaxos.simulation.mutants.mutation import Edit, Entry, Mutant
 from epaxos.simulation.plan import PROFILES, Plan
 from epaxos.simulation.run import simulate
+from tests.builds import plain_only
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +26,7 @@ def code_of(edit: Edit) -> object:
     return getattr(target, "__func__", target).__code__
 
 
+@plain_only
 class MutationTests(SynchronousTestCase):
     def test_every_mutant_differs_and_goes_without_a_trace(self) -> None:
         for mutant in MUTANTS:
@@ -89,6 +91,7 @@ class MutationTests(SynchronousTestCase):
 
 
 class HuntTests(SynchronousTestCase):
+    @plain_only
     def test_some_mutants_are_caught_at_once(self) -> None:
         wanted = {"slow path with D0": "Visibility", "vote adds nothing": "Visibility"}
         for mutant in MUTANTS:

@@ -21,6 +21,7 @@ from epaxos.protocol.messages import Phase
 from epaxos.storage import leveldb
 from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.writer import GroupWriter
+from tests.builds import plain_only
 from tests.storage.child import state_of
 from tests.storage.contract import StoreContract
 from tests.storage.loop import (
@@ -360,6 +361,7 @@ class LoopTests(StoreCase):
             self.assertTrue(self.is_brief(proposal(slot)))
 
 
+@plain_only
 class FailureTests(StoreCase):
     def failing_at(self, number: int, error: Exception) -> None:
         """Writes fail from this one on."""

@@ -20,6 +20,7 @@ from epaxos.storage.pieces import encode_batches, encode_entries
 from epaxos.storage.records import Part, StateParts
 from epaxos.storage.state_files import StateFiles, read_base, read_logs
 from epaxos.storage.writer import GroupWriter
+from tests.builds import plain_only
 from tests.storage.loop import IDENTITY, Executed, checkpoint, checkpoint_of, proposal
 from tests.storage.small import LOG_BYTES_MIN, PIECE_BYTES, History, make_small, some_batches
 from tests.storage.test_damage import DamageCase, flip, shorten, zero
@@ -374,6 +375,7 @@ class FailureTests(SynchronousTestCase):
         self.assertIsNone(self.files.settle())
 
 
+@plain_only
 class OrderTests(StoreCase):
     """In the real store: files are synced, then LevelDB is, and only then do old files go."""
 

@@ -23,6 +23,7 @@ from epaxos.transport.codec import encode
 from epaxos.transport.frames import pack
 from epaxos.transport.handshake import PeerIdentity, greet, refuse
 from epaxos.transport.tcp import TcpTransport
+from tests.builds import plain_only
 from tests.transport.lab import SETTINGS, ManualEndpoint, ManualListener, TransportLab, Wire, connect
 
 ID = InstanceId(0, 1)
@@ -125,6 +126,7 @@ class SendTests(LogCase):
         sent = sum(len(write) for wire in wires.values() for write in wire.writes)
         self.assertEqual(lab.transport.counters()["bytes_sent"], sent)
 
+    @plain_only
     def test_a_message_is_encoded_once(self) -> None:
         lab = TransportLab()
         wires = [lab.link(peer) for peer in (0, 2)]
