@@ -8,6 +8,10 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from random import Random
 from statistics import median, quantiles
 from typing import Any
@@ -16,10 +20,10 @@ from twisted.internet.protocol import Factory, Protocol
 
 from tests.bench.load import KEYS, VALUE_BYTES, command
 from tests.bench.processes import MEMORY, cluster, free_ports, python, started, wait_for_port
-from tests.bench.results import Result, Table
+from tests.bench.results import Result, Row, Table
 from tests.bench.session import Session
 
-__all__ = ["latencies", "one_client"]
+__all__ = ["Latency", "echo", "latencies", "one_client"]
 
 GOAL = 4.0
 
@@ -43,56 +47,68 @@ def latencies(port: int, reply_bytes: int, count: int) -> list[float]:
     return found
 
 
+class Latency:
+    """What one client waits at several ports, `count` commands a run."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._found: dict[str, list[float]] = {}
+
+    def runs(self, ports: Mapping[str, Sequence[int]], echo_port: int) -> dict[str, Callable[[], float]]:
+        """For `Session.alternate`: the median of each, at the first of its ports, and of "echo"."""
+        runs: dict[str, Callable[[], float]] = {
+            name: partial(self._measure, name, of[0], len(b"+OK\r\n")) for name, of in ports.items()
+        }
+        runs["echo"] = partial(self._measure, "echo", echo_port, 0)
+        return runs
+
+    def _measure(self, name: str, port: int, reply_bytes: int) -> float:
+        found = latencies(port, reply_bytes, self.count)
+        self._found.setdefault(name, []).extend(found)
+        return median(found)
+
+    def cells(self, name: str) -> list[str]:
+        """Median and p99 of all runs but the first."""
+        found = self._found[name][self.count :]
+        return [f"{median(found):,.0f}", f"{quantiles(found, n=100)[98]:,.0f}"]
+
+    @staticmethod
+    def row(build: str, own: list[float], echoes: list[float]) -> Row:
+        """Ours in memory against the echo."""
+        work = f"{build}one client, one SET outstanding, in memory: median"
+        return Session.row(work, "a Twisted TCP echo", "us", own, echoes, GOAL, at_most=True)
+
+
+@contextmanager
+def echo(folder: Path) -> Iterator[int]:
+    """A bare Twisted TCP echo in a process, and its port."""
+    (port,) = free_ports(1)
+    with started(python("latency", port), folder / "echo.log") as process:
+        wait_for_port(port, process)
+        yield port
+
+
 def one_client(session: Session, available: dict[str, str]) -> Result:
     """The median against the echo's."""
     result = Result("One client, one command outstanding")
-    count = 1000 if session.quick else 4000
-    all_of: dict[str, list[float]] = {"epaxos": [], "LevelDB": [], "echo": []}
-
-    def measure(name: str, port: int, reply_bytes: int) -> float:
-        found = latencies(port, reply_bytes, count)
-        all_of[name] += found
-        return median(found)
-
-    (echo_port,) = free_ports(1)
-    log = session.folder / "echo.log"
-    with (
-        cluster(3, MEMORY) as memory,
-        cluster(3) as leveldb,
-        started(python("latency", echo_port), log) as echo,
-    ):
-        wait_for_port(echo_port, echo)
-        ok = len(b"+OK\r\n")
-        runs = {
-            "epaxos": lambda: measure("epaxos", memory.redis_ports[0], ok),
-            "echo": lambda: measure("echo", echo_port, 0),
-            "LevelDB": lambda: measure("LevelDB", leveldb.redis_ports[0], ok),
-        }
-        figures = session.alternate("latency", runs)
-    work = "one client, one SET outstanding, in memory: median"
-    row = session.row(
-        work, "a Twisted TCP echo", "us", figures["epaxos"], figures["echo"], GOAL, at_most=True
-    )
-    result.rows.append(row)
+    waits = Latency(1000 if session.quick else 4000)
+    with cluster(3, MEMORY) as memory, cluster(3) as leveldb, echo(session.folder) as echo_port:
+        ports = {"memory": memory.redis_ports, "LevelDB": leveldb.redis_ports}
+        figures = session.alternate("latency", waits.runs(ports, echo_port))
+    result.rows.append(waits.row("", figures["memory"], figures["echo"]))
+    names = {
+        "echo": "Twisted TCP echo",
+        "memory": "three replicas, memory",
+        "LevelDB": "three replicas, LevelDB, sync",
+    }
     result.tables.append(
         Table(
             "Round trips of one client, microseconds",
             ["", "median", "p99"],
-            [
-                [
-                    name,
-                    f"{median(all_of[key][count:]):,.0f}",
-                    f"{quantiles(all_of[key][count:], n=100)[98]:,.0f}",
-                ]
-                for key, name in (
-                    ("echo", "Twisted TCP echo"),
-                    ("epaxos", "three replicas, memory"),
-                    ("LevelDB", "three replicas, LevelDB, sync"),
-                )
-            ],
+            [[shown, *waits.cells(name)] for name, shown in names.items()],
         )
     )
-    result.settings.append(f"{count} commands a run, the same blocking client on all sides.")
+    result.settings.append(f"{waits.count} commands a run, the same blocking client on all sides.")
     return result
 
 

@@ -41,9 +41,9 @@ class BenchCluster(Cluster):
 
 
 @contextmanager
-def cluster(n: int = 3, settings: str = "") -> Iterator[BenchCluster]:
-    """A cluster that is ready."""
-    replicas = BenchCluster(n, settings)
+def cluster(n: int = 3, settings: str = "", source: Path | None = None) -> Iterator[BenchCluster]:
+    """A cluster that is ready; `source` is the folder of another epaxos to run."""
+    replicas = BenchCluster(n, settings, source=source)
     with replicas:
         replicas.start()
         replicas.ready()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from random import Random
 from struct import pack
+from sysconfig import get_config_var
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.statemachines.kv import KeyValueStore
 from tests.bench import report, wide_area
 from tests.bench.__main__ import PAGE
+from tests.bench.compiled import why_not
 from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConversation, put
 from tests.bench.load import RedisConversation, connections_of
 from tests.bench.parts import Cores, set_commands
@@ -30,6 +32,31 @@ RESULT = Result("Title", [ROW], [Table("t", ["a"], [["b"]])], [PLOT], ["how"], [
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + pack(">BBI", kind, flags, stream) + payload
+
+
+class CompiledTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.source, self.build = Path(folder.name) / "source", Path(folder.name) / "build"
+        for root in (self.source, self.build):
+            (root / "epaxos" / "protocol").mkdir(parents=True)
+            (root / "epaxos" / "protocol" / "state.py").write_text("one = 1\n")
+        (self.build / "epaxos" / f"node{get_config_var('EXT_SUFFIX')}").touch()
+
+    def test_a_build_of_the_same_sources_is_measured(self) -> None:
+        self.assertIsNone(why_not(self.build, self.source))
+
+    def test_a_build_of_other_sources_or_for_another_python_is_not(self) -> None:
+        state = self.source / "epaxos" / "protocol" / "state.py"
+        state.write_text("one = 2\n")
+        self.assertIn("other sources", why_not(self.build, self.source) or "")
+        state.write_text("one = 1\n")
+        (self.source / "epaxos" / "new.py").touch()
+        self.assertIn("other sources", why_not(self.build, self.source) or "")
+        for native in (self.build / "epaxos").glob("*.so"):
+            native.rename(native.with_name("node.cpython-39-other.so"))
+        self.assertIn("make compiled", why_not(self.build, self.source) or "")
 
 
 class ResultsTests(SynchronousTestCase):
