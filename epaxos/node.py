@@ -46,7 +46,7 @@ from epaxos.interfaces import (
 from epaxos.parts import split
 from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.instance import Instance
-from epaxos.protocol.messages import NOP, Batch, Message
+from epaxos.protocol.messages import NOP, Batch, Commit, Message
 from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.slots import SLOTS_RESERVED
@@ -507,15 +507,21 @@ class Node:
         self._carrying_out = False
         if not self._running:
             return  # a write has failed
-        self._send()
+        executed: Deps = self._executor.executed
+        answers_first = all(isinstance(message, Commit) for _, message in self._outgoing)
+        if not answers_first:
+            self._send(executed)
         self._execute()
         if self._readings:
             self._read()
+        if answers_first and self._running:  # nobody waits for a Commit as clients do for their answers
+            self._send(executed)
 
-    def _send(self) -> None:
+    def _send(self, executed: Deps) -> None:
+        """`executed`: before this turn."""
         outgoing, self._outgoing = self._outgoing, []
         if outgoing or self._company.due is not None:
-            leaving = self._company.gather(self._timeouts.now(), outgoing, self._executor.executed)
+            leaving = self._company.gather(self._timeouts.now(), outgoing, executed)
             if leaving:
                 self._transport.send(leaving)
 

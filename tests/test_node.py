@@ -337,6 +337,15 @@ class SubmitTests(SynchronousTestCase):
         cluster.clock.advance(0)
         self.assertEqual(len(cluster.wires[0].sends), sends + 1)
 
+    def test_clients_are_answered_before_the_others_get_the_commit(self) -> None:
+        cluster = Cluster().start()
+        sent: list[int] = []
+        for _ in range(2):  # held back for company or not
+            cluster.nodes[0].submit([[b"k", b"a"]], lambda _: sent.append(len(cluster.sent(0, Commit))))
+            cluster.run(1)
+        self.assertEqual(sent, [0, 2])
+        self.assertEqual(len(cluster.sent(0, Commit)), 4)
+
     def test_batches_fit_the_transport(self) -> None:
         """What the transport cannot carry together goes in several batches, whatever the sizes were said
         to be; the replies are those of one, in order."""
