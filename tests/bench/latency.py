@@ -28,8 +28,8 @@ __all__ = ["Latency", "echo", "latencies", "one_client"]
 GOAL = 4.0
 
 
-def latencies(port: int, reply_bytes: int, count: int) -> list[float]:
-    """The round trips, in microseconds, of SETs of random keys, one after the other."""
+def latencies(port: int, reply_bytes: int, count: int, pause_s: float = 0.0) -> list[float]:
+    """The round trips, in microseconds, of SETs of random keys, one after the other, with pauses between."""
     random = Random(port)
     value = b"v" * VALUE_BYTES
     asked = [command(b"SET", b"key:%012d" % random.randrange(KEYS), value) for _ in range(count)]
@@ -38,6 +38,7 @@ def latencies(port: int, reply_bytes: int, count: int) -> list[float]:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for request in asked:
             expected = reply_bytes or len(request)
+            time.sleep(pause_s)
             begin = time.perf_counter()
             connection.sendall(request)
             received = len(connection.recv(4096))

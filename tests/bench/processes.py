@@ -20,6 +20,7 @@ __all__ = [
     "BenchCluster",
     "cluster",
     "free_ports",
+    "is_open",
     "python",
     "started",
     "wait_for",
@@ -84,10 +85,15 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], timeout_s: float 
 
     def accepts() -> bool:
         assert process.poll() is None, f"{process.args!r} ended with status {process.returncode}"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+        return is_open(port)
 
     wait_for(f"port {port} is open", accepts, timeout_s)
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(what: str, is_so: Callable[[], Any], timeout_s: float = 20) -> Any:
