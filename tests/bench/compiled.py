@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -11,17 +10,15 @@ from sysconfig import get_config_var
 
 from tests.bench import peers
 from tests.bench.latency import Latency, echo
-from tests.bench.load import KEYS, VALUE_BYTES, RedisBenchmark, connections_of
+from tests.bench.load import KEYS, VALUE_BYTES
 from tests.bench.processes import MEMORY, cluster
-from tests.bench.rates import CONNECTIONS, GOALS, PIPELINES
+from tests.bench.rates import PIPELINES, Figures, row_against_redis, set_runs
 from tests.bench.results import Result, Table
 from tests.bench.session import Session
 
 __all__ = ["compiled", "why_not"]
 
 FOLDER = Path("build/compiled")
-
-_Figures = Mapping[str, list[float]]
 
 
 def why_not(folder: Path, source: Path = Path()) -> str | None:
@@ -60,16 +57,9 @@ def compiled(session: Session, available: dict[str, str]) -> Result:
         }
         redis = stack.enter_context(peers.redis_server(session.folder))
         for pipeline in PIPELINES:
-            loaded = {**ports, "Redis": [redis]}
-            runs = {
-                name: RedisBenchmark(of, connections_of(CONNECTIONS, len(of)), pipeline, session.seconds).run
-                for name, of in loaded.items()
-            }
+            runs = set_runs({**ports, "Redis": [redis]}, pipeline, session.seconds)
             figures = session.alternate(f"compiled, SET, pipeline {pipeline}", runs)
-            work = f"compiled: SET, in memory, pipeline {pipeline}, 3 x 17 connections"
-            row = session.row(
-                work, "one Redis server", "/s", figures["compiled"], figures["Redis"], GOALS[pipeline]
-            )
+            row = row_against_redis("compiled: ", pipeline, figures["compiled"], figures["Redis"])
             result.rows.append(row)
             table.lines += _lines(f"SET, pipeline {pipeline}, commands/s", figures)
         waits = Latency(500 if session.quick else 2000)
@@ -81,7 +71,7 @@ def compiled(session: Session, available: dict[str, str]) -> Result:
     return result
 
 
-def _lines(work: str, figures: _Figures) -> list[list[str]]:
+def _lines(work: str, figures: Figures) -> list[list[str]]:
     """Both engines' lines of the table."""
     lines = []
     for engine, suffix in (("memory", ""), ("LevelDB", ", LevelDB")):

@@ -38,7 +38,8 @@ def latencies(port: int, reply_bytes: int, count: int, pause_s: float = 0.0) -> 
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for request in asked:
             expected = reply_bytes or len(request)
-            time.sleep(pause_s)
+            if pause_s:
+                time.sleep(pause_s)
             begin = time.perf_counter()
             connection.sendall(request)
             received = len(connection.recv(4096))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from tests.bench import etcd_wire, load, peers
 from tests.bench.load import RedisBenchmark, connections_of
 from tests.bench.processes import MEMORY, cluster
-from tests.bench.results import Plot, Result, Table
+from tests.bench.results import Plot, Result, Row, Table
 from tests.bench.session import Session
 
-__all__ = ["durable", "mixes", "sets"]
+__all__ = ["PIPELINES", "Figures", "durable", "mixes", "row_against_redis", "set_runs", "sets"]
 
 PIPELINES = (100, 16, 1)
 CONNECTIONS = 51
@@ -35,22 +36,33 @@ def sets(session: Session, available: dict[str, str]) -> Result:
         ports = {"Redis": [redis], "memory": memory.redis_ports, "LevelDB": leveldb.redis_ports}
         figures: dict[int, Figures] = {}
         for pipeline in PIPELINES:
-            runs = {
-                name: RedisBenchmark(of, connections_of(CONNECTIONS, len(of)), pipeline, session.seconds).run
-                for name, of in ports.items()
-            }
+            runs = set_runs(ports, pipeline, session.seconds)
             figures[pipeline] = session.alternate(f"SET, pipeline {pipeline}", runs)
         result.tables.append(_first_figure(session, memory.redis_ports))
     for pipeline, of in figures.items():
-        work = f"SET, in memory, pipeline {pipeline}, 3 x 17 connections"
-        row = session.row(work, "one Redis server", "/s", of["memory"], of["Redis"], GOALS[pipeline])
-        result.rows.append(row)
+        result.rows.append(row_against_redis("", pipeline, of["memory"], of["Redis"]))
     for pipeline, of in figures.items():
         work = f"SET, LevelDB and sync, pipeline {pipeline}, 3 x 17 connections"
         row = session.row(work, "own in memory", "/s", of["LevelDB"], of["memory"], DURABLE_GOAL)
         result.rows.append(row)
     result.plots.append(_plot_of(figures))
     return result
+
+
+def set_runs(
+    ports: Mapping[str, Sequence[int]], pipeline: int, seconds: float
+) -> dict[str, Callable[[], float]]:
+    """For `Session.alternate`: SET at the ports of each, as many connections in all."""
+    return {
+        name: RedisBenchmark(of, connections_of(CONNECTIONS, len(of)), pipeline, seconds).run
+        for name, of in ports.items()
+    }
+
+
+def row_against_redis(build: str, pipeline: int, own: list[float], redis: list[float]) -> Row:
+    """Ours in memory against one Redis server."""
+    work = f"{build}SET, in memory, pipeline {pipeline}, 3 x 17 connections"
+    return Session.row(work, "one Redis server", "/s", own, redis, GOALS[pipeline])
 
 
 def _plot_of(figures: dict[int, Figures]) -> Plot:

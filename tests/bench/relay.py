@@ -1,7 +1,6 @@
 """A relay that makes links long: `python -m tests.bench.relay FILE`, a JSON list of `Link`s.
 
-Everything that arrives on a link is passed on after half the round trip, in each direction, less what
-it takes to read and write it.  For few
+Everything that arrives on a link is passed on after half the round trip, in each direction.  For few
 and small messages: nothing slows a sender down when the receiver does not take what it is sent.
 On SIGTERM it prints what it saw, as JSON: see `Seen`.
 """
@@ -43,14 +42,12 @@ class Link:
     """Connections to `port` go on to `to`.
 
     `round_trip_s` says how long that is: by the member of etcd that an HTTP request names as its
-    sender, else the entry "".  `own_s` of it are what the relay takes for itself, beside its waiting.
-    `replica` is which of our `n` replicas dials this port, None for etcd.
+    sender, else the entry "".  `replica` is which of our `n` replicas dials this port, None for etcd.
     """
 
     port: int
     to: int
     round_trip_s: dict[str, float]
-    own_s: float = 0.0
     replica: int | None = None
     n: int = 0
 
@@ -160,7 +157,7 @@ class DialingEnd(End):
             match = SENDER.search(data)
             trips = self._link.round_trip_s
             trip = trips.get(match[1].decode() if match else "", trips[""])
-            self.delay.delay_s = self.other.delay.delay_s = max(0.0, trip - self._link.own_s) / 2
+            self.delay.delay_s = self.other.delay.delay_s = trip / 2
         if self._watch is not None:
             self._watch.feed(data)
         super().dataReceived(data)

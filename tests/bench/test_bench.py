@@ -21,7 +21,7 @@ from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConv
 from tests.bench.load import RedisConversation, connections_of
 from tests.bench.parts import Cores, set_commands
 from tests.bench.plots import svg
-from tests.bench.relay import Delay
+from tests.bench.relay import Delay, Link
 from tests.bench.results import Plot, Result, Row, Table
 from tests.bench.session import Session
 
@@ -142,6 +142,11 @@ class WideAreaTests(SynchronousTestCase):
     def test_the_optimum_is_the_nearest_fast_quorum(self) -> None:
         self.assertEqual(wide_area.optimum_ms("IE", wide_area.THREE), 70.5)
         self.assertEqual(wide_area.optimum_ms("CA", wide_area.FIVE), 59.9)
+
+    def test_what_the_relay_needs_itself_is_taken_off_its_links(self) -> None:
+        link = wide_area.shorter(Link(1, 2, {"": 0.0, "a": 0.75}, 1, 3), 0.25)
+        self.assertEqual((link.port, link.to, link.replica, link.n), (1, 2, 1, 3))
+        self.assertEqual(link.round_trip_s, {"": 0.0, "a": 0.5})
 
     def test_a_commit_belongs_to_the_command_that_waited_for_it(self) -> None:
         waits = wide_area.command_waits([(0.0, 0.1), (0.1, 0.3)], [0.1005, 0.25])

@@ -13,7 +13,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -32,7 +32,7 @@ from tests.bench.relay import Link
 from tests.bench.results import Plot, Result, Table
 from tests.bench.session import Session
 
-__all__ = ["command_waits", "optimum_ms", "round_trip_ms", "wide_area"]
+__all__ = ["command_waits", "optimum_ms", "round_trip_ms", "shorter", "wide_area"]
 
 THREE = ("CA", "VA", "IE")
 FIVE = SITES
@@ -148,10 +148,15 @@ def _ask_everywhere(
 
 
 @contextmanager
-def _relay(folder: Path, links: Sequence[Link]) -> Iterator[Callable[[], dict[str, object]]]:
-    """A relay in a process of its own; calling what is yielded stops it and gives what it saw."""
+def _relay(
+    folder: Path, links: Sequence[Link], own_s: float = 0.0
+) -> Iterator[Callable[[], dict[str, object]]]:
+    """A relay in a process of its own; calling what is yielded stops it and gives what it saw.
+
+    `own_s` is what it adds to a round trip, beside its waiting, which is so much shorter.
+    """
     path = folder / "links.json"
-    path.write_text(json.dumps([asdict(link) for link in links]))
+    path.write_text(json.dumps([asdict(shorter(link, own_s)) for link in links]))
     process = subprocess.Popen(
         [*GUARD, *python("relay", path)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
@@ -168,10 +173,16 @@ def _relay(folder: Path, links: Sequence[Link]) -> Iterator[Callable[[], dict[st
         process.wait()
 
 
+def shorter(link: Link, by_s: float) -> Link:
+    """The same link with shorter round trips, none of them below zero."""
+    trips = {sender: max(0.0, trip - by_s) for sender, trip in link.round_trip_s.items()}
+    return replace(link, round_trip_s=trips)
+
+
 class _FarCluster(BenchCluster):
     """Our replicas, one a site: each has a configuration in which the others are behind its own links."""
 
-    def __init__(self, sites: Sequence[str], relay_own_s: float) -> None:
+    def __init__(self, sites: Sequence[str]) -> None:
         n = len(sites)
         super().__init__(n)
         base = self.redis_ports[0] - 100
@@ -182,7 +193,7 @@ class _FarCluster(BenchCluster):
             for other in range(n):
                 if other != id:
                     trip = round_trip_ms(sites[id], sites[other]) / 1000
-                    link = Link(next(ports), base + other, {"": trip}, relay_own_s, id, n)
+                    link = Link(next(ports), base + other, {"": trip}, id, n)
                     self.far_links.append(link)
                     section = f"[replica {other}]\n"
                     text = text.replace(section, f"{section}peer_connect = tcp:127.0.0.1:{link.port}\n")
@@ -201,8 +212,8 @@ def _ours(
 ) -> tuple[dict[int, list[Waits]], str]:
     """By interference, what the clients of the sites waited for; and what to know of the relay."""
     times = {}
-    replicas = _FarCluster(sites, relay_own_s)
-    with replicas, _relay(replicas.folder, replicas.far_links) as stop:
+    replicas = _FarCluster(sites)
+    with replicas, _relay(replicas.folder, replicas.far_links, relay_own_s) as stop:
         replicas.start()
         replicas.ready(timeout_s=60)
         for percent in INTERFERENCE:
@@ -248,7 +259,7 @@ def _relay_own_s(session: Session) -> float:
     return max(0.0, (relayed_us - direct_us) / 1e6 - trip_s)
 
 
-def _etcd_links(sites: Sequence[str], relay_own_s: float) -> tuple[list[int], list[Link]]:
+def _etcd_links(sites: Sequence[str]) -> tuple[list[int], list[Link]]:
     """Where etcd's members listen, and one link to each, as long as it is for who dials it."""
     n = len(sites)
     ports = free_ports(2 * n)
@@ -256,7 +267,7 @@ def _etcd_links(sites: Sequence[str], relay_own_s: float) -> tuple[list[int], li
     links = []
     for member, site in enumerate(sites):
         trips = {id: round_trip_ms(other, site) / 1000 for id, other in zip(ids, sites)}
-        links.append(Link(ports[n + member], ports[member], {**trips, "": 0.0}, relay_own_s))
+        links.append(Link(ports[n + member], ports[member], {**trips, "": 0.0}))
     return ports[:n], links
 
 
@@ -266,8 +277,8 @@ def _etcd(
     """By the site of the leader (the best and the worst), what the clients of the sites waited for."""
     total = {leader: sum(_with_leader_ms(site, leader, sites) for site in sites) for leader in sites}
     found = {}
-    peer_ports, links = _etcd_links(sites, relay_own_s)
-    with _relay(session.folder, links):
+    peer_ports, links = _etcd_links(sites)
+    with _relay(session.folder, links, relay_own_s):
         advertised = [link.port for link in links]
         with peers.etcd(session.folder, len(sites), peer_ports, advertised, ETCD_OPTIONS) as etcd:
             for leader in (min(total, key=total.__getitem__), max(total, key=total.__getitem__)):
