@@ -14,10 +14,16 @@ VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test lint trial pytest soak digests models bench proto clean longrun fuzz mutants compiled
+# What `make quick` and, on each Python, `make pythons` run.
+QUICK := tests/protocol tests/execution tests/frontend tests/statemachines $(addprefix tests/test_,config.py \
+  company.py complaints.py gathering.py limits.py parts.py process.py purity.py reading.py tap.py timeouts.py)
+PART := tests/storage $(QUICK) tests/test_node.py tests/cluster/test_launcher.py
+
+.PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
+  longrun fuzz mutants compiled
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "PYTHON=python3.12 chooses another Python; CONFIG=FILE another cluster for 'make run'."
 
@@ -27,7 +33,12 @@ run: $(VENV)/.installed  ## three replicas in the foreground, on the ports of co
 demo: $(VENV)/.installed  ## three printers that execute concurrent proposals, and a check that they agree
 	@$(BIN)/python -m epaxos.demo
 
-test: lint trial pytest  ## everything: lint, the tests by trial, and again by pytest
+quick: lint  ## for the inner loop, under a minute: lint, the core and what else is fast, by pytest
+	$(BIN)/pytest -q -x -n $(JOBS) $(QUICK)
+
+test: lint trial pytest  ## lint, all tests by trial, and by pytest those that need no cluster
+
+test-real: pythons real  ## what is long: a part on the oldest and newest Python, and clusters by pytest
 
 lint: $(VENV)/.installed-test  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -37,8 +48,19 @@ lint: $(VENV)/.installed-test  ## ruff and mypy
 trial: $(VENV)/.installed-test  ## the tests by trial
 	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
 
-pytest: $(VENV)/.installed-test  ## the tests by pytest
-	$(BIN)/pytest -q -n $(JOBS)
+pytest: $(VENV)/.installed-test  ## the tests by pytest that need no cluster
+	$(BIN)/pytest -q -n $(JOBS) -m 'not real'
+
+real: $(VENV)/.installed-test  ## the tests by pytest that need one (which are they: tests/conftest.py)
+	$(BIN)/pytest -q -n $(JOBS) -m real
+
+# Wheels alone: who has no compiler has to get along, too.
+pythons: $(VENV)/.installed-test  ## a part of the tests on the oldest and the newest Python here, or on PYTHONS=
+	@for python in $(or $(PYTHONS),$$($(BIN)/python -m tests.pythons)); do \
+	  echo "== $$python"; PIP_ONLY_BINARY=:all: $(MAKE) --no-print-directory part PYTHON=$$python || exit 1; done
+
+part: $(VENV)/.installed-test
+	$(BIN)/pytest -q -n $(JOBS) $(PART)
 
 soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until Ctrl-C or SECONDS=; failures go to soak/
 	@$(BIN)/python -m epaxos.simulation --soak --save soak $(if $(SECONDS),--seconds $(SECONDS))
@@ -102,5 +124,5 @@ $(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/.installed-test
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test,bench]' || { $(HINT); exit 1; }
 	@touch $@
 
-HINT = echo "Where no wheel of plyvel fits (Python 3.13 and newer) it is compiled: that takes a C++ compiler and \
-	LevelDB's headers (Debian: apt-get install g++ libleveldb-dev)." >&2
+HINT = echo "Where no wheel of LevelDB's binding fits (plyvel: x86_64, up to Python 3.11; plyvel-next: newer ones) \
+	it is compiled: that takes a C++ compiler and LevelDB's headers (Debian: apt-get install g++ libleveldb-dev)." >&2

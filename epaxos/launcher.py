@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from urllib.request import urlopen
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated, ReactorNotRunning
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater, react
 from twisted.internet.threads import deferToThread
@@ -27,6 +28,7 @@ from twisted.python.failure import Failure
 from epaxos.addresses import server_address
 from epaxos.client.connection import connect
 from epaxos.config import Config, ConfigError, load
+from epaxos.process import make_streams_usable
 
 __all__ = ["Launcher", "ReplicaEnded", "main"]
 
@@ -113,9 +115,20 @@ class Launcher:
         self._stopping = False
 
     def start(self) -> None:
-        """Start every replica."""
+        """Start every replica; they are stopped before the reactor stops.
+
+        So does SIGHUP, which comes when the terminal is closed, unless it is ignored (nohup): to a
+        replica it is a word about its log.
+        """
+        self._reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(self.stop()))
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._on_hangup))
         for replica in self._config.replicas:
             self._spawn(replica.id)
+
+    def _on_hangup(self) -> None:
+        with suppress(ReactorNotRunning):
+            self._reactor.stop()
 
     def _spawn(self, id: int) -> None:
         if self._stopping:
@@ -188,11 +201,19 @@ async def run(reactor: Any, path: str) -> None:
         config = load(path)
     except ConfigError as error:
         raise SystemExit(_refusal(str(error))) from None
-    launcher = Launcher(reactor, config, path, _print)
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(launcher.stop()))
+
+    def say(id: int | None, line: str) -> None:
+        try:
+            _print(id, line)
+        except OSError as error:  # as in `make run | head`
+            _give_up_stdout()
+            if not launcher.failed.called:
+                launcher.failed.errback(ReplicaEnded(f"stdout cannot be written: {error.strerror}"))
+
+    launcher = Launcher(reactor, config, path, say)
     launcher.start()
-    ready = Deferred.fromCoroutine(_announce(launcher, config))
-    ready.addErrback(_not_ready)
+    ready = Deferred.fromCoroutine(_announce(launcher, config, say))
+    ready.addErrback(_not_ready, say)
     try:
         await launcher.failed
     except ReplicaEnded as ended:
@@ -200,23 +221,31 @@ async def run(reactor: Any, path: str) -> None:
         raise SystemExit(_refusal(str(ended))) from None
 
 
-async def _announce(launcher: Launcher, config: Config) -> None:
+async def _announce(launcher: Launcher, config: Config, say: Callable[[None, str], None]) -> None:
     await launcher.ready()
     for line in _summary(config):
-        _print(None, line)
+        say(None, line)
 
 
-def _not_ready(failure: Failure) -> None:
+def _not_ready(failure: Failure, say: Callable[[None, str], None]) -> None:
     if not failure.check(CancelledError):
-        _print(None, f"it cannot be seen whether the cluster is ready: {failure.getErrorMessage()}")
+        say(None, f"it cannot be seen whether the cluster is ready: {failure.getErrorMessage()}")
 
 
 def _print(id: int | None, line: str) -> None:
     print(f"{'-' if id is None else id} | {line}", flush=True)
 
 
+def _give_up_stdout() -> None:
+    """Nothing is printed any more, because what is left in the buffer would fail once again at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
 def _refusal(text: str) -> int:
-    print(f"epaxos: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):
+        print(f"epaxos: {text}", file=sys.stderr, flush=True)
     return 1
 
 
@@ -224,6 +253,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m epaxos.launcher", description=__doc__.split("\n")[0])
     parser.add_argument("--config", required=True, metavar="FILE", help="the configuration of the cluster")
+    make_streams_usable()
     react(run, [parser.parse_args().config])
 
 

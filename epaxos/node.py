@@ -272,8 +272,10 @@ class Node:
         """Stop at once, answering nothing: the replica cannot go on."""
         if self._running:
             self._running = False
-            self._fail_all("CLUSTERDOWN the replica has failed")
-            self._fatal(text)
+            try:
+                self._fail_all("CLUSTERDOWN the replica has failed")
+            finally:
+                self._fatal(text)
 
     def _fail_all(self, text: str) -> None:
         for proposed in self._under_way():
@@ -339,15 +341,14 @@ class Node:
             self._carry_out()
             if now >= self._expire_at:
                 self._expire(now)
+            self._schedule_tick(now)
         except Exception:
             self._on_bug()
-            return
-        self._schedule_tick(now)
 
     def _on_bug(self) -> None:
         """Own bugs are loud: a replica whose state may be wrong must not go on."""
+        self.fail("internal error, see the log")  # first: what is logged may never come through
         _log.failure("replica {id}: internal error", id=self.id)
-        self.fail("internal error, see the log")
 
     def _schedule_tick(self, now: float) -> None:
         """Deadlines mostly move away, turn by turn: then the tick stays, and comes too early once."""
@@ -645,8 +646,13 @@ class Node:
     def _on_checkpoint_due(self) -> None:
         """Make durable what was executed; the next checkpoint waits until this one is written."""
         self._checkpoint_due = None
-        if not self._running:
-            return
+        if self._running:
+            try:
+                self._write_checkpoint()
+            except Exception:
+                self._on_bug()
+
+    def _write_checkpoint(self) -> None:
         self._commands_checkpointed = self._commands_executed
         executed: Deps = self._executor.executed
         if executed == self._checkpointed:
@@ -658,7 +664,11 @@ class Node:
 
     def _on_checkpointed(self, executed: Deps) -> None:
         if self._running:
-            self._core.executed(executed)
+            try:
+                self._core.executed(executed)
+            except Exception:
+                self._on_bug()
+                return
             self._schedule_checkpoint()
             self._wake()
 

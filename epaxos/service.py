@@ -142,7 +142,15 @@ def build(
     random = Random()
     reader = SharedReader()
     timeouts = ITimeoutService(ReactorTimeouts(reactor, reader))
-    store = IStore(_store(config, id, reactor, lambda error: node.fail(str(error))))
+
+    def store_failed(error: StoreError) -> None:
+        """Also when the node does not run any more: a stop whose last write fails has failed."""
+        try:
+            node.fail(str(error))
+        finally:
+            fail(str(error))
+
+    store = IStore(_store(config, id, reactor, store_failed))
     node = Node(
         id,
         config.n,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from epaxos.config import Config, ConfigError, load
-from epaxos.process import Process
+from epaxos.log_file import ReplicaLog, choose
+from epaxos.process import Process, make_streams_usable
 from epaxos.service import build
+from epaxos.storage.folder import is_in_use
 from epaxos.timeouts import use_steady_clock
 
 __all__ = ["Options", "makeService"]
@@ -45,6 +49,11 @@ class Options(usage.Options):
     optFlags = [["check", None, "Only say whether the configuration is good."]]
 
     config: Config
+    log: ReplicaLog | None = None
+
+    def __init__(self) -> None:
+        make_streams_usable()
+        super().__init__()
 
     def postOptions(self) -> None:
         """Read the configuration.  What is wrong with it ends the process, with one line."""
@@ -75,6 +84,54 @@ class Options(usage.Options):
             twistd["pidfile"] = "" if twistd["nodaemon"] else f"{name}.pid"
         if twistd["logfile"] is None and not twistd["nodaemon"] and not twistd["syslog"]:
             twistd["logfile"] = f"{name}.log"
+        if twistd["logfile"] not in (None, "", "-") and not (twistd["syslog"] or twistd["logger"]):
+            self.log, twistd["logger"] = choose(os.path.abspath(twistd["logfile"]))
+        if twistd["pidfile"]:
+            self._check_pid_file(Path(twistd["pidfile"]))
+
+    def _check_pid_file(self, path: Path) -> None:
+        """Remove a pid file that no live replica of ours wrote: twistd would refuse to start because of
+        an empty one, or because another process has got the number since."""
+        id = self["id"]
+        try:
+            try:
+                text = path.read_text(errors="replace")
+            except FileNotFoundError:
+                if not os.access(path.parent, os.W_OK):
+                    sys.exit(f"epaxos: the pid file {path} cannot be written")
+                return
+            number = int(text) if text.strip().isdecimal() else None
+            if self.config.storage.engine == "memory":
+                lives = number is not None and _is_replica(number, id)
+            else:
+                lives = _is_in_use(self.config.replica(id).data)
+            if lives:
+                who = "another process" if number is None else f"process {number}"
+                sys.exit(f"epaxos: replica {id} runs already, says {path}: {who}")
+            path.unlink()
+        except OSError as error:
+            sys.exit(f"epaxos: the pid file {path} cannot be used: {error.strerror}")
+
+
+def _is_in_use(data: Path) -> bool:
+    """Whether a replica has it open.  What is wrong with a folder that cannot be opened, the store says."""
+    try:
+        return is_in_use(data)
+    except OSError:
+        return False
+
+
+def _is_replica(number: int, id: int) -> bool:
+    """Whether the process runs replica `id`, as far as its command line says; only where there is /proc."""
+    try:
+        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    if number == os.getpid() or b"epaxos" not in words:
+        return False
+    rest = words[words.index(b"epaxos") :]
+    given = [b"%d" % id, b"--id=%d" % id, b"-i%d" % id]
+    return any(word in given for word in rest)
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -86,7 +143,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     gc.set_threshold(*GC_THRESHOLDS)
     reactor.callWhenRunning(gc.freeze)  # all that is there by then stays
     process = Process(reactor)
-    process.end_with_0_on_sigterm()
+    process.take_signals(options.log)
     try:
         return build(options.config, options["id"], reactor, refuse=process.refuse, fail=process.fail)
     except ConfigError as error:

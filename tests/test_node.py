@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -1008,6 +1009,46 @@ class FailureTests(SynchronousTestCase):
         cluster.arrive(1, 0, Commit(InstanceId(1, 1), 0, NOP, (0, 0, 0)))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(cluster.fatal, ["internal error, see the log"])
+
+    @plain_only
+    def test_a_bug_outside_of_a_turn_stops_the_replica_too(self) -> None:
+        """Else it would go on, and never write a checkpoint again, or wake at a time."""
+        for what in ("_checkpoint", "_core.executed", "_core.next_deadline"):
+            cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+            owner: Any = cluster.nodes[0]
+            *path, name = what.split(".")
+            for part in path:
+                owner = getattr(owner, part)
+            setattr(owner, name, lambda *_: 1 // 0)
+            cluster.submit(0, [b"k", b"a"])
+            cluster.run(2)
+            self.assertEqual(cluster.fatal[:1], ["internal error, see the log"], what)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1, what)
+
+    @plain_only
+    def test_it_stops_also_when_the_clients_cannot_be_told(self) -> None:
+        cluster = Cluster().start()
+        cluster.nodes[0]._fail_all = lambda text: 1 // 0  # type: ignore[method-assign,assignment]
+        with self.assertRaises(ZeroDivisionError):
+            cluster.nodes[0].fail("the disk is full")
+        self.assertEqual(cluster.fatal, ["the disk is full"])
+
+    @plain_only
+    def test_it_stops_before_it_logs_a_bug(self) -> None:
+        """The log may be a pipe that nobody reads."""
+        cluster = Cluster().start()
+        cluster.nodes[0]._core.receive = lambda sender, message: 1 // 0  # type: ignore[assignment]
+        fatal_then: list[list[str]] = []
+
+        def observer(event: dict[str, Any]) -> None:
+            if "internal error" in str(event.get("log_format")):
+                fatal_then.append(list(cluster.fatal))
+
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        cluster.arrive(1, 0, Commit(InstanceId(1, 1), 0, NOP, (0, 0, 0)))
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual(fatal_then, [["internal error, see the log"]])
 
 
 class StatusTests(SynchronousTestCase):

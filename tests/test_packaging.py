@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -95,8 +96,15 @@ class WheelTests(SynchronousTestCase):
 class MakefileTests(SynchronousTestCase):
     def test_every_command_is_explained(self) -> None:
         text = output_of("make", "-s", "help", cwd=ROOT)
-        for command in ("run", "demo", "test", "lint", "proto", "clean"):
+        for command in ("run", "demo", "quick", "test", "test-real", "pythons", "lint", "proto", "clean"):
             self.assertIn(f"make {command} ", text)
+
+    def test_what_quick_and_each_python_run_is_there(self) -> None:
+        text = output_of("make", "-n", "quick", "part", cwd=ROOT)
+        names = re.findall(r"tests/[\w/.]+", text)
+        self.assertGreater(len(names), 20)
+        for name in names:
+            self.assertTrue((ROOT / name).exists(), name)
 
     def test_a_python_that_does_not_do(self) -> None:
         """One line, and not a traceback out of some installer."""

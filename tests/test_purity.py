@@ -54,3 +54,10 @@ class PurityTests(SynchronousTestCase):
         for path in [ROOT / "node.py", *(ROOT / "execution").glob("*.py")]:
             for name in imports(path):
                 self.assertFalse(name.startswith(parts), f"{path.name} imports {name}")
+
+    def test_one_place_imports_the_binding_of_leveldb(self) -> None:
+        """There are two bindings (`storage/engine.py`), and each test holds for the one that is there."""
+        for folder in (ROOT, Path(__file__).parent):
+            for path in folder.rglob("*.py"):
+                for name in imports(path):
+                    self.assertFalse(name.startswith("plyvel"), f"{path.name} imports {name}")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import plyvel
 from twisted.logger import Logger
 
 from epaxos.interfaces import Identity, Restored, StoreError
 from epaxos.protocol.ids import no_deps
 from epaxos.protocol.instance import InstanceRecord, Value
 from epaxos.protocol.messages import Batch
+from epaxos.storage import engine
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.records import (
     CHECKPOINT_KEY,
@@ -42,12 +43,15 @@ WRITE_BUFFER_BYTES = 8 << 20
 """So much is written before LevelDB begins a new log; two logs exist at a time."""
 KEPT_BYTES = 4 * WRITE_BUFFER_BYTES
 
+_TOO_SHORT = re.compile(r"\.(ldb|sst): Invalid argument$")
+"""What LevelDB makes of a table that ends before the place where it has to read."""
+
 _log = Logger(namespace="epaxos.storage")
 
 
 def text_of(error: BaseException) -> str:
     """What a LevelDB (or any other) error says, as text."""
-    if isinstance(error, plyvel.Error) and error.args and isinstance(error.args[0], bytes):
+    if isinstance(error, engine.Error) and error.args and isinstance(error.args[0], bytes):
         return error.args[0].decode(errors="replace")
     return str(error) or type(error).__name__
 
@@ -57,18 +61,20 @@ def _errors_of(path: Path) -> Iterator[None]:
     """Turn what LevelDB and our own decoding raise into StoreErrors about `path`."""
     try:
         yield
-    except plyvel.CorruptionError as error:
+    except engine.CorruptionError as error:
         raise StoreError(f"{path} is damaged: {text_of(error)}") from None
-    except plyvel.IOError as error:
+    except engine.IOError as error:
         if "/LOCK: " in text_of(error):
             raise StoreError(f"{path} is in use by another process") from None
+        if _TOO_SHORT.search(text_of(error)):
+            raise StoreError(f"{path} is damaged: {text_of(error)}: it is empty, or cut") from None
         raise StoreError(f"{path} cannot be used: {text_of(error)}") from None
-    except plyvel.Error as error:
+    except engine.Error as error:
         raise StoreError(f"{path} is damaged: {text_of(error)}") from None
 
 
 def _open(path: Path, create: bool = False) -> Any:
-    return plyvel.DB(
+    return engine.DB(
         str(path),
         create_if_missing=create,
         error_if_exists=create,
@@ -102,7 +108,7 @@ def _make(folder: DataFolder, identity: Identity) -> None:
 def _open_existing(folder: DataFolder) -> Any:
     try:
         return _open(folder.database)
-    except plyvel.CorruptionError:
+    except engine.CorruptionError:
         done = cut_torn_end(folder.database, folder.path)
         if done is None:
             raise

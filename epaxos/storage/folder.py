@@ -21,7 +21,7 @@ from zlib import crc32
 
 from epaxos.interfaces import StoreError
 
-__all__ = ["DataFolder", "sync_folder"]
+__all__ = ["DataFolder", "is_in_use", "sync_folder"]
 
 _SLOT_SIZE = 12
 _SLOT_DISTANCE = 512  # a sector: the two are never torn together
@@ -35,6 +35,21 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether some process has the store in this folder open.  Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class DataFolder:

@@ -153,10 +153,12 @@ class LevelDBStore:
 
     def _on_closed(self) -> None:
         self._thread = None
-        self._folder.close()
-        closing, self._closing = self._closing, []
-        for closed in closing:
-            closed.callback(None)
+        try:
+            self._folder.close()
+        finally:
+            closing, self._closing = self._closing, []
+            for closed in closing:
+                closed.callback(None)
 
     # -- the event loop's side
 
@@ -249,17 +251,25 @@ class LevelDBStore:
         }
         return counters, writer.wants_state
 
-    def _failure(self, error: Exception) -> str:
+    def _failure(self, error: BaseException) -> str:
         return f"{self._folder.path} cannot be written: {text_of(error)}"
 
     # -- the thread's side
 
     def _run(self, writer: GroupWriter) -> None:
+        """Whatever ends the thread early is a failure, because the replica would wait for it for ever."""
         try:
-            self._write_until_closed(writer)
+            self._try(self._write_until_closed, writer)
+            self._try(GroupWriter.close, writer)
         finally:
-            writer.close()
             self._call_from_thread(self._on_closed)
+
+    def _try(self, do: Callable[[GroupWriter], None], writer: GroupWriter) -> None:
+        try:
+            do(writer)
+        except BaseException as error:
+            self._broken = True
+            self._call_from_thread(self._on_failed, self._failure(error))
 
     def _write_until_closed(self, writer: GroupWriter) -> None:
         at_end = more = False

@@ -55,7 +55,7 @@ class WriteSequence:
         return cls(first, last, kept_bytes, kept_writes)
 
     def add_to(self, batch: Any) -> None:
-        """Number the write that `batch` (a plyvel write batch) is going to be."""
+        """Number the write that `batch` (a write batch of LevelDB) is going to be."""
         self.last += 1
         removable = max(self._removable, self.last - self._kept_writes)
         for _ in range(REMOVED_PER_WRITE):

@@ -30,7 +30,7 @@ CHUNK = 2000
 class GroupWriter:
     """Writes groups of write sets, each group all or nothing, in order.
 
-    `db` is a plyvel database in the folder `database`; `state` holds what checkpoints say beside it.
+    `db` is a LevelDB database in the folder `database`; `state` holds what checkpoints say beside it.
     With `sync` False nothing is ever synced.
     """
 
@@ -68,7 +68,7 @@ class GroupWriter:
     def write(self, write_sets: Sequence[WriteSet], sync: bool) -> bool:
         """Write the sets, and sync them and all before them if asked to.
 
-        Returns whether nothing that was written waits for a sync now.  Raises plyvel.Error, OSError.
+        Returns whether nothing that was written waits for a sync now.  Raises engine.Error, OSError.
         """
         sync = sync and self._sync
         if any(write_sets) or (sync and self._unsynced):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -15,6 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.demo import Line, disagreements
 from tests.cluster.harness import Cluster, wait_until
+
+PATIENCE_S = 60
 
 
 class Launched:
@@ -33,7 +36,7 @@ class Launched:
 
     def says(self, text: str, times: int = 1) -> None:
         """Wait until it has said so."""
-        wait_until(f"it says {text!r}:\n{self.said()}", lambda: self.said().count(text) >= times)
+        wait_until(f"it says {text!r}:\n{self.said()}", lambda: self.said().count(text) >= times, PATIENCE_S)
 
     def pid_of(self, id: int) -> int:
         """The process of a replica: a child of the launcher."""
@@ -53,9 +56,12 @@ class LauncherTests(SynchronousTestCase):
         launched = Launched(cluster)
         try:
             yield launched
+        except BaseException:
+            print(f"---- what the launcher said\n{launched.said()[-5000:]}", file=sys.stderr)
+            raise
         finally:
             launched.process.terminate()  # a kill would leave the replicas behind
-            launched.process.wait(30)
+            launched.process.wait(PATIENCE_S)
 
     def check_all_gone(self, cluster: Cluster) -> None:
         for port in cluster.redis_ports + cluster.status_ports:
@@ -78,22 +84,45 @@ class LauncherTests(SynchronousTestCase):
             self.assertEqual(cluster.client(2).get("a"), b"b")
 
             launched.process.send_signal(signal.SIGINT)
-            launched.process.wait(20)
+            launched.process.wait(PATIENCE_S)
             self.check_all_gone(cluster)
             self.assertNotIn("Traceback", launched.said())
 
     def test_a_replica_that_ends_by_itself_ends_all(self) -> None:
         with Cluster() as cluster, socket.create_server(("127.0.0.1", cluster.redis_ports[1])):
             with self.launched(cluster) as launched:
-                self.assertEqual(launched.process.wait(20), 1)
+                self.assertEqual(launched.process.wait(PATIENCE_S), 1)
                 self.assertIn("epaxos: replica 1 ended with status 1", launched.said())
                 self.assertIn("Address already in use", launched.said())
                 self.assertNotIn("Traceback", launched.said())
             self.assertTrue(all(map(is_free, cluster.status_ports)))
 
+    def test_the_terminal_is_closed(self) -> None:
+        """Nobody is left behind; a replica alone would go on."""
+        with Cluster() as cluster, self.launched(cluster) as launched:
+            launched.says("is ready: 3 replicas")
+            for pid in [launched.pid_of(id) for id in range(3)]:
+                os.kill(pid, signal.SIGHUP)
+            launched.process.send_signal(signal.SIGHUP)
+            launched.process.wait(PATIENCE_S)
+            self.check_all_gone(cluster)
+
+    def test_nobody_reads_what_it_says(self) -> None:
+        """As in `make run | head -1`: it stops the replicas, and ends with status 1."""
+        with Cluster() as cluster:
+            command = [sys.executable, "-m", "epaxos.launcher", "--config", str(cluster.config)]
+            with subprocess.Popen(
+                command, cwd=cluster.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            ) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                process.stdout.close()
+                self.assertEqual(process.wait(PATIENCE_S), 1)
+            self.check_all_gone(cluster)
+
     def test_a_wrong_configuration(self) -> None:
         with Cluster(settings="[timing]\ncolour = red\n") as cluster, self.launched(cluster) as launched:
-            self.assertEqual(launched.process.wait(20), 1)
+            self.assertEqual(launched.process.wait(PATIENCE_S), 1)
             self.assertRegex(launched.said(), r"^epaxos: .*cluster\.ini: .*colour.*\n$")
 
 

@@ -555,7 +555,7 @@ def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
 
 
 class _Held:
-    """A database that is a dictionary: what plyvel has to offer to those that restore."""
+    """A database that is a dictionary: what LevelDB has to offer to those that restore."""
 
     def __init__(self, held: Mapping[bytes, bytes]) -> None:
         self._held = held

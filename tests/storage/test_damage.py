@@ -11,13 +11,11 @@ from random import Random
 from shutil import copytree, rmtree
 from typing import Any
 
-import plyvel
-
 from epaxos.interfaces import StoreError, WriteSet
 from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.instance import Value
 from epaxos.protocol.messages import Phase
-from epaxos.storage import database
+from epaxos.storage import database, engine
 from epaxos.storage.records import CHECKPOINT_KEY, IDENTITY_KEY, STATE_KEY, RecordFormat, write_key
 from tests.storage.loop import IDENTITY, batch, checkpoint, contents, proposal, record
 from tests.storage.test_leveldb import StoreCase
@@ -168,11 +166,11 @@ class FileTests(DamageCase):
                 "footer": (lambda: flip(self.tables()[-1], -3), "is damaged: Corruption: not an sstable"),
                 "short table": (
                     lambda: shorten(self.tables()[-1], 500),
-                    "(is damaged: Corruption|cannot be used: IO error)",
+                    r"is damaged: (Corruption|IO error: .*\.ldb: Invalid argument: it is empty, or cut)",
                 ),
                 "empty table": (
                     lambda: os.truncate(self.tables()[-1], 0),
-                    "(is damaged: Corruption|cannot be used: IO error)",
+                    r"is damaged: (Corruption|IO error: .*\.ldb: Invalid argument: it is empty, or cut)",
                 ),
                 "a table gone": (lambda: self.tables()[0].unlink(), "is damaged: Corruption: 1 missing"),
                 "manifest": (lambda: flip(manifest(), 20), "is damaged: Corruption: checksum mismatch"),
@@ -264,7 +262,7 @@ class FileTests(DamageCase):
 
         def change(*changes: tuple[bytes, bytes | None]) -> Callable[[], None]:
             def damage() -> None:
-                db = plyvel.DB(str(self.path / "db"))
+                db = engine.DB(str(self.path / "db"))
                 for key, value in changes:
                     if value is None:
                         db.delete(key)
@@ -314,7 +312,7 @@ class FileTests(DamageCase):
         for first in (1, 300, 600):
             self.write(*(proposal(slot, size=2000) for slot in range(first, first + 300)))
         self.assertEqual(len(self.restored()["records"]), 899)
-        db = plyvel.DB(str(self.path / "db"))
+        db = engine.DB(str(self.path / "db"))
         self.addCleanup(db.close)
         self.assertLess(len(list(db.iterator(prefix=b"\x02"))), 500)
 
@@ -337,18 +335,18 @@ class FolderTests(DamageCase):
 
     def test_format(self) -> None:
         self.write(proposal(1))
-        db = plyvel.DB(str(self.path / "db"))
+        db = engine.DB(str(self.path / "db"))
         db.put(IDENTITY_KEY, db.get(IDENTITY_KEY).replace(b'"format": 3', b'"format": 2'))
         db.close()
         self.refused("storage format 2, and this version knows only format 3")
 
     def test_foreign_folder(self) -> None:
         def foreign_leveldb() -> None:
-            plyvel.DB(str(self.path), create_if_missing=True).close()
+            engine.DB(str(self.path), create_if_missing=True).close()
 
         def foreign_leveldb_inside() -> None:
             self.path.mkdir()
-            plyvel.DB(str(self.path / "db"), create_if_missing=True).close()
+            engine.DB(str(self.path / "db"), create_if_missing=True).close()
 
         def notes() -> None:
             self.path.mkdir()
@@ -391,7 +389,7 @@ class FolderTests(DamageCase):
 
     def test_somebody_has_the_database_itself(self) -> None:
         self.write(proposal(1))
-        db = plyvel.DB(str(self.path / "db"))
+        db = engine.DB(str(self.path / "db"))
         self.refused("is in use by another process")
         db.close()
         self.assertEqual(len(self.restored()["records"]), 1)
@@ -406,7 +404,7 @@ class FolderTests(DamageCase):
         for name, leave in (
             ("made", lambda: None),
             ("begun", lambda: (self.path / "db.new").mkdir()),
-            ("filled", lambda: plyvel.DB(str(self.path / "db.new"), create_if_missing=True).close()),
+            ("filled", lambda: engine.DB(str(self.path / "db.new"), create_if_missing=True).close()),
             (
                 "all but renamed",
                 lambda: ((self.path / "db.new").mkdir(), (self.path / "synced").write_bytes(b"\0" * 9)),

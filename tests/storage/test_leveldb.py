@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import plyvel
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -18,7 +17,7 @@ from epaxos.interfaces import StoreError, WriteSet
 from epaxos.protocol.ids import InstanceId
 from epaxos.protocol.instance import Value
 from epaxos.protocol.messages import Phase
-from epaxos.storage import leveldb
+from epaxos.storage import engine, leveldb
 from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.writer import GroupWriter
 from tests.builds import plain_only
@@ -376,7 +375,7 @@ class FailureTests(StoreCase):
 
     def test_failed_once_and_nothing_durable(self) -> None:
         for error, text in (
-            (plyvel.IOError(b"IO error: 000003.log: No space left on device"), "No space left on device"),
+            (engine.IOError(b"IO error: 000003.log: No space left on device"), "No space left on device"),
             (OSError(28, "No space left on device"), "No space left on device"),
             (MemoryError(), "MemoryError"),
         ):
@@ -429,6 +428,38 @@ class FailureTests(StoreCase):
         store.write(proposal(1), self.fail)
         self.close_store(store)
         self.assertEqual(len(self.failures), 1)
+
+    def test_a_thread_that_dies(self) -> None:
+        """Whatever of it fails, the replica hears of it, and the store can be closed."""
+
+        class Failing(GroupWriter):
+            def go_on(self) -> bool:
+                raise KeyboardInterrupt("what no handler of ours expects")
+
+        self.patch(leveldb, "GroupWriter", Failing)
+        store = self.make()
+        store.open(IDENTITY)
+        store.write(checkpoint(1, {b"k": b"v"}), lambda: None)
+        self.loop.run_until(lambda: self.failures)
+        self.assertIn("what no handler of ours expects", str(self.failures[0]))
+        self.close_store(store)
+        self.assertEqual(self.restored_whatever(), {})
+
+    def test_a_database_that_cannot_be_closed(self) -> None:
+        """The close is over all the same, and the lock is free."""
+
+        class Failing(GroupWriter):
+            def close(self) -> None:
+                super().close()
+                raise OSError(5, "Input/output error")
+
+        self.patch(leveldb, "GroupWriter", Failing)
+        store = self.make()
+        store.open(IDENTITY)
+        self.close_store(store)
+        (failure,) = self.failures
+        self.assertIn("Input/output error", str(failure))
+        self.assertEqual(self.restored_whatever(), {})
 
     def test_lock_is_released_after_failure(self) -> None:
         self.failing_at(1, OSError(5, "Input/output error"))

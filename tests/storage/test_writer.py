@@ -7,12 +7,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import plyvel
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
 from epaxos.protocol.ids import InstanceId
-from epaxos.storage import pauses, writer
+from epaxos.storage import engine, pauses, writer
 from epaxos.storage.records import Part, RecordFormat, StateParts, encode_number, write_key
 from epaxos.storage.sequence import WriteSequence
 from epaxos.storage.state_files import StateFiles
@@ -22,7 +21,7 @@ from tests.storage.loop import batch, checkpoint_of, proposal
 
 
 class FakeDB:
-    """A database in a dict, with the few methods of plyvel's that a writer uses."""
+    """A database in a dict, with the few methods of LevelDB's that a writer uses."""
 
     def __init__(self) -> None:
         self.held: dict[bytes, bytes] = {}
@@ -163,7 +162,7 @@ class TornTests(SynchronousTestCase):
         """A log with a record of each size (of its value), and where each ends."""
         path = Path(self.mktemp())
         ends = []
-        db = plyvel.DB(str(path), create_if_missing=True)
+        db = engine.DB(str(path), create_if_missing=True)
         (file,) = path.glob("*.log")
         for number, size in enumerate(sizes):
             db.put(b"%d" % number, Random(number).randbytes(size))

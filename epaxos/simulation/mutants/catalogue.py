@@ -520,7 +520,7 @@ _RESTARTS = (
     _edit(
         "checkpoint in two writes",
         "state and frontier are written in one step",
-        Node._on_checkpoint_due,
+        Node._write_checkpoint,
         "self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)",
         """\
 checkpoint = self._checkpoint()
