@@ -21,6 +21,7 @@ from zope.interface import implementer
 from epaxos.batching import Batching
 from epaxos.company import Company
 from epaxos.digest import StateDigest
+from epaxos.disk_watch import DiskWatch
 from epaxos.gathering import Gathering
 from epaxos.interfaces import (
     Checkpoint,
@@ -50,6 +51,7 @@ from epaxos.protocol.messages import NOP, Batch, Commit, Message
 from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.slots import SLOTS_RESERVED
+from epaxos.protocol.state import DoubledError
 from epaxos.protocol.timing import Timing
 from epaxos.reading import Reading, Separation
 
@@ -62,6 +64,8 @@ CHECKPOINT_COMMANDS_IN_MEMORY = 1_000
 in the processor's cache."""
 EXECUTED_PER_TURN = 256
 """About so many instances are executed before other work gets its turn."""
+
+_HANGS = "CLUSTERDOWN the disk of this replica does not answer"
 
 _log = Logger()
 
@@ -148,8 +152,11 @@ class _Proposed:
 class Node:
     """Replica `id` of the cluster `cluster` of n.
 
-    `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
-    understood.  A node that was told so does nothing any more.
+    `fatal(text)` is called once when the replica must stop: a write failed, a batch cannot be
+    understood, or another process has the same id.  A node that was told so does nothing any more.
+
+    While the disk does not answer, the node neither sends nor takes messages, and time stands still for
+    the core.  So the others see it as they see one that has failed, and what it holds stays bounded.
     """
 
     def __init__(
@@ -189,6 +196,7 @@ class Node:
         self._tick_at = self._tick_wanted_at = 0.0
         self._gathering = Gathering()
         self._company = Company()
+        self._disk = DiskWatch(timing.suspect_after_s)
         self._checkpoint_due: ITimeout | None = None
         self._outgoing: list[tuple[int, Message]] = []
         self._queue: deque[_Submission] = deque()
@@ -321,10 +329,14 @@ class Node:
             self._turn_due = self._timeouts.call_later(0, self._turn)
 
     def _on_messages(self, sender: int, messages: Sequence[Message]) -> None:
-        if self._running:
+        if self._running and self._disk.hangs:
+            self._core.hear(sender)
+        elif self._running:
             try:
                 for message in messages:
                     self._core.receive(sender, message)
+            except DoubledError as why:
+                self.fail(str(why))
             except Exception:
                 self._on_bug()
             self._wake()
@@ -337,8 +349,14 @@ class Node:
             return
         try:
             now = self._timeouts.now()
-            self._core.tick(now)
-            self._carry_out()
+            if self._disk.look(now):
+                self._on_disk_hangs(now)
+            if self._disk.hangs:
+                self._core.stand_still(now)
+                self._refuse_queued(_HANGS)
+            else:
+                self._core.tick(now)
+                self._carry_out()
             if now >= self._expire_at:
                 self._expire(now)
             self._schedule_tick(now)
@@ -352,7 +370,10 @@ class Node:
 
     def _schedule_tick(self, now: float) -> None:
         """Deadlines mostly move away, turn by turn: then the tick stays, and comes too early once."""
-        due = max(now + 0.001, min(self._core.next_deadline(), self._expire_at))
+        due = self._expire_at if self._disk.hangs else min(self._core.next_deadline(), self._expire_at)
+        if self._disk.due is not None:
+            due = min(due, self._disk.due)
+        due = max(now + 0.001, due)
         if self._queue and self._gathering.wait_ends is not None:
             due = min(due, self._gathering.wait_ends)
         if self._company.due is not None:
@@ -481,7 +502,7 @@ class Node:
     def _expire(self, now: float) -> None:
         """Tell those that waited too long."""
         timeout_s = self._batching.request_timeout_s
-        text = f"CLUSTERDOWN no quorum answered within {timeout_s:g} s"
+        text = self._why_unanswered()
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().answer(Unavailable(f"{text}; the command was not run", False))
         for proposed in list(self._under_way()):
@@ -491,6 +512,38 @@ class Node:
             if not proposed.wanted:
                 self._end_reading(proposed)
         self._expire_at = now + min(0.25, timeout_s / 4)
+
+    def _why_unanswered(self) -> str:
+        """Why commands have waited for `request_timeout_s`, for their clients."""
+        timeout_s = self._batching.request_timeout_s
+        if self._disk.hangs:
+            return _HANGS
+        if self._core.catching_up or self._executor.busy:
+            return f"CLUSTERDOWN the replica is catching up and did not answer within {timeout_s:g} s"
+        return f"CLUSTERDOWN no quorum answered within {timeout_s:g} s"
+
+    # -- a disk that does not answer
+
+    def _on_disk_hangs(self, now: float) -> None:
+        """Send nothing and take nothing until it answers; what has been proposed may still run."""
+        _log.warn(
+            "the disk has not answered for {waited:.1f} s: replica {id} is silent until it does",
+            id=self.id,
+            waited=self._disk.waited_s(now),
+        )
+        self._outgoing.clear()
+        self._company.end()
+
+    def _refuse_queued(self, text: str) -> None:
+        """What has not been proposed need not wait."""
+        refused, self._queue = self._queue, deque()
+        for submission in refused:
+            submission.answer(Unavailable(f"{text}; the command was not run", False))
+
+    def _on_written(self, now: float) -> None:
+        """The disk has answered the oldest write that somebody waits for."""
+        if self._disk.answered(now):
+            _log.info("the disk answers again: replica {id} goes on", id=self.id)
 
     # -- carrying out what the core wants
 
@@ -538,16 +591,22 @@ class Node:
             dropped=output.dropped,
             sync=output.awaits_durability,
         )
+        if write_set.sync:
+            self._disk.began(self._timeouts.now())
         self._store.write(write_set, partial(self._on_durable, output))
 
     def _on_durable(self, output: Output) -> None:
         """The promises may leave now, and own votes count."""
         if not (self._running and output.awaits_durability):
             return
+        if self._store.persistent:
+            self._on_written(self._timeouts.now())
         try:
             self._outgoing += output.promises
             self._commit(output.decided_durably)
             self._core.durable(output)
+        except DoubledError as why:
+            self.fail(str(why))
         except Exception:
             self._on_bug()
         self._wake()

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -38,7 +38,19 @@ from epaxos.interfaces import (
 )
 from epaxos.node import Node
 from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import NOP, Batch, Commit, Message, PreAccept, PreAcceptOK, Read, ReadOK
+from epaxos.protocol.messages import (
+    NOP,
+    Batch,
+    Commit,
+    Heartbeat,
+    Message,
+    Phase,
+    PreAccept,
+    PreAcceptOK,
+    Read,
+    ReadOK,
+    RecoverOK,
+)
 from epaxos.protocol.timing import Timing
 from epaxos.timeouts import ReactorTimeouts
 from tests.builds import plain_only
@@ -1078,3 +1090,179 @@ class StatusTests(SynchronousTestCase):
         cluster.run(0.01)
         expected = digest_of([(b"%d" % k, b"v") for k in range(5000)])
         self.assertEqual(self.successResultOf(waiting)["digest"], expected)
+
+
+class SilentDiskTests(UnavailableCase):
+    """The disk of one replica does not answer."""
+
+    def hung(self) -> Cluster:
+        cluster = Cluster().start()
+        cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.1)
+        cluster.disks[0].slow = True
+        return cluster
+
+    def logged(self, run: Callable[[], None]) -> list[str]:
+        """What is said meanwhile of the disk."""
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        try:
+            run()
+        finally:
+            globalLogPublisher.removeObserver(events.append)
+        return [text for text in map(formatEvent, events) if "the disk" in text]
+
+    def test_it_is_silent_and_says_so_once(self) -> None:
+        cluster = self.hung()
+        under_way = cluster.submit(0, [b"j", b"x"])
+        said = self.logged(lambda: cluster.run(4))
+        self.assertEqual(len(said), 1)
+        self.assertIn("replica 0 is silent", said[0])
+        cluster.wires[0].sends.clear()
+        self.assertEqual(under_way, [], "what is under way may still come")
+        new = cluster.submit(0, [b"i", b"x"])
+        cluster.run(0.01)
+        refused = self.one(new)
+        self.assertFalse(refused.may_have_run)
+        self.assertIn("the disk of this replica does not answer", str(refused))
+        self.assertIn("was not run", str(refused))
+        cluster.run(2)
+        self.assertEqual(cluster.wires[0].sends, [])
+        expired = self.one(under_way)
+        self.assertTrue(expired.may_have_run)
+        self.assertIn("the disk of this replica does not answer", str(expired))
+        self.assertIn("may still run", str(expired))
+
+    def test_the_others_go_on(self) -> None:
+        """What it proposed, and claimed, is decided without it, and a barrier does not wait."""
+        cluster = self.hung()
+        cluster.submit(0, [b"k", b"x"])
+        barrier = cluster.submit(1, [b"k", b"!"])
+        cluster.run(4)
+        self.assertEqual(len(barrier), 1)
+        self.assertEqual(cluster.logs[1].texts, cluster.logs[2].texts)
+        self.assertTrue(cluster.nodes[1]._core.suspects(0))
+        served = cluster.submit(2, [b"k", b"y"])
+        cluster.run(0.1)
+        self.assertEqual(len(served), 1)
+        self.assertNotIsInstance(served[0], Unavailable)
+
+    def test_it_takes_up_when_the_disk_answers(self) -> None:
+        cluster = self.hung()
+        cluster.submit(0, [b"k", b"x"])
+        cluster.run(1.9)  # no longer than others are suspected after
+        for number in range(20):
+            cluster.submit(1, [b"k", b"%d" % number])
+            cluster.run(0.01)
+
+        def answer() -> None:
+            cluster.disks[0].slow = False
+            cluster.disks[0].catch_up()
+            cluster.run(0.01)
+            core = cluster.nodes[0]._core
+            self.assertEqual([core.suspects(other) for other in (1, 2)], [False, False], "they were heard")
+            cluster.run(3)
+
+        said = self.logged(answer)
+        self.assertEqual(["answers again" in text for text in said], [True])
+        self.assertEqual(cluster.logs[0].texts, cluster.logs[1].texts)
+        served = cluster.submit(0, [b"k", b"z"])
+        cluster.run(0.1)
+        self.assertEqual(served, [[cluster.logs[1].texts[b"k"]]])
+        self.assertEqual(cluster.fatal, [])
+
+    def test_what_it_holds_meanwhile_does_not_grow(self) -> None:
+        cluster = self.hung()
+        cluster.submit(0, [b"k", b"x"])
+        cluster.run(4)
+        waiting, held = len(cluster.disks[0].waiting), len(cluster.nodes[0]._core.table)
+        for _ in range(50):
+            cluster.submit(1, [b"j", b"x"])
+            cluster.run(0.05)
+        self.assertLessEqual(len(cluster.disks[0].waiting), waiting + 1, "a checkpoint, perhaps")
+        self.assertEqual(len(cluster.nodes[0]._core.table), held)
+
+    def test_a_slow_disk_is_used(self) -> None:
+        """Two seconds a sync: commands are answered, and the replica is silent once at most."""
+        cluster = Cluster(Batching(request_timeout_s=60)).start()
+        disk = cluster.disks[0]
+        disk.slow = True
+        outcomes: list[Outcome] = []
+
+        def ask(_: object = None) -> None:
+            if len(outcomes) < 5:
+                cluster.nodes[0].submit([[b"k", b"x"]], answered)
+
+        def answered(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            cluster.clock.callLater(0.01, ask)
+
+        def catch_up() -> None:
+            disk.catch_up()
+            cluster.clock.callLater(2, catch_up)
+
+        catch_up()
+        ask()
+        said = self.logged(lambda: cluster.run(30))
+        self.assertEqual([outcome for outcome in outcomes if isinstance(outcome, Unavailable)], [])
+        self.assertEqual(len(outcomes), 5)
+        self.assertLessEqual(len([text for text in said if "silent" in text]), 1)
+
+
+class CatchingUpTests(UnavailableCase):
+    def test_clients_are_told(self) -> None:
+        """A replica that lacks what others hold is no cluster without a quorum."""
+        cluster = Cluster(Batching(request_timeout_s=0.5)).start()
+        cluster.cut = {(0, 2), (1, 2)}
+        for _ in range(10):
+            cluster.submit(0, [b"k", b"x"])
+            cluster.run(0.02)
+        cluster.run(2)
+        cluster.cut.clear()
+        cluster.held.add(Commit)
+        outcomes = cluster.submit(2, [b"k", b"y"])
+        cluster.run(1.2)
+        told = self.one(outcomes)
+        self.assertIn("catching up", str(told))
+        self.assertTrue(told.may_have_run)
+        cluster.release(Commit)
+        cluster.run(3)
+        self.assertEqual(cluster.logs[2].texts, cluster.logs[0].texts)
+
+
+class DoubledTests(SynchronousTestCase):
+    """It stops with one clear line, and that is no bug of its own."""
+
+    def test_a_claim_of_others(self) -> None:
+        cluster = Cluster().start()
+        cluster.arrive(1, 0, Heartbeat((900, 0, 0), (0, 0, 0)))
+        cluster.run(0.01)
+        self.assertEqual(len(cluster.fatal), 1)
+        self.assertIn("replica 1 holds slot 900 of the row of replica 0", cluster.fatal[0])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_another_batch(self) -> None:
+        """Even when it shows only as the own promise becomes durable."""
+        for late in (False, True):
+            cluster = Cluster().start()
+            cluster.isolate(0)
+            cluster.submit(0, [b"k", b"x"])
+            cluster.run(0.01)
+            other = cluster.logs[0].batch([[b"k", b"other"]])
+            id = InstanceId(0, 1)
+            if late:
+                cluster.disks[0].slow = True
+                cluster.nodes[0]._core._recovery.start(id)
+                cluster.run(0.001)
+                ballot = cluster.nodes[0]._core.table.get(id).bal
+                vote = RecoverOK(id, ballot, 1, Phase.ACCEPTED, other, (0, 0, 0), None)
+                cluster.arrive(1, 0, vote)
+                cluster.run(0.001)
+                self.assertEqual(cluster.fatal, [])
+                cluster.disks[0].catch_up()
+            else:
+                cluster.arrive(1, 0, Commit(id, 0, other, (0, 0, 0)))
+            cluster.run(0.01)
+            self.assertEqual(len(cluster.fatal), 1, late)
+            self.assertIn("did not propose", cluster.fatal[0])
+            self.assertEqual(self.flushLoggedErrors(), [])

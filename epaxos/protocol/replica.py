@@ -74,7 +74,7 @@ class Replica:
             PreAcceptOK: self._commit.on_pre_accept_ok,
             Accept: self._commit.on_accept,
             AcceptOK: self._commit.on_accept_ok,
-            Commit: self._commit.on_commit,
+            Commit: self._on_commit,
             Recover: self._recovery.on_recover,
             RecoverOK: self._recovery.on_recover_ok,
             Validate: self._recovery.on_validate,
@@ -147,7 +147,10 @@ class Replica:
         self._reads.end(number)
 
     def receive(self, sender: int, message: Message) -> None:
-        """A message of another replica."""
+        """A message of another replica.
+
+        Raises DoubledError when it shows that this replica must stop: it lost its data, or is doubled.
+        """
         self._state.failures.heard(sender)
         self._handle(sender, message)
         self._after()
@@ -163,6 +166,15 @@ class Replica:
         self._reads.on_time()
         self._reserve()
         self._after()
+
+    def stand_still(self, now: float) -> None:
+        """The time is `now`, and nothing is done for it: this replica's disk does not answer."""
+        self._state.now = now
+        self._state.failures.advance(now)
+
+    def hear(self, sender: int) -> None:
+        """`sender` lives, whatever it said."""
+        self._state.failures.heard(sender)
 
     def time_out(self, id: InstanceId) -> None:
         """Every wait for `id`, which is not forgotten, is over now, whatever the time is.
@@ -208,6 +220,10 @@ class Replica:
         if id is None or not (state.table.is_forgotten(id) or state.is_unused(id)):
             self._handlers[type(message)](sender, message)
 
+    def _on_commit(self, sender: int, message: Commit) -> None:
+        self._commit.on_commit(sender, message)
+        self._progress.on_commit(sender, message)
+
     def _after(self) -> None:
         """Decisions may end recoveries, and thereby lead to others."""
         state = self._state
@@ -245,6 +261,11 @@ class Replica:
     def recoveries(self) -> int:
         """Recoveries that go on here."""
         return len(self._recovery)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether commits that others hold are being fetched."""
+        return self._progress.catching_up
 
     @property
     def next_slot(self) -> int:

@@ -15,7 +15,12 @@ from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.table import InstanceTable
 from epaxos.protocol.timing import Timing
 
-__all__ = ["Counters", "ReplicaState"]
+__all__ = ["Counters", "DoubledError", "ReplicaState"]
+
+
+class DoubledError(Exception):
+    """Another process has used this replica's id, or this replica has lost what it wrote: it must
+    stop.  The text is for the operator, one line."""
 
 
 class Counters:
@@ -95,10 +100,18 @@ class ReplicaState:
     # -- what is learnt
 
     def learn_proposal(self, instance: Instance, batch: Batch) -> None:
-        """`batch` is what the command leader of `instance` proposed."""
+        """`batch` is what the command leader of `instance` proposed.
+
+        Raises DoubledError when that is this replica, and proposed something else.
+        """
         if instance.proposed is None:
             instance.proposed = batch
             self.index.add(instance.id, batch)
+        elif instance.id.replica == self.id and batch != instance.proposed:
+            raise DoubledError(
+                f"slot {instance.id.slot} of the row of replica {self.id} holds a batch that this replica"
+                " did not propose there: its data was replaced, or another process has its id"
+            )
 
     def learn_value(self, instance: Instance, batch: Batch | None) -> bool:
         """Set the current command; None stands for the proposed one.  False when that is not held."""

@@ -94,6 +94,7 @@ class Host:
         self._lives = 0
         self._empty = 0
         self._stopping = self._start_again = False
+        self.dead = False
         self._lost: dict[object, Callable[[], None]] = {}
 
     @property
@@ -104,9 +105,12 @@ class Host:
     # -- life
 
     def start(self) -> None:
-        """Start a process on the disk, unless one runs; one that stops is waited for."""
+        """Start a process on the disk, unless one runs; one that stops is waited for.  Not on a machine that
+        is dead."""
         if self.up:
             self._start_again = self._stopping
+            return
+        if self.dead:
             return
         cluster = self._cluster
         plan = cluster.plan

@@ -91,6 +91,7 @@ class Disk:
         self.settings = settings
         self.slowness = 1
         self.full = False
+        self.hung = False
         self._dice = dice
         self._synced = Contents()
         self._unsynced: list[WriteSet] = []
@@ -105,6 +106,10 @@ class Disk:
         """How long the next write takes, in microseconds."""
         base = (self.settings.sync_us if sync else self.settings.write_us) * self.slowness
         return base // 2 + self._dice.below(base + 1)
+
+    def hang(self) -> None:
+        """From now on no write ends.  What was written before can be read."""
+        self.hung = True
 
     def begin(self, group: list[WriteSet]) -> None:
         """The group is being written."""
@@ -226,6 +231,8 @@ class VirtualStore:
         self._writes += 1
         self._syncs += sync
         self._disk.begin([write_set for write_set, _ in group])
+        if self._disk.hung:
+            return
         duration = self._disk.duration(sync)
         if duration == 0:
             self._end(group, sync)
@@ -234,7 +241,7 @@ class VirtualStore:
 
     def _finish(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
         """The disk is done; the process hears of it when it has time."""
-        if self._process.alive:
+        if self._process.alive and not self._disk.hung:
             if not self._disk.full:
                 self._disk.finish(sync)
             self._process.arrive(partial(self._end_later, group, sync))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from epaxos.simulation.clock import SECOND
 
-__all__ = ["Fault", "FaultKind"]
+__all__ = ["STAYING", "Fault", "FaultKind"]
 
 
 class FaultKind(Enum):
@@ -40,6 +40,14 @@ class FaultKind(Enum):
     LOSE = "messages of these kinds are lost"
     HOLD = "messages of these kinds come when this ends"
     ECHO = "messages of these kinds come again when this ends"
+    HUNG = "its disk never answers again"
+    DEAF = "hears nobody any more, and is heard"
+    MUTE = "is heard by nobody any more, and hears"
+    DEAD = "dead, for good"
+
+
+STAYING = (FaultKind.HUNG, FaultKind.DEAF, FaultKind.MUTE, FaultKind.DEAD)
+"""Faults that do not end.  At most f replicas of a plan have one; the others have to be well without them."""
 
 
 class Fault(NamedTuple):

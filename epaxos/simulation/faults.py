@@ -17,13 +17,30 @@ _LONGER = 30
 """So many times longer than it is down, a replica without power may be cut off from some."""
 
 
+class _Once:
+    """Calls something once, however often it is called."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def __call__(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+
 class Faults:
-    """The faults of one run; every one of them is over when `end_all` was called."""
+    """The faults of one run; every one of them is over when `end_all` was called, but for those that stay.
+
+    `ill`: the replicas with a fault that stays.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._time = cluster.time
         self._over = False
+        self.ill: set[int] = set()
+        self._cut_for_good: list[tuple[int, int]] = []
         self._kinds: dict[FaultKind, Callable[[Fault], None]] = {
             FaultKind.KILL: partial(self._crash, power=False),
             FaultKind.POWER: partial(self._crash, power=True),
@@ -48,6 +65,10 @@ class Faults:
             FaultKind.LOSE: partial(self._filter, prompt=False, late=False),
             FaultKind.HOLD: partial(self._filter, prompt=False, late=True),
             FaultKind.ECHO: partial(self._filter, prompt=True, late=True),
+            FaultKind.HUNG: self._hang,
+            FaultKind.DEAF: partial(self._cut_off, deaf=True),
+            FaultKind.MUTE: partial(self._cut_off, deaf=False),
+            FaultKind.DEAD: self._die,
         }
         for fault in cluster.plan.faults:
             self._time.at(fault.at, partial(self._happen, fault))
@@ -58,7 +79,7 @@ class Faults:
             self._kinds[fault.kind](fault)
 
     def end_all(self) -> None:
-        """Whatever still goes on ends now; every replica runs."""
+        """Whatever still goes on ends now, but for what stays; every replica runs that is not dead."""
         self._over = True
         cluster = self._cluster
         cluster.trace.note("fault", "all faults end")
@@ -68,6 +89,8 @@ class Faults:
                 cluster.network.slow_down(sender, receiver, 1)
                 while cluster.network.is_cut(sender, receiver):
                     cluster.network.mend(sender, receiver)
+        for sender, receiver in self._cut_for_good:
+            cluster.network.cut(sender, receiver)
         for host in cluster.hosts:
             host.disk.slowness = 1
             host.disarm()
@@ -196,6 +219,47 @@ class Faults:
             if host.clock is not None:
                 host.clock.change(rate=rate)
                 self._until(fault, partial(host.clock.change, rate=100))
+
+    # -- what stays
+
+    def _at_aim(self, fault: Fault, spring: Callable[[Host], None]) -> None:
+        """Now; or just after the replica has next sent what the fault is aimed at, and at the latest when
+        the fault's time is over."""
+        for host in self._hosts(fault):
+            self.ill.add(host.id)
+            if not fault.aim:
+                spring(host)
+                continue
+            once = _Once(partial(spring, host))
+            host.set_trap(fault.aim, fault.amount, once, after=True)
+            self._time.after(fault.lasts, once)
+
+    def _hang(self, fault: Fault) -> None:
+        self._at_aim(fault, lambda host: host.disk.hang())
+
+    def _die(self, fault: Fault) -> None:
+        def die(host: Host) -> None:
+            host.dead = True
+            host.crash(power=fault.amount % 2 == 0)
+
+        self._at_aim(fault, die)
+
+    def _cut_off(self, fault: Fault, deaf: bool) -> None:
+        """A deaf one that is aimed at its Commits loses these, too: it claims what nobody else has heard."""
+        network = self._cluster.network
+
+        def cut(host: Host) -> None:
+            others = [replica for replica in range(self._cluster.n) if replica != host.id]
+            links = [(other, host.id) if deaf else (host.id, other) for other in others]
+            self._cut_for_good += links
+            for sender, receiver in links:
+                network.cut(sender, receiver)
+
+        if deaf and fault.aim == "Commit":
+            for other in range(self._cluster.n):
+                for replica in fault.where:
+                    network.add_filter(replica, other, Filter(("Commit",)))
+        self._at_aim(fault, cut)
 
     # -- the network
 

@@ -15,7 +15,7 @@ from epaxos.simulation.clock import SECOND
 from epaxos.simulation.dice import Dice
 from epaxos.simulation.disk import DiskSettings
 from epaxos.simulation.duels import AT_SEND, duels
-from epaxos.simulation.fault import Fault, FaultKind
+from epaxos.simulation.fault import STAYING, Fault, FaultKind
 from epaxos.simulation.network import NetworkSettings, wide_area_delays
 from epaxos.simulation.schemes import schemes
 
@@ -24,6 +24,16 @@ __all__ = ["PROFILES", "Plan", "Workload"]
 MILLISECOND = SECOND // 1000
 REPLICAS_MAX = 7
 
+
+_STAYING_CHANCE = 0.15
+_STAYING_KINDS = ((FaultKind.HUNG, 2), (FaultKind.DEAF, 3), (FaultKind.MUTE, 1), (FaultKind.DEAD, 1))
+_STAYING_AIMS = {
+    FaultKind.HUNG: ("", "PreAccept", "PreAccept", "PreAcceptOK"),
+    FaultKind.DEAF: ("", "Commit", "Commit", "Commit"),
+    FaultKind.MUTE: ("", "PreAccept", "Recover"),
+    FaultKind.DEAD: ("", "PreAccept", "Accept", "Commit", "Recover"),
+}
+"""What a replica sends just before a fault that stays begins; any time when empty."""
 
 _LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK)
 _SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
@@ -83,6 +93,8 @@ class Plan:
         chosen_profile = dice.pick_weighted(
             (("lan", 7), ("wan", 8), ("chaos", 40), ("recovery", 30), ("schemes", 15))
         )
+        if Dice(seed, "for ever").chance(_STAYING_CHANCE):
+            chosen_profile = "staying"
         n = chosen_n if n is None else n
         profile = chosen_profile if profile is None else profile
         if not 1 <= n <= REPLICAS_MAX:
@@ -324,12 +336,30 @@ def _schemes(seed: int, n: int) -> Plan:
     )
 
 
+def _staying(seed: int, n: int) -> Plan:
+    """A plan of another profile in which up to f replicas also have a fault that does not end."""
+    dice = Dice(seed, "staying plan")
+    make = dice.pick_weighted(((_lan, 1), (_wide_area, 1), (_chaos, 5), (_recovery, 2)))
+    plan = make(seed, n)
+    first = max((fault.name for fault in plan.faults), default=-1) + 1
+    ill = dice.pick_some(range(n), dice.between(1, max(1, (n - 1) // 2))) if n > 2 else []
+    faults = []
+    for name, replica in enumerate(ill, start=first):
+        kind = dice.pick_weighted(_STAYING_KINDS)
+        at = dice.below(plan.active_us // 2)
+        aim = dice.pick(_STAYING_AIMS[kind])
+        count = dice.between(1, 3)
+        faults.append(Fault(name, at, kind, (replica,), plan.active_us // 4, count, aim))
+    return replace(plan, profile="staying", faults=(*plan.faults, *faults))
+
+
 PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "lan": _lan,
     "wan": _wide_area,
     "chaos": _chaos,
     "recovery": _recovery,
     "schemes": _schemes,
+    "staying": _staying,
 }
 
 
@@ -396,7 +426,7 @@ _OF_SCHEMES = (
     FaultKind.HOLD,
     FaultKind.ECHO,
 )
-_AT_ANY_TIME = tuple(kind for kind in FaultKind if kind not in _OF_SCHEMES)
+_AT_ANY_TIME = tuple(kind for kind in FaultKind if kind not in _OF_SCHEMES and kind not in STAYING)
 
 
 def _faults(

@@ -163,10 +163,10 @@ class _Run:
         return all(client.finished for client in self._clients) or "\n".join(waiting)
 
     def _read_everything(self) -> list[Client]:
-        """At every replica a last client reads every key that was ever named."""
+        """At every replica that is well a last client reads every key that was ever named."""
         keys = sorted(self._keys())
         readers = []
-        for replica in range(self._plan.n if keys and not self._violations else 0):
+        for replica in self._well() if keys and not self._violations else ():
             script = [(b"GET", key) for key in keys]
             reader = self._client(1000 + replica, script)
             reader.submit(script, replica)
@@ -186,25 +186,42 @@ class _Run:
 
     # -- rest
 
+    def _well(self) -> list[int]:
+        """The replicas without a fault that stays."""
+        return [replica for replica in range(self._plan.n) if replica not in self._faults.ill]
+
     def _at_rest(self) -> bool | str:
-        """Everything is executed everywhere and forgotten."""
-        statuses = [self._cluster.status(replica) for replica in range(self._plan.n)]
-        for replica, status in enumerate(statuses):
-            if status is None or statuses[0] is None:
+        """Everything is executed everywhere and forgotten; with members that stay ill, everything is
+        decided and executed by the others, who have to keep it for them."""
+        well = self._well()
+        names = ["instances_waiting", "recoveries", "instances_in_flight"]
+        if len(well) == self._plan.n:
+            names.append("instances_held")
+        first = self._cluster.status(well[0])
+        for replica in well:
+            status = self._cluster.status(replica)
+            if status is None or first is None:
                 return f"replica {replica} is down or busy"
             counters = status["counters"]
-            for name in ("instances_held", "instances_waiting", "recoveries", "instances_in_flight"):
+            for name in names:
                 if counters[name]:
                     return f"replica {replica} has {name} = {counters[name]}: {status}"
             for name in ("executed", "committed", "digest"):
-                if status[name] != statuses[0][name]:
-                    return f"{name} is {status[name]} at {replica}, but {statuses[0][name]} at 0"
-            disk = self._cluster.hosts[replica].disk
-            disk.sync()
-            contents = disk.contents
-            if contents.records or contents.batches:
-                return f"the disk of {replica} holds {sorted({*contents.records, *contents.batches})[:20]}"
+                if status[name] != first[name]:
+                    return f"{name} is {status[name]} at {replica}, but {first[name]} at {well[0]}"
+            left = self._left_on_disk(replica)
+            if left:
+                return left
         return True
+
+    def _left_on_disk(self, replica: int) -> str:
+        """What of the records on a disk should have gone: all, when nobody needs them."""
+        disk = self._cluster.hosts[replica].disk
+        disk.sync()
+        held = {*disk.contents.records, *disk.contents.batches}
+        if self._faults.ill:
+            held = {id for id in held if id.slot <= disk.contents.floor[id.replica]}
+        return f"the disk of {replica} holds {sorted(held)[:20]}" if held else ""
 
     # -- the verdict
 

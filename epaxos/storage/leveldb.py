@@ -32,6 +32,8 @@ BRIEF_S = 0.002
 """No more than this a write should take in the event loop."""
 BRIEF_BYTES_MAX = 256 << 10
 """Batches of more bytes go to the thread."""
+BRIEF_DROPPED_MAX = 2000
+"""So do more deletions, of which a thousand take about 2 ms."""
 SLOW_WRITES = 8
 """When so many writes in a row were not brief, the disk is slow: one may have waited for a processor."""
 STALL_S = 0.05
@@ -66,12 +68,13 @@ class _Pace:
 
 
 def _is_small(group: Sequence[_Item]) -> bool:
-    size = 0
+    size = dropped = 0
     for write_set, _ in group:
         if write_set.checkpoint is not None:
             return False
         size += sum(len(batch.payload) for _, batch in write_set.batches)
-    return size <= BRIEF_BYTES_MAX
+        dropped += len(write_set.dropped)
+    return size <= BRIEF_BYTES_MAX and dropped <= BRIEF_DROPPED_MAX
 
 
 @implementer(IStore)

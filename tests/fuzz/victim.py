@@ -1,11 +1,15 @@
 """A replica among peers that may say anything that is well-formed.
 
+Two things that they say stop it, as they show that there is another process with its id, and it is started
+again: that they hold slots of its row which it never used, or another batch in one of them.
+
 The real core, executor and record format; what it sends must be what an honest replica may be sent,
 and what it writes must be what it can take up again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import le
 from random import Random
 
@@ -13,19 +17,29 @@ from epaxos.execution.executor import Executor
 from epaxos.interfaces import Ready
 from epaxos.protocol.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.instance import Instance, InstanceRecord
-from epaxos.protocol.messages import Batch, Message, ReadOK
+from epaxos.protocol.messages import NOP, Batch, Heartbeat, Message, ReadOK
 from epaxos.protocol.output import Output
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.state import DoubledError
 from epaxos.protocol.timing import Timing
 from epaxos.statemachines.kv import KeyValueStore
 from epaxos.storage.records import RecordFormat
 from epaxos.transport.codec import decode_frame, encode
 from tests.fuzz.choices import BATCHES, KEYS, Choices
 
-__all__ = ["Victim"]
+__all__ = ["Victim", "tells_of_a_double"]
 
 CHECKED_PER_TURN = 32
 """So many of the messages of a turn are encoded and decoded; recoveries come by the hundred."""
+
+
+def tells_of_a_double(message: Message) -> bool:
+    """Whether replica 0 may stop at this message, now or when it counts: it says that somebody else was
+    replica 0."""
+    if isinstance(message, Heartbeat):
+        return bool(message.committed[0] or message.executed[0])
+    id = getattr(message, "id", None)
+    return id is not None and id.replica == 0 and getattr(message, "batch", NOP) not in (None, NOP)
 
 
 class Victim:
@@ -43,6 +57,7 @@ class Victim:
         self._entries: dict[bytes, bytes] = {}
         self._unwritten: list[tuple[Output, list[InstanceRecord]]] = []
         self._asked: dict[int, tuple[bytes, ...]] = {}
+        self._told_of_a_double = False
         self._readings: list[tuple[Deps, tuple[bytes, ...]]] = []
         self._up()
 
@@ -76,12 +91,21 @@ class Victim:
         if isinstance(message, ReadOK) and message.number < len(self._asked):
             message = message._replace(number=list(self._asked)[message.number])
         assert decode_frame(encode(message), self.n) == [message]
-        self.core.receive(sender, message)
+        self._told_of_a_double |= tells_of_a_double(message)
+        self._do(lambda: self.core.receive(sender, message))
         self.turn()
+
+    def _do(self, call: Callable[[], None]) -> None:
+        """It stops, and is started again, when it was told that it is not the only one."""
+        try:
+            call()
+        except DoubledError:
+            assert self._told_of_a_double
+            self.restart()
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.core.tick(self.now)
+        self._do(lambda: self.core.tick(self.now))
         self.turn()
 
     def propose(self, batch: Batch) -> None:
@@ -119,7 +143,7 @@ class Victim:
             self._batches.pop(id, None)
         self._send(output.promises)
         self._commit(output.decided_durably)
-        self.core.durable(output)
+        self._do(lambda: self.core.durable(output))
         self.turn()
 
     def write_all(self) -> None:

@@ -62,9 +62,9 @@ class UnusedSlotTests(SynchronousTestCase):
     def test_they_are_not_recovered(self) -> None:
         """Not as something that others have heard of, nor as what speaks against a value."""
         lab = Lab(3)
-        self.lie(lab, Heartbeat((LAST, 0, 0), (LAST, 0, 0)), Commit(InstanceId(1, 1), 0, NOP, (LAST, 0, 0)))
+        self.lie(lab, Heartbeat((0, LAST, 0), (0, 0, LAST)), Commit(InstanceId(1, 1), 0, NOP, (LAST, 0, 0)))
         lab.advance(10, deliver=False)
-        self.assertEqual(len(lab.replicas[0].table), 1)
+        self.assertEqual(len(lab.replicas[0].table.rows[0]), 0)
         id = InstanceId(2, 1)
         lab.recover(0, id)
         ballot = lab.instance(0, id).bal

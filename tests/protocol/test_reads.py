@@ -8,7 +8,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.ids import NUMBER_LIMIT, Deps, InstanceId
-from epaxos.protocol.messages import NOP, Batch, Commit, PreAccept, PreAcceptOK, Read, ReadOK
+from epaxos.protocol.messages import NOP, Batch, Commit, Heartbeat, PreAccept, PreAcceptOK, Read, ReadOK
 from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.slots import SLOTS_RESERVED
@@ -367,11 +367,15 @@ class SilenceTests(SynchronousTestCase):
     def test_the_next_deadline(self) -> None:
         lab = Lab(3, Timing(heartbeat_s=50, suspect_after_s=100))
         core = lab.replicas[0]
+        for other in (1, 2):  # it has just started, and would ask them how far they are
+            core.receive(other, Heartbeat((0, 0, 0), (0, 0, 0)))
+        self.wait(lab, 0.0501)
+        begin = lab.now
         heartbeat = core.next_deadline()
         number = lab.read(0, "x")
-        self.assertEqual(core.next_deadline(), WAIT_S)
+        self.assertEqual(core.next_deadline(), begin + WAIT_S)
         self.wait(lab, WAIT_S * 0.9)
-        self.assertEqual(core.next_deadline(), WAIT_S)
+        self.assertEqual(core.next_deadline(), begin + WAIT_S)
         self.wait(lab, WAIT_S * 0.2)
         self.assertEqual(core.next_deadline(), lab.now + RESEND_S)
         core.end_read(number)

@@ -317,6 +317,16 @@ class LoopTests(StoreCase):
         self.store.write(proposal(4, size=leveldb.BRIEF_BYTES_MAX, sync=False), lambda: None)
         self.assertFalse(self.is_brief(proposal(5)), "together they are too large")
 
+    def test_many_deletions_go_to_the_thread(self) -> None:
+        """Of one write set, or of several that nobody waited for."""
+        ids = [InstanceId(0, slot) for slot in range(1, leveldb.BRIEF_DROPPED_MAX + 2)]
+        self.assertTrue(self.is_brief(WriteSet(dropped=ids[1:], sync=True)))
+        self.assertFalse(self.is_brief(WriteSet(dropped=ids, sync=True)))
+        self.wait_for_thread()
+        self.store.write(WriteSet(dropped=ids[1:]), lambda: None)
+        self.assertFalse(self.is_brief(WriteSet(dropped=ids[:1], sync=True)))
+        self.wait_for_thread()
+
     def test_what_comes_while_the_thread_writes_comes_after_it(self) -> None:
         self.loop.hold()
         self.store.write(checkpoint(1, {b"k": b"v"}), lambda: self.durable.append(1))

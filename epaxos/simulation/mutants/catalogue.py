@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from epaxos.disk_watch import DiskWatch
 from epaxos.execution.components import Component
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
@@ -621,6 +622,26 @@ _READS = (
     ),
 )
 
+_LIVENESS = (
+    _edit(
+        "fetches for ever",
+        "a claim that cannot be fetched is recovered",
+        Progress._look_after,
+        "watch.in_vain = True",
+        "pass",
+        profile="staying",
+    ),
+    Mutant(
+        "hung, and fetched for ever",
+        "a replica whose disk does not answer is silent; its claims are recovered",
+        (
+            Edit(DiskWatch.look, (("self.waited_s(now) > self._patience_s", "False"),)),
+            Edit(Progress._look_after, (("watch.in_vain = True", "pass"),)),
+        ),
+        profile="staying",
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *_QUORUMS,
     *_COMMIT,
@@ -630,4 +651,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_FORGETTING,
     *_EXECUTION,
     *_READS,
+    *_LIVENESS,
 )
