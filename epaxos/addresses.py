@@ -97,7 +97,7 @@ def explain(error: BaseException, example: str) -> str:
     elif match := re.search(r"Unknown endpoint type: (.*)", text):
         text = f"there is no endpoint type {match[1]}"
     elif isinstance(error, (ImportError, NameError)):
-        text = "TLS needs the extra of Twisted: pip install 'twisted[tls]'"
+        return "TLS needs the extra of Twisted: pip install 'twisted[tls]'"
     text = text or type(error).__name__
     return f"{text}; a valid one is {example}"
 

@@ -316,10 +316,14 @@ class ITransport(Interface):
         "int or None: a batch of a larger `size_bytes` cannot be counted on to arrive; None: any can."
     )
 
-    def start(receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+    def start(
+        receive: Callable[[int, Sequence[Message]], None], connection: Callable[[int, bool], None]
+    ) -> Deferred[None]:
         """Listen and connect; from now on `receive(sender, messages)` is called with what comes.
 
-        Fails when the address cannot be listened on.
+        `connection(replica, True)` is called when there is a connection with a replica after there
+        was none, `connection(replica, False)` when all are lost and no new one can be made at once.
+        What has no connections calls neither.  Fails when the address cannot be listened on.
         """
 
     def send(outgoing: Sequence[tuple[int, Message]]) -> None:

@@ -223,7 +223,8 @@ class Node:
     def _open(self) -> Deferred[None]:
         self._restore()
         self._running = True
-        return self._transport.start(self._on_messages).addCallback(self._on_started)
+        started = self._transport.start(self._on_messages, self._on_connection)
+        return started.addCallback(self._on_started)
 
     def _on_started(self, _: None) -> None:
         self._schedule_checkpoint()
@@ -337,6 +338,14 @@ class Node:
                     self._core.receive(sender, message)
             except DoubledError as why:
                 self.fail(str(why))
+            except Exception:
+                self._on_bug()
+            self._wake()
+
+    def _on_connection(self, replica: int, is_there: bool) -> None:
+        if self._running:
+            try:
+                (self._core.connected if is_there else self._core.disconnected)(replica)
             except Exception:
                 self._on_bug()
             self._wake()

@@ -219,6 +219,7 @@ def _transport(config: Config, id: int, reactor: Any, random: Random, reader: Sh
         reader=reader,
         settings=TcpSettings(
             queue_bytes_max=config.limits.peer_queue_bytes_max,
+            reconnect_max_s=config.timing.suspect_after_s / 2,
             silence_s=max(SILENCE_S_MIN, SILENCES_SUSPECTED * config.timing.suspect_after_s),
         ),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,21 @@ from epaxos.config import Config, ConfigError, Limits, Storage, example, load
 from epaxos.protocol.timing import Timing
 from epaxos.settings import CLUSTER, SETTINGS
 
-CONF = Path(__file__).parents[1] / "conf" / "cluster.ini"
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf" / "cluster.ini"
+_WITHOUT_TLS = """
+import sys
+from pathlib import Path
+sys.modules["OpenSSL"] = None
+from twisted.internet.testing import MemoryReactorClock
+from epaxos.config import ConfigError, load
+config, reactor = load(Path(sys.argv[1])), MemoryReactorClock()
+try:
+    config.listening(0, "peer", reactor)
+    config.connecting(1, reactor)
+except ConfigError as error:
+    print(error)
+"""
 
 
 class ConfigCase(SynchronousTestCase):
@@ -128,6 +144,27 @@ class GoodTests(ConfigCase):
         with self.assertRaises(ConfigError) as caught:
             config.listening(0, "client", MemoryReactorClock())
         self.assertIn("[replica 0] client = ssl:7100:privateKey=/no/such/key.pem:", str(caught.exception))
+
+    def test_tls_without_its_libraries(self) -> None:
+        """Each kind of endpoint says what is missing, when a replica is to use it."""
+        for key, endpoint in (
+            ("peer", "ssl:7000:privateKey=key.pem"),
+            ("peer_connect", "ssl:a.example:7000"),
+            ("peer_connect", "ssl:a.example:7000:hostname=a.example"),
+            ("peer_connect", "tls:a.example:7000:trustRoots=/etc"),
+        ):
+            other = {"peer": "peer_connect = tcp:a.example:7000", "peer_connect": "peer = tcp:7000"}[key]
+            line = "peer = tcp:7000:interface=127.0.0.1"
+            path = self.write(example(2).replace(line, f"{key} = {endpoint}\n{other}")).absolute()
+            out = subprocess.run(
+                [sys.executable, "-c", _WITHOUT_TLS, str(path)], cwd=ROOT, capture_output=True, text=True
+            )
+            self.assertEqual(
+                out.stdout.strip(),
+                f"{path}: [replica 0] {key} = {endpoint}: TLS needs the extra of Twisted:"
+                " pip install 'twisted[tls]'",
+                out.stderr,
+            )
 
     def test_other_id(self) -> None:
         path = self.write(example(3))

@@ -181,11 +181,17 @@ class Wires:
         self.cluster = cluster
         self.id = id
         self.receive: Callable[[int, Sequence[Message]], None] | None = None
+        self.connection: Callable[[int, bool], None] = lambda replica, is_there: None
         self.sends: list[list[tuple[int, Message]]] = []
         self.error: Exception | None = None
 
-    def start(self, receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+    def start(
+        self,
+        receive: Callable[[int, Sequence[Message]], None],
+        connection: Callable[[int, bool], None],
+    ) -> Deferred[None]:
         self.receive = receive
+        self.connection = connection
         return fail(self.error) if self.error else succeed(None)
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
@@ -1061,6 +1067,46 @@ class FailureTests(SynchronousTestCase):
         cluster.arrive(1, 0, Commit(InstanceId(1, 1), 0, NOP, (0, 0, 0)))
         self.flushLoggedErrors(ZeroDivisionError)
         self.assertEqual(fatal_then, [["internal error, see the log"]])
+
+
+class ConnectionTests(SynchronousTestCase):
+    """What the transport says of connections reaches the core, and the node acts on it at once."""
+
+    def up(self, cluster: Cluster) -> list[bool]:
+        status: dict[str, Any] = self.successResultOf(cluster.nodes[0].status())
+        return [member["up"] for member in status["members"]]
+
+    def test_lost_and_back(self) -> None:
+        cluster = Cluster().start()
+        cluster.run(1.5)
+        cluster.wires[0].connection(2, False)
+        self.assertEqual(self.up(cluster), [True, True, False])
+        cluster.wires[0].connection(2, True)
+        self.assertEqual(self.up(cluster), [True] * 3)
+
+    def test_what_the_lost_one_has_left_is_decided(self) -> None:
+        """Without a heartbeat, and before the next timer of any other kind."""
+        cluster = Cluster().start()
+        cluster.run(1.5)
+        cluster.held = {PreAcceptOK}
+        cluster.submit(2, [b"k", b"a"])
+        cluster.run(0.01)
+        cluster.isolate(2)
+        for survivor in (0, 1):
+            cluster.wires[survivor].connection(2, False)
+        cluster.run(0.05)
+        for survivor in (0, 1):
+            status = self.successResultOf(cluster.nodes[survivor].status())
+            self.assertEqual(status["executed"], [0, 0, 1])
+
+    @plain_only
+    def test_an_own_bug_stops_the_replica(self) -> None:
+        cluster = Cluster().start()
+        cluster.nodes[0]._core.disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
+        cluster.wires[0].connection(2, False)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(cluster.fatal, ["internal error, see the log"])
+        cluster.wires[0].connection(2, False)
 
 
 class StatusTests(SynchronousTestCase):

@@ -58,7 +58,7 @@ def fingerprint(machine: Machine) -> Hashable:
 # -- by reflection
 
 _IGNORED: dict[type, frozenset[str]] = {
-    Replica: frozenset({"_handlers", "_commit", "_recovery", "_progress", "_state"}),
+    Replica: frozenset({"_handlers", "_commit", "_recovery", "_progress", "_takeover", "_state"}),
     CommitRules: frozenset({"_state", "_proposals", "_rounds", "_alarms"}),
     RecoveryRules: frozenset({"_state", "_commit", "_recoveries", "_waited_for", "_alarms"}),
     # Time stands still, nothing is suspected, what is counted is only shown; and who is nearest matters to

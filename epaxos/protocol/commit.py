@@ -167,6 +167,18 @@ class CommitRules:
             else:
                 self._alarms.set(instance.id, proposal.slow_path_at)
 
+    def on_suspected(self, replica: int) -> None:
+        """Nothing is awaited of `replica` any more: ask others, or take the slow path, without delay."""
+        state = self._state
+        for id, proposal in tuple(self._proposals.items()):
+            instance = state.table.get(id)
+            if replica in proposal.answers or instance.bal != initial_ballot or id in self._rounds:
+                continue
+            if len(proposal.answers) >= state.quorums.slow:
+                self._judge(instance, proposal)
+            elif replica in instance.fast_quorum:
+                self._propose_again(instance, proposal)
+
     def _patience_ends(self, instance: Instance, proposal: _Proposal) -> float:
         """Until when those that were named may take to answer: they get twice their usual time, as a
         second round trip is not had for less."""

@@ -229,7 +229,7 @@ class Progress:
             self._recover(row, stalled_s)
             return
         if watch.asked_at is None:
-            if stalled_s >= 2 * state.timing.heartbeat_s:
+            if stalled_s >= 2 * state.timing.heartbeat_s or state.failures.suspects(row):
                 self._fetch(row)
         elif state.now - watch.asked_at >= state.timing.resend_s:
             self._fetch(row)
@@ -264,6 +264,7 @@ class Progress:
             wait_s, upto = 0.0, max(upto, self._started_upto)
         elif failures.suspects(row):
             wait_s, upto = failures.rank(row) * state.timing.turn_s, state.known(row)
+            stalled_s = min(stalled_s, state.now - failures.suspected_at(row))
         else:
             wait_s = state.timing.recover_after_s + failures.rank(row) * state.timing.turn_s
         if stalled_s < wait_s:
@@ -281,6 +282,15 @@ class Progress:
     def catching_up(self) -> bool:
         """Whether commits that others hold are being fetched."""
         return any(watch.asked_at is not None and not watch.in_vain for watch in self._rows)
+
+    def claimed(self, row: int) -> int:
+        """Up to which slot a lively replica says that it holds all commits of the row."""
+        return max((self._committed_at[replica][row] for replica in self._ahead(row)), default=0)
+
+    def fetch_at_once(self, row: int) -> None:
+        """Ask for what others claim and is missing here, unless that is asked for already."""
+        if self._rows[row].asked_at is None:
+            self._fetch(row)
 
     def _fetch(self, row: int) -> None:
         """Ask a replica that is ahead for the commits that are missing here: the same as before when it

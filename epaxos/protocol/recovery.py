@@ -348,7 +348,9 @@ class RecoveryRules:
             or member in self._recoveries
             or self._commit.leads(member)
         ):
-            wait_s = state.timing.resend_s + state.timing.turn_s * state.failures.rank(member.replica)
+            wait_s = state.timing.turn_s * state.failures.rank(member.replica)
+            if not state.failures.suspects(member.replica):
+                wait_s += state.timing.resend_s
             self._alarms.set(member, state.now + wait_s)
 
     def _try_end_wait(self, instance: Instance, recovery: _Recovery) -> bool:
@@ -419,6 +421,13 @@ class RecoveryRules:
             self._propose(instance, recovery, answer.batch, answer.deps)
         elif sender == instance.id.replica:
             self._propose_nop(instance, recovery)
+
+    def on_suspected(self, replica: int) -> None:
+        """Nothing is awaited of `replica` any more: start again what needs its answer to a Validate."""
+        for id, recovery in tuple(self._recoveries.items()):
+            waits = replica in recovery.quorum and replica not in recovery.conflicts
+            if recovery.stage is _Stage.VALIDATE and waits:
+                self._retry(self._state.table.get(id), recovery)
 
     # -- the end
 

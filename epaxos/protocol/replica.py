@@ -40,6 +40,7 @@ from epaxos.protocol.recovery import RecoveryRules
 from epaxos.protocol.slots import SLOTS_RESERVED, OwnSlots
 from epaxos.protocol.state import Counters, ReplicaState
 from epaxos.protocol.table import InstanceTable
+from epaxos.protocol.takeover import Takeover
 from epaxos.protocol.timing import Timing
 
 __all__ = ["Replica"]
@@ -66,6 +67,7 @@ class Replica:
         self._commit = CommitRules(state)
         self._recovery = RecoveryRules(state, self._commit)
         self._progress = Progress(state, self._commit, self._recovery)
+        self._takeover = Takeover(state, self._commit, self._recovery, self._progress)
         self._reads = ReadRules(state)
         self._slots = OwnSlots(slots_reserved)
         self._unknown_upto = 0
@@ -80,7 +82,7 @@ class Replica:
             Validate: self._recovery.on_validate,
             ValidateOK: self._recovery.on_validate_ok,
             Waiting: self._recovery.on_waiting,
-            Fetch: self._progress.on_fetch,
+            Fetch: self._takeover.on_fetch,
             Heartbeat: self._progress.on_heartbeat,
             Read: self._reads.on_read,
             ReadOK: self._reads.on_read_ok,
@@ -155,11 +157,22 @@ class Replica:
         self._handle(sender, message)
         self._after()
 
+    def connected(self, replica: int) -> None:
+        """There is a connection with `replica`, after there was none."""
+        self._state.failures.connected(replica)
+
+    def disconnected(self, replica: int) -> None:
+        """All connections with `replica` were lost, and no new one could be made at once."""
+        self._state.failures.disconnected(replica)
+        self._takeover.on_time()
+        self._after()
+
     def tick(self, now: float) -> None:
         """The time is `now` (seconds on a clock that never goes back)."""
         state = self._state
         state.now = now
         state.failures.advance(now)
+        self._takeover.on_time()
         self._commit.on_time()
         self._recovery.on_time()
         self._progress.on_time()
@@ -210,6 +223,7 @@ class Replica:
             self._commit.next_deadline(),
             self._recovery.next_deadline(),
             self._progress.next_deadline(),
+            self._takeover.next_deadline(),
             self._reads.next_deadline(),
         )
         return min(deadline for deadline in deadlines if deadline is not None)

@@ -77,14 +77,15 @@ class InstanceTable:
             slot += 1
         self._committed[row] = slot - 1
 
-    def uncommitted(self, row: int, upto: int, limit: int) -> list[InstanceId]:
-        """The first `limit` slots of the row, up to `upto`, that are not known to be committed.
+    def uncommitted(self, row: int, upto: int, limit: int, above: int = 0) -> list[InstanceId]:
+        """The first `limit` slots of the row, above `above` and up to `upto`, that are not known to be
+        committed.
 
-        Fewer when there are many committed ones between them: the first one is always found.
+        Fewer when there are many committed ones between them; the first above the watermark is always found.
         """
         found: list[InstanceId] = []
         instances = self.rows[row]
-        first = self._committed[row] + 1
+        first = max(self._committed[row], above) + 1
         for slot in range(first, min(upto + 1, first + LOOKED_THROUGH_MAX)):
             instance = instances.get(slot)
             if instance is None or instance.phase is not Phase.COMMITTED:

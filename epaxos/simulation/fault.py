@@ -35,6 +35,7 @@ class FaultKind(Enum):
     PARTITION = "cut off from the others"
     ONE_WAY = "link cut in one direction"
     FLAPPING = "link flaps"
+    RECONNECT = "connections break and come back, again and again"
     SLOW_LINK = "slow link"
     LOSS = "many messages lost everywhere"
     LOSE = "messages of these kinds are lost"

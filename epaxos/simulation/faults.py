@@ -60,6 +60,7 @@ class Faults:
             FaultKind.PARTITION: self._partition,
             FaultKind.ONE_WAY: self._one_way,
             FaultKind.FLAPPING: self._flapping,
+            FaultKind.RECONNECT: self._reconnect,
             FaultKind.SLOW_LINK: self._slow_link,
             FaultKind.LOSS: self._loss,
             FaultKind.LOSE: partial(self._filter, prompt=False, late=False),
@@ -286,6 +287,15 @@ class Faults:
         if not self._over:
             a, b = fault.where
             self._cut(fault, [(a, b), (b, a)])
+
+    def _reconnect(self, fault: Fault) -> None:
+        """`amount` times, evenly over `lasts`."""
+        for count in range(fault.amount):
+            self._time.after(count * fault.lasts // fault.amount, partial(self._break_connections, fault))
+
+    def _break_connections(self, fault: Fault) -> None:
+        if not self._over:
+            self._cluster.network.break_connections(*fault.where)
 
     def _slow_link(self, fault: Fault) -> None:
         network = self._cluster.network

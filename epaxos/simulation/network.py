@@ -1,7 +1,8 @@
 """The virtual network: delays, losses, doubles, reordering and cuts between replicas.
 
 Two ways of carrying: as a stream (what one turn sends to one replica arrives together, in order,
-or is lost with the connection) and as datagrams (each message for itself, in any order).
+or is lost with the connection) and as datagrams (each message for itself, in any order).  The end of
+a process is seen at the other ends of its streams, unless the link is cut.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ ROUND_TRIPS_MS = {
 _SAME_SITE_US = 250
 
 Receive = Callable[[int, Sequence[Message]], None]
+Connection = Callable[[int, bool], None]
 Recode = Callable[[Message], Message]
 
 
@@ -118,6 +120,7 @@ class Network:
         self._filters: dict[tuple[int, int], list[Filter]] = {}
         self._last_arrival = [[0] * n for _ in range(n)]
         self._transports: list[VirtualTransport | None] = [None] * n
+        self._there = [[False] * n for _ in range(n)]
         self._calm = False
         self.extra_loss = 0
         self.sent = 0
@@ -159,8 +162,40 @@ class Network:
     # -- carrying
 
     def attach(self, replica: int, transport: VirtualTransport | None) -> None:
-        """`transport` receives what is for `replica`."""
+        """`transport` receives what is for `replica`; with None its connections end."""
+        ends = self._transports[replica] is not None and transport is None
         self._transports[replica] = transport
+        if transport is not None:
+            self._there[replica] = [False] * len(self._there)
+        elif ends and not self._settings.datagrams:
+            for other in range(len(self._there)):
+                if other != replica and self._transports[other] is not None:
+                    self._end_connection(replica, other)
+
+    def _end_connection(self, sender: int, receiver: int) -> None:
+        """The end of a stream comes after everything that was sent on it."""
+        delay = self._settings.delays[sender][receiver] * self._slowness[sender][receiver]
+        arrival = max(self._time.now + delay, self._last_arrival[sender][receiver] + 1)
+        self._last_arrival[sender][receiver] = arrival
+        self._time.at(arrival, partial(self._on_end, sender, receiver, self._transports[receiver]))
+
+    def _on_end(self, sender: int, receiver: int, connected_to: VirtualTransport | None) -> None:
+        """A process that was started meanwhile has taken a new connection."""
+        gone = self._transports[sender] is None and self._transports[receiver] is connected_to
+        if gone and not self.is_cut(sender, receiver):
+            self._tell(receiver, sender, False)
+
+    def _tell(self, replica: int, other: int, is_there: bool) -> None:
+        transport = self._transports[replica]
+        if transport is not None and self._there[replica][other] is not is_there:
+            self._there[replica][other] = is_there
+            transport.change_connection(other, is_there)
+
+    def break_connections(self, a: int, b: int) -> None:
+        """Both ends see that they are lost; they are there again with the next that comes."""
+        if not self._settings.datagrams:
+            self._tell(a, b, False)
+            self._tell(b, a, False)
 
     def reaches(self, sender: int, receiver: int) -> bool:
         """Whether the receiver is there and the link is whole."""
@@ -235,6 +270,8 @@ class Network:
         elif transport is None or (connected_to is not None and connected_to is not transport):
             self._trace.lost(sender, receiver, messages, "nobody there")
         else:
+            if connected_to is not None:
+                self._tell(receiver, sender, True)
             transport.deliver(sender, messages)
 
 
@@ -264,18 +301,29 @@ class VirtualTransport:
         self._on_send = on_send
         self._on_sent = on_sent
         self._receive: Receive | None = None
+        self._connection: Connection | None = None
         self._dropped = 0
         self._sent = 0
 
-    def start(self, receive: Receive) -> Deferred[None]:
+    def start(self, receive: Receive, connection: Connection) -> Deferred[None]:
         """See ITransport."""
         self._receive = receive
+        self._connection = connection
         self._network.attach(self._replica, self)
         return succeed(None)
 
     def deliver(self, sender: int, messages: tuple[Message, ...]) -> None:
         """The network brings something; it is taken when the process has time for it."""
         self._process.arrive(partial(self._take, sender, messages))
+
+    def change_connection(self, other: int, is_there: bool) -> None:
+        """The connections with another replica are made, or lost."""
+        self._process.arrive(partial(self._take_connection, other, is_there))
+
+    def _take_connection(self, other: int, is_there: bool) -> None:
+        if self._receive is not None and self._connection is not None:
+            self._trace.note(f"R{self._replica}", f"R{other} is {'connected' if is_there else 'lost'}")
+            self._connection(other, is_there)
 
     def _take(self, sender: int, messages: tuple[Message, ...]) -> None:
         if self._receive is not None:

@@ -35,7 +35,7 @@ _STAYING_AIMS = {
 }
 """What a replica sends just before a fault that stays begins; any time when empty."""
 
-_LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK)
+_LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK, FaultKind.RECONNECT)
 _SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
 
 
@@ -426,7 +426,11 @@ _OF_SCHEMES = (
     FaultKind.HOLD,
     FaultKind.ECHO,
 )
-_AT_ANY_TIME = tuple(kind for kind in FaultKind if kind not in _OF_SCHEMES and kind not in STAYING)
+_AT_ANY_TIME = tuple(
+    kind
+    for kind in FaultKind
+    if kind not in _OF_SCHEMES and kind not in STAYING and kind is not FaultKind.RECONNECT
+)
 
 
 def _faults(
@@ -447,6 +451,13 @@ def _faults(
             if kind is FaultKind.LATE_AT_SEND:
                 lasts = 2 * scale
         faults.append(Fault(name, at, kind, where, lasts, amount, aim))
+    dice = Dice(seed, "reconnects")
+    if n > 1 and dice.chance(0.25):
+        where = tuple(dice.pick_some(range(n), 2))
+        lasts = dice.between(1, dice.pick(scales) * dice.pick((20, 80, 400)))
+        faults.append(
+            Fault(count, dice.pick(moments), FaultKind.RECONNECT, where, lasts, dice.between(2, 20))
+        )
     return tuple(fault for fault in faults if fault.where)
 
 

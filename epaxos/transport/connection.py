@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
@@ -12,6 +12,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTranspor
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
+
+from epaxos.transport.tls import explain_tls, tls_handle
 
 __all__ = ["Connection", "Connections", "TcpSettings"]
 
@@ -30,6 +32,11 @@ class TcpSettings:
     """The wait after the first failure to connect; it doubles with each further one."""
     backoff_max_s: float = 3.0
     """The longest wait between two attempts to connect."""
+    reconnect_max_s: float = 0.5
+    """The longest wait after the loss of a connection that the other side had accepted."""
+    lost_after_s: float = 0.1
+    """Without a connection in either direction for so long a replica is reported as lost; for twice as
+    long as it took to connect to it, when that is longer."""
     handshake_timeout_s: float = 5.0
     """Connecting and shaking hands together take no longer, or the attempt has failed."""
     silence_s: float = 30.0
@@ -74,6 +81,7 @@ class Connection(Protocol):
         self._clock = clock
         self._settings = settings
         self._flushing: IDelayedCall | None = None
+        self._handle: Any = None  # of TLS, to be asked why it failed
 
     @property
     def _tcp(self) -> ITCPTransport:
@@ -82,6 +90,7 @@ class Connection(Protocol):
 
     def connectionMade(self) -> None:
         self._connections.add(self)
+        self._handle = tls_handle(self.transport)
         _set_options(self.transport, self._settings.silence_s)
 
     def hang_up(self) -> None:
@@ -94,7 +103,12 @@ class Connection(Protocol):
         """Close now."""
         self._tcp.abortConnection()
 
+    def explain(self, reason: Failure) -> str | None:
+        """Why TLS has ended this connection, if it has."""
+        return explain_tls(reason.value, self._handle)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._handle = None  # which leads back to the transport, and so to here
         if self._flushing is not None and self._flushing.active():
             self._flushing.cancel()
         self._connections.remove(self)

@@ -111,6 +111,9 @@ class Incoming(Connection):
         super().hang_up()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        why = None if self._closing else self.explain(reason)
+        if why is not None:
+            self._owner.complaints.warn(self._name, f"connection closed: {why}")
         self._closing = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
@@ -122,8 +125,8 @@ class Incoming(Connection):
 class IncomingFactory(Factory):
     """Accepts connections.
 
-    `receive(sender, messages)` gets what arrives, `greeted(sender)` is called when a replica has
-    connected.
+    `receive(sender, messages)` gets what arrives; `connected(sender, True)` is called when a replica has
+    connected, `connected(sender, False)` when it has no connection any more.
     """
 
     noisy = False
@@ -132,7 +135,7 @@ class IncomingFactory(Factory):
         self,
         identity: PeerIdentity,
         receive: Callable[[int, Sequence[Message]], None],
-        greeted: Callable[[int], None],
+        connected: Callable[[int, bool], None],
         complaints: Complaints,
         clock: IReactorTime,
         settings: TcpSettings,
@@ -146,7 +149,7 @@ class IncomingFactory(Factory):
         self.settings = settings
         self.connections = Connections()
         self.bytes_received = 0
-        self._greeted = greeted
+        self._connected = connected
         self._strangers: set[Incoming] = set()
         self._accepted: dict[int, Incoming] = {}
 
@@ -168,13 +171,14 @@ class IncomingFactory(Factory):
         self._accepted[sender] = connection
         if before is not None:
             before.replaced()
-        self._greeted(sender)
+        self._connected(sender, True)
 
     def on_lost(self, connection: Incoming) -> None:
         """`connection` is gone."""
         self._strangers.discard(connection)
         if connection.sender is not None and self._accepted.get(connection.sender) is connection:
             del self._accepted[connection.sender]
+            self._connected(connection.sender, False)
 
     def close(self) -> Deferred[None]:
         """End all connections.  Fires when the last is gone."""

@@ -17,6 +17,7 @@ from epaxos.transport.connection import Connections, TcpSettings
 from epaxos.transport.frames import pack
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.outgoing import Outgoing
+from epaxos.transport.presence import Presence
 
 __all__ = ["Link"]
 
@@ -37,6 +38,7 @@ class Link:
         identity: PeerIdentity,
         peer: int,
         endpoint: IStreamClientEndpoint,
+        presence: Presence,
         *,
         complaints: Complaints,
         clock: IReactorTime,
@@ -47,6 +49,7 @@ class Link:
         self._name = f"to replica {peer}"
         self._greeting = greet(identity, peer)
         self._endpoint = endpoint
+        self._presence = presence
         self._complaints = complaints
         self._clock = clock
         self._random = random
@@ -56,6 +59,7 @@ class Link:
         self._attempt: Deferred[Outgoing] | None = None
         self._deadline: IDelayedCall | None = None
         self._connection: Outgoing | None = None
+        self._dialled_at_s = 0.0
         self._accepted_at_s = 0.0
         self._failures = 0
         self._stopped = False
@@ -86,6 +90,7 @@ class Link:
         if self._stopped or self._attempt is not None or self._connection is not None:
             return
         _cancel(self._redial)
+        self._dialled_at_s = self._clock.seconds()
         self._deadline = self._clock.callLater(self._settings.handshake_timeout_s, self._on_deadline)
         self._attempt = cast("Deferred[Outgoing]", self._endpoint.connect(_OutgoingFactory(self)))
         self._attempt.addCallbacks(self._on_connected, self._on_failed)
@@ -121,7 +126,8 @@ class Link:
         else:
             reason = _in_words(failure)
         self._complain(f"cannot connect: {reason}")
-        self._retry()
+        self._retry(self._settings.backoff_max_s)
+        self._presence.outgoing_failed()
 
     def _on_deadline(self) -> None:
         if self._attempt is not None:
@@ -135,6 +141,7 @@ class Link:
         _cancel(self._deadline)
         self._accepted_at_s = self._clock.seconds()
         self._log.info("{name}: connected", name=self._name)
+        self._presence.outgoing_made(self._accepted_at_s - self._dialled_at_s)
 
     def _on_lost(self, connection: Outgoing, reason: Failure) -> None:
         if connection is not self._connection:
@@ -143,18 +150,35 @@ class Link:
         _cancel(self._deadline)
         if self._stopped:
             return
+        tls = connection.explain(reason)
         if connection.accepted:
-            self._log.info("{name}: connection lost: {why}", name=self._name, why=reason.getErrorMessage())
-            # One that is ended soon after it was accepted is as good as refused.
-            if self._clock.seconds() - self._accepted_at_s >= self._settings.backoff_max_s:
-                self._failures = 0
-        elif not connection.given_up:
-            self._complain("connection closed before the greeting was answered")
-        self._retry()
+            why = tls or reason.getErrorMessage()
+            self._log.info("{name}: connection lost: {why}", name=self._name, why=why)
+            self._redial_lost()
+            self._presence.outgoing_lost()
+            return
+        if not connection.given_up:
+            self._complain(
+                "connection closed before the greeting was answered"
+                if tls is None
+                else f"cannot connect: {tls}"
+            )
+        self._retry(self._settings.backoff_max_s)
+        self._presence.outgoing_failed()
 
-    def _retry(self) -> None:
+    def _redial_lost(self) -> None:
+        """At once, for an attempt shows whether the other side is there; later and later, but not so
+        late that it takes us for dead, when each connection ends soon after it was accepted."""
         settings = self._settings
-        delay_s = min(settings.backoff_max_s, settings.backoff_min_s * 2**self._failures)
+        if self._clock.seconds() - self._accepted_at_s >= settings.reconnect_max_s:
+            self._failures = 0
+            self.dial()
+        else:
+            self._retry(min(settings.reconnect_max_s, settings.backoff_max_s))
+
+    def _retry(self, longest_s: float) -> None:
+        settings = self._settings
+        delay_s = min(longest_s, settings.backoff_min_s * 2**self._failures)
         self._failures = min(self._failures + 1, _DOUBLINGS_MAX)
         # Half of the wait is random, so that replicas that failed together do not dial in step.
         self._redial = self._clock.callLater(delay_s * self._random.uniform(0.5, 1.0), self.dial)

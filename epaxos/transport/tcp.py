@@ -9,6 +9,7 @@ queue takes, is dropped: the timers of the protocol send again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -32,6 +33,7 @@ from epaxos.transport.connection import TcpSettings
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.link import Link
+from epaxos.transport.presence import Presence
 
 __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
 
@@ -66,11 +68,16 @@ class TcpTransport:
         self._reader = reader or SharedReader()
         self._settings = settings = settings or TcpSettings()
         self._complaints = complaints = Complaints(self._log, clock)
+        self._connection: Callable[[int, bool], None] | None = None
+        self._presences = {
+            peer: Presence(clock, settings.lost_after_s, partial(self._tell, peer)) for peer in peers
+        }
         self._links = {
             peer: Link(
                 identity,
                 peer,
                 endpoint,
+                self._presences[peer],
                 complaints=complaints,
                 clock=clock,
                 random=random,
@@ -88,13 +95,18 @@ class TcpTransport:
         """Where it listens, once it does."""
         return None if self._port is None else self._port.getHost()
 
-    def start(self, receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
+    def start(
+        self,
+        receive: Callable[[int, Sequence[Message]], None],
+        connection: Callable[[int, bool], None] | None = None,
+    ) -> Deferred[None]:
         """As `ITransport.start`; to be called once."""
         assert self._incoming is None, "started twice"
+        self._connection = connection
         self._incoming = IncomingFactory(
             self._identity,
             receive,
-            self._on_greeted,
+            self._on_incoming,
             self._complaints,
             self._clock,
             self._settings,
@@ -106,6 +118,8 @@ class TcpTransport:
     def stop(self) -> Deferred[None]:
         """As `ITransport.stop`.  May be called at any time, and again."""
         ends: list[Deferred[None]] = []
+        for presence in self._presences.values():
+            presence.stop()
         if self._listening is not None:
             self._listening.cancel()  # does nothing once it listens
         if self._port is not None:
@@ -162,9 +176,14 @@ class TcpTransport:
         for link in self._links.values():
             link.dial()
 
-    def _on_greeted(self, sender: int) -> None:
-        # It is there, so the way to it is worth an attempt now.
-        self._links[sender].dial()
+    def _on_incoming(self, sender: int, is_open: bool) -> None:
+        self._presences[sender].incoming(is_open)
+        if is_open:  # it is there, so the way to it is worth an attempt now
+            self._links[sender].dial()
+
+    def _tell(self, peer: int, is_there: bool) -> None:
+        if self._connection is not None:
+            self._connection(peer, is_there)
 
     def _drop_too_long(self, message: Message, size_bytes: int) -> None:
         self._messages_dropped += 1

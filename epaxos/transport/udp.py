@@ -132,8 +132,12 @@ class UdpTransport:
         """Where it listens, once it does."""
         return None if self._port is None else self._port.getHost()
 
-    def start(self, receive: Callable[[int, Sequence[Message]], None]) -> Deferred[None]:
-        """As `ITransport.start`; to be called once."""
+    def start(
+        self,
+        receive: Callable[[int, Sequence[Message]], None],
+        connection: Callable[[int, bool], None] | None = None,
+    ) -> Deferred[None]:
+        """As `ITransport.start`; to be called once.  There are no connections to be told of."""
         assert self._receive is None, "started twice"
         self._receive = receive
         self._socket = _Socket(self._on_datagram, self._reactor)

@@ -293,7 +293,7 @@ def incoming(data: bytes) -> None:
     factory = IncomingFactory(
         HERE,
         lambda sender, messages: received.extend(messages),
-        lambda sender: None,
+        lambda sender, is_open: None,
         _complaints(clock),
         clock,
         SETTINGS,

@@ -300,6 +300,36 @@ class ValidationTests(SynchronousTestCase):
                 recoverer.receive(sender, message)
             self.assertEqual(recoverer.proposal(), expected, name)
 
+    def test_a_member_of_q_is_lost_before_it_validates(self) -> None:
+        """Others are asked at once, at a higher ballot; one that has validated already does not matter."""
+        for lost, again in ((3, True), (2, False), (4, False)):
+            recoverer = _Recoverer()
+            recoverer.receive(2, VOTE)
+            recoverer.receive(3, VOTE)
+            recoverer.receive(2, ValidateOK(ID, 1, ()))
+            recoverer.sent.clear()
+            recoverer.replica.disconnected(lost)
+            recoverer.flush()
+            asked = [m.ballot for _, m in recoverer.sent if isinstance(m, Recover)]
+            self.assertEqual(asked, [6] * 4 if again else [], lost)
+
+    def test_members_of_a_suspected_replica_are_recovered_without_delay(self) -> None:
+        """What a lively replica leads gets `resend_s` more."""
+        for suspected in (True, False):
+            recoverer = _Recoverer()
+            member = InstanceId(4, 1)
+            if suspected:  # in row 4 it is then the turn of replica 1
+                recoverer.replica.disconnected(4)
+                recoverer.replica.disconnected(0)
+            for sender in (2, 3):
+                recoverer.receive(sender, VOTE)
+            for sender in (2, 3):
+                recoverer.receive(sender, ValidateOK(ID, 1, (Conflict(member, False),)))
+            recoverer.replica.tick(0.01)
+            recoverer.flush()
+            asked = [m for _, m in recoverer.sent if isinstance(m, Recover) and m.id == member]
+            self.assertEqual(bool(asked), suspected)
+
     def test_waiting_that_came_early_counts(self) -> None:
         member = InstanceId(3, 5)
         recoverer = _Recoverer()

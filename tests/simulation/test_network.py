@@ -47,6 +47,7 @@ class Lab(SynchronousTestCase):
         )
         self.processes = [Process(self.time) for _ in range(self.n)]
         self.received: list[tuple[int, int, int, list[int]]] = []
+        self.connections: list[tuple[int, int, int, bool]] = []
         self.transports = [self.attach(replica) for replica in range(self.n)]
 
     def recode(self, message: Message) -> Message:
@@ -67,7 +68,10 @@ class Lab(SynchronousTestCase):
             numbers = [m.ids[0].slot for m in messages if isinstance(m, Fetch)]
             self.received.append((self.time.now, sender, replica, numbers))
 
-        transport.start(receive)
+        def change(other: int, is_there: bool) -> None:
+            self.connections.append((self.time.now, replica, other, is_there))
+
+        transport.start(receive, change)
         return transport
 
     def send(self, sender: int, receiver: int, *numbers: int) -> None:
@@ -127,6 +131,59 @@ class StreamTests(Lab):
         self.send(0, 1, 2)
         self.assertEqual(self.numbers(), [2])
 
+    def changes(self) -> list[tuple[int, int, bool]]:
+        """Who was told what of whom since the last call."""
+        self.run_all()
+        found = [change[1:] for change in self.connections]
+        self.connections.clear()
+        return found
+
+    def test_the_end_of_a_process_is_seen_after_all_that_it_sent(self) -> None:
+        self.build(QUIET)
+        self.send(1, 0, 1)
+        self.send(1, 2, 2)
+        self.assertEqual(self.changes(), [(0, 1, True), (2, 1, True)])
+        self.send(1, 0, 3)
+        begin = self.time.now
+        self.network.attach(1, None)
+        self.network.attach(1, None)
+        self.run_all()
+        last = max(when for when, *_ in self.received)
+        self.assertTrue(all(when > begin for when, *_ in self.connections))
+        self.assertTrue(all(when > last for when, replica, *_ in self.connections if replica == 0))
+        self.assertCountEqual(self.changes(), [(0, 1, False), (2, 1, False)])
+
+    def test_a_process_that_is_back_at_once_is_not_lost(self) -> None:
+        self.build(QUIET)
+        self.send(1, 0, 1)
+        self.send(0, 1, 2)
+        self.assertCountEqual(self.changes(), [(0, 1, True), (1, 0, True)])
+        self.network.attach(1, None)
+        self.attach(1)
+        self.send(0, 1, 3)
+        self.assertEqual(self.changes(), [(1, 0, True)])
+
+    def test_the_end_is_not_seen_over_a_cut_link(self) -> None:
+        self.build(QUIET)
+        self.send(1, 0, 1)
+        self.send(1, 2, 2)
+        self.changes()
+        self.network.cut(1, 0)
+        self.network.attach(1, None)
+        self.assertEqual(self.changes(), [(2, 1, False)])
+
+    def test_connections_that_break(self) -> None:
+        """Both ends see it; the next that comes shows that there is a new one."""
+        self.build(QUIET)
+        self.send(1, 0, 1)
+        self.send(0, 1, 2)
+        self.changes()
+        self.network.break_connections(0, 1)
+        self.network.break_connections(0, 2)
+        self.assertCountEqual(self.changes(), [(0, 1, False), (1, 0, False)])
+        self.send(1, 0, 3)
+        self.assertEqual(self.changes(), [(0, 1, True)])
+
     def test_slow_link(self) -> None:
         self.build(QUIET)
         self.network.slow_down(0, 1, 10)
@@ -171,6 +228,15 @@ class DatagramTests(Lab):
         for number in range(400):
             self.send(0, 1, number)
         return self.numbers()
+
+    def test_there_are_no_connections(self) -> None:
+        self.build(DATAGRAMS)
+        self.send(0, 1, 1)
+        self.run_all()
+        self.network.break_connections(0, 1)
+        self.network.attach(0, None)
+        self.run_all()
+        self.assertEqual(self.connections, [])
 
     def test_reordered(self) -> None:
         numbers = self.send_many(DATAGRAMS)

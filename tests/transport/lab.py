@@ -148,7 +148,7 @@ class ManualListener:
 
 
 class TransportLab:
-    """Replica `replica` of `n`, started; `received` is what was handed up."""
+    """Replica `replica` of `n`, started; `received` and `connections` are what was handed up."""
 
     def __init__(self, replica: int = 1, n: int = 3, settings: TcpSettings = SETTINGS) -> None:
         self.clock = Clock()
@@ -164,7 +164,11 @@ class TransportLab:
             settings=settings,
         )
         self.received: list[tuple[int, Sequence[Message]]] = []
-        self.transport.start(lambda sender, messages: self.received.append((sender, messages)))
+        self.connections: list[tuple[int, bool]] = []
+        self.transport.start(
+            lambda sender, messages: self.received.append((sender, messages)),
+            lambda peer, is_there: self.connections.append((peer, is_there)),
+        )
 
     def link(self, peer: int) -> Wire:
         """The connection to `peer`, accepted by it."""

@@ -285,6 +285,66 @@ class DialTests(LogCase):
             lab.clock.advance(0.1)
             self.assertEqual(lab.endpoints[1].waiting, soon)
 
+    def test_a_connection_that_is_lost_is_made_again_at_once(self) -> None:
+        """And later and later when it ends soon, but not so late that silence shows a failure."""
+        lab = TransportLab(0, 2)
+        wire = lab.link(1)
+        lab.clock.advance(0.5)
+        wire.lose()
+        self.assertTrue(lab.endpoints[1].waiting)
+        waits: list[float] = []
+        for _ in range(8):
+            lab.link(1).lose()
+            (redial,) = (call for call in lab.clock.getDelayedCalls() if call.func.__name__ == "dial")
+            waits.append(redial.getTime() - lab.clock.seconds())
+            lab.clock.advance(waits[-1])
+        for endings, wait in enumerate(waits):
+            full = min(0.5, 0.1 * 2**endings)
+            self.assertTrue(full / 2 <= wait <= full, f"{wait} after {endings} short connections")
+
+    def test_a_killed_replica_is_told_at_once(self) -> None:
+        """Its connections end, and the next attempt is refused."""
+        lab = TransportLab(0, 3)
+        wire, theirs = lab.link(1), lab.peer(1)
+        lab.link(2)
+        self.assertEqual(lab.connections, [(1, True), (2, True)])
+        lab.clock.advance(10)
+        wire.lose()
+        theirs.lose()
+        self.assertEqual(len(lab.connections), 2)
+        lab.endpoints[1].fail()
+        self.assertEqual(lab.connections[2:], [(1, False)])
+        lab.peer(1)
+        self.assertEqual(lab.connections[3:], [(1, True)])
+
+    def test_an_attempt_that_is_accepted_and_closed_is_as_good_as_refused(self) -> None:
+        """A relay accepts before it finds nobody behind it."""
+        lab = TransportLab(0, 2)
+        wire, theirs = lab.link(1), lab.peer(1)
+        lab.clock.advance(10)
+        theirs.lose()
+        wire.lose()
+        lab.endpoints[1].succeed().lose()
+        self.assertEqual(lab.connections, [(1, True), (1, False)])
+
+    def test_a_replica_that_connects_anew_is_not_lost(self) -> None:
+        lab = TransportLab(0, 2)
+        lab.link(1)
+        theirs = lab.peer(1)
+        for _ in range(10):
+            again = lab.peer(1)
+            self.assertEqual(theirs.closed, "aborted")
+            theirs = again
+            lab.clock.advance(1)
+        self.assertEqual(lab.connections, [(1, True)])
+
+    def test_the_own_end_tells_nothing_of_others(self) -> None:
+        lab = TransportLab(0, 2)
+        lab.link(1), lab.peer(1)
+        self.successResultOf(lab.transport.stop())
+        self.assertEqual(lab.connections, [(1, True)])
+        self.assertEqual(lab.clock.getDelayedCalls(), [])
+
     def test_an_attempt_that_takes_too_long(self) -> None:
         lab = TransportLab(0, 2)
         lab.clock.advance(5)

@@ -35,6 +35,8 @@ from epaxos.transport.tcp import PeerIdentity, TcpSettings, TcpTransport
 
 HOST = "127.0.0.1"
 FAST = TcpSettings(backoff_min_s=0.01, backoff_max_s=0.02)
+SLOW = TcpSettings(backoff_min_s=0.01, reconnect_max_s=0.02, lost_after_s=5.0)
+"""A machine with much to do may take long to connect."""
 MIB = 2**20
 
 
@@ -59,6 +61,7 @@ class Member:
         self, identity: PeerIdentity, listen: IStreamServerEndpoint, peers: Any, settings: TcpSettings
     ) -> None:
         self.messages: list[tuple[int, Message]] = []
+        self.connections: list[tuple[int, bool]] = []
         self.reader = SharedReader()
         self.shared: list[bool] = []
         self.transport = TcpTransport(
@@ -72,7 +75,9 @@ class Member:
         )
 
     def start(self) -> Deferred[None]:
-        return self.transport.start(self._receive)
+        return self.transport.start(
+            self._receive, lambda peer, is_there: self.connections.append((peer, is_there))
+        )
 
     def _receive(self, sender: int, messages: Sequence[Message]) -> None:
         self.messages += [(sender, message) for message in messages]
@@ -224,6 +229,28 @@ class SocketsTests(TestCase):
         yield until(lambda: bool(left.messages and again.messages))
         self.assertEqual((again.messages, left.messages), ([(0, ok(2))], [(1, ok(3))]))
         self.assertEqual(left.transport.counters()["messages_dropped"], 1)
+
+    @inlineCallbacks
+    def test_the_end_of_a_replica_is_told_at_once(self) -> Any:
+        left, right = self.member(0), self.member(1, settings=SLOW)
+        yield self.connected(left, right)
+        begin = reactor.seconds()
+        yield right.transport.stop()
+        yield until(lambda: left.connections == [(1, True), (1, False)])
+        self.assertLess(reactor.seconds() - begin, 2.0)  # a silent one is closed after 30
+
+    @inlineCallbacks
+    def test_connections_that_break_and_come_back_lose_nobody(self) -> Any:
+        """Both directions at once, again and again: neither side ever takes the other for lost."""
+        left, right = self.member(0, settings=SLOW), self.member(1, settings=SLOW)
+        yield self.connected(left, right)
+        for _ in range(20):
+            for member in (left, right):
+                for link in member.transport._links.values():
+                    link._connection.abort()
+            yield until(lambda: not left.transport.is_connected(1) and not right.transport.is_connected(0))
+            yield self.connected(left, right)
+        self.assertEqual((left.connections, right.connections), ([(1, True)], [(0, True)]))
 
     def refusals(self, events: list[LogEvent]) -> list[str]:
         return sorted({line for line in map(formatEvent, events) if "refused: cluster" in line})

@@ -1,0 +1,98 @@
+"""Why a TLS connection failed, in words for the log.
+
+What TLS libraries raise is known by its text alone, so that nothing here needs them: an ordinary
+install has none.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["explain_tls", "tls_handle"]
+
+_EXPIRED, _NOT_YET_VALID = 10, 9
+_UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
+"""Results of OpenSSL's verification (X509_V_ERR_…)."""
+
+_WORDS = (
+    ("did not return a certificate", "it has shown no certificate"),
+    ("alert certificate expired", "it refuses our certificate: it has expired"),
+    ("alert unknown ca", "it refuses our certificate: unknown issuer"),
+    ("alert certificate required", "it wants a certificate, and we have shown none"),
+    ("alert bad certificate", "it refuses our certificate"),
+    ("alert certificate unknown", "it refuses our certificate"),
+    ("alert certificate revoked", "it refuses our certificate: it is revoked"),
+    ("alert unsupported certificate", "it refuses our certificate: it is of no use here"),
+    ("alert access denied", "it refuses our certificate"),
+    ("wrong version number", "it does not speak TLS"),
+    ("http request", "it does not speak TLS"),
+    ("packet length too long", "it does not speak TLS"),
+)
+"""What OpenSSL says, and what that means.  Alerts are what the other side says of ours."""
+
+
+def tls_handle(transport: Any) -> Any:
+    """OpenSSL's connection below a transport, to be asked when it has ended; None where there is no TLS."""
+    ssl = sys.modules.get("OpenSSL.SSL")
+    if ssl is None:
+        return None
+    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+    return handle if isinstance(handle, ssl.Connection) else None
+
+
+def explain_tls(error: BaseException | None, handle: Any) -> str | None:
+    """Why the connection failed, when that was up to TLS; else None.  `handle`: see `tls_handle`."""
+    module = type(error).__module__.partition(".")[0]
+    if error is None or module not in {"OpenSSL", "service_identity"}:
+        return None
+    if module == "service_identity":
+        return f"its certificate is not for {_name_of(error)}"
+    reasons = _reasons(error)
+    if any("certificate verify failed" in reason for reason in reasons):
+        return _explain_verification(handle)
+    for reason in reasons:
+        for text, words in _WORDS:
+            if text in reason:
+                return words
+    return f"TLS failed: {', '.join(reasons)}" if reasons else None
+
+
+def _reasons(error: BaseException) -> list[str]:
+    """The texts of an OpenSSL.SSL.Error, whose argument is a list of (library, function, reason).  What
+    its kinds for the end of the connection below it hold is none."""
+    found = error.args[0] if error.args else ()
+    if not isinstance(found, (list, tuple)):
+        return []
+    return [str(entry[-1]) for entry in found if isinstance(entry, tuple) and entry and entry[-1]]
+
+
+def _name_of(error: BaseException) -> str:
+    """The name or address that the certificate should have been for."""
+    for mismatch in getattr(error, "errors", ()):
+        wanted = getattr(mismatch, "mismatched_id", None)
+        for field in ("hostname", "ip"):
+            name = getattr(wanted, field, None)
+            if name is not None:
+                return repr(name.decode("ascii", "replace") if isinstance(name, bytes) else str(name))
+    return "the name that it should have"
+
+
+def _explain_verification(handle: Any) -> str:
+    """The certificate of the other side was not accepted here; OpenSSL still knows why.
+
+    pyOpenSSL has no public way to ask it.  Where its private one is gone, less is said.
+    """
+    try:
+        ssl: Any = sys.modules["OpenSSL.SSL"]
+        result = int(ssl._lib.SSL_get_verify_result(handle._ssl))
+        text = ssl._ffi.string(ssl._lib.X509_verify_cert_error_string(result)).decode("ascii", "replace")
+    except (AttributeError, KeyError, TypeError):
+        return "its certificate is not accepted"
+    if result == _EXPIRED:
+        return "its certificate has expired"
+    if result == _NOT_YET_VALID:
+        return "its certificate is not valid yet"
+    if result in _UNKNOWN_ISSUER:
+        return f"its certificate has an unknown issuer: {text}"
+    return f"its certificate is not accepted: {text}"
