@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
-from itertools import islice
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -12,49 +12,96 @@ from epaxos.interfaces import ITimeoutService
 
 __all__ = ["StateDigest", "digest_of"]
 
-ENTRIES_PER_STEP = 2000
+STEP_S = 0.005
+"""A step takes about this time, and then everything else gets its turn."""
+PORTIONS_PER_STEP = 16
+"""A step takes no more portions than this, whatever the clock says."""
+PORTION_BYTES = 256 << 10
+"""What is computed between two looks at the clock: about half a millisecond."""
+ENTRY_BYTES = 1000
+"""An entry takes as long as this number of bytes, beside its value."""
 BITS = 128
 
 
-def _sum_of(entries: Iterable[tuple[bytes, bytes]]) -> int:
-    total = 0
+def _sums(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[int]:
+    """Numbers, one for each portion, whose sum is the digest.  A long value is part of several portions."""
+    total = size = 0
     for key, value in entries:
-        hashed = blake2b(len(key).to_bytes(8, "big") + key + value, digest_size=BITS // 8)
+        hashed = blake2b(len(key).to_bytes(8, "big") + key, digest_size=BITS // 8)
+        size += ENTRY_BYTES + len(value)
+        if len(value) > PORTION_BYTES:
+            whole = memoryview(value)
+            for start in range(0, len(value), PORTION_BYTES):
+                hashed.update(whole[start : start + PORTION_BYTES])
+                yield 0
+        else:
+            hashed.update(value)
         total += int.from_bytes(hashed.digest(), "big")
-    return total
+        if size >= PORTION_BYTES:
+            yield total
+            total = size = 0
+    yield total
+
+
+def _text(total: int) -> str:
+    return f"{total % (1 << BITS):0{BITS // 4}x}"
 
 
 def digest_of(entries: Iterable[tuple[bytes, bytes]]) -> str:
     """The digest, a hex string: equal for equal sets of entries, in whatever order."""
-    return f"{_sum_of(entries) % (1 << BITS):0{BITS // 4}x}"
+    return _text(sum(_sums(entries)))
+
+
+class _Job:
+    """The digest of one version of the state, and who waits for it."""
+
+    def __init__(self, version: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        self.version = version
+        self.sums = _sums(entries)
+        self.total = 0
+        self.waiting: list[Deferred[str]] = []
 
 
 class StateDigest:
-    """The digest of the newest state, remembered until the state changes."""
+    """The digest of the newest state, remembered until the state changes.
+
+    Digests are computed one after the other, in the order in which they were asked for: several that
+    went on at once would stop everything else for several steps in a row.
+    """
 
     def __init__(self, timeouts: ITimeoutService) -> None:
         self._timeouts = timeouts
         self._version: int | None = None
         self._digest = ""
+        self._jobs: deque[_Job] = deque()
 
     def of(self, version: int, entries: Callable[[], Iterable[tuple[bytes, bytes]]]) -> Deferred[str]:
         """The digest of `entries()` as they are now; `version` changes whenever they may have."""
         if version == self._version:
             return succeed(self._digest)
         result: Deferred[str] = Deferred()
-        rest = iter(entries())
-        total = 0
-
-        def step() -> None:
-            nonlocal total
-            some = list(islice(rest, ENTRIES_PER_STEP))
-            total += _sum_of(some)
-            if len(some) == ENTRIES_PER_STEP:
-                self._timeouts.call_later(0, step)
-                return
-            self._version = version
-            self._digest = f"{total % (1 << BITS):0{BITS // 4}x}"
-            result.callback(self._digest)
-
-        step()
+        if self._jobs and self._jobs[-1].version == version:
+            self._jobs[-1].waiting.append(result)
+            return result
+        job = _Job(version, entries())
+        job.waiting.append(result)
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            self._step()
         return result
+
+    def _step(self) -> None:
+        job = self._jobs[0]
+        ends = self._timeouts.now() + STEP_S
+        for number, some in enumerate(job.sums, 1):
+            job.total += some
+            if number == PORTIONS_PER_STEP or self._timeouts.now() >= ends:
+                self._timeouts.call_later(0, self._step)
+                return
+        self._jobs.popleft()
+        if self._jobs:
+            self._timeouts.call_later(0, self._step)
+        self._version = job.version
+        self._digest = _text(job.total)
+        for result in job.waiting:
+            result.callback(self._digest)

@@ -25,6 +25,7 @@ __all__ = [
     "CommandInfo",
     "IClients",
     "IExecutor",
+    "IRestoresInParts",
     "IStateMachine",
     "IStateMachineFactory",
     "IStore",
@@ -148,8 +149,19 @@ class IStateMachine(Interface):
         """
 
     def entries() -> Iterable[tuple[bytes, bytes]]:
-        """The whole state, each key once, in any order: a copy that later batches leave alone, and
-        that may be read in another thread."""
+        """The whole state, each key once, in any order, which later batches leave alone.
+
+        It is read once, or not at all; bit by bit, perhaps in another thread, while batches are applied.
+        Several of them may be read at once.  The call itself should take no time, because everything
+        stops for it: a copy of a large dictionary takes hundreds of milliseconds (`shards.py`).
+        """
+
+
+class IRestoresInParts(IStateMachine):
+    """A state machine that takes the entries in parts.  Optional: they are gathered in a dict for others."""
+
+    def restore_in_parts(parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
+        """As `restore`; no key is in two parts."""
 
 
 class IStateMachineFactory(Interface):
@@ -265,8 +277,8 @@ class WriteSet:
 class Restored(NamedTuple):
     """What a store held when it was opened; for a new store: nothing (`fresh`), zeros and empty.
 
-    The state is that of `entries`, the opener's own, after the `batches`.  They and the `records` are
-    iterated once, by the opener, before the first write, and raise StoreError.
+    The state is that of `base`, the entries of a whole state in parts, after the `batches`.  All three are
+    iterated once, by the opener, before the first write, and raise StoreError; a part is the opener's own.
     """
 
     fresh: bool
@@ -275,7 +287,7 @@ class Restored(NamedTuple):
     executed: Deps
     beyond: tuple[InstanceId, ...]
     records: Iterable[tuple[InstanceRecord, Batch | None]]
-    entries: dict[bytes, bytes]
+    base: Iterable[dict[bytes, bytes]]
     batches: Iterable[tuple[InstanceId, Batch]]
 
 

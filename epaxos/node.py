@@ -31,6 +31,7 @@ from epaxos.interfaces import (
     IClients,
     Identity,
     IExecutor,
+    IRestoresInParts,
     IStateMachine,
     IStore,
     ITimeout,
@@ -254,7 +255,13 @@ class Node:
         """Raises StoreError."""
         ready = (Ready(id, batch, False) for id, batch in restored.batches)
         try:
-            self._state_machine.restore(restored.entries, ready)
+            if IRestoresInParts.providedBy(self._state_machine):
+                self._state_machine.restore_in_parts(restored.base, ready)
+            else:
+                entries: dict[bytes, bytes] = {}
+                for part in restored.base:
+                    entries.update(part)
+                self._state_machine.restore(entries, ready)
         except ValueError as why:
             raise StoreError(f"what was executed cannot be applied again: {why}") from None
 

@@ -133,7 +133,7 @@ class Disk:
     wants_state = False
 
     def __init__(self) -> None:
-        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), {}, ())
+        self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), (), ())
         self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
         self.written: list[WriteSet] = []
         self.slow = False
@@ -955,7 +955,7 @@ class DurabilityTests(SynchronousTestCase):
             checkpoint.executed,
             checkpoint.beyond,
             [(record, batches.get(id)) for id, record in records.items()],
-            dict(base.state),
+            [dict(base.state)],
             (executed for each in later for executed in each.batches),
         )
         cluster.nodes[2] = cluster.new(2, Batching())

@@ -204,7 +204,7 @@ class VirtualStore:
             contents.executed,
             contents.beyond,
             iter(records),
-            dict(contents.entries),
+            [dict(contents.entries)],
             iter(list(contents.log)),
         )
 

@@ -8,15 +8,16 @@ gone through command by command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress, filterfalse
+from itertools import compress, filterfalse, repeat
 from operator import itemgetter, not_
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.interfaces import Command, CommandError, CommandInfo, IRestoresInParts, Ready, Reply
 from epaxos.protocol.messages import Batch
 from epaxos.statemachines.columns import Columns, decode_columns, decode_commands, encode_commands
 from epaxos.statemachines.kv_commands import COMMANDS, OK, Data, Keys, check
+from epaxos.statemachines.shards import ShardedDict
 
 __all__ = ["KeyValueStore"]
 
@@ -27,12 +28,12 @@ _BULK = {(b"SET", 3): True, (b"GET", 2): False}
 """The shapes of commands that are applied in bulk, and whether they set."""
 
 
-@implementer(IStateMachine)
+@implementer(IRestoresInParts)
 class KeyValueStore:
     """Byte strings by key."""
 
     def __init__(self) -> None:
-        self._data: Data = {}
+        self._data: ShardedDict[bytes] = ShardedDict()
 
     def check(self, command: Command) -> None:
         """See IStateMachine."""
@@ -58,8 +59,11 @@ class KeyValueStore:
     def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """See IStateMachine."""
         if {name.upper() for name in set(map(_name, commands))} == {b"GET"}:
-            return list(map(self._data.get, map(_key, commands)))
-        return [COMMANDS[command[0].upper()].handler(self._data, command) for command in commands]
+            replies: list[Reply] = []
+            replies += self._data.get_all(list(map(_key, commands)))
+            return replies
+        dicts = self._data.dicts_of(list(map(_key, commands)))
+        return [COMMANDS[command[0].upper()].handler(data, command) for command, data in zip(commands, dicts)]
 
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
@@ -108,44 +112,48 @@ class KeyValueStore:
         if columns.keys is not None:
             kinds = [_BULK.get((shape.name.upper(), shape.length)) for shape in columns.shapes]
             if None not in kinds:
-                if not wanted:
-                    self._data.update(self._pairs(columns, columns.keys, kinds))
-                    return ()
-                replies = self._apply_bulk(columns, columns.keys, kinds, batch.commands)
+                if not wanted or False not in kinds:
+                    self._set_all(batch, columns, columns.keys, kinds)
+                    return [OK] * batch.commands if wanted else ()
+                replies = self._apply_bulk(columns, columns.keys, kinds)
         if replies is None:
-            replies = list(map(self._run, decode_commands(columns)))
+            data: Iterable[Data] = repeat(self._data)
+            if columns.keys is not None:
+                data = self._data.dicts_of(columns.keys)
+            replies = list(map(self._run, decode_commands(columns), data))
         return replies
 
     def _apply_bulk(
-        self, columns: Columns, keys: Sequence[bytes], kinds: list[bool | None], count: int
+        self, columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]
     ) -> Sequence[Reply] | None:
         """All commands are plain SETs and GETs; `kinds`: whether those of each shape are SETs.
 
         None when a key is both set and read: otherwise the order matters only among the SETs.
         """
-        data = self._data
-        if False not in kinds:
-            data.update(self._pairs(columns, keys, kinds))
-            return [OK] * count
-        pairs = dict(self._pairs(columns, keys, kinds))
+        pairs = dict(zip(self._set_keys(columns, keys, kinds), columns.arguments))
         is_read = map(not_, map(kinds.__getitem__, columns.which))
         if not pairs.keys().isdisjoint(compress(keys, is_read)):
             return None
-        replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, map(data.get, keys)))
-        data.update(pairs)
+        replies: list[Reply] = list(map(dict.fromkeys(pairs, OK).get, keys, self._data.get_all(keys)))
+        self._data.set_all(pairs, pairs.values())
         return replies
 
-    @staticmethod
-    def _pairs(
-        columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]
-    ) -> Iterable[tuple[bytes, bytes]]:
-        """What the SETs among them set; all that has to be known where no client waits for replies."""
-        set_keys: Iterable[bytes] = keys
-        if False in kinds:
-            set_keys = compress(keys, map(kinds.__getitem__, columns.which))
-        return zip(set_keys, columns.arguments)
+    def _set_all(
+        self, batch: Batch, columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]
+    ) -> None:
+        """Run the SETs among the commands; all that has to be done where no client waits for replies."""
+        set_keys = self._set_keys(columns, keys, kinds) if False in kinds else keys
+        if len(set_keys) == len(batch.writes):
+            self._data.set_all(set_keys, columns.arguments)
+        else:  # some keys are set more than once
+            self._data.update(zip(set_keys, columns.arguments))
 
-    def _run(self, command: list[bytes]) -> Reply:
+    @staticmethod
+    def _set_keys(columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]) -> Sequence[bytes]:
+        """The keys of the SETs, where there are others among the commands."""
+        return list(compress(keys, map(kinds.__getitem__, columns.which)))
+
+    def _run(self, command: list[bytes], data: Data) -> Reply:
         spec = COMMANDS.get(command[0].upper())
         if spec is None or not spec.fits(len(command)):
             raise ValueError(f"a batch with the command {command[0]!r} of {len(command)} arguments")
@@ -154,14 +162,20 @@ class KeyValueStore:
                 spec.check(command)
             except CommandError as error:
                 raise ValueError(f"a batch with the command {command[0]!r}: {error}") from None
-        return spec.handler(self._data, command)
+        return spec.handler(data, command)
 
     def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
         """See IStateMachine."""
-        self._data = entries
+        self.restore_in_parts([entries], ready)
+
+    def restore_in_parts(self, parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
+        """See IRestoresInParts."""
+        self._data = ShardedDict()
+        for part in parts:
+            self._data.set_all(part, part.values())
         for instance in ready:
             self._apply(instance.batch, False)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""
-        return self._data.copy().items()  # four times faster than a list of tuples
+        return self._data.entries()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 from epaxos.interfaces import Command, CommandError, Reply, SimpleString
+from epaxos.statemachines.shards import ShardedDict
 
 __all__ = ["COMMANDS", "OK", "CommandSpec", "Data", "Keys", "check"]
 
@@ -21,7 +22,8 @@ OVERFLOW = "ERR increment or decrement would overflow"
 SYNTAX = "ERR syntax error"
 
 
-Data = dict[bytes, bytes]
+Data = Union[dict[bytes, bytes], ShardedDict[bytes]]
+"""What a command whose first argument is its only key is run on may hold nothing but that key's shard."""
 
 
 class Keys(Enum):

@@ -142,7 +142,7 @@ def _scan(db: Any, prefix: bytes) -> Any:
 def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, StateParts]:
     """What the database and the files of the state hold, and which parts of the files that is.
 
-    Records and batches are read while they are iterated.  Raises StoreError, also then.
+    Records, base and batches are read while they are iterated.  Raises StoreError, also then.
     """
     path, nothing = folder.path, no_deps(format.n)
     with _errors_of(path):
@@ -162,7 +162,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             executed=executed,
             beyond=beyond,
             records=_records(db, path, format),
-            entries=read_base(folder.state, parts),
+            base=read_base(folder.state, parts),
             batches=read_logs(folder.state, parts),
         )
         return restored, parts

@@ -35,7 +35,7 @@ class MemoryStore:
         """See IStore: always a new store."""
         self._open = True
         nothing = no_deps(identity.n)
-        return Restored(True, 0, nothing, nothing, (), (), {}, ())
+        return Restored(True, 0, nothing, nothing, (), (), (), ())
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
         """See IStore.  Nothing is durable any more after `close`."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from io import BufferedIOBase
-from itertools import accumulate, islice, pairwise
+from io import BufferedIOBase, BytesIO
+from itertools import accumulate, islice
 from operator import add, itemgetter
 from struct import Struct, pack, unpack_from
 from zlib import crc32
@@ -121,11 +121,12 @@ def decode_entries(payload: bytes) -> Iterable[tuple[bytes, bytes]]:
     if not count or start > len(payload):
         raise ValueError(f"a piece of {len(payload)} bytes with {count} entries")
     lengths = unpack_from(f"<{2 * count}I", payload, _COUNT.size)
-    ends = list(accumulate(lengths, initial=start))
-    if ends[-1] != len(payload):
-        raise ValueError(f"a piece of {len(payload)} bytes with entries of {ends[-1]}")
-    columns = [payload[begin:end] for begin, end in pairwise(ends)]
-    return zip(columns[:count], columns[count:])
+    end = start + sum(lengths)
+    if end != len(payload):
+        raise ValueError(f"a piece of {len(payload)} bytes with entries of {end}")
+    take = BytesIO(memoryview(payload)[start:]).read
+    keys = list(map(take, lengths[:count]))
+    return zip(keys, map(take, lengths[count:]))
 
 
 # -- batches

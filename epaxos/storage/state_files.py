@@ -16,8 +16,10 @@ that was not finished when the process ended is given up; the next one has a gen
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -38,10 +40,15 @@ __all__ = ["StateFiles", "read_base", "read_logs"]
 
 LOG_BYTES_MIN = 4 << 20
 """A base is made when the log takes as much as the last one, and at least so much."""
-OWED_SHARE = 32
+PACE = 4
+"""A base is written this much faster than the log grows meanwhile.  So the log, which a start goes through,
+takes 1.25 times as much as the base at the most; and for three quarters of the time no base is written."""
+OWED_SHARE = 32 * PACE
 """Of a base this part of what should be there by now is written at a time."""
 SYNCED_BYTES = 1 << 20
 """A base is synced so often while it is made: all of it at once could hold up promises for seconds."""
+REMOVED_BYTES = 8 << 20
+"""What is removed of files at a time: it takes 0.3 ms a MB, and promises wait for it."""
 
 _NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.(base|log)")
 
@@ -54,12 +61,9 @@ def _log(folder: Path, generation: int) -> Path:
     return folder / f"{generation}.log"
 
 
-def read_base(folder: Path, parts: StateParts) -> dict[bytes, bytes]:
-    """The entries of the base.  Raises StoreError when anything of it is missing or damaged."""
-    state: dict[bytes, bytes] = {}
-    for entries in read_part(_base(folder, parts.base.generation), parts.base, decode_entries):
-        state.update(entries)
-    return state
+def read_base(folder: Path, parts: StateParts) -> Iterator[dict[bytes, bytes]]:
+    """The entries of the base, in parts.  Raises StoreError when anything of it is missing or damaged."""
+    return map(dict, read_part(_base(folder, parts.base.generation), parts.base, decode_entries))
 
 
 def read_logs(folder: Path, parts: StateParts) -> Iterator[tuple[InstanceId, Batch]]:
@@ -158,10 +162,23 @@ class StateFiles:
         parts = [part for part in (*self._older, self._log.part) if part.length]
         return StateParts(self._base, tuple(parts))
 
-    def remove_unneeded(self) -> None:
-        """What was recorded is durable: remove the files that it does without."""
-        while self._removable:
-            self._removable.pop().unlink(missing_ok=True)
+    def remove_unneeded(self) -> bool:
+        """What was recorded is durable: remove some of the files that it does without.
+
+        Returns whether there is more to remove.  A long file is made shorter first, bit by bit.
+        """
+        left = REMOVED_BYTES
+        while self._removable and left > 0:
+            path = self._removable[-1]
+            with suppress(FileNotFoundError):
+                size = path.stat().st_size
+                if size > left:
+                    os.truncate(path, size - left)
+                    return True
+                path.unlink()
+                left -= size
+            self._removable.pop()
+        return bool(self._removable)
 
     def close(self) -> None:
         """Close the files, as they are."""
@@ -183,7 +200,8 @@ class StateFiles:
         self._new_base = _NewBase(file, state)
 
     def go_on(self) -> bool:
-        """Write some of a new base, as long as there is less of it than of log beyond the threshold.
+        """Write some of a new base, as long as there is less of it than PACE times the log beyond the
+        threshold.
 
         Returns whether it is still so.  It is a piece, or a part of what is owed, as promises wait for
         it.  The log may be longer than what was written since the base was begun, when others were
@@ -207,7 +225,7 @@ class StateFiles:
         return left > 0
 
     def _owed(self, new: _NewBase) -> int:
-        return self._log_bytes() - self._threshold() - new.file.part.length
+        return PACE * (self._log_bytes() - self._threshold()) - new.file.part.length
 
     def _finish_base(self, file: PieceFile) -> None:
         """The base is whole; the batches before it have no use any more once that is recorded."""

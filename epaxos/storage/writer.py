@@ -92,9 +92,10 @@ class GroupWriter:
     def go_on(self) -> bool:
         """Do something that nobody waits for; to be called by the thread after each write, and as long
         as it says that there is more to do."""
-        if not self._unsynced:
-            self._state.remove_unneeded()
-        return self._state.go_on()
+        more = False
+        if self.writes and not self._unsynced:  # before the first write, the state may be found damaged
+            more = self._state.remove_unneeded()
+        return self._state.go_on() or more
 
     def close(self) -> None:
         """Close everything, also after an error."""

@@ -599,7 +599,7 @@ def database(data: bytes) -> None:
     try:
         restored, _ = restore(db, DataFolder("data"), FORMAT, False)
         ready = [Ready(id, batch, False) for id, batch in restored.batches]
-        KeyValueStore().restore(restored.entries, ready)
+        KeyValueStore().restore_in_parts(restored.base, ready)
         held_records = list(restored.records)
     except StoreError:
         return

@@ -11,6 +11,7 @@ from epaxos.protocol.messages import Batch
 from epaxos.simulation.clock import SECOND, Process, VirtualTime
 from epaxos.simulation.dice import Dice
 from epaxos.simulation.disk import LOG_BATCHES_MIN, Disk, DiskSettings, VirtualStore
+from tests.storage.loop import merged
 
 IDENTITY = Identity("simulated", 0, 3, "kv")
 SLOW = DiskSettings(sync_us=1000, write_us=100)
@@ -63,7 +64,7 @@ class StoreTests(Lab):
         self.build()
         self.assertTrue(self.restored.fresh)
         self.assertEqual((self.restored.reserved, self.restored.executed), (0, (0, 0, 0)))
-        self.assertEqual((self.restored.entries, list(self.restored.batches)), ({}, []))
+        self.assertEqual((merged(self.restored.base), list(self.restored.batches)), ({}, []))
         self.start()
         self.assertFalse(self.restored.fresh)
 
@@ -121,16 +122,16 @@ class StoreTests(Lab):
         self.checkpoint(3, 3)
         self.checkpoint(4)
         self.start()
-        self.assertEqual((self.restored.executed, self.restored.entries), ((4, 0, 0), {}))
+        self.assertEqual((self.restored.executed, merged(self.restored.base)), ((4, 0, 0), {}))
         self.assertEqual(list(self.restored.batches), [executed(2), executed(1), executed(3)])
         self.checkpoint(5, 5, state={b"k": b"v"})
         self.checkpoint(6, 6)
         self.start()
-        self.assertEqual((self.restored.executed, self.restored.entries), ((6, 0, 0), {b"k": b"v"}))
+        self.assertEqual((self.restored.executed, merged(self.restored.base)), ((6, 0, 0), {b"k": b"v"}))
         self.assertEqual(list(self.restored.batches), [executed(6)])
         self.checkpoint(7, 7, state={})
         self.start()
-        self.assertEqual((self.restored.entries, list(self.restored.batches)), ({}, []))
+        self.assertEqual((merged(self.restored.base), list(self.restored.batches)), ({}, []))
 
     def test_a_state_is_wanted_when_the_log_is_long(self) -> None:
         self.build(DiskSettings(0, 0))

@@ -40,7 +40,7 @@ class StoreContract:
                 "executed": nothing,
                 "beyond": (),
                 "records": {},
-                "entries": {},
+                "base": {},
                 "batches": [],
                 "state": {},
             },

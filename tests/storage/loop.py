@@ -111,12 +111,23 @@ def checkpoint(
     return checkpoint_of(executed, [(InstanceId(1, executed + 1), change(entries))], sync, state)
 
 
+def merged(parts: Iterable[dict[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The entries of all parts, which have no key in common."""
+    entries: dict[bytes, bytes] = {}
+    for part in parts:
+        assert part.keys().isdisjoint(entries)
+        entries.update(part)
+    return entries
+
+
 def contents(restored: Restored) -> dict[str, Any]:
     """All that was restored, read through, and the state that it leads to."""
+    entries = merged(restored.base)
     batches = list(restored.batches)
     return {
         **restored._asdict(),
+        "base": entries,
         "batches": batches,
         "records": {record.id: (record, batch) for record, batch in restored.records},
-        "state": run(dict(restored.entries), batches),
+        "state": run(dict(entries), batches),
     }

@@ -12,7 +12,7 @@ from epaxos.protocol.ids import InstanceId
 from epaxos.storage import pauses, pieces, state_files
 from epaxos.storage.records import StateParts
 from epaxos.storage.state_files import read_base, read_logs
-from tests.storage.loop import CLEARING, Changes, Executed, change, run
+from tests.storage.loop import CLEARING, Changes, Executed, change, merged, run
 
 LOG_BYTES_MIN = 3000
 PIECE_BYTES = 300
@@ -64,7 +64,7 @@ class History:
 
     def check_files(self, case: SynchronousTestCase, folder: Path, parts: StateParts) -> None:
         """The same of the files."""
-        self.check(case, read_base(folder, parts), read_logs(folder, parts))
+        self.check(case, merged(read_base(folder, parts)), read_logs(folder, parts))
 
 
 def some_changes(random: Random, keys: int = 100, share: float = 0.15) -> dict[bytes, bytes | None]:

@@ -118,7 +118,7 @@ class RestartTests(StoreCase):
             },
         )
         self.assertEqual(list(held["records"]), [a, b, c])
-        self.assertEqual(held["entries"], {})
+        self.assertEqual(held["base"], {})
         self.assertEqual(held["batches"], [(InstanceId(1, 6), change(entries))])
         self.assertEqual(held["state"], entries)
 
@@ -171,7 +171,7 @@ class RestartTests(StoreCase):
     def check(self, history: History) -> dict[bytes, bytes]:
         """What is restored is what was executed; the state."""
         held = self.restored()
-        history.check(self, held["entries"], held["batches"])
+        history.check(self, held["base"], held["batches"])
         return history.state
 
     def test_many_restarts(self) -> None:
