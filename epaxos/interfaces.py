@@ -5,7 +5,7 @@ A concrete class is named in `service.py` alone; everything else knows only thes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
@@ -28,6 +28,7 @@ __all__ = [
     "IRestoresInParts",
     "IStateMachine",
     "IStateMachineFactory",
+    "IStepwise",
     "IStore",
     "ITimeout",
     "ITimeoutService",
@@ -38,6 +39,7 @@ __all__ = [
     "Reply",
     "Restored",
     "SimpleString",
+    "Steps",
     "StoreError",
     "Unavailable",
     "WriteSet",
@@ -103,6 +105,10 @@ class Ready(NamedTuple):
     wanted: bool
 
 
+Steps = Iterator[Union["Sequence[Reply]", None]]
+"""Work that is done step by step: None after each step, and the replies when all is done."""
+
+
 class IStateMachine(Interface):
     """What the replicated commands act on.  Deterministic: the same batches in the same order give
     the same state and replies everywhere.  All calls come from one thread."""
@@ -162,6 +168,26 @@ class IRestoresInParts(IStateMachine):
 
     def restore_in_parts(parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
         """As `restore`; no key is in two parts."""
+
+
+class IStepwise(IStateMachine):
+    """A state machine that can be interrupted.  Optional: `apply` and `read` of any other one are called
+    with one batch, or what one client asked, at a time.
+
+    A step should take about a millisecond, because everything else waits for it.  Between two steps of one
+    iterator no other method is called: nobody sees a batch that is applied in part.  An iterator may be
+    dropped before its end only when the process ends, or when all that it had left is tidying.
+    """
+
+    def apply_in_steps(ready: Ready) -> Steps:
+        """As `apply` with this one batch.
+
+        What the iterator yields after the replies means nothing.  These steps come later, between other
+        batches, and must not change the state: they may free memory.
+        """
+
+    def read_in_steps(commands: Sequence[Command]) -> Steps:
+        """As `read`.  The replies come last."""
 
 
 class IStateMachineFactory(Interface):

@@ -41,6 +41,7 @@ from epaxos.interfaces import (
     Ready,
     Reply,
     Restored,
+    Steps,
     StoreError,
     Unavailable,
     WriteSet,
@@ -55,6 +56,7 @@ from epaxos.protocol.slots import SLOTS_RESERVED
 from epaxos.protocol.state import DoubledError
 from epaxos.protocol.timing import Timing
 from epaxos.reading import Reading, Separation
+from epaxos.stepwise import stepwise
 
 __all__ = ["Node"]
 
@@ -64,7 +66,9 @@ CHECKPOINT_COMMANDS_IN_MEMORY = 1_000
 """The same for a store that keeps nothing, where a checkpoint costs nothing either: what is held then stays
 in the processor's cache."""
 EXECUTED_PER_TURN = 256
-"""About so many instances are executed before other work gets its turn."""
+"""About this number of instances is executed before other work gets its turn."""
+EXECUTE_S = 0.005
+"""After this time, too, other work gets its turn, in the middle of a batch if need be."""
 
 _HANGS = "CLUSTERDOWN the disk of this replica does not answer"
 
@@ -96,6 +100,17 @@ class _Submission:
                 done(outcome)
             except Exception:
                 _log.failure("an answer could not be delivered")
+
+
+class _Work:
+    """What the state machine is in the middle of, and whom to tell when it is done."""
+
+    __slots__ = ("applies", "done", "steps")
+
+    def __init__(self, steps: Steps, done: Callable[[Sequence[Reply]], None], applies: bool) -> None:
+        self.steps = steps
+        self.done = done
+        self.applies = applies
 
 
 class _Proposed:
@@ -183,6 +198,7 @@ class Node:
         self._identity = Identity(cluster, id, n, state_machine_name)
         self._batching = batching
         self._state_machine = state_machine
+        self._stepwise = stepwise(state_machine)
         self._executor = executor
         self._store = store
         self._transport = transport
@@ -204,6 +220,12 @@ class Node:
         self._proposed: dict[InstanceId, _Proposed] = {}
         self._readings: dict[int, tuple[Reading, _Proposed]] = {}
         self._is_read = Separation.names(state_machine)
+        self._to_apply: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not applied in whole
+        self._to_read: deque[tuple[Reading, _Proposed]] = deque()
+        self._work: _Work | None = None  # begun, of the first of one of these two
+        self._tidying: deque[Steps] = deque()
+        self._checkpoint_waits = False
+        self._status_waits: list[Deferred[None]] = []
         self._commands_read = 0
         self._expire_at = 0.0
         self._checkpointed: Deps | None = None
@@ -277,9 +299,10 @@ class Node:
         return self._transport.stop().addCallback(self._on_transport_stopped, was_running)
 
     def _on_transport_stopped(self, _: None, was_running: bool) -> Deferred[None]:
-        if was_running:
+        if was_running:  # what is not applied is executed again after the next start
+            checkpoint = None if self._to_apply else self._checkpoint()
             self._store.write(
-                WriteSet(reserved=self._core.last_used_slot(), checkpoint=self._checkpoint(), sync=True),
+                WriteSet(reserved=self._core.last_used_slot(), checkpoint=checkpoint, sync=True),
                 _nothing,
             )
         return self._store.close()
@@ -301,11 +324,14 @@ class Node:
             submission.answer(Unavailable(text, False))
         self._proposed.clear()
         self._readings.clear()
+        self._to_read.clear()
         self._queue.clear()
+        self._tell_status()
 
     def _under_way(self) -> Iterator[_Proposed]:
         yield from self._proposed.values()
         yield from (proposed for _, proposed in self._readings.values())
+        yield from (proposed for _, proposed in self._to_read)
 
     # -- what clients ask
 
@@ -582,8 +608,6 @@ class Node:
         if not answers_first:
             self._send(executed)
         self._execute()
-        if self._readings:
-            self._read()
         if answers_first and self._running:  # nobody waits for a Commit as clients do for their answers
             self._send(executed)
 
@@ -645,55 +669,135 @@ class Node:
             now = self._timeouts.now()
             self._gathering.on_decided(now, now - since, own, self._commands_queued())
 
+    # -- execution
+    #
+    # Only whole batches are seen.  While `_work` is not None, a batch may be applied in part: nothing else
+    # begins, no read without an instance runs, and no digest is taken.  While `_to_apply` is not empty, the
+    # executor is ahead of the state: no checkpoint is made, and reads go by `_applied_up_to`.
+
     def _execute(self) -> None:
-        """Apply what is ready, and answer the clients of this replica."""
-        executed = self._executor.run(EXECUTED_PER_TURN)
-        if self._executor.busy:
-            self._wake()
-        if not executed:
+        """Apply what is ready, and read, for about EXECUTE_S; answer the clients of this replica."""
+        if not (self._is_more_to_execute() or self._readings):
             return
-        waiting = [self._proposed.pop(id, None) if id.replica == self.id else None for id, _ in executed]
-        ready = [
-            Ready(id, batch, proposed is not None and proposed.wanted)
-            for (id, batch), proposed in zip(executed, waiting)
-        ]
+        ends = self._timeouts.now() + EXECUTE_S
+        work = self._work
+        if work is None or self._go_on(work.steps, work.done, work.applies, ends):
+            self._begin(ends)
+        if self._running:
+            if self._tidying and self._work is None:
+                self._tidy(ends)
+            if self._is_more_to_execute():
+                self._wake()
+
+    def _is_more_to_execute(self) -> bool:
+        """Whether `_execute` has more to do when other work has had its turn."""
+        return bool(
+            self._work
+            or self._to_apply
+            or self._to_read
+            or self._tidying
+            or self._checkpoint_waits
+            or self._executor.busy
+        )
+
+    def _begin(self, ends: float) -> None:
+        """Apply and read until `ends`.  Of what was left over at least one batch is begun."""
+        if self._to_apply:
+            self._read(ends)  # reads do not wait for a long row of batches
+            if self._work is not None:
+                return
+        else:
+            self._to_apply.extend(self._executor.run(EXECUTED_PER_TURN))
+        while self._to_apply:
+            if not self._apply(ends):
+                break
+        if self._running and not self._to_apply:
+            if self._checkpoint_waits:
+                self._hasten_checkpoint()
+            self._read(ends)
+
+    def _apply(self, ends: float) -> bool:
+        """Apply the next batch, after the reads that it would overtake; whether there is time for more."""
+        id, batch = self._to_apply[0]
+        proposed = None
+        if id.replica == self.id:
+            proposed = self._proposed.get(id)
+            for reading, _ in itertools.chain(self._readings.values(), self._to_read):
+                if reading.is_overtaken_by(id, batch):
+                    reading.run_before(batch, self._state_machine)
+        ready = Ready(id, batch, proposed is not None and proposed.wanted)
         try:
-            replies = self._apply(ready)
+            steps = self._stepwise.apply_in_steps(ready)
         except ValueError as error:
-            self.fail(f"a committed batch cannot be applied: {error}")
-            return
-        if self._store.persistent:
-            self._applied += [(id, batch) for id, batch in executed if batch.writes or batch.barrier]
-        self._commands_executed += sum(batch.commands for _, batch in executed)
-        for proposed, answers in zip(waiting, replies):
-            if proposed is not None and answers:
-                proposed.on_executed(answers)
-        if self._commands_executed - self._commands_checkpointed >= self._checkpoint_commands:
-            self._hasten_checkpoint()
+            return self._fail_to_apply(error)
+        return self._go_on(steps, self._on_applied, True, ends)
 
-    def _apply(self, ready: list[Ready]) -> Sequence[Sequence[Reply]]:
-        """Apply what is ready in order, after the reads that own batches would overtake."""
-        machine = self._state_machine
-        if not self._readings:
-            return machine.apply(ready)
-        replies: list[Sequence[Reply]] = []
-        begin = 0
-        for number, (id, batch, _) in enumerate(ready):
-            if id.replica != self.id:
-                continue
-            overtaken = [r for r, _ in self._readings.values() if r.is_overtaken_by(id, batch)]
-            if overtaken:
-                if number > begin:
-                    replies += machine.apply(ready[begin:number])
-                    begin = number
-                for reading in overtaken:
-                    reading.run_before(batch, machine)
-        replies += machine.apply(ready[begin:])
-        return replies
+    def _go_on(
+        self, steps: Steps, done: Callable[[Sequence[Reply]], None], applies: bool, ends: float
+    ) -> bool:
+        """Take steps until the work is done, and at least one; whether there is time for more work."""
+        now = self._timeouts.now
+        self._work = None
+        try:
+            replies = next(steps)
+            while replies is None:
+                if now() >= ends:
+                    self._work = _Work(steps, done, applies)
+                    return False
+                replies = next(steps)
+        except ValueError as error:
+            if not applies:
+                raise
+            return self._fail_to_apply(error)
+        done(replies)
+        for _ in steps:
+            self._tidying.append(steps)
+            break
+        if self._status_waits:
+            self._tell_status()
+        return self._running and now() < ends
 
-    def _read(self) -> None:
-        """Answer the reads that come after nothing that is not executed."""
+    def _fail_to_apply(self, error: ValueError) -> bool:
+        self.fail(f"a committed batch cannot be applied: {error}")
+        return False
+
+    def _on_applied(self, replies: Sequence[Reply]) -> None:
+        """The first batch is applied as a whole."""
+        id, batch = self._to_apply.popleft()
+        self._commands_executed += batch.commands
+        if (
+            self._commands_executed - self._commands_checkpointed >= self._checkpoint_commands
+            and self._checkpoint_due is not None  # else one is being written
+        ):
+            self._checkpoint_waits = True
+        if self._store.persistent and (batch.writes or batch.barrier):
+            self._applied.append((id, batch))
+        if id.replica == self.id:
+            proposed = self._proposed.pop(id, None)
+            if proposed is not None and replies:
+                proposed.on_executed(replies)
+
+    def _applied_up_to(self) -> Deps:
+        """The slot of each row up to which everything is in the state."""
         executed: Deps = self._executor.executed
+        if not self._to_apply:
+            return executed
+        marks = list(executed)
+        for id, _ in self._to_apply:
+            marks[id.replica] = min(marks[id.replica], id.slot - 1)
+        return tuple(marks)
+
+    def _read(self, ends: float) -> None:
+        """Answer the reads that come after nothing that is not in the state, until `ends`."""
+        if self._readings:
+            self._find_readable()
+        while self._to_read:
+            steps = self._stepwise.read_in_steps(self._to_read[0][0].commands)
+            if not self._go_on(steps, self._on_read, False, ends):
+                return
+
+    def _find_readable(self) -> None:
+        executed = self._applied_up_to()
         numbers = [number for number, (reading, _) in self._readings.items() if reading.is_ready(executed)]
         if not numbers:
             return
@@ -703,10 +807,24 @@ class Node:
             now = self._timeouts.now()
             commands = sum(proposed.commands for proposed in alone)
             self._gathering.on_decided(now, now - alone[-1].since, commands, self._commands_queued())
-        for reading, proposed in ready:
+        for _, proposed in ready:
             proposed.number = None
-            self._commands_read += len(reading.commands)
-            reading.run(self._state_machine)
+        self._to_read.extend(ready)
+
+    def _on_read(self, replies: Sequence[Reply]) -> None:
+        """The first of those that could be read is."""
+        reading, _ = self._to_read.popleft()
+        self._commands_read += len(reading.commands)
+        reading.on_read(replies)
+
+    def _tidy(self, ends: float) -> None:
+        """Let the state machine free memory until `ends`, and at least one step."""
+        now = self._timeouts.now
+        while self._tidying:
+            for _ in self._tidying[0]:
+                if now() >= ends:
+                    return
+            self._tidying.popleft()
 
     # -- checkpoints
 
@@ -716,12 +834,13 @@ class Node:
     def _hasten_checkpoint(self) -> None:
         if self._checkpoint_due is not None:
             self._checkpoint_due.cancel()
-            self._on_checkpoint_due()
+        self._on_checkpoint_due()
 
     def _on_checkpoint_due(self) -> None:
         """Make durable what was executed; the next checkpoint waits until this one is written."""
         self._checkpoint_due = None
-        if self._running:
+        self._checkpoint_waits = bool(self._to_apply or self._work)
+        if self._running and not self._checkpoint_waits:
             try:
                 self._write_checkpoint()
             except Exception:
@@ -756,7 +875,20 @@ class Node:
     # -- what can be seen
 
     def status(self) -> Deferred[dict[str, Any]]:
-        """See IClients."""
+        """See IClients.  Tells nothing of the middle of a batch: then it waits for the end."""
+        if self._work is None or not self._running:
+            return self._status(None)
+        waiting: Deferred[None] = Deferred()
+        self._status_waits.append(waiting)
+        return waiting.addCallback(self._status)
+
+    def _tell_status(self) -> None:
+        """No batch is applied in part, or none will ever be whole."""
+        waiting, self._status_waits = self._status_waits, []
+        for each in waiting:
+            each.callback(None)
+
+    def _status(self, _: None) -> Deferred[dict[str, Any]]:
         core = self._core
         members = [
             {
@@ -773,7 +905,7 @@ class Node:
             "members": members,
             "next_slot": core.next_slot,
             "committed": list(core.table.committed),
-            "executed": list(self._executor.executed),
+            "executed": list(self._applied_up_to()),
             "counters": {
                 "fast_path": core.counters.fast_path,
                 "slow_path": core.counters.slow_path,
@@ -783,7 +915,7 @@ class Node:
                 "commands_queued": self._commands_queued(),
                 "instances_in_flight": core.in_flight,
                 "instances_held": len(core.table),
-                "instances_waiting": self._executor.waiting,
+                "instances_waiting": self._executor.waiting + len(self._to_apply),
                 "recoveries": core.recoveries,
                 **self._store.counters(),
                 **self._transport.counters(),

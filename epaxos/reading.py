@@ -44,9 +44,9 @@ class Reading:
     def is_ready(self, executed: Deps) -> bool:
         return self.deps is not None and all(map(le, self.deps, executed))
 
-    def run(self, machine: IStateMachine) -> None:
-        """Read, and hand the replies over."""
-        replies = list(machine.read(self.commands))
+    def on_read(self, replies: Sequence[Reply]) -> None:
+        """The commands were read: hand the replies over."""
+        replies = list(replies)
         for number, reply in self._early.items():
             replies[number] = reply
         self._done(replies)

@@ -214,7 +214,7 @@ class Wires:
 class Cluster:
     """Three nodes on one clock.  Messages of the kinds in `held` stay on their way until `release`."""
 
-    def __init__(self, batching: Batching | None = None) -> None:
+    def __init__(self, batching: Batching | None = None, log: Callable[[], Log] = Log) -> None:
         self.clock = Clock()
         self.cut: set[tuple[int, int]] = set()
         self.held: set[type] = set()
@@ -222,7 +222,7 @@ class Cluster:
         self.fatal: list[str] = []
         self.wires = [Wires(self, id) for id in range(3)]
         self.disks = [Disk() for _ in range(3)]
-        self.logs = [Log() for _ in range(3)]
+        self.logs = [log() for _ in range(3)]
         self.nodes = [self.new(id, batching or Batching()) for id in range(3)]
 
     def new(self, id: int, batching: Batching) -> Node:

@@ -201,7 +201,8 @@ class ReadingTests(SynchronousTestCase):
 
     def test_replies_in_order(self) -> None:
         self.set("MSET a 1 b 22")
-        self.reading("STRLEN b", "GET a", "TYPE c", "GET b", "GET a").run(self.store)
+        reading = self.reading("STRLEN b", "GET a", "TYPE c", "GET b", "GET a")
+        reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[2, b"1", SimpleString("none"), b"22", b"1"]])
 
     def test_run_before(self) -> None:
@@ -217,7 +218,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(self.store.asked, [b"GET a", b"STRLEN a", b"GET b"])
         self.set("MSET a 6 b 7 c 8")
         self.assertEqual(self.done, [])
-        reading.run(self.store)
+        reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[b"1", b"2", 1, b"8"]])
 
     def test_run_before_a_barrier(self) -> None:
@@ -225,7 +226,7 @@ class ReadingTests(SynchronousTestCase):
         reading = self.reading("GET b", "GET a")
         reading.run_before(self.store.batch(words("FLUSHALL")), self.store)
         self.set("FLUSHALL")
-        reading.run(self.store)
+        reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[b"2", b"1"]])
 
     def test_nothing_that_was_read_is_one_of_the_replies(self) -> None:
@@ -234,5 +235,5 @@ class ReadingTests(SynchronousTestCase):
         reading.run_before(self.store.batch(words("SET a 1")), self.store)
         self.set("MSET a 1 b 2")
         reading.run_before(self.store.batch(words("SET a 2")), self.store)
-        reading.run(self.store)
+        reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[None, b"2"]])

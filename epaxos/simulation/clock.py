@@ -104,8 +104,14 @@ class Process:
         self.cost = cost
         self.alive = True
         self._busy_until = 0
+        self._spent_until = 0
         self._waiting: tuple[deque[Event], deque[Event]] = (deque(), deque())
         self._woken = False
+
+    @property
+    def now(self) -> int:
+        """The time as the process sees it: what it does just now may have taken some."""
+        return max(self.time.now, self._spent_until)
 
     def kill(self) -> None:
         """Nothing planned for this process happens any more."""
@@ -114,6 +120,11 @@ class Process:
     def pause(self, duration: int) -> None:
         """Do nothing for a while (SIGSTOP, a starved machine)."""
         self._busy_until = max(self._busy_until, self.time.now + duration)
+
+    def spend(self, duration: int) -> None:
+        """What it does just now takes so much longer."""
+        self._spent_until = self.now + duration
+        self._busy_until += duration
 
     def at(self, when: int, call: Callable[[], None], late: bool = False) -> Event:
         """Plan a call in this process."""
@@ -187,12 +198,12 @@ class ReplicaClock:
         self._process = process
         self._time = process.time
         self._shown = start
-        self._since = self._time.now
+        self._since = process.now
         self._rate = rate
         self._timeouts: list[_Timeout] = []
 
     def _now(self) -> int:
-        return self._shown + (self._time.now - self._since) * self._rate // 100
+        return self._shown + (self._process.now - self._since) * self._rate // 100
 
     def now(self) -> float:
         """See ITimeoutService."""
@@ -225,7 +236,7 @@ class ReplicaClock:
             raise ValueError("a monotonic clock never goes back")
         now = self._now()
         self._shown = now + jump
-        self._since = self._time.now
+        self._since = self._process.now
         self._rate = self._rate if rate is None else rate
         self._timeouts = self._pending()
         for timeout in self._timeouts:

@@ -29,6 +29,8 @@ from epaxos.simulation.trace import Trace
 __all__ = ["Cluster", "Host"]
 
 CLUSTER = "simulated"
+STEP_US = (0, 0, 0, 700, 6000)
+"""What a step of the state machine takes in one life of a replica, in microseconds: one of these."""
 
 
 @implementer(IClients)
@@ -121,7 +123,14 @@ class Host:
         self._stopping = self._start_again = False
         cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
         commands = Commands()
-        machine = ObservedStateMachine(cluster.parts.state_machine(), self.id, cluster.invariants, commands)
+        step_us = Dice(plan.seed, "steps", self.id, self._lives).pick(STEP_US)
+        machine = ObservedStateMachine(
+            cluster.parts.state_machine(),
+            self.id,
+            cluster.invariants,
+            commands,
+            partial(process.spend, step_us),
+        )
         executor = ObservedExecutor(
             cluster.parts.executor(plan.n), self.id, cluster.invariants, cluster.trace
         )

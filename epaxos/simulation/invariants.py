@@ -54,6 +54,7 @@ class _Sequence:
 
     def __init__(self, n: int) -> None:
         self.last: _Step | None = None
+        self.applied: InstanceId | None = None
         self.ids: set[InstanceId] = set()
         self.writes: dict[bytes, int] = {}
         self.checkpoints: dict[tuple[Deps, tuple[InstanceId, ...]], _Step | None] = {
@@ -183,8 +184,9 @@ class Invariants:
 
     def on_applied(self, replica: int, last: InstanceId, entries: Callable[[], Entries]) -> None:
         """The state of `replica` when it has applied `last`, which may not be all that it runs now."""
-        step = self._sequences[replica].last
-        if step is not None and step.id == last:
+        sequence = self._sequences[replica]
+        sequence.applied = last
+        if sequence.last is not None and sequence.last.id == last:
             self.on_state(replica, entries)
 
     def on_state(self, replica: int, entries: Callable[[], Entries]) -> None:
@@ -201,11 +203,20 @@ class Invariants:
                 f" and differ in the keys {different}"
             )
 
+    def on_partial(self, replica: int, id: InstanceId, who: str) -> None:
+        """`who` looks at the state of `replica` while `id` is applied in part."""
+        self._violated(f"Wholeness: {who} at replica {replica} sees {id} applied in part")
+
     # -- what survives a crash
 
     def on_checkpoint(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
         """`replica` writes its present state, saying that this is what it has run."""
         sequence = self._sequences[replica]
+        if sequence.last is not None and sequence.applied != sequence.last.id:
+            self._violated(
+                f"Wholeness: the checkpoint of replica {replica} claims {sequence.last.id},"
+                f" and its state ends with {sequence.applied}"
+            )
         sequence.checkpoints[executed, beyond] = sequence.last
         self._check_frontier(replica, sequence, executed, beyond)
 
@@ -225,6 +236,7 @@ class Invariants:
         sequence.writes.clear()
         for id in reversed(ids):
             self._append(sequence, id, self.decisions[id].batch)
+        sequence.applied = ids[0] if ids else None
 
     def _check_frontier(
         self, replica: int, sequence: _Sequence, executed: Deps, beyond: tuple[InstanceId, ...]

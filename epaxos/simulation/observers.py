@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Command, CommandInfo, IExecutor, IStateMachine, Ready, Reply
+from epaxos.interfaces import Command, CommandInfo, IExecutor, IStateMachine, IStepwise, Ready, Reply, Steps
 from epaxos.protocol.ids import Deps, InstanceId
 from epaxos.protocol.messages import NOP, Batch
 from epaxos.simulation.history import NamedCommand
 from epaxos.simulation.invariants import Invariants
 from epaxos.simulation.trace import Trace
+from epaxos.stepwise import stepwise
 
 __all__ = ["Commands", "ObservedExecutor", "ObservedStateMachine"]
 
@@ -87,17 +88,29 @@ class ObservedExecutor:
         self._executor.restore(executed, beyond)
 
 
-@implementer(IStateMachine)
+@implementer(IStepwise)
 class ObservedStateMachine:
-    """The state machine of one process of `replica`."""
+    """The state machine of one process of `replica`.
+
+    `took_step()` is called after each step.  Nobody may see a batch that is applied in part: whoever looks
+    at the state, or begins something else, while one is breaks the rule.
+    """
 
     def __init__(
-        self, machine: IStateMachine, replica: int, invariants: Invariants, commands: Commands
+        self,
+        machine: IStateMachine,
+        replica: int,
+        invariants: Invariants,
+        commands: Commands,
+        took_step: Callable[[], None] = lambda: None,
     ) -> None:
         self._machine = machine
+        self._stepwise = stepwise(machine)
         self._replica = replica
         self._invariants = invariants
         self._commands = commands
+        self._took_step = took_step
+        self._begun: InstanceId | None = None
 
     def check(self, command: Command) -> None:
         """See IStateMachine."""
@@ -117,7 +130,15 @@ class ObservedStateMachine:
 
     def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """See IStateMachine."""
+        self._see("a read")
         return self._machine.read(commands)
+
+    def read_in_steps(self, commands: Sequence[Command]) -> Steps:
+        """See IStepwise."""
+        for replies in self._stepwise.read_in_steps(commands):
+            self._see("a read")
+            self._took_step()
+            yield replies
 
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
@@ -127,10 +148,22 @@ class ObservedStateMachine:
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
+        self._see("a batch")
         replies = self._machine.apply(ready)
         if ready:
             self._invariants.on_applied(self._replica, ready[-1].id, self._machine.entries)
         return replies
+
+    def apply_in_steps(self, ready: Ready) -> Steps:
+        """See IStepwise."""
+        self._see("a batch")
+        self._begun = ready.id
+        for replies in self._stepwise.apply_in_steps(ready):
+            if replies is not None:
+                self._begun = None
+                self._invariants.on_applied(self._replica, ready.id, self._machine.entries)
+            self._took_step()
+            yield replies
 
     def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
         """See IStateMachine."""
@@ -138,4 +171,9 @@ class ObservedStateMachine:
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""
+        self._see("a checkpoint or a digest")
         return self._machine.entries()
+
+    def _see(self, who: str) -> None:
+        if self._begun is not None:
+            self._invariants.on_partial(self._replica, self._begun, who)

@@ -18,6 +18,13 @@ from epaxos.transport.codec import decode_frame, encode
 
 __all__ = ["Parts"]
 
+ELEMENTS_PER_STEP = 3
+"""The commands of the workload are short and few: so most of them are run in several steps."""
+
+
+def _state_machine() -> IStateMachine:
+    return KeyValueStore(ELEMENTS_PER_STEP)
+
 
 def _recode(message: Message, n: int) -> Message:
     """The message, as it comes out at the other end of a wire."""
@@ -30,6 +37,6 @@ class Parts:
     """What makes a replica; `node` is called like `epaxos.node.Node`."""
 
     executor: Callable[[int], IExecutor] = Executor
-    state_machine: Callable[[], IStateMachine] = KeyValueStore
+    state_machine: Callable[[], IStateMachine] = _state_machine
     node: Callable[..., Any] = Node
     recode: Callable[[Message, int], Message] = _recode

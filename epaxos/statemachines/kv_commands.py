@@ -1,18 +1,20 @@
 """The data commands of the key-value store: what each touches, and what it does.
 
-A handler takes the data and the command, and returns the reply.
+A handler takes the data and the command, and returns the reply.  It takes no longer than its command
+has elements: a value that is growing stands in the reply as it is, and the store joins it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from typing import NamedTuple, Union
 
 from epaxos.interfaces import Command, CommandError, Reply, SimpleString
+from epaxos.statemachines.growing import GROWS_FROM_BYTES, Growing, Value, append
 from epaxos.statemachines.shards import ShardedDict
 
-__all__ = ["COMMANDS", "OK", "CommandSpec", "Data", "Keys", "check"]
+__all__ = ["COMMANDS", "OK", "CommandSpec", "Data", "Found", "Keys", "Piecewise", "check"]
 
 OK = SimpleString("OK")
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -22,8 +24,12 @@ OVERFLOW = "ERR increment or decrement would overflow"
 SYNTAX = "ERR syntax error"
 
 
-Data = Union[dict[bytes, bytes], ShardedDict[bytes]]
+Data = Union[dict[bytes, Value], ShardedDict[Value]]
 """What a command whose first argument is its only key is run on may hold nothing but that key's shard."""
+Found = Union[Reply, Growing]
+"""A reply before it is handed out; a list may hold growing values, too."""
+Piecewise = Generator[None, None, Found]
+"""A command that is run in steps, and its reply."""
 
 
 class Keys(Enum):
@@ -45,15 +51,17 @@ class CommandSpec(NamedTuple):
     """`arity` as Redis counts it: the name included; -n stands for n or more.
 
     `check` looks at the arguments, but for commands of the length `plain`, which need no look.
+    `in_pieces(data, command, size)` does what `handler` does, in steps of about `size` elements.
     """
 
-    handler: Callable[[Data, Command], Reply]
+    handler: Callable[[Data, Command], Found]
     arity: int
     keys: Keys
     writes: bool
     barrier: bool = False
     check: Callable[[Command], None] | None = None
     plain: int = 0
+    in_pieces: Callable[[Data, Command, int], Piecewise] | None = None
 
     def fits(self, length: int) -> bool:
         return length == self.arity if self.arity > 0 else length >= -self.arity
@@ -69,7 +77,7 @@ def to_integer(text: bytes) -> int:
     raise CommandError(NOT_AN_INTEGER)
 
 
-def _get(data: Data, command: Command) -> Reply:
+def _get(data: Data, command: Command) -> Found:
     return data.get(command[1])
 
 
@@ -95,7 +103,7 @@ def _check_set(command: Command) -> None:
     _set_options(command)
 
 
-def _set(data: Data, command: Command) -> Reply:
+def _set(data: Data, command: Command) -> Found:
     key = command[1]
     if len(command) == 3:
         data[key] = command[2]
@@ -117,26 +125,55 @@ def _setnx(data: Data, command: Command) -> Reply:
     return 1
 
 
-def _getset(data: Data, command: Command) -> Reply:
+def _getset(data: Data, command: Command) -> Found:
     old = data.get(command[1])
     data[command[1]] = command[2]
     return old
 
 
-def _getdel(data: Data, command: Command) -> Reply:
+def _getdel(data: Data, command: Command) -> Found:
     return data.pop(command[1], None)
 
 
-def _del(data: Data, command: Command) -> Reply:
+def _del(data: Data, command: Command) -> int:
     return sum(data.pop(key, None) is not None for key in command[1:])
 
 
-def _exists(data: Data, command: Command) -> Reply:
+def _exists(data: Data, command: Command) -> int:
     return sum(map(data.__contains__, command[1:]))
 
 
-def _mget(data: Data, command: Command) -> Reply:
+def _mget(data: Data, command: Command) -> Found:
     return list(map(data.get, command[1:]))
+
+
+def _sum_in_pieces(
+    handler: Callable[[Data, Command], int], data: Data, command: Command, size: int
+) -> Piecewise:
+    """Run `handler`, which counts, on one piece of the arguments after the other."""
+    count = 0
+    for start in range(0, len(command) - 1, size):
+        if start:
+            yield
+        count += handler(data, command[start : start + size + 1])  # whose first element is not looked at
+    return count
+
+
+def _del_in_pieces(data: Data, command: Command, size: int) -> Piecewise:
+    return _sum_in_pieces(_del, data, command, size)
+
+
+def _exists_in_pieces(data: Data, command: Command, size: int) -> Piecewise:
+    return _sum_in_pieces(_exists, data, command, size)
+
+
+def _mget_in_pieces(data: Data, command: Command, size: int) -> Piecewise:
+    found: list[Found] = []
+    for start in range(1, len(command), size):
+        if start > 1:
+            yield
+        found += map(data.get, command[start : start + size])
+    return found
 
 
 def _check_pairs(command: Command) -> None:
@@ -156,12 +193,35 @@ def _msetnx(data: Data, command: Command) -> Reply:
     return 1
 
 
+def _mset_in_pieces(data: Data, command: Command, size: int) -> Piecewise:
+    pairs = max(2, size - size % 2)
+    for start in range(1, len(command), pairs):
+        if start > 1:
+            yield
+        end = start + pairs
+        data.update(zip(command[start:end:2], command[start + 1 : end : 2]))
+    return OK
+
+
+def _msetnx_in_pieces(data: Data, command: Command, size: int) -> Piecewise:
+    found = yield from _sum_in_pieces(_exists, data, (command[0], *command[1::2]), size)
+    if found:
+        return 0
+    yield
+    yield from _mset_in_pieces(data, command, size)
+    return 1
+
+
 def _append(data: Data, command: Command) -> Reply:
-    value = data.get(command[1], b"") + command[2]
-    if len(value) > VALUE_BYTES_MAX:
+    value = data.get(command[1], b"")
+    length = len(value) + len(command[2])
+    if length < GROWS_FROM_BYTES:  # what grows is longer
+        data[command[1]] = value + command[2]  # type: ignore[operator]
+        return length
+    if length > VALUE_BYTES_MAX:
         return CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
-    data[command[1]] = value
-    return len(value)
+    data[command[1]] = append(value, command[2])
+    return length
 
 
 def _strlen(data: Data, command: Command) -> Reply:
@@ -169,8 +229,11 @@ def _strlen(data: Data, command: Command) -> Reply:
 
 
 def _add(data: Data, key: bytes, increment: int) -> Reply:
+    value = data.get(key, b"0")
+    if isinstance(value, Growing):  # too long for one
+        return CommandError(NOT_AN_INTEGER)
     try:
-        number = to_integer(data.get(key, b"0"))
+        number = to_integer(value)
     except CommandError as error:
         return error
     number += increment
@@ -213,11 +276,13 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"SETNX": CommandSpec(_setnx, 3, Keys.FIRST, True),
     b"GETSET": CommandSpec(_getset, 3, Keys.FIRST, True),
     b"GETDEL": CommandSpec(_getdel, 2, Keys.FIRST, True),
-    b"DEL": CommandSpec(_del, -2, Keys.ALL, True),
-    b"EXISTS": CommandSpec(_exists, -2, Keys.ALL, False),
-    b"MGET": CommandSpec(_mget, -2, Keys.ALL, False),
-    b"MSET": CommandSpec(_mset, -3, Keys.PAIRS, True, check=_check_pairs, plain=3),
-    b"MSETNX": CommandSpec(_msetnx, -3, Keys.PAIRS, True, check=_check_pairs, plain=3),
+    b"DEL": CommandSpec(_del, -2, Keys.ALL, True, in_pieces=_del_in_pieces),
+    b"EXISTS": CommandSpec(_exists, -2, Keys.ALL, False, in_pieces=_exists_in_pieces),
+    b"MGET": CommandSpec(_mget, -2, Keys.ALL, False, in_pieces=_mget_in_pieces),
+    b"MSET": CommandSpec(_mset, -3, Keys.PAIRS, True, check=_check_pairs, plain=3, in_pieces=_mset_in_pieces),
+    b"MSETNX": CommandSpec(
+        _msetnx, -3, Keys.PAIRS, True, check=_check_pairs, plain=3, in_pieces=_msetnx_in_pieces
+    ),
     b"APPEND": CommandSpec(_append, 3, Keys.FIRST, True),
     b"STRLEN": CommandSpec(_strlen, 2, Keys.FIRST, False),
     b"INCR": CommandSpec(lambda data, command: _add(data, command[1], 1), 2, Keys.FIRST, True),

@@ -161,6 +161,30 @@ class ReplicaClockTests(Lab):
         self.assertEqual(self.run_all(3 * SECOND), [(100_001, "a"), (1_500_000, "b")])
         self.assertRaises(ValueError, self.clock.change, -1)
 
+    def test_shows_what_is_spent(self) -> None:
+        """Inside of what takes time, and after it without ever going back."""
+        process = Process(self.time, cost=50)
+        clock = ReplicaClock(process)
+        seen: list[tuple[int, int]] = []
+
+        def look() -> None:
+            seen.append((self.time.now, round(clock.now() * SECOND)))
+
+        def work() -> None:
+            for _ in range(3):
+                look()
+                process.spend(1000)
+            look()
+
+        process.at(10, work)
+        process.at(20, look)
+        self.time.at(30, look)
+        self.time.at(2030, look)
+        self.run_all()
+        self.assertEqual(
+            seen, [(10, 10), (10, 1010), (10, 2010), (10, 3010), (30, 3010), (2030, 3010), (3060, 3060)]
+        )
+
     def test_forgets_what_is_over(self) -> None:
         for _ in range(1000):
             self.clock.call_later(0.5, self.note("never")).cancel()

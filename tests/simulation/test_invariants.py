@@ -42,6 +42,12 @@ class Lab(SynchronousTestCase):
         for id in ids:
             self.judge.on_execute(replica, id, self.judge.decisions[id].batch)
 
+    def apply(self, *ids: InstanceId) -> None:
+        """Replica 0 executes and applies them."""
+        for id in ids:
+            self.execute(id)
+            self.judge.on_applied(0, id, lambda: ())
+
     def assert_violated(self, text: str) -> None:
         """Just this has been found."""
         self.assertEqual(len(self.violations), 1, self.violations)
@@ -183,7 +189,7 @@ class RestartTests(Lab):
     def setUp(self) -> None:
         super().setUp()
         self.commit((A1, X, NONE), (B1, X, (1, 0)), (A2, NOP, NONE))
-        self.execute(A1, B1)
+        self.apply(A1, B1)
 
     def test_checkpoint_and_restart(self) -> None:
         self.judge.on_checkpoint(0, (2, 1), ())
@@ -194,14 +200,14 @@ class RestartTests(Lab):
     def test_back_to_an_earlier_checkpoint(self) -> None:
         self.judge.on_checkpoint(0, (2, 1), ())
         self.commit((B2, X, (1, 1)))
-        self.execute(B2)
+        self.apply(B2)
         self.judge.on_restore(0, (2, 1), ())
-        self.execute(B2)
+        self.apply(B2)
         self.assert_fine()
 
     def test_back_to_the_beginning(self) -> None:
         self.judge.on_restore(0, NONE, ())
-        self.execute(A1, B1)
+        self.apply(A1, B1)
         self.assert_fine()
 
     def test_a_checkpoint_that_claims_too_much(self) -> None:
@@ -220,6 +226,25 @@ class RestartTests(Lab):
     def test_a_checkpoint_that_was_never_written(self) -> None:
         self.judge.on_restore(0, (1, 0), ())
         self.assert_violated("replica 0 starts at (1, 0) (), where it never was")
+
+    def test_a_checkpoint_ahead_of_the_state(self) -> None:
+        self.commit((B2, Y, NONE))
+        self.execute(B2)
+        self.judge.on_checkpoint(0, (2, 2), ())
+        self.assert_violated("Wholeness: the checkpoint of replica 0 claims 1.2, and its state ends with 1.1")
+
+    def test_a_checkpoint_after_a_restart(self) -> None:
+        """The state that a start takes up ends with what the checkpoint ended with."""
+        self.judge.on_checkpoint(0, (2, 1), ())
+        self.judge.on_restore(0, (2, 1), ())
+        self.judge.on_checkpoint(0, (2, 1), ())
+        self.judge.on_restore(0, NONE, ())
+        self.judge.on_checkpoint(0, NONE, ())
+        self.assert_fine()
+
+    def test_a_look_at_a_part(self) -> None:
+        self.judge.on_partial(0, B1, "a read")
+        self.assert_violated("Wholeness: a read at replica 0 sees 1.1 applied in part")
 
 
 class CommandTests(Lab):

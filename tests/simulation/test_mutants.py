@@ -130,6 +130,7 @@ class HuntTests(SynchronousTestCase):
             ("replica 1 runs 0.1 twice", "executed twice"),
             ("the command c1.1a was run in 0.1 and in 0.2", "executed twice"),
             ("replica 0 starts at (1,) (), where it never was", "frontier"),
+            ("Wholeness: the checkpoint of replica 0 claims 1.2, and its state ends with 1.1", "wholeness"),
             ("replica 2: internal error\nTraceback …", "the product's own checks"),
         ):
             self.assertEqual(check_of(text), check)

@@ -551,9 +551,11 @@ _FORGETTING = (
     _edit(
         "executed, not durably",
         "dropped is what every member has durably executed",
-        Node._execute,
-        "    if not executed:\n",
-        "    if executed:\n        self._core.executed(self._executor.executed)\n    if not executed:\n",
+        Node._begin,
+        "    while self._to_apply:\n",
+        "    if self._to_apply:\n"
+        "        self._core.executed(self._executor.executed)\n"
+        "    while self._to_apply:\n",
     ),
 )
 
@@ -593,6 +595,33 @@ _EXECUTION = (
         'sorted(self.members, key=attrgetter("rank"))',
         "list(self.members)",
         profile="chaos",
+    ),
+    _edit(
+        "half a batch",
+        "nobody sees a batch that is applied in part",
+        Node._go_on,
+        "self._work = _Work(steps, done, applies)\n",
+        """\
+self._work = _Work(steps, done, applies)
+                self._find_readable()
+                while applies and self._to_read:
+                    self._on_read(self._state_machine.read(self._to_read[0][0].commands))
+""",
+        profile="chaos",
+    ),
+    _edit(
+        "read before it is applied",
+        "a read runs when all that it names is in the state",
+        Node._find_readable,
+        "self._applied_up_to()",
+        "self._executor.executed",
+    ),
+    _edit(
+        "checkpoint ahead of the state",
+        "a checkpoint claims what is in the state",
+        Node._on_checkpoint_due,
+        "bool(self._to_apply or self._work)",
+        "self._work is not None",
     ),
     _edit(
         "proposed again too early",

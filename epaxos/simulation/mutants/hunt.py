@@ -44,6 +44,7 @@ _CHECKS = (
     ("Digest:", "digest"),
     ("Linearizability:", "linearizability"),
     ("Liveness:", "liveness"),
+    ("Wholeness:", "wholeness"),
     ("was run in", "executed twice"),
     ("twice", "executed twice"),
     ("which was not decided", "Agreement"),
