@@ -19,7 +19,7 @@ class Complaints:
         self, log: Logger, clock: IReactorTime, interval_s: float = 60.0, lines_max: int = 100
     ) -> None:
         self._log = log
-        self._clock = clock
+        self.clock = clock
         self._interval_s = interval_s
         self._lines_max = lines_max
         self._since_s = clock.seconds()
@@ -27,7 +27,7 @@ class Complaints:
 
     def warn(self, subject: str, reason: str) -> None:
         """One line, `subject: reason`, unless that was said just now."""
-        now_s = self._clock.seconds()
+        now_s = self.clock.seconds()
         if now_s - self._since_s >= self._interval_s:
             self._since_s = now_s
             self._said.clear()

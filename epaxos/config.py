@@ -53,6 +53,12 @@ class Limits:
 
     clients_max: int = 10_000
     """So many clients may be connected; more are refused."""
+    clients_bytes_max: int = 1_073_741_824
+    """Bytes that all clients together make a replica hold; beyond, the one that holds the most is cut off."""
+    client_keepalive_s: int = 300
+    """TCP asks whether a silent client is still there this often; 0: never."""
+    client_timeout_s: float = 0.0
+    """A client that is idle for this time is disconnected; 0: never."""
     peer_queue_bytes_max: int = 64 * 1024 * 1024
     """So many bytes may wait for one other replica; more are dropped, and sent again later."""
     datagram_bytes_max: int = 60_000

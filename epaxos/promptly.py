@@ -11,7 +11,12 @@ from typing import Any
 
 from twisted.internet.tcp import Connection
 
-__all__ = ["write_promptly"]
+__all__ = ["send_promptly", "write_promptly"]
+
+PIECE_BYTES = 65_536
+"""What a transport that is no plain socket is given at a time, at most."""
+HANDED_BYTES = 1_024
+"""What Twisted is given of data that a socket does not take, at most: it tells when the socket takes more."""
 
 
 def write_promptly(transport: Any, data: bytes) -> None:
@@ -30,3 +35,34 @@ def write_promptly(transport: Any, data: bytes) -> None:
             return
         data = data[sent:]
     transport.write(data)
+
+
+def send_promptly(transport: Any, data: bytes | memoryview) -> int:
+    """Write the beginning of `data`, and return how many bytes that was.
+
+    The rest stays with the caller, who must be the transport's streaming producer: when the socket takes
+    no more, the producer is paused, and it is resumed as soon as the socket takes more.  So Twisted
+    holds a copy of HANDED_BYTES at most, however much there is to write.  What is written to a lost
+    connection counts as written.
+    """
+    if not isinstance(transport, Connection) or transport.TLS:
+        piece = bytes(data[:PIECE_BYTES])
+        transport.write(piece)
+        return len(piece)
+    if not transport.connected or transport.disconnecting:
+        return len(data)
+    sent = 0
+    if not (transport.dataBuffer or transport._tempDataBuffer):
+        try:
+            sent = transport.socket.send(data)
+        except OSError:  # full, or broken
+            sent = 0
+        if sent == len(data):
+            return sent
+    handed = bytes(data[sent : sent + HANDED_BYTES])
+    wire: Any = transport
+    wire.write(handed)
+    wire.producerPaused = True
+    if wire.producer is not None:
+        wire.producer.pauseProducing()
+    return sent + len(handed)

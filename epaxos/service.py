@@ -16,8 +16,9 @@ from twisted.python.failure import Failure
 
 from epaxos.complaints import Complaints
 from epaxos.config import Config, ConfigError
+from epaxos.descriptors import descriptors_for_clients
 from epaxos.execution.executor import Executor
-from epaxos.frontend.http import status_site
+from epaxos.frontend.http import few_at_a_time, status_site
 from epaxos.frontend.resp import RespFactory, RespLimits
 from epaxos.interfaces import (
     IClients,
@@ -133,12 +134,15 @@ def build(
     *,
     refuse: Callable[[str], Exception],
     fail: Callable[[str], None],
+    descriptors: int | None = None,
 ) -> ReplicaService:
-    """Replica `id` of `config`.  `refuse` and `fail`: see ReplicaService.
+    """Replica `id` of `config`.  `refuse` and `fail`: see ReplicaService.  `descriptors`: how many files
+    and connections the process may have open, None when that is no concern.
 
     Raises ConfigError, also for what only the parts can tell: an unknown state machine, say.
     """
     replica = config.replica(id)
+    limits = _client_limits(config, descriptors)
     random = Random()
     reader = SharedReader()
     timeouts = ITimeoutService(ReactorTimeouts(reactor, reader))
@@ -167,26 +171,49 @@ def build(
         fatal=fail,
     )
     clients = IClients(node)
-    limits = RespLimits(
-        clients_max=config.limits.clients_max, command_bytes_max=config.batching.command_bytes_max
-    )
     about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
-    redis_clients = RespFactory(clients, Complaints(_log, reactor), limits, about.copy, reader)
+    redis_clients = RespFactory(clients, Complaints(_log, reactor), limits, about.copy, reader, reactor)
     factories: dict[str, IProtocolFactory] = {
         "client": redis_clients,
-        "status": status_site(clients, reactor),
+        "status": few_at_a_time(status_site(clients, reactor)),
     }
     ports = [
         Port(key, getattr(replica, key), config.listening(id, key, reactor), factory)
         for key, factory in factories.items()
     ]
+    return ReplicaService(node, ports, refuse, fail, redis_clients.hang_up)
 
-    def hang_up() -> None:
-        for connection in redis_clients.connections:
-            assert connection.transport is not None
-            connection.transport.loseConnection()
 
-    return ReplicaService(node, ports, refuse, fail, hang_up)
+def _client_limits(config: Config, descriptors: int | None) -> RespLimits:
+    """What clients may take, in a process that may have `descriptors` files and connections open."""
+    limits = config.limits
+    clients_max = limits.clients_max
+    descriptor_max = None
+    if descriptors is not None:
+        descriptor_max = descriptors_for_clients(descriptors, config.n)
+        if descriptor_max < 1:
+            least = descriptors - descriptor_max + 1
+            raise ConfigError(
+                f"only {descriptors} files may be open (RLIMIT_NOFILE), and a replica needs {least}:"
+                " raise LimitNOFILE= or ulimit -n"
+            )
+        if descriptor_max < clients_max:
+            _log.warn(
+                "clients_max = {clients_max}, but only {fit} clients fit into the {descriptors} files that"
+                " may be open (RLIMIT_NOFILE): more are refused; raise LimitNOFILE= or ulimit -n",
+                clients_max=clients_max,
+                fit=descriptor_max,
+                descriptors=descriptors,
+            )
+            clients_max = descriptor_max
+    return RespLimits(
+        clients_max=clients_max,
+        command_bytes_max=config.batching.command_bytes_max,
+        clients_bytes_max=limits.clients_bytes_max,
+        keepalive_s=limits.client_keepalive_s,
+        timeout_s=limits.client_timeout_s,
+        descriptor_max=descriptor_max,
+    )
 
 
 def _state_machine(config: Config) -> IStateMachine:

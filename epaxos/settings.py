@@ -113,6 +113,9 @@ SETTINGS: dict[str, dict[str, Reader]] = {
     "limits": {
         "request_timeout_s": _seconds(0.1, 3600),
         "clients_max": _whole(1, 1_000_000),
+        "clients_bytes_max": _whole(1_000_000, 1_000_000_000_000),
+        "client_keepalive_s": _whole(0, 32_767),
+        "client_timeout_s": _seconds(0, 31_536_000),
         "command_bytes_max": _whole(1_000, 30_000_000),
         "peer_queue_bytes_max": _whole(1_000_000, 4_000_000_000),
         "datagram_bytes_max": _whole(1_200, 65_507),

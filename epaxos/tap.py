@@ -12,6 +12,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from epaxos.config import Config, ConfigError, load
+from epaxos.descriptors import raise_limit
 from epaxos.log_file import ReplicaLog, choose
 from epaxos.process import Process, make_streams_usable
 from epaxos.service import build
@@ -145,6 +146,13 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     process = Process(reactor)
     process.take_signals(options.log)
     try:
-        return build(options.config, options["id"], reactor, refuse=process.refuse, fail=process.fail)
+        return build(
+            options.config,
+            options["id"],
+            reactor,
+            refuse=process.refuse,
+            fail=process.fail,
+            descriptors=raise_limit(),
+        )
     except ConfigError as error:
         sys.exit(f"epaxos: {error}")

@@ -1,16 +1,42 @@
-"""Replies to bytes: RESP2 and RESP3."""
+"""Replies to bytes: RESP2 and RESP3.
+
+A reply may be far longer than the request for it, because a value of megabytes can be asked for a thousand
+times in a few kilobytes.  So only what is small is encoded at once; everything else in steps, as the
+client takes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from epaxos.interfaces import CommandError, Reply, SimpleString
 
-__all__ = ["RespMap", "encode_replies", "encode_reply"]
+__all__ = [
+    "STEP_BYTES",
+    "Measure",
+    "RespMap",
+    "encode_if_small",
+    "encode_in_steps",
+    "encode_replies",
+    "encode_reply",
+    "measure",
+]
+
+STEP_BYTES = 32_768
+"""A step of `encode_in_steps` makes about as many bytes; replies of more are not encoded at once."""
+ELEMENTS_AT_ONCE = 1_000
+"""Replies of more elements, those of nested lists included, are not encoded at once."""
+LARGE_BYTES = 16_384
+"""A longer value is never copied into an encoded reply: it is sent from where it is stored."""
+REPLY_OVERHEAD_BYTES = 64
+"""What Python takes for a reply beside its bytes, about."""
+REPLY_HEAD_BYTES = 5
+"""What the protocol takes for a reply beside its bytes, at least."""
 
 _OK = SimpleString("OK")
 _OK_BYTES = b"+OK\r\n"
+_VALUES = {bytes, type(None)}
 _NIL = {2: b"$-1\r\n", 3: b"_\r\n"}
 
 
@@ -18,16 +44,77 @@ class RespMap(list):  # type: ignore[type-arg]
     """A reply that is a map in RESP3, and a flat list of keys and values in RESP2."""
 
 
-def encode_replies(replies: Sequence[Reply], resp: int) -> bytes:
-    """All replies, one behind the other, for protocol version `resp` (2 or 3)."""
+class Measure(NamedTuple):
+    """How long replies are.
+
+    `encoded`: about how many bytes they are on the wire.  `own`: about how many bytes they take in
+    memory, without the values of `large`, which may be stored elsewhere or wanted by others, too.
+    """
+
+    encoded: int
+    own: int
+    large: dict[int, bytes]
+
+
+def encode_if_small(replies: Sequence[Reply], resp: int) -> bytes | None:
+    """All replies as `encode_replies` gives them; None when that would be long, or take long."""
+    if len(replies) == 1 and type(replies[0]) is bytes:
+        value: Any = replies[0]
+        return b"$%d\r\n%b\r\n" % (len(value), value) if len(value) <= STEP_BYTES else None
     if replies and replies[0] == _OK and replies.count(_OK) == len(replies):
         return _OK_BYTES * len(replies)
-    kinds = set(map(type, replies))
+    if len(replies) > ELEMENTS_AT_ONCE:
+        return None
     uniform: Any = replies
+    kinds = set(map(type, replies))
     if kinds == {bytes}:
-        return b"".join([b"$%d\r\n%b\r\n" % (len(value), value) for value in uniform])
+        lengths = list(map(len, uniform))
+        if sum(lengths) > STEP_BYTES:
+            return None
+        return b"".join([b"$%d\r\n%b\r\n" % pair for pair in zip(lengths, uniform)])
     if kinds == {int}:
         return b"".join([b":%d\r\n" % number for number in uniform])
+    return _encode_within(replies, resp)
+
+
+def _encode_within(replies: Sequence[Reply], resp: int) -> bytes | None:
+    """Replies of several kinds; None when they are more than may be encoded at once."""
+    pieces: list[bytes] = []
+    elements, size_bytes = ELEMENTS_AT_ONCE - len(replies), STEP_BYTES
+    for reply in replies:
+        if type(reply) is bytes:
+            size_bytes -= len(reply)
+            if size_bytes < 0:
+                return None
+            pieces.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+            continue
+        if isinstance(reply, list):
+            left = _room(reply, elements, size_bytes)
+            if left is None:
+                return None
+            elements, size_bytes = left
+        pieces.append(encode_reply(reply, resp))
+    return b"".join(pieces)
+
+
+def _room(replies: Sequence[Reply], elements: int, size_bytes: int) -> tuple[int, int] | None:
+    """What is left of so many elements and bytes behind the replies; None when they are more."""
+    elements -= len(replies)
+    if elements < 0:
+        return None
+    for reply in replies:
+        if isinstance(reply, list):
+            left = _room(reply, elements, size_bytes)
+            if left is None:
+                return None
+            elements, size_bytes = left
+        elif isinstance(reply, (bytes, str)):
+            size_bytes -= len(reply)
+    return (elements, size_bytes) if size_bytes >= 0 else None
+
+
+def encode_replies(replies: Sequence[Reply], resp: int) -> bytes:
+    """All replies, one behind the other, for protocol version `resp` (2 or 3)."""
     return b"".join([encode_reply(reply, resp) for reply in replies])
 
 
@@ -45,9 +132,67 @@ def encode_reply(reply: Reply, resp: int) -> bytes:
         text = str(reply).replace("\r", " ").replace("\n", " ")
         return b"-%b\r\n" % text.encode("utf-8", "replace")
     if isinstance(reply, list):
-        if isinstance(reply, RespMap) and resp == 3:
-            head = b"%%%d\r\n" % (len(reply) // 2)
-        else:
-            head = b"*%d\r\n" % len(reply)
-        return head + b"".join([encode_reply(element, resp) for element in reply])
+        return _head(reply, resp) + b"".join([encode_reply(element, resp) for element in reply])
     raise TypeError(f"not a reply: {type(reply).__name__}")
+
+
+def _head(reply: list[Any], resp: int) -> bytes:
+    if isinstance(reply, RespMap) and resp == 3:
+        return b"%%%d\r\n" % (len(reply) // 2)
+    return b"*%d\r\n" % len(reply)
+
+
+def encode_in_steps(replies: Sequence[Reply], resp: int) -> Iterator[bytes]:
+    """The same bytes as those of `encode_replies`, in pieces, made when they are asked for.
+
+    A piece is about STEP_BYTES long at most, or it is a stored value itself, which may be of any length.
+    """
+    pieces: list[bytes] = []
+    size_bytes = 0
+    nested = [iter(replies)]
+    while nested:
+        for reply in nested[-1]:
+            if isinstance(reply, list):
+                pieces.append(_head(reply, resp))
+                nested.append(iter(reply))
+                break
+            if type(reply) is bytes and len(reply) > LARGE_BYTES:
+                pieces.append(b"$%d\r\n" % len(reply))
+                yield b"".join(pieces)
+                yield reply
+                pieces, size_bytes = [b"\r\n"], 2
+                continue
+            piece = encode_reply(reply, resp)
+            pieces.append(piece)
+            size_bytes += len(piece)
+            if size_bytes >= STEP_BYTES:
+                yield b"".join(pieces)
+                pieces, size_bytes = [], 0
+        else:
+            nested.pop()
+    if pieces:
+        yield b"".join(pieces)
+
+
+def measure(replies: Sequence[Reply]) -> Measure:
+    """How long the replies are, without encoding them."""
+    large: dict[int, bytes] = {}
+    encoded = own = 0
+    nested: list[Sequence[Reply]] = [replies]
+    while nested:
+        some = nested.pop()
+        kinds = set(map(type, some))
+        own += REPLY_OVERHEAD_BYTES * len(some)
+        encoded += REPLY_HEAD_BYTES * len(some)
+        values: Any = filter(None, some) if kinds <= _VALUES else [r for r in some if isinstance(r, bytes)]
+        values = list(values)
+        size_bytes = sum(map(len, values))
+        encoded += size_bytes
+        if size_bytes > LARGE_BYTES and max(map(len, values)) > LARGE_BYTES:
+            large.update({id(value): value for value in values if len(value) > LARGE_BYTES})
+            size_bytes = sum(len(value) for value in values if len(value) <= LARGE_BYTES)
+        own += size_bytes
+        if not kinds <= _VALUES:
+            nested += [reply for reply in some if isinstance(reply, list)]
+            encoded += sum(len(str(reply)) for reply in some if isinstance(reply, (str, CommandError)))
+    return Measure(encoded, own, large)

@@ -9,7 +9,9 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.resource import Resource
@@ -17,8 +19,10 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from epaxos.interfaces import IClients
 
-__all__ = ["status_site"]
+__all__ = ["few_at_a_time", "status_site"]
 
+CONNECTIONS_MAX = 32
+"""More connections to the status port are closed at once, because other things need descriptors, too."""
 TEXT = "text/plain; charset=utf-8"
 INDEX = "A replica of an epaxos cluster.\n\nGET /status   its state, as JSON\n"
 
@@ -123,3 +127,20 @@ def status_site(clients: IClients, reactor: Any) -> Site:
     root.putChild(b"", root)
     root.putChild(b"status", _Status(clients))
     return _QuietSite(root, requestFactory=_BodilessRequest, reactor=reactor)
+
+
+class _Few(WrappingFactory):
+    """Closes connections beyond CONNECTIONS_MAX."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper | None:  # type: ignore[override]
+        if len(self.protocols) >= CONNECTIONS_MAX:
+            return None
+        wrapper: ProtocolWrapper = super().buildProtocol(addr)
+        return wrapper
+
+
+def few_at_a_time(site: Site) -> WrappingFactory:
+    """The factory `site`, for CONNECTIONS_MAX connections at a time."""
+    return _Few(site)

@@ -5,14 +5,21 @@ Whole reads go to the replica at once; only what is unusual is looked at command
 
 from __future__ import annotations
 
+import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -20,9 +27,18 @@ from zope.interface import implementer
 import epaxos
 from epaxos.complaints import Complaints
 from epaxos.frontend.connection_commands import CONNECTION_COMMANDS, REDIS_VERSION, Session
-from epaxos.frontend.encoder import encode_replies, encode_reply
+from epaxos.frontend.encoder import (
+    STEP_BYTES,
+    encode_if_small,
+    encode_in_steps,
+    encode_reply,
+    measure,
+)
+from epaxos.frontend.holding import Holdings, Share
 from epaxos.frontend.parser import CommandParser
+from epaxos.frontend.patience import Patience
 from epaxos.frontend.together import COMMANDS_TOGETHER, Together
+from epaxos.frontend.writers import Writers
 from epaxos.interfaces import (
     Command,
     CommandError,
@@ -33,7 +49,7 @@ from epaxos.interfaces import (
     SimpleString,
     Unavailable,
 )
-from epaxos.promptly import write_promptly
+from epaxos.promptly import send_promptly
 from epaxos.shared_reader import SharedReader, Source
 
 __all__ = ["RespConnection", "RespFactory", "RespLimits"]
@@ -47,6 +63,13 @@ Only what a connection answers by itself can be so much longer than what was rea
 """
 SHAPES_MAX = 4096
 """So many shapes of commands are remembered as good."""
+SEND_BYTES = 262_144
+"""What a socket is given of a long value in one step, at most."""
+UNCOUNTED_BYTES = 65_536
+"""Commands that come, or are under way, count in `clients_bytes_max` when they are longer than one read."""
+REFUSAL = b"-ERR max number of clients reached\r\n"
+KEEPALIVE_PROBES = 3
+"""Probes that a client may leave unanswered; they are a third of `keepalive_s` apart, as with Redis."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +83,46 @@ class RespLimits:
     pipeline_commands_max: int = 10_000
     """With so many commands of it under way, no more is read from a connection."""
     pipeline_bytes_max: int = 32_000_000
-    """The same for the bytes of these commands."""
+    """The same for the bytes of these commands, and those of the replies that are not taken yet."""
+    clients_bytes_max: int = 1_073_741_824
+    """With more held for all clients together, the one that holds the most is cut off."""
+    keepalive_s: int = 300
+    """A client that has vanished is noticed after about twice this time; 0: when something is sent to it."""
+    timeout_s: float = 0
+    """A client that is idle for this time is cut off; 0: never."""
+    descriptor_max: int | None = None
+    """A client whose socket would have this number or a higher one is refused: the rest is for the store."""
 
 
 class _Span:
-    """Replies that belong together, once they are there."""
+    """Commands that are answered together, and their replies once they are there.
 
-    __slots__ = ("commands", "output", "resp", "size_bytes")
+    The replies are either `output`, ready to be written, or what is encoded as the client takes it.
+    """
+
+    __slots__ = ("commands", "output", "replies", "resp", "share", "size_bytes")
 
     def __init__(self, commands: int, size_bytes: int, resp: int, output: bytes | None) -> None:
         self.commands = commands
         self.size_bytes = size_bytes
         self.resp = resp
         self.output = output
+        self.replies: Sequence[Reply] | None = None
+        self.share: Share | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        return self.output is not None or self.replies is not None
+
+    def pieces(self) -> Iterator[bytes]:
+        """What is to be written."""
+        if self.output is not None:
+            return iter((self.output,))
+        assert self.replies is not None
+        return encode_in_steps(self.replies, self.resp)
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class RespConnection(Protocol):
     """One client.  Commands of one read that go to the replica together are answered together."""
 
@@ -90,8 +137,18 @@ class RespConnection(Protocol):
         self._gone = False
         self._full = False
         self._paused = False
+        self._pieces: Iterator[bytes] | None = None  # of the first span
+        self._following = b""  # a piece of it that is next
+        self._pending: bytes | memoryview = b""  # what the socket has not taken of the last piece
+        self._streamed_bytes = 0
+        self._own_bytes = 0
+        self._shares: set[Share] = set()
         self._wire: Any = None
         self._source: Source | None = None
+        self.held_bytes = 0
+        self.is_writing = False
+        self.was_active = False
+        self.quiet_since = 0.0
         self.client_id = client_id
         self.client_name = b""
         self.address = address
@@ -103,27 +160,45 @@ class RespConnection(Protocol):
         """See Protocol."""
         wire: Any = self.transport
         self._wire = wire
-        if not self._factory.admit(self):
-            wire.write(b"-ERR max number of clients reached\r\n")
+        if not self._factory.admit(self, wire):
+            send_promptly(wire, REFUSAL)
             wire.loseConnection()
-            self._leaving = True
+            self._leaving = self._gone = True
             return
         if ITCPTransport.providedBy(wire):
             wire.setTcpNoDelay(True)
+            if self._factory.limits.keepalive_s:
+                _keep_alive(wire, self._factory.limits.keepalive_s)
         wire.registerProducer(self, True)
         self._source = self._factory.reader.join(wire, self, self._factory.receive)
 
+    def readConnectionLost(self) -> None:
+        """See IHalfCloseableProtocol: the client sends no more, and may still wait for answers."""
+        self._leaving = True
+        self._flush()
+
+    def writeConnectionLost(self) -> None:
+        """See IHalfCloseableProtocol.  Here only whole connections are closed."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol.  What is under way runs on; nobody waits for its answer."""
-        self._leaving = self._gone = True
-        self._spans.clear()
+        """See Protocol.  What is under way runs on; nobody waits for its answer.
+
+        Nothing that could be large stays, and no cycle: the source knows this connection.
+        """
+        self._let_go()
         if self._source is not None:
             self._factory.reader.leave(self._source)
+            self._source = None
         self._factory.forget(self)
 
     def leave(self) -> None:
         """Close the connection once everything so far has been answered."""
         self._leaving = True
+
+    def hang_up(self) -> None:
+        """Close the connection once everything that is answered has been taken."""
+        self._leaving = True
+        self._flush()
 
     def pauseProducing(self) -> None:
         """The client does not take its replies: read no more of its commands."""
@@ -133,6 +208,9 @@ class RespConnection(Protocol):
     def resumeProducing(self) -> None:
         """The client takes its replies again."""
         self._full = False
+        self.was_active = True
+        if self._pending or (self._spans and self._spans[0].is_answered):
+            self._factory.writers.add(self)
         self._regulate()
 
     def stopProducing(self) -> None:
@@ -154,6 +232,72 @@ class RespConnection(Protocol):
             else:
                 self._source.resumeProducing()
 
+    def _cut_off(self, why: str) -> None:
+        """End the connection at once; nothing that waits for it is kept."""
+        self._factory.complain(self.address, f"cut off: {why}")
+        self._let_go()
+        self._wire.abortConnection()
+
+    def _let_go(self) -> None:
+        """Nothing that waits for this client is wanted any more."""
+        self._leaving = self._gone = True
+        self._spans.clear()
+        self._pieces = None
+        self._following = self._pending = b""
+        self._commands = self._bytes = self._streamed_bytes = self._read = 0
+        for share in list(self._shares):
+            self._release(share)
+        self._count_own()
+
+    # -- what it makes the replica hold
+
+    def _hold(self, share: Share) -> None:
+        """May cut off any connection, this one included."""
+        self._shares.add(share)
+        self.held_bytes += share.total_bytes
+        self._factory.holdings.add(share)
+        self._factory.relieve()
+
+    def _release(self, share: Share) -> None:
+        self._shares.discard(share)
+        self.held_bytes -= share.total_bytes
+        self._factory.holdings.release(share)
+
+    def _count_own(self) -> None:
+        """Count what has changed: commands that come or are under way, and replies that are encoded."""
+        own = self._bytes - self._streamed_bytes + min(len(self._pending), 2 * STEP_BYTES)
+        if self._read > UNCOUNTED_BYTES:
+            own += self._read
+        more = own - self._own_bytes
+        if more:
+            self._own_bytes = own
+            self.held_bytes += more
+            self._factory.holdings.total_bytes += more
+            if more > 0:
+                self._factory.relieve()
+
+    def cut_off_for_room(self) -> None:
+        """All clients together hold too much, and this one the most."""
+        mib = self.held_bytes / 1048576
+        self._cut_off(f"it holds {mib:.0f} MiB, and all clients together more than clients_bytes_max")
+
+    # -- patience
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving
+
+    @property
+    def awaits_answer(self) -> bool:
+        return bool(self._spans) and not self._spans[0].is_answered
+
+    def on_impatience(self) -> None:
+        """Nothing has happened for too long: hang up on an idle client, cut one off that takes nothing."""
+        if self._leaving or self._spans or self._pending or self._full:
+            self._cut_off("it takes no replies")
+        else:
+            self.hang_up()
+
     # -- commands
 
     @property
@@ -172,6 +316,10 @@ class RespConnection(Protocol):
             self.take(commands, size_bytes)
         elif not self._parser.is_inside:
             self._read = 0
+        if self._read > UNCOUNTED_BYTES:
+            self._count_own()
+        if error is not None:
+            error.__traceback__ = None  # it leads here, and so to itself
         if error is not None and not self._leaving:
             self._factory.complain(self.address, str(error))
             self._answer(encode_reply(CommandError(str(error)), self.resp))
@@ -198,7 +346,7 @@ class RespConnection(Protocol):
                 try:
                     self._factory.clients.check(command)
                 except CommandError as error:
-                    reply = error
+                    reply = error.with_traceback(None)  # which leads here, and so to itself
                 else:
                     run.append(command)
                     continue
@@ -233,15 +381,11 @@ class RespConnection(Protocol):
         """So many commands go to the replica now; what they give comes next."""
         span = _Span(commands, size_bytes, self.resp, None)
         self._append(span)
+        self.was_active = True
+        if size_bytes > UNCOUNTED_BYTES:
+            self._count_own()
         self._regulate()
         return span
-
-    def _cut_off(self, why: str) -> None:
-        """End the connection at once; nothing that waits for it is kept."""
-        self._factory.complain(self.address, f"cut off: {why}")
-        self._leaving = self._gone = True
-        self._spans.clear()
-        self._wire.abortConnection()
 
     def _answer(self, output: bytes) -> None:
         self._append(_Span(1, len(output), self.resp, output))
@@ -254,14 +398,28 @@ class RespConnection(Protocol):
 
     def on_outcome(self, span: _Span, outcome: Outcome) -> None:
         """What became of commands that were expected."""
+        if self._gone:
+            return
+        replies: Sequence[Reply]
         if isinstance(outcome, Unavailable):
-            output = encode_reply(CommandError(str(outcome)), span.resp) * span.commands
+            replies = [CommandError(str(outcome))] * span.commands
         else:
-            output = encode_replies(outcome, span.resp)
-        if len(self._spans) == 1 and self._spans[0] is span and not self._leaving:  # as usual
-            self._spans.clear()
+            replies = outcome
+        output = encode_if_small(replies, span.resp)
+        if output is None:
+            self._hold_replies(span, replies)
+            return
+        spans = self._spans
+        if (
+            len(spans) == 1 and spans[0] is span and not (self._leaving or self._full or self._pending)
+        ):  # as usual
+            spans.clear()
             self._commands = self._bytes = 0
-            write_promptly(self._wire, output)
+            sent = send_promptly(self._wire, output)
+            if sent < len(output):
+                self._pending = memoryview(output)[sent:]
+            if self._own_bytes or self._pending:
+                self._count_own()
             if self._paused:
                 self._regulate()
             return
@@ -271,21 +429,96 @@ class RespConnection(Protocol):
         self._flush()
         self._regulate()
 
+    def _hold_replies(self, span: _Span, replies: Sequence[Reply]) -> None:
+        """Long replies are held as they are, and encoded as the client takes them."""
+        size = measure(replies)
+        span.replies = replies
+        self._bytes += size.encoded - span.size_bytes
+        span.size_bytes = size.encoded
+        self._streamed_bytes += size.encoded
+        share = span.share = Share(size.own, size.large)
+        self._count_own()
+        if not self._gone:
+            self._hold(share)
+        if not self._gone and self._spans[0].is_answered:
+            self._factory.writers.add(self)
+        self._regulate()
+
     def _flush(self) -> None:
-        """Write the answers that are next in order; one write."""
+        """Write a step of what is next in order now, and the rest by turns."""
+        if self.write_step():
+            self._factory.writers.add(self)
+
+    def write_step(self) -> bool:
+        """See Writer."""
+        if self._gone:
+            return False
+        if not self._full:
+            data = self._pending or self._gather()
+            if data:
+                sent = send_promptly(
+                    self._wire, data if len(data) <= SEND_BYTES else memoryview(data)[:SEND_BYTES]
+                )
+                self._pending = memoryview(data)[sent:] if sent < len(data) else b""
+                self.was_active = True
+        self._count_own()
+        if self._paused:
+            self._regulate()
+        return self._go_on()
+
+    def _go_on(self) -> bool:
+        """Whether more can be written now.  Closes the connection when that was all."""
+        if self._gone:
+            return False
         spans = self._spans
-        outputs: list[bytes] = []
-        while spans and (output := spans[0].output) is not None:
-            outputs.append(output)
+        more = bool(self._pending) or (bool(spans) and spans[0].is_answered)
+        if self._leaving:
+            self._factory.patience.watch(self)
+            if not more and not spans:
+                self._gone = True
+                self._wire.unregisterProducer()
+                self._wire.loseConnection()
+        return more and not self._full
+
+    def abandon(self) -> None:
+        """See Writer."""
+        self._let_go()
+        self._wire.abortConnection()
+
+    def _gather(self) -> bytes:
+        """A step of the answers that are next in order: small pieces, or one of a long value."""
+        pieces: list[bytes] = []
+        size_bytes = 0
+        while size_bytes < STEP_BYTES:
+            piece = self._following or self._take_piece()
+            self._following = b""
+            if not piece:
+                break
+            if pieces and len(piece) > STEP_BYTES:
+                self._following = piece
+                break
+            pieces.append(piece)
+            size_bytes += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take_piece(self) -> bytes:
+        """The next piece of what can be written; nothing when there is none."""
+        spans = self._spans
+        while True:
+            if self._pieces is None:
+                if not spans or not spans[0].is_answered:
+                    return b""
+                self._pieces = spans[0].pieces()
+            piece = next(self._pieces, b"")
+            if piece:
+                return piece
+            self._pieces = None
             span = spans.popleft()
             self._commands -= span.commands
             self._bytes -= span.size_bytes
-        if outputs:
-            write_promptly(self._wire, b"".join(outputs))
-        if self._leaving and not spans and not self._gone:
-            self._gone = True
-            self._wire.unregisterProducer()
-            self._wire.loseConnection()
+            if span.share is not None:
+                self._streamed_bytes -= span.size_bytes
+                self._release(span.share)
 
     # -- what connection commands look at
 
@@ -321,6 +554,7 @@ class RespFactory(Factory):
         limits: RespLimits | None = None,
         about: Callable[[], Mapping[str, object]] = dict,
         reader: SharedReader | None = None,
+        clock: IReactorTime | None = None,
     ) -> None:
         self.clients = clients
         self._complaints = complaints
@@ -329,6 +563,10 @@ class RespFactory(Factory):
         self._connections: dict[int, RespConnection] = {}
         self._accepted = 0
         self._valid_shapes: set[tuple[bytes, int]] = set()
+        clock = clock or complaints.clock
+        self.writers = Writers(clock)
+        self.patience = Patience(clock, self.limits.timeout_s)
+        self.holdings = Holdings()
         self.reader = reader or SharedReader()
         self.receive = Together(clients, self.are_valid).receive
         self.command_table = [
@@ -343,7 +581,8 @@ class RespFactory(Factory):
             "maxmemory-policy": "noeviction",
             "proto-max-bulk-len": str(self.limits.command_bytes_max),
             "save": "",
-            "timeout": "0",
+            "tcp-keepalive": str(self.limits.keepalive_s),
+            "timeout": f"{self.limits.timeout_s:g}",
         }
 
     def buildProtocol(self, addr: IAddress | None) -> RespConnection:
@@ -352,16 +591,39 @@ class RespFactory(Factory):
         host, port = getattr(addr, "host", None), getattr(addr, "port", None)
         return RespConnection(self, self._accepted, f"{host}:{port}" if host else "unix")
 
-    def admit(self, connection: RespConnection) -> bool:
+    def admit(self, connection: RespConnection, wire: Any) -> bool:
         """Whether there is room for one more."""
-        if len(self._connections) >= self.limits.clients_max:
-            return False
-        self._connections[connection.client_id] = connection
-        return True
+        limits = self.limits
+        descriptor = getattr(wire, "fileno", int)()
+        if limits.descriptor_max is not None and descriptor >= limits.descriptor_max:
+            why = f"only {limits.descriptor_max} open files are for clients, the rest of RLIMIT_NOFILE is not"
+        elif len(self._connections) >= limits.clients_max:
+            why = f"{limits.clients_max} clients are connected"
+        else:
+            self._connections[connection.client_id] = connection
+            self.patience.on_connected(connection)
+            return True
+        self._complaints.warn("a client is refused", why)
+        self.patience.watch(connection)
+        return False
 
     def forget(self, connection: RespConnection) -> None:
         """The connection is gone."""
         self._connections.pop(connection.client_id, None)
+        self.patience.on_lost(connection)
+
+    def hang_up(self) -> None:
+        """The replica stops: close every connection once what is answered has been taken."""
+        for connection in self.connections:
+            connection.hang_up()
+
+    def relieve(self) -> None:
+        """Cut off those that hold the most, until all together hold no more than they may."""
+        while self.holdings.total_bytes > self.limits.clients_bytes_max:
+            connection = max(self._connections.values(), key=_held_bytes, default=None)
+            if connection is None or not connection.held_bytes:
+                return
+            connection.cut_off_for_room()
 
     @property
     def connections(self) -> list[RespConnection]:
@@ -403,6 +665,21 @@ class RespFactory(Factory):
             "Stats": {"total_connections_received": self._accepted},
             "Replication": {"role": "master", "connected_slaves": 0},
         }
+
+
+def _held_bytes(connection: RespConnection) -> int:
+    return connection.held_bytes
+
+
+def _keep_alive(wire: Any, keepalive_s: int) -> None:
+    """As Redis: the first probe after this time, the others a third of it apart."""
+    wire.setTcpKeepAlive(True)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, keepalive_s),
+        (socket.TCP_KEEPINTVL, max(1, keepalive_s // KEEPALIVE_PROBES)),
+        (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
+    ):
+        wire.socket.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _command_entry(info: CommandInfo) -> list[Reply]:

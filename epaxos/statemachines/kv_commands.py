@@ -235,7 +235,7 @@ def _add(data: Data, key: bytes, increment: int) -> Reply:
     try:
         number = to_integer(value)
     except CommandError as error:
-        return error
+        return error.with_traceback(None)  # which leads to the whole batch, and so to itself
     number += increment
     if not INT_MIN <= number <= INT_MAX:
         return CommandError(OVERFLOW)

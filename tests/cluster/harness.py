@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -127,12 +127,14 @@ class Cluster:
         """What runs the replica in the foreground."""
         return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config_of(id))]
 
-    def start(self, *ids: int, file_bytes_max: int | None = None) -> Cluster:
+    def start(self, *ids: int, file_bytes_max: int | None = None, prlimit: Sequence[str] = ()) -> Cluster:
         """Start these replicas, or all; `ready` says when they are.
 
-        With a limit, no file that they write can grow beyond it: as good as a full disk.
+        With a limit, no file that they write can grow beyond it: as good as a full disk.  `prlimit` are
+        options of prlimit(1) for other limits.
         """
-        command = [] if file_bytes_max is None else ["prlimit", f"--fsize={file_bytes_max}", "--"]
+        limits = [*prlimit, *([] if file_bytes_max is None else [f"--fsize={file_bytes_max}"])]
+        command = ["prlimit", *limits, "--"] if limits else []
         for id in ids or range(self.n):
             with self.log_file(id).open("ab") as log:
                 self.processes[id] = subprocess.Popen(

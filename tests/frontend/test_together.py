@@ -475,6 +475,7 @@ class SocketTests(TestCase):
         for client, data in zip(clients, (encode("GET a"), encode("GET a"), nonsense)):
             client.send(data)
         yield until(lambda: len(server.factory.connections) == 2 and sum(server.replica.submitted) == 2)
+        server.replica.run()
         for client in clients:
             client.close()
         yield until(lambda: not server.factory.connections)

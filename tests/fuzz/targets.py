@@ -154,8 +154,9 @@ class _Client(StringTransport):
 
 def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
     """What the client is answered, and whether it is cut off."""
+    clock = Clock()
     factory = RespFactory(
-        _AtOnce(), Complaints(Logger(), Clock()), RespLimits(command_bytes_max=COMMAND_BYTES_MAX)
+        _AtOnce(), Complaints(Logger(), clock), RespLimits(command_bytes_max=COMMAND_BYTES_MAX)
     )
     wire = _Client()
     connection = factory.buildProtocol(None)
@@ -163,6 +164,7 @@ def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
     for piece in pieces:
         if not wire.disconnecting:
             connection.dataReceived(piece)
+            clock.advance(0)  # long replies are written by turns
     return wire.value(), wire.disconnecting
 
 

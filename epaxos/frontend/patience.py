@@ -1,0 +1,82 @@
+"""Ends connections on which nothing happens for too long.
+
+One timer serves all of them, and what happens on a connection sets a flag: nothing is done for each command.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+__all__ = ["LEAVE_S", "Patience", "Quiet"]
+
+LEAVE_S = 30.0
+"""A connection that is to be closed is cut off when its client takes none of its replies for this time."""
+LOOKS = 8
+"""The timer looks this often in the shortest time that is given."""
+LOOK_S_MIN = 0.05
+
+
+class Quiet(Protocol):
+    """A connection."""
+
+    was_active: bool
+    """Set when something comes, or is taken; reset here."""
+    quiet_since: float
+    """When it was last seen to be active."""
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is to be closed once its client has taken its replies."""
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the client waits for the replica, rather than the replica for the client."""
+
+    def on_impatience(self) -> None:
+        """Nothing has happened for too long."""
+
+
+class Patience:
+    """Looks at connections as long as there are any to look at.
+
+    `timeout_s`: how long a client may be idle, 0 for ever.  A client that waits for an answer is not.
+    """
+
+    def __init__(self, clock: IReactorTime, timeout_s: float) -> None:
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._look_s = max(LOOK_S_MIN, min(timeout_s or LEAVE_S, LEAVE_S) / LOOKS)
+        self._watched: dict[Quiet, None] = {}
+        self._due: IDelayedCall | None = None
+
+    def on_connected(self, connection: Quiet) -> None:
+        """Look at the connection when idle clients are not kept."""
+        if self._timeout_s:
+            self.watch(connection)
+
+    def watch(self, connection: Quiet) -> None:
+        """Look at the connection from now on, until it is lost."""
+        if connection not in self._watched:
+            connection.quiet_since = self._clock.seconds()
+            self._watched[connection] = None
+            if self._due is None:
+                self._due = self._clock.callLater(self._look_s, self._look)
+
+    def on_lost(self, connection: Quiet) -> None:
+        """The connection is gone."""
+        self._watched.pop(connection, None)
+        if not self._watched and self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _look(self) -> None:
+        self._due = self._clock.callLater(self._look_s, self._look)
+        now_s = self._clock.seconds()
+        for connection in list(self._watched):
+            if connection.was_active or connection.awaits_answer:
+                connection.was_active = False
+                connection.quiet_since = now_s
+            elif now_s - connection.quiet_since >= (LEAVE_S if connection.is_leaving else self._timeout_s):
+                connection.on_impatience()
