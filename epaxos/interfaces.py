@@ -24,6 +24,7 @@ __all__ = [
     "CommandError",
     "CommandInfo",
     "IClients",
+    "ICountsKeys",
     "IExecutor",
     "IRestoresInParts",
     "IStateMachine",
@@ -188,6 +189,13 @@ class IStepwise(IStateMachine):
 
     def read_in_steps(commands: Sequence[Command]) -> Steps:
         """As `read`.  The replies come last."""
+
+
+class ICountsKeys(Interface):
+    """What a state machine may provide beside IStateMachine, if its state is made of keys."""
+
+    def keys() -> int:
+        """How many keys there are now, which `INFO` shows.  Must be quick: it is not called in a thread."""
 
 
 class IStateMachineFactory(Interface):
@@ -397,6 +405,9 @@ class IClients(Interface):
         returns.  Commands that one caller submits in several calls run in that order where they
         interfere, unless a recovery by another replica made the earlier ones start again.
         """
+
+    def keys() -> int | None:
+        """How many keys the state holds; None when the state machine does not tell (`ICountsKeys`)."""
 
     def status() -> Deferred[dict[str, Any]]:
         """What `GET /status` shows (docs/operations.md)."""

@@ -29,6 +29,7 @@ from epaxos.interfaces import (
     CommandError,
     CommandInfo,
     IClients,
+    ICountsKeys,
     Identity,
     IExecutor,
     IRestoresInParts,
@@ -873,6 +874,11 @@ class Node:
         return Checkpoint(self._executor.executed, self._executor.executed_beyond(), applied, state)
 
     # -- what can be seen
+
+    def keys(self) -> int | None:
+        """See IClients."""
+        machine: Any = self._state_machine
+        return int(machine.keys()) if ICountsKeys.providedBy(machine) else None
 
     def status(self) -> Deferred[dict[str, Any]]:
         """See IClients.  Tells nothing of the middle of a batch: then it waits for the end."""

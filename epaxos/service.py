@@ -172,7 +172,15 @@ def build(
     )
     clients = IClients(node)
     about = {"cluster": config.cluster, "replica": id, "replicas": config.n}
-    redis_clients = RespFactory(clients, Complaints(_log, reactor), limits, about.copy, reader, reactor)
+    redis_clients = RespFactory(
+        clients,
+        Complaints(_log, reactor),
+        limits,
+        about.copy,
+        reader,
+        reactor,
+        _shown_settings(config),
+    )
     factories: dict[str, IProtocolFactory] = {
         "client": redis_clients,
         "status": few_at_a_time(status_site(clients, reactor)),
@@ -214,6 +222,15 @@ def _client_limits(config: Config, descriptors: int | None) -> RespLimits:
         timeout_s=limits.client_timeout_s,
         descriptor_max=descriptor_max,
     )
+
+
+def _shown_settings(config: Config) -> dict[str, str]:
+    """What `CONFIG GET` says of durability, in Redis' words: whether writes are kept, and are synced."""
+    keeps = config.storage.engine != "memory"
+    return {
+        "appendonly": "yes" if keeps else "no",
+        "appendfsync": "always" if keeps and config.storage.sync else "no",
+    }
 
 
 def _state_machine(config: Config) -> IStateMachine:

@@ -16,6 +16,7 @@ __all__ = [
     "STEP_BYTES",
     "Measure",
     "RespMap",
+    "Verbatim",
     "encode_if_small",
     "encode_in_steps",
     "encode_replies",
@@ -42,6 +43,12 @@ _NIL = {2: b"$-1\r\n", 3: b"_\r\n"}
 
 class RespMap(list):  # type: ignore[type-arg]
     """A reply that is a map in RESP3, and a flat list of keys and values in RESP2."""
+
+
+class Verbatim(bytes):
+    """A reply that is a text for people in RESP3 (a verbatim string), and a bulk string in RESP2."""
+
+    __slots__ = ()
 
 
 class Measure(NamedTuple):
@@ -123,6 +130,8 @@ def encode_reply(reply: Reply, resp: int) -> bytes:
     if reply is None:
         return _NIL[resp]
     if isinstance(reply, bytes):
+        if resp == 3 and isinstance(reply, Verbatim):
+            return b"=%d\r\ntxt:%b\r\n" % (len(reply) + 4, reply)
         return b"$%d\r\n%b\r\n" % (len(reply), reply)
     if isinstance(reply, SimpleString):
         return b"+%b\r\n" % reply.encode()
@@ -130,7 +139,7 @@ def encode_reply(reply: Reply, resp: int) -> bytes:
         return b":%d\r\n" % reply
     if isinstance(reply, CommandError):
         text = str(reply).replace("\r", " ").replace("\n", " ")
-        return b"-%b\r\n" % text.encode("utf-8", "replace")
+        return b"-%b\r\n" % _error_bytes(text)
     if isinstance(reply, list):
         return _head(reply, resp) + b"".join([encode_reply(element, resp) for element in reply])
     raise TypeError(f"not a reply: {type(reply).__name__}")
@@ -196,3 +205,11 @@ def measure(replies: Sequence[Reply]) -> Measure:
             nested += [reply for reply in some if isinstance(reply, list)]
             encoded += sum(len(str(reply)) for reply in some if isinstance(reply, (str, CommandError)))
     return Measure(encoded, own, large)
+
+
+def _error_bytes(text: str) -> bytes:
+    """What a client sent, and is shown, comes back as the bytes that it was."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other surrogates
+        return text.encode("utf-8", "replace")

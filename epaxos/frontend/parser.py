@@ -14,8 +14,8 @@ __all__ = ["ARGUMENTS_MAX", "CommandParser", "RespError", "split_inline"]
 
 ARGUMENTS_MAX = 1024 * 1024
 """As in Redis."""
-INLINE_BYTES_MAX = 64 * 1024
-HEADER_BYTES_MAX = 32
+LINE_BYTES_MAX = 64 * 1024
+"""Of an inline command, and of a header.  As in Redis."""
 
 
 class CommandParser:
@@ -32,6 +32,11 @@ class CommandParser:
     def is_inside(self) -> bool:
         """Whether it is in the middle of a command."""
         return self._careful.is_inside
+
+    @property
+    def held_bytes(self) -> int:
+        """What it holds of the command that it is in the middle of."""
+        return self._careful.held_bytes
 
     def feed(self, data: bytes) -> tuple[list[list[bytes]], RespError | None]:
         """The commands that are complete now, and what was wrong behind them, if anything was.
@@ -76,6 +81,11 @@ class _CarefulParser:
         """Whether it is in the middle of a command."""
         return bool(self._buffer) or self._left is not None
 
+    @property
+    def held_bytes(self) -> int:
+        """What it holds of the command that it is in the middle of."""
+        return len(self._buffer) + sum(map(len, self._arguments)) if self.is_inside else 0
+
     def feed(self, data: bytes, commands: list[list[bytes]]) -> None:
         """Add all commands that are complete with `data`.  Raises RespError."""
         self._buffer += data
@@ -114,26 +124,32 @@ class _CarefulParser:
             self._arguments, self._left, self._size = [], None, 0
         return True
 
-    def _line(self, bytes_max: int, too_long: str) -> bytes | None:
-        end = self._buffer.find(b"\n", self._position, self._position + bytes_max)
-        if end < 0:
-            if len(self._buffer) - self._position >= bytes_max:
+    def _line(self, end_mark: bytes, too_long: str) -> bytes | None:
+        """What stands before `end_mark`, whose first byte ends the line; None while it is not all there.
+
+        As in Redis a NUL byte hides the end of its line, so that the line is too long in the end.
+        """
+        start = self._position
+        end = self._buffer.find(end_mark[:1], start, start + LINE_BYTES_MAX)
+        if end < 0 or self._buffer.find(0, start, end) >= 0:
+            if len(self._buffer) - start >= LINE_BYTES_MAX:
                 raise RespError(f"ERR Protocol error: {too_long}")
             return None
-        line = bytes(self._buffer[self._position : end])
-        self._position = end + 1
-        return line[:-1] if line.endswith(b"\r") else line
+        if len(self._buffer) < end + len(end_mark):
+            return None
+        self._position = end + len(end_mark)
+        return bytes(self._buffer[start:end])
 
     def _start(self, commands: list[list[bytes]]) -> bool:
         if self._buffer[self._position] != ord("*"):
-            line = self._line(INLINE_BYTES_MAX, "too big inline request")
+            line = self._line(b"\n", "too big inline request")
             if line is None:
                 return False
-            arguments = split_inline(line)
+            arguments = split_inline(line[:-1] if line.endswith(b"\r") else line)
             if arguments:
                 commands.append(arguments)
             return True
-        line = self._line(HEADER_BYTES_MAX, "too big mbulk count string")
+        line = self._line(b"\r\n", "too big mbulk count string")
         if line is None:
             return False
         count = _number(line[1:])
@@ -144,13 +160,13 @@ class _CarefulParser:
         return True
 
     def _take_length(self) -> bool:
-        mark = self._buffer[self._position]
-        if mark != ord("$"):
-            shown = chr(mark) if 32 <= mark < 127 else f"\\x{mark:02x}"
-            raise RespError(f"ERR Protocol error: expected '$', got '{shown}'")
-        line = self._line(HEADER_BYTES_MAX, "too big bulk count string")
+        line = self._line(b"\r\n", "too big bulk count string")
         if line is None:
             return False
+        if line[:1] != b"$":
+            mark = line[0] if line else ord("\r")
+            shown = " " if mark in b"\r\n" else chr(mark) if 32 <= mark < 127 else f"\\x{mark:02x}"
+            raise RespError(f"ERR Protocol error: expected '$', got '{shown}'")
         length = _number(line[1:])
         if length is None or length < 0 or length > self._command_bytes_max:
             raise RespError("ERR Protocol error: invalid bulk length")
@@ -172,18 +188,26 @@ class _CarefulParser:
         return True
 
 
+_NUMBER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+"""As Redis writes it: no sign but a minus, and no zero that could be left out."""
+
+
 def _number(text: bytes) -> int | None:
-    digits = text[1:] if text[:1] == b"-" else text
-    return int(text) if digits.isdigit() and len(digits) <= 20 else None
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
-_SPACE = b" \t\r\n\v\f\0"
+_SPACE = b" \t\r\n\v\f"
+_WORD_END = b" \t\r\n"
+"""As in Redis: the rest of the white space stands between words, and in them."""
+_UNUSUAL = re.compile(rb"[\"'\v\f]")
 _ESCAPES = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("b"): b"\b", ord("a"): b"\a"}
 _HEX = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
 
 def split_inline(line: bytes) -> list[bytes]:
     """The arguments of an inline command, by Redis' quoting rules.  Raises RespError."""
+    if not _UNUSUAL.search(line):
+        return line.split()
     arguments: list[bytes] = []
     position = 0
     while True:
@@ -197,7 +221,7 @@ def split_inline(line: bytes) -> list[bytes]:
 
 def _take_word(line: bytes, position: int) -> tuple[bytes, int]:
     word = bytearray()
-    while position < len(line) and line[position] not in _SPACE:
+    while position < len(line) and line[position] not in _WORD_END:
         if line[position] in b"\"'":
             position = _take_quoted(line, position, word)
             if position < len(line) and line[position] not in _SPACE:

@@ -5,7 +5,9 @@ Whole reads go to the replica at once; only what is unusual is looked at command
 
 from __future__ import annotations
 
+import itertools
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +28,16 @@ from zope.interface import implementer
 
 import epaxos
 from epaxos.complaints import Complaints
-from epaxos.frontend.connection_commands import CONNECTION_COMMANDS, REDIS_VERSION, Session
+from epaxos.frontend.connection_commands import (
+    HANDLERS,
+    REDIS_VERSION,
+    SERVED,
+    Served,
+    Session,
+    Silence,
+    full_name,
+    handler_of,
+)
 from epaxos.frontend.encoder import (
     STEP_BYTES,
     encode_if_small,
@@ -35,8 +46,9 @@ from epaxos.frontend.encoder import (
     measure,
 )
 from epaxos.frontend.holding import Holdings, Share
-from epaxos.frontend.parser import CommandParser
+from epaxos.frontend.parser import CommandParser, RespError
 from epaxos.frontend.patience import Patience
+from epaxos.frontend.process_facts import ProcessFacts
 from epaxos.frontend.together import COMMANDS_TOGETHER, Together
 from epaxos.frontend.writers import Writers
 from epaxos.interfaces import (
@@ -50,7 +62,7 @@ from epaxos.interfaces import (
     Unavailable,
 )
 from epaxos.promptly import send_promptly
-from epaxos.shared_reader import SharedReader, Source
+from epaxos.shared_reader import Read, SharedReader, Source
 
 __all__ = ["RespConnection", "RespFactory", "RespLimits"]
 
@@ -61,6 +73,10 @@ ANSWERS_FACTOR_MAX = 2
 
 Only what a connection answers by itself can be so much longer than what was read: `CLIENT LIST`.
 """
+SORTING_S = 0.005
+"""Commands of a client are answered here for about as long, before the event loop gets its turn."""
+UNIX = "unix:0"
+"""The address of a client that came by a Unix socket."""
 SHAPES_MAX = 4096
 """So many shapes of commands are remembered as good."""
 SEND_BYTES = 262_144
@@ -135,6 +151,7 @@ class RespConnection(Protocol):
         self._read = 0
         self._leaving = False
         self._gone = False
+        self._sends_no_more = False
         self._full = False
         self._paused = False
         self._pieces: Iterator[bytes] | None = None  # of the first span
@@ -149,10 +166,18 @@ class RespConnection(Protocol):
         self.is_writing = False
         self.was_active = False
         self.quiet_since = 0.0
+        self._is_plain = True
+        self._postponed: list[list[bytes]] = []
+        self._postponed_error: RespError | None = None
+        self._connected_s = self._heard_s = factory.seconds()
+        self._last_name = b""
+        self._place = ""
         self.client_id = client_id
-        self.client_name = b""
+        self.client_name = self.library_name = self.library_version = b""
         self.address = address
         self.resp = 2
+        self.silence = Silence.NONE
+        self.is_refusing = False
 
     # -- the connection
 
@@ -160,6 +185,7 @@ class RespConnection(Protocol):
         """See Protocol."""
         wire: Any = self.transport
         self._wire = wire
+        self._place = f"addr={self.address} laddr={address_of(wire.getHost())} fd={_descriptor_of(wire)}"
         if not self._factory.admit(self, wire):
             send_promptly(wire, REFUSAL)
             wire.loseConnection()
@@ -174,8 +200,10 @@ class RespConnection(Protocol):
 
     def readConnectionLost(self) -> None:
         """See IHalfCloseableProtocol: the client sends no more, and may still wait for answers."""
-        self._leaving = True
-        self._flush()
+        self._sends_no_more = True
+        if not self._postponed:
+            self._leaving = True
+            self._flush()
 
     def writeConnectionLost(self) -> None:
         """See IHalfCloseableProtocol.  Here only whole connections are closed."""
@@ -222,10 +250,12 @@ class RespConnection(Protocol):
         limits = self._factory.limits
         pause = (
             self._full
+            or bool(self._postponed)
             or self._commands >= limits.pipeline_commands_max
             or self._bytes >= limits.pipeline_bytes_max
         )
-        if pause != self._paused and not self._leaving and self._source is not None:
+        done = self._leaving or self._sends_no_more
+        if pause != self._paused and not done and self._source is not None:
             self._paused = pause
             if pause:
                 self._source.pauseProducing()
@@ -235,13 +265,13 @@ class RespConnection(Protocol):
     def _cut_off(self, why: str) -> None:
         """End the connection at once; nothing that waits for it is kept."""
         self._factory.complain(self.address, f"cut off: {why}")
-        self._let_go()
-        self._wire.abortConnection()
+        self.abandon()
 
     def _let_go(self) -> None:
         """Nothing that waits for this client is wanted any more."""
         self._leaving = self._gone = True
         self._spans.clear()
+        self._postponed.clear()
         self._pieces = None
         self._following = self._pending = b""
         self._commands = self._bytes = self._streamed_bytes = self._read = 0
@@ -302,13 +332,14 @@ class RespConnection(Protocol):
 
     @property
     def is_between_commands(self) -> bool:
-        """Whether what comes next is wanted, and begins with a command."""
-        return not (self._leaving or self._parser.is_inside)
+        """Whether what comes next begins with a command, and commands are run and answered as usual."""
+        return self._is_plain and not (self._leaving or self._parser.is_inside)
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
         if self._leaving:
             return
+        self._factory.turn_s = self._heard_s = self._factory.seconds()
         commands, error = self._parser.feed(data)
         self._read += len(data)
         if commands:
@@ -321,27 +352,41 @@ class RespConnection(Protocol):
         if error is not None:
             error.__traceback__ = None  # it leads here, and so to itself
         if error is not None and not self._leaving:
-            self._factory.complain(self.address, str(error))
+            if self._postponed:
+                self._postponed_error = error
+            else:
+                self._refuse(error)
+
+    def _refuse(self, error: RespError) -> None:
+        """The client does not speak the protocol."""
+        self._factory.complain(self.address, str(error))
+        if self.silence is Silence.NONE:
             self._answer(encode_reply(CommandError(str(error)), self.resp))
-            self._leaving = True
-            self._flush()
+        self._leaving = True
+        self._flush()
 
     def take(self, commands: list[list[bytes]], size_bytes: int) -> None:
         """What the client wants, in `size_bytes` bytes of its own."""
-        if self._factory.are_valid(commands):
+        if self._is_plain and self._factory.are_valid(commands):
             self._submit(commands, size_bytes)
+        elif self._postponed:
+            self._postponed += commands
         else:
             self._sort_out(commands, size_bytes)
             self._flush()
             self._regulate()
 
     def _sort_out(self, commands: list[list[bytes]], size_bytes: int) -> None:
-        """Submit what the replica can run, answer the rest here; all in order."""
+        """Submit what the replica can run, answer the rest here; all in order.
+
+        What takes long goes on in the next turn of the event loop.
+        """
         share = size_bytes // len(commands) + 1
         run: list[list[bytes]] = []
-        for command in commands:
+        ends_s = self._factory.seconds() + SORTING_S
+        for number, command in enumerate(commands, 1):
             reply: Reply
-            handler = CONNECTION_COMMANDS.get(command[0].upper())
+            handler = handler_of(self, command)
             if handler is None:
                 try:
                     self._factory.clients.check(command)
@@ -349,19 +394,52 @@ class RespConnection(Protocol):
                     reply = error.with_traceback(None)  # which leads here, and so to itself
                 else:
                     run.append(command)
-                    continue
+                    if self.silence is not Silence.NOW:
+                        continue
             if run:
                 self._submit(run, share * len(run))
                 run = []
             if handler is not None:
+                self._last_name = full_name(command)
+                self._factory.commands_processed += 1
                 reply = handler(self, command)
-            self._answer(encode_reply(reply, self.resp))
+                if self._gone:
+                    return
+            if self.silence is Silence.NONE:
+                self._answer(encode_reply(reply, self.resp))
+            self._end_skip()
             if self._bytes > ANSWERS_FACTOR_MAX * self._factory.limits.pipeline_bytes_max:
                 self._cut_off("its commands ask for too much at a time")
             if self._leaving:
                 return
+            if self._factory.seconds() >= ends_s and number < len(commands):
+                self._postponed = commands[number:]
+                self._is_plain = False
+                self._factory.clock.callLater(0, self._go_on_sorting, share * len(self._postponed))
+                return
         if run:
             self._submit(run, share * len(run))
+
+    def _go_on_sorting(self, size_bytes: int) -> None:
+        """It is the turn of what was postponed."""
+        commands, self._postponed = self._postponed, []
+        if self._leaving:
+            return
+        self._sort_out(commands, size_bytes)
+        if self._postponed_error is not None and not (self._postponed or self._leaving):
+            self._refuse(self._postponed_error)
+        if self._sends_no_more and not self._postponed:
+            self._leaving = True
+        self._flush()
+        self._regulate()
+
+    def _end_skip(self) -> None:
+        """A command is over: go on with `CLIENT REPLY SKIP`, and know whether anything is unusual."""
+        if self.silence is Silence.SOON:
+            self.silence = Silence.NOW
+        elif self.silence is Silence.NOW:
+            self.silence = Silence.NONE
+        self._is_plain = self.silence is Silence.NONE and not self.is_refusing
 
     def _submit(self, commands: list[list[bytes]], size_bytes: int) -> None:
         if len(commands) <= COMMANDS_TOGETHER:
@@ -372,14 +450,25 @@ class RespConnection(Protocol):
             self._submit_together(commands[start : start + COMMANDS_TOGETHER], share)
 
     def _submit_together(self, commands: Sequence[Command], size_bytes: int) -> None:
-        span = self.expect(len(commands), size_bytes)
-        self._factory.clients.submit(commands, partial(self.on_outcome, span), size_bytes)
+        if self._gone:  # an earlier part made it hold too much
+            return
+        span = self.expect(commands, size_bytes)
+        done = self.on_outcome if self.silence is Silence.NONE else self._on_unwanted
+        self._factory.clients.submit(commands, partial(done, span), size_bytes)
+
+    def _on_unwanted(self, span: _Span, outcome: Outcome) -> None:
+        """The client has asked for no reply (`CLIENT REPLY`)."""
+        self.on_outcome(span, ())
 
     # -- replies
 
-    def expect(self, commands: int, size_bytes: int) -> _Span:
-        """So many commands go to the replica now; what they give comes next."""
-        span = _Span(commands, size_bytes, self.resp, None)
+    def expect(self, commands: Sequence[Command], size_bytes: int) -> _Span:
+        """These commands go to the replica now; what they give comes next."""
+        factory, count = self._factory, len(commands)
+        factory.commands_processed += count
+        self._heard_s = factory.turn_s
+        self._last_name = commands[-1][0]
+        span = _Span(count, size_bytes, self.resp, None)
         self._append(span)
         self.was_active = True
         if size_bytes > UNCOUNTED_BYTES:
@@ -481,7 +570,7 @@ class RespConnection(Protocol):
         return more and not self._full
 
     def abandon(self) -> None:
-        """See Writer."""
+        """End the connection at once; nothing that waits for it is kept.  See also Writer."""
         self._let_go()
         self._wire.abortConnection()
 
@@ -528,21 +617,59 @@ class RespConnection(Protocol):
 
     @property
     def info(self) -> Mapping[str, Mapping[str, object]]:
-        return self._factory.info()
+        return self._factory.info(getattr(self._wire.getHost(), "port", 0))
 
     @property
     def command_table(self) -> Sequence[list[Reply]]:
         return self._factory.command_table
 
-    def clients(self) -> Sequence[Session]:
-        return self._factory.connections
+    def clients(self) -> Mapping[int, Session]:
+        return self._factory.connections_by_id
+
+    def reset_statistics(self) -> None:
+        self._factory.reset_statistics()
+
+    def refuse_attack(self, text: str) -> None:
+        self._factory.complain(self.address, text)
+        self.abandon()
+
+    def describe(self) -> str:
+        """See Session.  There is no subscription and no transaction, and only one database and user."""
+        now_s = self._factory.seconds()
+        flags = ("c" if self._leaving else "") + ("U" if self.address == UNIX else "")
+        return (
+            f"id={self.client_id} {self._place} name={self.client_name.decode()}"
+            f" age={int(now_s - self._connected_s)} idle={int(now_s - self._heard_s)}"
+            f" flags={flags or 'N'} db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf={self._parser.held_bytes}"
+            f" events={'' if self._paused else 'r'}"
+            f" cmd={self._last_name.lower().decode('ascii', 'replace') or 'NULL'}"
+            f" user=default redir=-1 resp={self.resp}"
+            f" lib-name={self.library_name.decode()} lib-ver={self.library_version.decode()}\n"
+        )
+
+
+def address_of(address: IAddress | None) -> str:
+    """As Redis shows it: `127.0.0.1:7100`, `[::1]:7100`."""
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if not host:
+        return UNIX
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _descriptor_of(transport: Any) -> int:
+    """Its number for the operating system; -1 where it has none."""
+    try:
+        return int(transport.fileno())
+    except AttributeError:
+        return -1
 
 
 class RespFactory(Factory):
     """Serves `clients`, the replica, to Redis clients.
 
     `complaints` are about clients, each of which is one there, whatever its port.  `about` gives further
-    fields for `INFO`, e.g. the replica's number.
+    fields for `INFO`, e.g. the replica's number, and `settings` more of what `CONFIG GET` shows.  `seconds`
+    is a clock that never goes back.
     """
 
     noisy = False
@@ -555,26 +682,34 @@ class RespFactory(Factory):
         about: Callable[[], Mapping[str, object]] = dict,
         reader: SharedReader | None = None,
         clock: IReactorTime | None = None,
+        settings: Mapping[str, str] | None = None,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clients = clients
+        self.clock = clock or complaints.clock
+        self.seconds = seconds
+        self._process = ProcessFacts(seconds)
         self._complaints = complaints
         self.limits = limits or RespLimits()
         self._about = about
         self._connections: dict[int, RespConnection] = {}
         self._accepted = 0
+        self.reset_statistics()
         self._valid_shapes: set[tuple[bytes, int]] = set()
         clock = clock or complaints.clock
         self.writers = Writers(clock)
         self.patience = Patience(clock, self.limits.timeout_s)
         self.holdings = Holdings()
         self.reader = reader or SharedReader()
-        self.receive = Together(clients, self.are_valid).receive
+        self.turn_s = seconds()
+        """When something came last."""
+        self._together = Together(clients, self.are_valid)
+        self.receive = self._receive
         self.command_table = [
             *map(_command_entry, clients.commands()),
-            *map(_connection_entry, CONNECTION_COMMANDS),
+            *itertools.starmap(_connection_entry, SERVED.items()),
         ]
         self.settings = {
-            "appendonly": "yes",
             "databases": "1",
             "maxclients": str(self.limits.clients_max),
             "maxmemory": "0",
@@ -583,13 +718,21 @@ class RespFactory(Factory):
             "save": "",
             "tcp-keepalive": str(self.limits.keepalive_s),
             "timeout": f"{self.limits.timeout_s:g}",
+            **(settings or {}),
         }
+
+    def reset_statistics(self) -> None:
+        """Count anew what the section `Stats` of `INFO` shows."""
+        self._received = self._rejected = self.commands_processed = 0
 
     def buildProtocol(self, addr: IAddress | None) -> RespConnection:
         """See IProtocolFactory."""
         self._accepted += 1
-        host, port = getattr(addr, "host", None), getattr(addr, "port", None)
-        return RespConnection(self, self._accepted, f"{host}:{port}" if host else "unix")
+        return RespConnection(self, self._accepted, address_of(addr))
+
+    def _receive(self, reads: Sequence[Read]) -> None:
+        self.turn_s = self.seconds()
+        self._together.receive(reads)
 
     def admit(self, connection: RespConnection, wire: Any) -> bool:
         """Whether there is room for one more."""
@@ -600,9 +743,11 @@ class RespFactory(Factory):
         elif len(self._connections) >= limits.clients_max:
             why = f"{limits.clients_max} clients are connected"
         else:
+            self._received += 1
             self._connections[connection.client_id] = connection
             self.patience.on_connected(connection)
             return True
+        self._rejected += 1
         self._complaints.warn("a client is refused", why)
         self.patience.watch(connection)
         return False
@@ -626,6 +771,10 @@ class RespFactory(Factory):
             connection.cut_off_for_room()
 
     @property
+    def connections_by_id(self) -> Mapping[int, RespConnection]:
+        return self._connections
+
+    @property
     def connections(self) -> list[RespConnection]:
         return list(self._connections.values())
 
@@ -643,27 +792,45 @@ class RespFactory(Factory):
         if shapes <= self._valid_shapes:
             return True
         for name, length in shapes:
-            if name.upper() in CONNECTION_COMMANDS or not self.clients.is_valid_shape(name, length):
+            if name.upper() in HANDLERS or not self.clients.is_valid_shape(name, length):
                 return False
         if len(self._valid_shapes) < SHAPES_MAX:
             self._valid_shapes |= shapes
         return True
 
-    def info(self) -> Mapping[str, Mapping[str, Any]]:
-        """The sections of `INFO`."""
+    def info(self, tcp_port: int) -> Mapping[str, Mapping[str, Any]]:
+        """The sections of `INFO` for a client that came to `tcp_port`.  Nothing is shown that is not so."""
+        keys = self.clients.keys()
         return {
             "Server": {
                 "redis_version": REDIS_VERSION,
                 "redis_mode": "standalone",
                 "epaxos_version": epaxos.__version__,
+                "tcp_port": tcp_port,
+                **self._process.server(),
                 **self._about(),
             },
             "Clients": {
                 "connected_clients": len(self._connections),
                 "maxclients": self.limits.clients_max,
+                "blocked_clients": 0,
+                "tracking_clients": 0,
             },
-            "Stats": {"total_connections_received": self._accepted},
+            "Memory": self._process.memory(),
+            "Persistence": {"loading": 0},
+            "Stats": {
+                "total_connections_received": self._received,
+                "total_commands_processed": self.commands_processed,
+                "rejected_connections": self._rejected,
+                "expired_keys": 0,
+                "evicted_keys": 0,
+                "pubsub_channels": 0,
+                "pubsub_patterns": 0,
+            },
             "Replication": {"role": "master", "connected_slaves": 0},
+            "CPU": self._process.cpu(),
+            "Cluster": {"cluster_enabled": 0},
+            "Keyspace": {"db0": f"keys={keys},expires=0,avg_ttl=0"} if keys else {},
         }
 
 
@@ -687,5 +854,5 @@ def _command_entry(info: CommandInfo) -> list[Reply]:
     return [info.name.encode(), info.arity, flags, info.first_key, info.last_key, info.key_step]
 
 
-def _connection_entry(name: bytes) -> list[Reply]:
-    return [name.lower(), -1, [SimpleString("fast")], 0, 0, 0]
+def _connection_entry(name: bytes, served: Served) -> list[Reply]:
+    return [name.lower(), served.arity, [SimpleString("fast")], 0, 0, 0]

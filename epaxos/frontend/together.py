@@ -71,8 +71,7 @@ class Together:
             connection.take(own, size_bytes)
         if wanted:
             parts = [
-                (connection, connection.expect(len(own), size_bytes))
-                for connection, own, size_bytes in wanted
+                (connection, connection.expect(own, size_bytes)) for connection, own, size_bytes in wanted
             ]
             total = sum(size_bytes for _, _, size_bytes in wanted)
             self._clients.submit(commands, partial(_hand_out, parts), total)

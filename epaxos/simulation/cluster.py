@@ -64,6 +64,10 @@ class _Connection:
 
         self._node.submit(commands, answer, size_bytes)
 
+    def keys(self) -> int | None:
+        """See IClients."""
+        return self._node.keys()
+
     def status(self) -> Deferred[dict[str, Any]]:
         """See IClients."""
         return self._node.status()

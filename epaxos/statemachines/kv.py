@@ -18,6 +18,7 @@ from epaxos.interfaces import (
     Command,
     CommandError,
     CommandInfo,
+    ICountsKeys,
     IRestoresInParts,
     IStepwise,
     Ready,
@@ -47,7 +48,7 @@ _BULK = {(b"SET", 3): True, (b"GET", 2): False}
 _FLUSHES = (b"FLUSHDB", b"FLUSHALL")
 
 
-@implementer(IStepwise, IRestoresInParts)
+@implementer(IStepwise, IRestoresInParts, ICountsKeys)
 class KeyValueStore:
     """Byte strings by key.
 
@@ -244,6 +245,10 @@ class KeyValueStore:
             self._data.set_all(part, part.values())
         for instance in ready:
             _to_the_end(self.apply_in_steps(Ready(instance.id, instance.batch, False)))
+
+    def keys(self) -> int:
+        """See ICountsKeys."""
+        return len(self._data)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""

@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "OK", "CommandSpec", "Data", "Found", "Keys", "Piecewise"
 OK = SimpleString("OK")
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 VALUE_BYTES_MAX = 512 * 1024 * 1024
+SHOWN_BYTES_MAX = 128
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 OVERFLOW = "ERR increment or decrement would overflow"
 SYNTAX = "ERR syntax error"
@@ -308,13 +309,24 @@ COMMANDS: dict[bytes, CommandSpec] = {
 }
 
 
+def _unknown(command: Command) -> str:
+    """Redis' words: 128 bytes of the name, and of the arguments with their quotes and spaces."""
+    shown, left = "", SHOWN_BYTES_MAX
+    for argument in command[1:]:
+        if left <= 0:
+            break
+        text = argument[:left].partition(b"\0")[0]
+        shown += f"'{text.decode('utf-8', 'surrogateescape')}' "
+        left -= len(text) + 3
+    name = command[0][:SHOWN_BYTES_MAX].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return f"ERR unknown command '{name}', with args beginning with: {shown}"
+
+
 def check(command: Command) -> None:
     """Raise CommandError, in Redis' words, when `command` cannot be run."""
     spec = COMMANDS.get(command[0].upper())
     if spec is None:
-        name = command[0][:128].decode("utf-8", "backslashreplace")
-        shown = "".join(f"'{a[:128].decode('utf-8', 'backslashreplace')}' " for a in command[1:20])
-        raise CommandError(f"ERR unknown command '{name}', with args beginning with: {shown}")
+        raise CommandError(_unknown(command))
     if not spec.fits(len(command)):
         raise CommandError(f"ERR wrong number of arguments for '{command[0].decode().lower()}' command")
     if spec.check is not None:

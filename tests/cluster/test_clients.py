@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
+import pty
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +102,34 @@ class ClientTests(ClusterTestCase):
             wait_until("all know it", lambda: self.answer_of(cluster, 1, "GET", "b") == b"2")
             cluster.equal_digests()
 
+    def test_what_clients_look_at(self) -> None:
+        """As redis-py asks it, in both protocols; with and without a transaction."""
+        with self.cluster().start().ready() as cluster:
+            for protocol in (2, 3):
+                client = redis.Redis(port=cluster.redis_ports[0], protocol=protocol, client_name="me")
+                pipeline = client.pipeline(transaction=False)
+                self.assertEqual(pipeline.set("a", 1).incr("a").execute(), [True, 2])
+                info = client.info()
+                self.assertEqual(info["db0"], {"keys": 1, "expires": 0, "avg_ttl": 0})
+                self.assertEqual((info["arch_bits"], info["tcp_port"]), (64, cluster.redis_ports[0]))
+                self.assertEqual(info["process_id"], cluster.processes[0].pid)
+                self.assertGreater(info["used_memory"], 10_000_000)
+                self.assertGreater(info["used_cpu_user"], 0)
+                self.assertEqual(client.info("cluster"), {"cluster_enabled": 0})
+                (own,) = [line for line in client.client_list() if line["id"] == str(client.client_id())]
+                self.assertEqual(
+                    (own["name"], own["lib-name"], own["cmd"]), ("me", "redis-py", "client|list")
+                )
+                self.assertEqual(
+                    client.config_get("MaxClients", "appendonly"),
+                    {"MaxClients": "10000", "appendonly": "yes"},
+                )
+                with self.assertRaises(redis.exceptions.ResponseError) as refusal:
+                    client.pipeline(transaction=True).set("zz", 1).incr("a").execute()
+                self.assertIn("transactions are not served", str(refusal.exception))
+                self.assertEqual(client.mget("zz", "a"), [None, b"2"])
+                client.close()
+
     def answer_of(self, cluster: Cluster, id: int, *command: str) -> Any:
         """The answer, or None when it is CLUSTERDOWN."""
         try:
@@ -181,6 +211,50 @@ class RedisToolsTests(ClusterTestCase):
             self.assertEqual(ask(0, "incrby", "visits", "41"), "42")
             self.assertIn("unknown command", ask(1, "lpush", "list", "x"))
             self.assertEqual(ask(1, "-3", "mget", "visits", "greeting"), "42\nhello")
+
+    def test_redis_cli_stat(self) -> None:
+        """Every column of `redis-cli --stat` is filled."""
+        cli = self.tool("redis-cli")
+        with self.cluster().start().ready() as cluster:
+            cluster.client(0).mset({"a": 1, "b": 2})
+            master, slave = pty.openpty()
+            command = [cli, "-p", str(cluster.redis_ports[0]), "-i", "0.1", "--stat"]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+            os.close(slave)
+            try:
+                output = b""
+                while output.count(b"\n") < 5:
+                    output += os.read(master, 4096)
+            finally:
+                process.kill()
+                process.wait()
+                os.close(master)
+            keys, memory, clients, blocked, requests, *_ = output.decode().splitlines()[3].split()
+            self.assertEqual((keys, blocked), ("2", "0"))
+            self.assertGreaterEqual(int(clients), 1)
+            self.assertRegex(memory, r"^[0-9.]+M$")
+            self.assertGreater(int(requests), 1)
+
+    def test_curl(self) -> None:
+        """A web page that makes somebody's browser send commands runs none."""
+        curl = self.tool("curl")
+        with self.cluster().start().ready() as cluster:
+            url = f"http://127.0.0.1:{cluster.redis_ports[0]}/"
+            body = ["--data-binary", "SET hacked 1\r\n"]
+            for options in (
+                ["-X", "POST", *body],
+                ["-X", "PUT", *body],
+                ["-X", "Post", "-H", "Host:", *body],
+                [],
+            ):
+                command = [curl, "-sS", "--max-time", "20", *options, url]
+                done = subprocess.run(command, capture_output=True, timeout=60)
+                self.assertIn(
+                    done.returncode, (52, 56), f"{options}: {done}"
+                )  # nothing came, or it was reset
+            self.assertIsNone(cluster.client(1).get("hacked"))
+            lines = [line for line in cluster.log(0).splitlines() if "Possible SECURITY ATTACK" in line]
+            self.assertEqual(len(lines), 1, "it is said once a minute")
 
     def test_redis_benchmark(self) -> None:
         benchmark = self.tool("redis-benchmark")

@@ -33,7 +33,7 @@ class Clients:
     def check(self, *_: Any) -> None:
         raise AssertionError("the status port runs no command")
 
-    submit = is_valid_shape = commands = check
+    submit = is_valid_shape = commands = keys = check
 
     def status(self) -> Deferred[dict[str, Any]]:
         return self._status

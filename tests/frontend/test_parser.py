@@ -77,6 +77,7 @@ class ValidTests(SynchronousTestCase):
             (b"  SET  a \t b ", [b"SET", b"a", b"b"]),
             (rb'SET "a b" "\x41\n\"\\"', [b"SET", b"a b", b'A\n"\\']),
             (rb"SET 'a \' \n'", [b"SET", b"a ' \\n"]),
+            (b"ECHO \v\f a\vb\fc \v", [b"ECHO", b"a\vb\fc"]),
             (b'SET a ""', [b"SET", b"a", b""]),
             (b"", []),
         ):
@@ -86,11 +87,19 @@ class ValidTests(SynchronousTestCase):
             expected = [[b"PING"], [b"GET", b"a"], [b"ECHO", b"x"]]
             self.assertEqual(feed(cut(mixed, Random(seed))), (expected, None))
 
-    def test_unusual_numbers(self) -> None:
-        self.assertEqual(feed([b"*02\r\n$003\r\nGET\r\n$1\r\na\r\n"]), ([[b"GET", b"a"]], None))
-        odd = b"*02\r\n$003\r\nGET\r\n$1\r\na\r\n" * 3
+    def test_headers_that_end_oddly(self) -> None:
+        """A header ends two bytes after its text, of which only the first is looked at.  So does Redis."""
+        odd = b"*2\rX$3\r\0GET\r\n$1\rYa\r\n" * 3
         for seed in range(50):
             self.assertEqual(feed(cut(odd, Random(seed))), ([[b"GET", b"a"]] * 3, None))
+
+    def test_headers_that_do_not_end(self) -> None:
+        """Nothing comes of them, and what would be too long is refused.  So does Redis."""
+        for data in (b"*1\n$4\nPING\n", b"*1\r\n:5", b"*1\r", b"*1\0\r\n", b"*1\r\n\0005\r\n", b"PI\0NG\r\n"):
+            self.assertEqual(feed([data]), ([], None), data)
+            commands, error = feed([data, b"\0" * 70_000])
+            self.assertEqual(commands, [], data)
+            self.assertRegex(str(error), "^ERR Protocol error: too big ", data)
 
 
 class HostileTests(SynchronousTestCase):
@@ -102,17 +111,29 @@ class HostileTests(SynchronousTestCase):
             (b"*1048577\r\n", "invalid multibulk length"),
             (b"*99999999999999999999999\r\n", "invalid multibulk length"),
             (b"*1x\r\n", "invalid multibulk length"),
+            (b"*01\r\n", "invalid multibulk length"),
+            (b"*+1\r\n", "invalid multibulk length"),
+            (b"*-0\r\n", "invalid multibulk length"),
+            (b"*\r\n", "invalid multibulk length"),
+            (b"*1\n$4\r\nPING\r\n", "invalid multibulk length"),
+            (b"*1 \r\n", "invalid multibulk length"),
+            (b"*1\r\n$04\r\n", "invalid bulk length"),
+            (b"*1\r\n$+4\r\n", "invalid bulk length"),
+            (b"*1\r\n$4\nPING\r\n", "invalid bulk length"),
+            (b"*1\r\n$\r\n", "invalid bulk length"),
+            (b"*1\r\n\r\n", "expected '$', got ' '"),
             (b"*1\r\n$10000000000\r\n", "invalid bulk length"),
             (b"*1\r\n$-1\r\n", "invalid bulk length"),
             (b"*2\r\n$1000000\r\n" + b"x" * 1_000_000 + b"\r\n$1\r\n", "the command is too long"),
             (b"*1\r\n" * 100_000, "expected '$', got '*'"),
             (b"*1\r\n:5\r\n", "expected '$', got ':'"),
-            (b"*1\r\n\x00\r\n", r"expected '$', got '\x00'"),
+            (b"*1\r\n\x01\r\n", r"expected '$', got '\x01'"),
             (b'SET a "b\r\n', "unbalanced quotes in request"),
             (b'SET a "b"c\r\n', "unbalanced quotes in request"),
             (b"x" * 70_000, "too big inline request"),
-            (b"*" + b"1" * 100, "too big mbulk count string"),
-            (b"*1\r\n$" + b"1" * 100, "too big bulk count string"),
+            (b"*" + b"1" * 70_000, "too big mbulk count string"),
+            (b"*1\r\n$" + b"1" * 70_000, "too big bulk count string"),
+            (b"*" + b"1" * 100 + b"\r\n", "invalid multibulk length"),
         ):
             expected = ([[b"GET", b"a"]], f"ERR Protocol error: {error}")
             self.assertEqual(feed([before + data]), expected, data[:40])
