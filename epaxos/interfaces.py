@@ -164,13 +164,6 @@ class IStateMachine(Interface):
         """
 
 
-class IRestoresInParts(IStateMachine):
-    """A state machine that takes the entries in parts.  Optional: they are gathered in a dict for others."""
-
-    def restore_in_parts(parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
-        """As `restore`; no key is in two parts."""
-
-
 class IStepwise(IStateMachine):
     """A state machine that can be interrupted.  Optional: `apply` and `read` of any other one are called
     with one batch, or what one client asked, at a time.
@@ -196,6 +189,13 @@ class ICountsKeys(Interface):
 
     def keys() -> int:
         """How many keys there are now, which `INFO` shows.  Must be quick: it is not called in a thread."""
+
+
+class IRestoresInParts(IStateMachine):
+    """A state machine that takes the entries in parts.  Optional: they are gathered in a dict for others."""
+
+    def restore_in_parts(parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
+        """As `restore`; no key is in two parts."""
 
 
 class IStateMachineFactory(Interface):

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "limits.md"
 NOT_OF_THE_PRODUCT = ("simulation/", "exploration/", "demo.py", "transport/wire_pb2.py")
 NO_BOUNDS = {
+    "frontend.resp.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs/operations.md",
     "transport.connection.TcpSettings.queue_bytes_max": "the setting peer_queue_bytes_max",
     "transport.link._DOUBLINGS_MAX": "of an exponent, which the longest wait cuts off long before",
 }

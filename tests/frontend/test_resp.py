@@ -589,7 +589,8 @@ class BoundTests(SynchronousTestCase):
             return 0
 
         def later(*call: Any) -> Any:
-            turns.append(call)
+            if call[1] == connection._go_on_sorting:
+                turns.append(call)
             return Clock.callLater(server.clock, *call)
 
         turns: list[object] = []

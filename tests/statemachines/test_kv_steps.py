@@ -165,14 +165,20 @@ class FlushTests(SynchronousTestCase):
 
     def test_the_reply_waits_for_nothing_to_be_freed(self) -> None:
         store = self.filled(50 * ELEMENTS_PER_STEP)
-        before = store.entries()
         steps = store.apply_in_steps(Ready(ID, store.batch([words("FLUSHDB"), words("DBSIZE")]), True))
         self.assertEqual(next(steps), [OK, 0])
         self.assertEqual(dict(store.entries()), {})
         in_steps(store, [words("SET a 1")])
         self.assertGreaterEqual(len(list(steps)), 50, "freed in steps")
         self.assertEqual(dict(store.entries()), {b"a": b"1"})
-        self.assertEqual(len(dict(before)), 50 * ELEMENTS_PER_STEP)
+
+    def test_a_snapshot_keeps_what_is_flushed(self) -> None:
+        store = self.filled(3 * ELEMENTS_PER_STEP)
+        before = store.entries()
+        in_steps(store, [words("FLUSHDB"), words("SET a 1")])
+        self.assertEqual(store._discarded, [])
+        self.assertEqual(len(dict(before)), 3 * ELEMENTS_PER_STEP)
+        self.assertEqual(dict(store.entries()), {b"a": b"1"})
 
     def test_what_is_freed_in_steps_is_free(self) -> None:
         store = self.filled(3 * ELEMENTS_PER_STEP)
