@@ -17,8 +17,9 @@ SUSPECT_AFTER_S = 1.0
 
 class _Case(ClusterTestCase):
     def check(self, deaths: list[Death], most_s: float) -> None:
-        """Half of them at least must keep the bound, beyond what clients wait on this machine anyway."""
-        self.assertLess(median(death.longest_s - death.before_s for death in deaths), most_s, deaths)
+        """Half of them at least must keep the bound, beyond what clients wait on this machine anyway: a
+        death is noticed, and recovered from, by processes that wait for processors just as long."""
+        self.assertLess(median(death.longest_s - 2 * death.before_s for death in deaths), most_s, deaths)
 
     def deaths(
         self, cluster: Cluster, load: str, victims: tuple[int, ...], number: signal.Signals = signal.SIGKILL
