@@ -72,6 +72,7 @@ class DiskWatch:
         if hung:
             patience_max_s = PATIENCE_GROWTH_MAX * self._patience_min_s
             self._patience_s = max(self._patience_s, min(2 * waited_s, patience_max_s))
+            self._outstanding = deque([now] * len(self._outstanding))  # all waited for the same hang
         if waited_s > self._patience_min_s:
             self._calm_since = now
         elif now - self._calm_since > CALM_PATIENCES * self._patience_min_s:

@@ -77,6 +77,18 @@ class DiskWatchTests(SynchronousTestCase):
             driver.resumed += driver.watch.answered(driver.now)
         self.assertLessEqual(driver.hangs, 1)
 
+    def test_writes_that_waited_for_the_same_hang(self) -> None:
+        """They are answered one after the other, and the disk has hung once."""
+        driver = Driver()
+        for _ in range(3):
+            driver.watch.began(driver.now)
+            driver.run(0.3)
+        driver.run(30)
+        for _ in range(3):
+            driver.resumed += driver.watch.answered(driver.now)
+            driver.run(0.2)
+        self.assertEqual((driver.hangs, driver.resumed), (1, 1))
+
     def test_patience_has_a_limit_and_ends(self) -> None:
         driver = Driver()
         driver.sync(1000)
