@@ -141,14 +141,22 @@ class Launcher:
         status, number = 0, None
         if isinstance(reason.value, ProcessTerminated):
             status, number = reason.value.exitCode, reason.value.signal
-        if self._stopping or number == signal.SIGINT:  # Ctrl-C, which every process of a terminal gets
+        if self._stopping:
             return
         if number is not None:
             name = signal.Signals(number).name
-            self._on_line(None, f"replica {id} was killed by {name}; it is started again in {RESTART_S:g} s")
-            self._reactor.callLater(RESTART_S, self._spawn, id)
+            # At Ctrl-C every process of a terminal gets SIGINT, this one a little later perhaps.
+            if number != signal.SIGINT:
+                text = f"replica {id} was killed by {name}; it is started again in {RESTART_S:g} s"
+                self._on_line(None, text)
+            self._reactor.callLater(RESTART_S, self._restart, id, name)
         elif not self.failed.called:
             self.failed.errback(ReplicaEnded(f"replica {id} ended with status {status}"))
+
+    def _restart(self, id: int, name: str) -> None:
+        if not self._stopping:
+            self._on_line(None, f"replica {id}, which was killed by {name}, is started again")
+            self._spawn(id)
 
     async def ready(self) -> None:
         """Wait until every replica sees every other one up, and commands come through.

@@ -83,10 +83,19 @@ class LauncherTests(SynchronousTestCase):
             launched.says("replica 2 of 3 is there", 2)
             self.assertEqual(cluster.client(2).get("a"), b"b")
 
+            # So is one that got a Ctrl-C which was not for all.
+            os.kill(launched.pid_of(1), signal.SIGINT)
+            launched.says("replica 1, which was killed by SIGINT, is started again")
+            launched.says("replica 1 of 3 is there", 2)
+
+            # Here it is for all.
+            for pid in [launched.pid_of(id) for id in range(3)]:
+                os.kill(pid, signal.SIGINT)
             launched.process.send_signal(signal.SIGINT)
             launched.process.wait(PATIENCE_S)
             self.check_all_gone(cluster)
             self.assertNotIn("Traceback", launched.said())
+            self.assertEqual(launched.said().count("is started again\n"), 2)
 
     def test_a_replica_that_ends_by_itself_ends_all(self) -> None:
         with Cluster() as cluster, socket.create_server(("127.0.0.1", cluster.redis_ports[1])):
