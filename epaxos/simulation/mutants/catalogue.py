@@ -615,6 +615,7 @@ self._work = _Work(steps, done, applies)
         Node._find_readable,
         "self._applied_up_to()",
         "self._executor.executed",
+        profile="chaos",
     ),
     _edit(
         "checkpoint ahead of the state",
