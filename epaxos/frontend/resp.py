@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
     IPushProducer,
     IReactorTime,
     ITCPTransport,
+    IUNIXTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -191,12 +192,12 @@ class RespConnection(Protocol):
             wire.loseConnection()
             self._leaving = self._gone = True
             return
-        if ITCPTransport.providedBy(wire):
+        wire.registerProducer(self, True)
+        self._source = self._factory.reader.join(wire, self, self._factory.receive)
+        if ITCPTransport.providedBy(wire) and not IUNIXTransport.providedBy(wire):  # a Unix socket is both
             wire.setTcpNoDelay(True)
             if self._factory.limits.keepalive_s:
                 _keep_alive(wire, self._factory.limits.keepalive_s)
-        wire.registerProducer(self, True)
-        self._source = self._factory.reader.join(wire, self, self._factory.receive)
 
     def readConnectionLost(self) -> None:
         """See IHalfCloseableProtocol: the client sends no more, and may still wait for answers."""

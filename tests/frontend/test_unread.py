@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.logger import LogEvent, Logger, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import directlyProvides
 
 from epaxos.complaints import Complaints
 from epaxos.frontend import resp
@@ -46,11 +51,22 @@ class SocketCase(TestCase):
         self.clock = Clock()  # of patience alone
         self.factory = RespFactory(self.replica, Complaints(Logger(), self.clock), limits, clock=reactor)
         self.factory.patience = type(self.factory.patience)(self.clock, self.factory.limits.timeout_s)
-        self.port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.port = self.listen()
         self.sockets: list[socket.socket] = []
         self.lines: list[LogEvent] = []
         globalLogPublisher.addObserver(self.lines.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.lines.append)
+
+    def listen(self) -> Any:
+        return reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+
+    def dial(self, receive_bytes: int | None) -> socket.socket:
+        client = socket.socket()
+        if receive_bytes is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        client.settimeout(20)
+        client.connect(("127.0.0.1", self.port.getHost().port))
+        return client
 
     @inlineCallbacks
     def tearDown(self) -> Any:
@@ -70,12 +86,8 @@ class SocketCase(TestCase):
     def connect(self, receive_bytes: int | None = None) -> Any:
         """A connection, and its client, whose kernel takes no more than about `receive_bytes` unread."""
         before = set(self.factory.connections)
-        client = socket.socket()
+        client = self.dial(receive_bytes)
         self.sockets.append(client)
-        if receive_bytes is not None:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        client.settimeout(20)
-        client.connect(("127.0.0.1", self.port.getHost().port))
         yield until(lambda: len(self.factory.connections) > len(before))
         (connection,) = set(self.factory.connections) - before
         if receive_bytes is not None:
@@ -463,6 +475,65 @@ class IdleTests(SocketCase):
                 yield self.tearDown()
 
 
+class UnixTests(SocketCase):
+    """Clients of a Unix socket, with TCP's keepalive on, as it is by default."""
+
+    def listen(self) -> Any:
+        self.folder = tempfile.TemporaryDirectory()  # a socket's path is short
+        self.path = os.path.join(self.folder.name, "client")
+        return self.successResultOf(serverFromString(reactor, f"unix:{self.path}").listen(self.factory))
+
+    def dial(self, receive_bytes: int | None) -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(20)
+        client.connect(self.path)
+        return client
+
+    @inlineCallbacks
+    def tearDown(self) -> Any:
+        yield super().tearDown()
+        self.folder.cleanup()
+
+    @inlineCallbacks
+    def test_replies_that_are_not_taken(self) -> Any:
+        """Are not encoded, and no more commands are read; all come in the end."""
+        self.serve()
+        self.assertGreater(self.factory.limits.keepalive_s, 0)
+        connection, client = yield self.connect(20_000)
+        client.sendall(encode(*["GET big"] * 20))
+        yield until(lambda: sum(self.replica.submitted) == 20 and not self.replica.held)
+        yield turns(20)
+        self.assertTrue(connection._paused)
+        self.assertLess(self.factory.holdings.total_bytes, len(MEGABYTES) + 200_000)
+        wire = connection.transport
+        self.assertLessEqual(len(wire.dataBuffer) + wire._tempDataLen, 1024)
+        client.sendall(encode("GET small"))
+        yield turns(20)
+        self.assertEqual(sum(self.replica.submitted), 20)
+        self.assertTrue((yield deferToThread(take, client, *[LONG] * 20, b"$1\r\ns\r\n")))
+        yield until(lambda: not connection.held_bytes)
+        client.send(encode("GET small", "PING"))
+        client.shutdown(socket.SHUT_WR)
+        self.assertEqual((yield deferToThread(take_rest, client)), b"$1\r\ns\r\n+PONG\r\n")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    @inlineCallbacks
+    def test_read_with_the_others(self) -> Any:
+        """Commands of several clients are submitted together, as those of TCP are."""
+        self.serve(at_once=False)
+        pairs = []
+        for _ in range(3):
+            pairs.append((yield self.connect()))
+        for _, client in pairs:
+            client.send(encode("GET small"))
+        yield until(lambda: sum(self.replica.submitted) == 3)
+        self.assertEqual(self.replica.submitted, [3])
+        self.replica.run()
+        for _, client in pairs:
+            self.assertTrue((yield deferToThread(take, client, b"$1\r\ns\r\n")))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
 class DoorTests(SynchronousTestCase):
     """Who is let in, by the number of clients and of open files; and what clients may ask about it."""
 
@@ -480,6 +551,19 @@ class DoorTests(SynchronousTestCase):
             self.assertEqual(wire.disconnecting, refused)
         (line,) = lines  # one a minute, however many are refused
         self.assertIn("900 open files", str(line["reason"]))
+
+    def test_socket_options_that_are_refused(self) -> None:
+        """The bounds hold even so: they are there before."""
+
+        class Refusing(Wire):
+            def setTcpNoDelay(self, enabled: bool) -> None:
+                raise OSError(95, "Operation not supported")
+
+        connection, wire = Server().factory.buildProtocol(None), Refusing()
+        directlyProvides(wire, ITCPTransport)
+        self.assertRaises(OSError, connection.makeConnection, wire)
+        self.assertIs(wire.producer, connection)
+        self.assertIsNotNone(connection._source)
 
     def test_clients(self) -> None:
         server = Server(RespLimits(clients_max=1, descriptor_max=900))
