@@ -72,7 +72,8 @@ _name = itemgetter(0)
 ANSWERS_FACTOR_MAX = 2
 """A client is cut off when one read of it asks for so many times `pipeline_bytes_max`.
 
-Only what a connection answers by itself can be so much longer than what was read: `CLIENT LIST`.
+Only what a connection answers by itself counts, because it is encoded at once: `CLIENT LIST`.  Long replies
+of the replica are not.
 """
 SORTING_S = 0.005
 """Commands of a client are answered here for about as long, before the event loop gets its turn."""
@@ -160,6 +161,7 @@ class RespConnection(Protocol):
         self._pending: bytes | memoryview = b""  # what the socket has not taken of the last piece
         self._streamed_bytes = 0
         self._own_bytes = 0
+        self._answered_bytes = 0  # by the connection itself, to one read
         self._shares: set[Share] = set()
         self._wire: Any = None
         self._source: Source | None = None
@@ -373,6 +375,7 @@ class RespConnection(Protocol):
         elif self._postponed:
             self._postponed += commands
         else:
+            self._answered_bytes = 0
             self._sort_out(commands, size_bytes)
             self._flush()
             self._regulate()
@@ -409,7 +412,7 @@ class RespConnection(Protocol):
             if self.silence is Silence.NONE:
                 self._answer(encode_reply(reply, self.resp))
             self._end_skip()
-            if self._bytes > ANSWERS_FACTOR_MAX * self._factory.limits.pipeline_bytes_max:
+            if self._answered_bytes > ANSWERS_FACTOR_MAX * self._factory.limits.pipeline_bytes_max:
                 self._cut_off("its commands ask for too much at a time")
             if self._leaving:
                 return
@@ -478,6 +481,7 @@ class RespConnection(Protocol):
         return span
 
     def _answer(self, output: bytes) -> None:
+        self._answered_bytes += len(output)
         self._append(_Span(1, len(output), self.resp, output))
 
     def _append(self, span: _Span) -> None:

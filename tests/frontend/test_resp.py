@@ -623,8 +623,11 @@ class BoundTests(SynchronousTestCase):
         connection, wire = server.connect()
         for _ in range(50):
             server.connect()
-        connection.dataReceived(b"CLIENT LIST\r\n" * 4)
-        self.assertGreater(len(wire.value()), 4 * 50 * 20)
+        for _ in range(10):  # each read for itself
+            connection.dataReceived(b"CLIENT LIST\r\n" * 4)
+        self.assertFalse(wire.disconnected)
+        self.assertGreater(len(wire.value()), 10 * 4 * 50 * 20)
+        self.assertGreater(len(wire.value()), 2 * 30_000)
         wire.clear()
         connection.dataReceived(b"GET a\r\n" + b"CLIENT LIST\r\n" * 5000)
         self.assertTrue(wire.disconnected)
@@ -632,6 +635,24 @@ class BoundTests(SynchronousTestCase):
         connection.connectionLost()
         server.replica.run()
         self.assertEqual(wire.value(), b"")
+
+    def test_answers_that_are_too_much_in_many_turns(self) -> None:
+        """All turns that one read takes count together, whatever the client takes in between."""
+        server = Server(RespLimits(pipeline_bytes_max=30_000))
+        connection, wire = server.connect()
+        for _ in range(50):
+            server.connect()
+
+        def seconds() -> float:  # each look at the clock is in another turn
+            server.clock.rightNow += 1
+            return server.clock.rightNow
+
+        self.patch(server.factory, "seconds", seconds)
+        connection.dataReceived(b"CLIENT LIST\r\n" * 100)
+        for _ in range(100):
+            server.clock.advance(0)
+        self.assertTrue(wire.disconnected)
+        self.assertTrue(30_000 < len(wire.value()) < 90_000, len(wire.value()))
 
 
 class SocketTests(TestCase):

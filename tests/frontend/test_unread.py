@@ -155,6 +155,28 @@ class LongReplyTests(SocketCase):
             client.send(encode("GET small"))
             self.assertTrue((yield deferToThread(take, client, b"$1\r\ns\r\n")))
 
+    @inlineCallbacks
+    def test_answers_of_the_connection_behind_long_replies(self) -> Any:
+        """Only they count in what one read may ask a connection itself for."""
+        self.serve()
+        self.replica.call_later = lambda _, run: run()  # so that all replies are there before the first INFO
+        self.assertGreater(20 * len(MEGABYTES), 2 * self.factory.limits.pipeline_bytes_max)
+        connection, client = yield self.connect()
+        client.sendall(encode(*["GET big"] * 20, *["INFO"] * 50, "PING"))
+        self.assertTrue((yield deferToThread(take, client, *[LONG] * 20)))
+
+        def take_information() -> int:
+            data = b""
+            while not data.endswith(b"+PONG\r\n"):
+                piece = client.recv(1 << 20)
+                if not piece:
+                    break
+                data += piece
+            return data.count(b"# Server")
+
+        self.assertEqual((yield deferToThread(take_information)), 50)
+        self.assertIn(connection, self.factory.connections)
+
     @plain_only
     @inlineCallbacks
     def test_a_step_is_short(self) -> Any:
