@@ -343,6 +343,7 @@ class RespConnection(Protocol):
         if self._leaving:
             return
         self._factory.turn_s = self._heard_s = self._factory.seconds()
+        self.was_active = True
         commands, error = self._parser.feed(data)
         self._read += len(data)
         if commands:
@@ -375,6 +376,7 @@ class RespConnection(Protocol):
         elif self._postponed:
             self._postponed += commands
         else:
+            self.was_active = True  # also where nothing is answered
             self._answered_bytes = 0
             self._sort_out(commands, size_bytes)
             self._flush()

@@ -481,6 +481,36 @@ class IdleTests(SocketCase):
         self.assertTrue(idle.is_leaving and lazy.is_leaving)
 
     @inlineCallbacks
+    def test_one_that_only_sends(self) -> Any:
+        """Is not idle: a long command that comes slowly, and commands whose replies are not wanted."""
+        self.serve(RespLimits(timeout_s=100))
+        slow, client = yield self.connect()
+        silent, other = yield self.connect()
+        idle, _ = yield self.connect()
+        self.clock.advance(80)
+        client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$16000\r\n")
+        other.send(encode("CLIENT REPLY OFF"))
+        yield until(lambda: slow._read > 0 and silent._last_name != b"")
+        self.clock.pump([10] * 8)
+        yield until(lambda: idle not in self.factory.connections)
+        self.assertCountEqual(self.factory.connections, [slow, silent])
+        for _ in range(16):
+            before = slow._read, self.factory.commands_processed
+            client.send(bytes(1000))
+            other.send(encode("PING"))
+            yield until(
+                lambda before=before: slow._read > before[0] and self.factory.commands_processed > before[1]
+            )
+            self.clock.advance(10)
+        self.assertFalse(slow.is_leaving or silent.is_leaving)
+        client.send(b"\r\n")
+        other.send(encode("CLIENT REPLY ON"))
+        for sender in (client, other):
+            self.assertTrue((yield deferToThread(take, sender, b"+OK\r\n")))
+        self.clock.pump([10] * 15)
+        yield until(lambda: not self.factory.connections)
+
+    @inlineCallbacks
     def test_keepalive(self) -> Any:
         for keepalive_s, expected in ((300, (1, 300, 100, 3)), (1, (1, 1, 1, 3)), (0, (0,))):
             self.serve(RespLimits(keepalive_s=keepalive_s))
