@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from hashlib import blake2b
 
 from twisted.internet.defer import Deferred, succeed
@@ -59,7 +60,7 @@ class _Job:
         self.version = version
         self.sums = _sums(entries)
         self.total = 0
-        self.waiting: list[Deferred[str]] = []
+        self.waiting: deque[Deferred[str]] = deque()
 
 
 class StateDigest:
@@ -67,6 +68,9 @@ class StateDigest:
 
     Digests are computed one after the other, in the order in which they were asked for: several that
     went on at once would stop everything else for several steps in a row.
+
+    A Deferred may be cancelled.  A digest that nobody waits for is dropped at once, with the snapshot that
+    it reads; so there are no more snapshots than there are Deferreds that wait.
     """
 
     def __init__(self, timeouts: ITimeoutService) -> None:
@@ -74,34 +78,52 @@ class StateDigest:
         self._version: int | None = None
         self._digest = ""
         self._jobs: deque[_Job] = deque()
+        self._goes_on = False  # a step is going to be called
 
     def of(self, version: int, entries: Callable[[], Iterable[tuple[bytes, bytes]]]) -> Deferred[str]:
         """The digest of `entries()` as they are now; `version` changes whenever they may have."""
         if version == self._version:
             return succeed(self._digest)
-        result: Deferred[str] = Deferred()
         if self._jobs and self._jobs[-1].version == version:
-            self._jobs[-1].waiting.append(result)
-            return result
+            return self._wait_for(self._jobs[-1])
         job = _Job(version, entries())
-        job.waiting.append(result)
+        result = self._wait_for(job)
         self._jobs.append(job)
-        if len(self._jobs) == 1:
+        if not self._goes_on:
             self._step()
         return result
 
+    def _wait_for(self, job: _Job) -> Deferred[str]:
+        result: Deferred[str] = Deferred(partial(self._give_up, job))
+        job.waiting.append(result)
+        return result
+
+    def _give_up(self, job: _Job, result: Deferred[str]) -> None:
+        """The result is cancelled.  A job whose digest is being told is not among the jobs any more."""
+        job.waiting.remove(result)
+        if not job.waiting and job in self._jobs:
+            self._jobs.remove(job)
+
+    def _step_later(self) -> None:
+        self._goes_on = True
+        self._timeouts.call_later(0, self._step)
+
     def _step(self) -> None:
+        self._goes_on = False
+        if not self._jobs:
+            return
         job = self._jobs[0]
         ends = self._timeouts.now() + STEP_S
         for number, some in enumerate(job.sums, 1):
             job.total += some
             if number == PORTIONS_PER_STEP or self._timeouts.now() >= ends:
-                self._timeouts.call_later(0, self._step)
+                self._step_later()
                 return
         self._jobs.popleft()
         if self._jobs:
-            self._timeouts.call_later(0, self._step)
+            self._step_later()
         self._version = job.version
         self._digest = _text(job.total)
-        for result in job.waiting:
-            result.callback(self._digest)
+        digest = self._digest
+        while job.waiting:
+            job.waiting.popleft().callback(digest)

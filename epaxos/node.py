@@ -226,7 +226,7 @@ class Node:
         self._work: _Work | None = None  # begun, of the first of one of these two
         self._tidying: deque[Steps] = deque()
         self._checkpoint_waits = False
-        self._status_waits: list[Deferred[None]] = []
+        self._status_waits: deque[Deferred[None]] = deque()
         self._commands_read = 0
         self._expire_at = 0.0
         self._checkpointed: Deps | None = None
@@ -884,15 +884,14 @@ class Node:
         """See IClients.  Tells nothing of the middle of a batch: then it waits for the end."""
         if self._work is None or not self._running:
             return self._status(None)
-        waiting: Deferred[None] = Deferred()
+        waiting: Deferred[None] = Deferred(self._status_waits.remove)
         self._status_waits.append(waiting)
         return waiting.addCallback(self._status)
 
     def _tell_status(self) -> None:
         """No batch is applied in part, or none will ever be whole."""
-        waiting, self._status_waits = self._status_waits, []
-        for each in waiting:
-            each.callback(None)
+        while self._status_waits:
+            self._status_waits.popleft().callback(None)
 
     def _status(self, _: None) -> Deferred[dict[str, Any]]:
         core = self._core

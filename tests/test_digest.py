@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from weakref import ref
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.digest import PORTION_BYTES, PORTIONS_PER_STEP, STEP_S, StateDigest, digest_of
@@ -35,6 +36,16 @@ class Timeouts:
         """The turn of one call."""
         call = self.calls.pop(0)
         call()  # type: ignore[operator]
+
+
+class Snapshot:
+    """Entries that are there as long as something refers to them."""
+
+    def __init__(self, state: Entries) -> None:
+        self.state = state
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self.state
 
 
 class DigestTests(SynchronousTestCase):
@@ -104,6 +115,77 @@ class DigestTests(SynchronousTestCase):
         self.assertEqual(order, list(range(6)))
         expected = [digest_of(state) for state in states for _ in range(2)]
         self.assertEqual(list(map(self.successResultOf, waiting)), expected)
+
+    def test_given_up(self) -> None:
+        """Only what somebody waits for goes on, begun or not; no snapshot of others is kept."""
+        for given_up in ((), (0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)):
+            for steps in (0, 3):
+                with self.subTest(given_up=given_up, steps=steps):
+                    self.check_given_up(given_up, steps)
+
+    def check_given_up(self, given_up: tuple[int, ...], steps: int) -> None:
+        timeouts, digest = self.make(STEP_S)
+        states = [[(b"%d" % number, b"%d" % version) for number in range(2000)] for version in range(3)]
+        snapshots = [Snapshot(state) for state in states]
+        held = [ref(snapshot) for snapshot in snapshots]
+        waiting = [digest.of(version, snapshots[version].entries) for version in range(3)]
+        snapshots.clear()
+        for _ in range(steps):
+            timeouts.step()
+        for version in given_up:
+            waiting[version].cancel()
+            self.failureResultOf(waiting[version], CancelledError)
+        for version in range(3):
+            self.assertEqual(held[version]() is None, version in given_up)
+        taken = self.run_all(timeouts)
+        left = [version for version in range(3) if version not in given_up]
+        for version in left:
+            self.assertEqual(self.successResultOf(waiting[version]), digest_of(states[version]))
+        self.assertLess(taken, 2 + 10 * len(left))
+        self.assertEqual(self.asked_later(timeouts, digest, states[2]), digest_of(states[2]))
+
+    def run_all(self, timeouts: Timeouts) -> int:
+        taken = 0
+        while timeouts.calls:
+            self.assertLessEqual(len(timeouts.calls), 1)
+            timeouts.step()
+            taken += 1
+        return taken
+
+    def asked_later(self, timeouts: Timeouts, digest: StateDigest, state: Entries) -> str:
+        """Whoever asks after that is answered, too."""
+        waiting = digest.of(9, lambda: iter(state))
+        self.run_all(timeouts)
+        return self.successResultOf(waiting)
+
+    def test_one_of_several_gives_up(self) -> None:
+        """The others of the same version are told.  So it is when all have given up and one more asks."""
+        entries = [(b"%d" % number, b"v") for number in range(2000)]
+        for before in (False, True):
+            timeouts, digest = self.make(STEP_S)
+            waiting = [digest.of(1, lambda: iter(entries)) for _ in range(3)]
+            waiting[0].cancel()
+            waiting[2].cancel()
+            if before:
+                waiting[1].cancel()
+                waiting.append(digest.of(1, lambda: iter(entries)))
+            self.run_all(timeouts)
+            for number, one in enumerate(waiting):
+                if number == (3 if before else 1):
+                    self.assertEqual(self.successResultOf(one), digest_of(entries))
+                else:
+                    self.failureResultOf(one, CancelledError)
+
+    def test_given_up_while_others_are_told(self) -> None:
+        entries = [(b"%d" % number, b"v") for number in range(2000)]
+        timeouts, digest = self.make(STEP_S)
+        waiting = [digest.of(1, lambda: iter(entries)) for _ in range(4)]
+        told: list[int] = []
+        for number, one in enumerate(waiting):
+            one.addCallbacks(lambda _, number=number: told.append(number), lambda _: None)
+        waiting[0].addCallback(lambda _: [waiting[number].cancel() for number in (0, 1, 3)])
+        self.run_all(timeouts)
+        self.assertEqual(told, [0, 2])
 
     @staticmethod
     def note(result: str, order: list[int], number: int) -> str:

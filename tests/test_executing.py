@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import sub
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from epaxos import digest
 from epaxos.batching import Batching
 from epaxos.digest import digest_of
 from epaxos.interfaces import Command, IStepwise, Outcome, Ready, Reply, Restored, Steps, Unavailable
@@ -389,6 +391,30 @@ class WholenessTests(Case):
         status = self.successResultOf(early)
         self.assertEqual(status["digest"], digest_of({b"long": b"x" * LONG}.items()))
         self.assertEqual(status["executed"], [1, 0, 0])
+        self.assertEqual(status["counters"]["commands_executed"], LONG)
+
+    def test_a_status_that_is_given_up(self) -> None:
+        """Before the batch is whole, or while its digest is computed."""
+        self.patch(digest, "STEP_S", 0.0)
+        self.patch(digest, "PORTION_BYTES", 1)
+        self.submit_long()
+        self.run_into_the_long_one()
+        node = self.cluster.nodes[0]
+        before, between, other = (node.status() for _ in range(3))
+        before.cancel()
+        self.failureResultOf(before, CancelledError)
+        self.assertEqual(len(node._status_waits), 2)
+        while node._status_waits:
+            self.step()
+        between.cancel()
+        self.failureResultOf(between, CancelledError)
+        self.assertEqual(len(node._digest._jobs[0].waiting), 1)
+        other.cancel()
+        self.failureResultOf(other, CancelledError)
+        self.assertEqual(len(node._digest._jobs), 0)
+        later = node.status()
+        self.cluster.run(0.3)
+        status = self.successResultOf(later)
         self.assertEqual(status["counters"]["commands_executed"], LONG)
 
     def test_status_between_batches(self) -> None:

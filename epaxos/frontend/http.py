@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -82,11 +82,19 @@ class _Status(_Page):
 
     def show(self, request: Request) -> int:
         gone: list[Failure] = []
-        request.notifyFinish().addErrback(gone.append)
         status: Deferred[dict[str, Any]] = self._clients.status()
-        body = status.addCallbacks(self._shown, self._failed, callbackArgs=(request,), errbackArgs=(request,))
+        request.notifyFinish().addErrback(self._give_up, status, gone)
+        body = status.addCallbacks(
+            self._shown, self._failed, callbackArgs=(request,), errbackArgs=(request, gone)
+        )
         body.addCallback(self._finish, request, gone)
         return NOT_DONE_YET
+
+    @staticmethod
+    def _give_up(failure: Failure, status: Deferred[dict[str, Any]], gone: list[Failure]) -> None:
+        """Nobody waits for the status any more."""
+        gone.append(failure)
+        status.cancel()
 
     def _finish(self, body: bytes, request: Request, gone: list[Failure]) -> None:
         if not gone:
@@ -96,7 +104,9 @@ class _Status(_Page):
     def _shown(self, status: dict[str, Any], request: Request) -> bytes:
         return _answer(request, http.OK, "application/json", json.dumps(status) + "\n")
 
-    def _failed(self, failure: Failure, request: Request) -> bytes:
+    def _failed(self, failure: Failure, request: Request, gone: list[Failure]) -> bytes:
+        if gone and failure.check(CancelledError):
+            return b""
         self._log.failure("the status cannot be told", failure)
         text = "the status cannot be told, see the log of the replica\n"
         return _answer(request, http.INTERNAL_SERVER_ERROR, TEXT, text)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from io import BytesIO
 from typing import Any
 from urllib.request import urlopen
 
-from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -120,8 +121,14 @@ class HttpTests(SynchronousTestCase):
         channel, _ = self.connect(status)
         channel.dataReceived(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
         channel.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(status.called, "nobody waits for it, so it is given up")
         status.callback(dict(STATUS))
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_what_is_given_up_elsewhere_is_a_failure(self) -> None:
+        answer = self.ask("GET /status", status=fail(CancelledError()))
+        self.assertEqual(answer.code, 500)
+        self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 1)
 
     def test_two_requests_on_one_connection(self) -> None:
         channel, transport = self.connect()
@@ -169,3 +176,17 @@ class RealSocketTests(TestCase):
         with answer:
             self.assertEqual(answer.status, 200)
             self.assertEqual(json.load(answer), STATUS)
+
+    @inlineCallbacks
+    def test_who_asked_goes(self) -> Any:
+        from twisted.internet import reactor
+
+        given_up: Deferred[None] = Deferred()
+        status: Deferred[dict[str, Any]] = Deferred(lambda _: given_up.callback(None))
+        port = yield TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
+            status_site(Clients(status), reactor)
+        )
+        self.addCleanup(port.stopListening)
+        with socket.create_connection(("127.0.0.1", port.getHost().port), timeout=10) as client:
+            client.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield given_up.addTimeout(30, reactor)
