@@ -40,6 +40,13 @@ STALL_S = 0.05
 """One that takes so long shows it alone: a second of such, and others would suspect the replica."""
 SLOW_GROUPS = 1000
 """Then so many groups go to the thread before the event loop tries again."""
+UNFINISHED_S = 0.1
+"""A base that is not whole goes on after this time without a checkpoint, because the state that it is
+made of stays in memory until it is."""
+BUSY_BYTES = 1
+"""Then at least so much of it is written, which is a piece, because promises wait for it."""
+QUIET_BYTES = 1 << 20
+"""And so much when nothing was written meanwhile: a base of a GB takes two minutes."""
 
 _Item = tuple[WriteSet, Callable[[], None]]
 
@@ -277,25 +284,36 @@ class LevelDBStore:
     def _write_until_closed(self, writer: GroupWriter) -> None:
         at_end = more = False
         while not at_end:
-            group, at_end = self._next_group(wait=not more)
+            writes, wait_s = writer.writes, self._wait_s(writer, more)
+            group, at_end = self._next_group(wait_s)
+            idle = not (group or at_end or more)
             more = False
-            if self._broken:
-                continue
             try:
                 with self._writer_lock:
-                    if group or at_end:
-                        self._write(writer, group, at_end)
+                    if self._broken:  # perhaps by the event loop, a moment ago
+                        continue
+                    least = 0
+                    if idle:
+                        least = QUIET_BYTES if writer.writes == writes else BUSY_BYTES
+                    if group or at_end or (idle and not writer.recorded):
+                        self._write(writer, group, at_end or idle)
                         self._call_from_thread(self._on_written, group, *self._progress(writer))
-                    more = writer.go_on()
+                    more = writer.go_on(least)
             except Exception as error:  # whatever it was, nothing may be reported durable from now on
                 self._broken = True
                 self._call_from_thread(self._on_failed, self._failure(error))
 
-    def _next_group(self, wait: bool) -> tuple[list[_Item], bool]:
-        """All that has gathered, and whether it is the last."""
+    def _wait_s(self, writer: GroupWriter, more: bool) -> float | None:
+        """How long the thread waits for something to write; None: until there is something."""
+        if more:
+            return 0
+        return UNFINISHED_S if writer.unfinished and not self._broken else None
+
+    def _next_group(self, wait_s: float | None) -> tuple[list[_Item], bool]:
+        """All that has gathered, or what comes first within this time, and whether it is the last."""
         group: list[_Item] = []
         try:
-            while (items := self._queue.get(wait and not group)) is not None:
+            while (items := self._queue.get(not group, wait_s)) is not None:
                 group += items
         except Empty:
             return group, False

@@ -10,8 +10,9 @@ when the newest records are lost: older ones refer to less of the same files, or
 file goes only when a record that does without it is durable.
 
 When the log has outgrown the base, the next generation begins: batches go to its log, while its base
-is written bit by bit.  Until that is whole, the state is the last whole base and all batches since.  A base
-that was not finished when the process ended is given up; the next one has a generation of its own.
+is written bit by bit, as the log grows and as time passes.  Until that is whole, the state is the last
+whole base and all batches since.  A base that was not finished when the process ended is given up; the
+next one has a generation of its own.
 """
 
 from __future__ import annotations
@@ -151,6 +152,16 @@ class StateFiles:
         if self._new_base is None and state is not None:
             self._begin_base(state)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is something to do even when no batch comes: a base to write, or to record."""
+        return self._new_base is not None or not self._recorded
+
+    @property
+    def recorded(self) -> bool:
+        """Whether `settle` would say what it has said."""
+        return self._recorded
+
     def settle(self) -> StateParts | None:
         """Sync what was appended: what has to be recorded now, or None when it is what it was."""
         if self._recorded:
@@ -199,9 +210,9 @@ class StateFiles:
         file = PieceFile(_base(self._folder, generation), Part(generation), self._sync)
         self._new_base = _NewBase(file, state)
 
-    def go_on(self) -> bool:
+    def go_on(self, least: int = 0) -> bool:
         """Write some of a new base, as long as there is less of it than PACE times the log beyond the
-        threshold.
+        threshold; and `least` bytes whether there is or not.
 
         Returns whether it is still so.  It is a piece, or a part of what is owed, as promises wait for
         it.  The log may be longer than what was written since the base was begun, when others were
@@ -210,19 +221,20 @@ class StateFiles:
         new = self._new_base
         if new is None:
             return False
-        owed = left = self._owed(new)
-        least = owed - owed // OWED_SHARE
-        while left > 0 and (left == owed or left > least):
+        owed = self._owed(new)
+        if owed > 0:
+            least = max(least, owed // OWED_SHARE, 1)
+        end = new.file.part.length + least
+        while new.file.part.length < end:
             payload = next(new.pieces, None)
             if payload is None:
                 self._finish_base(new.file)
                 return False
             self.bytes += new.file.append(payload)
-            left = self._owed(new)
             let_loop_run()
         if new.file.unsynced >= SYNCED_BYTES:
             new.file.sync()
-        return left > 0
+        return self._owed(new) > 0
 
     def _owed(self, new: _NewBase) -> int:
         return PACE * (self._log_bytes() - self._threshold()) - new.file.part.length

@@ -68,10 +68,11 @@ class GroupWriter:
     def write(self, write_sets: Sequence[WriteSet], sync: bool) -> bool:
         """Write the sets, and sync them and all before them if asked to.
 
-        Returns whether nothing that was written waits for a sync now.  Raises engine.Error, OSError.
+        A base that became whole is recorded, too.  Returns whether nothing that was written waits for a sync
+        now.  Raises engine.Error, OSError.
         """
         sync = sync and self._sync
-        if any(write_sets) or (sync and self._unsynced):
+        if any(write_sets) or not self._state.recorded or (sync and self._unsynced):
             batch = self._db.write_batch(sync=sync)
             self._fill(batch, write_sets)
             parts = self._state.settle()
@@ -89,13 +90,26 @@ class GroupWriter:
             self._bytes += size
         return not self._unsynced
 
-    def go_on(self) -> bool:
+    @property
+    def unfinished(self) -> bool:
+        """Whether a base is to be written or recorded, even when no write comes."""
+        return self._state.unfinished
+
+    @property
+    def recorded(self) -> bool:
+        """Whether every base that is whole was recorded by a write."""
+        return self._state.recorded
+
+    def go_on(self, least: int = 0) -> bool:
         """Do something that nobody waits for; to be called by the thread after each write, and as long
-        as it says that there is more to do."""
+        as it says that there is more to do.
+
+        `least` bytes of a base are written even when no more of it is owed.
+        """
         more = False
         if self.writes and not self._unsynced:  # before the first write, the state may be found damaged
             more = self._state.remove_unneeded()
-        return self._state.go_on() or more
+        return self._state.go_on(least) or more
 
     def close(self) -> None:
         """Close everything, also after an error."""

@@ -9,10 +9,10 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.ids import InstanceId
-from epaxos.storage import pauses, pieces, state_files
+from epaxos.storage import leveldb, pauses, pieces, state_files
 from epaxos.storage.records import StateParts
 from epaxos.storage.state_files import read_base, read_logs
-from tests.storage.loop import CLEARING, Changes, Executed, change, merged, run
+from tests.storage.loop import CLEARING, PATIENCE_S, Changes, Executed, change, merged, run
 
 LOG_BYTES_MIN = 3000
 PIECE_BYTES = 300
@@ -21,7 +21,8 @@ State = dict[bytes, bytes]
 
 
 def make_small(case: SynchronousTestCase) -> None:
-    """A base is due after some 3000 bytes of log, and written in pieces of 300."""
+    """A base is due after some 3000 bytes of log, and written in pieces of 300, only while the log grows."""
+    case.patch(leveldb, "UNFINISHED_S", PATIENCE_S)
     case.patch(state_files, "LOG_BYTES_MIN", LOG_BYTES_MIN)
     case.patch(state_files, "SYNCED_BYTES", 1000)
     case.patch(pieces, "PIECE_BYTES", PIECE_BYTES)

@@ -443,7 +443,7 @@ class FailureTests(StoreCase):
         """Whatever of it fails, the replica hears of it, and the store can be closed."""
 
         class Failing(GroupWriter):
-            def go_on(self) -> bool:
+            def go_on(self, least: int = 0) -> bool:
                 raise KeyboardInterrupt("what no handler of ours expects")
 
         self.patch(leveldb, "GroupWriter", Failing)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from shutil import copytree, rmtree
 from typing import Any
+from weakref import ref
 
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import StoreError, WriteSet
-from epaxos.storage import piece_file, state_files
+from epaxos.interfaces import Checkpoint, StoreError, WriteSet
+from epaxos.protocol.ids import InstanceId
+from epaxos.storage import leveldb, piece_file, state_files
 from epaxos.storage.leveldb import LevelDBStore
 from epaxos.storage.piece_file import PieceFile
 from epaxos.storage.pieces import encode_batches, encode_entries
@@ -22,7 +26,16 @@ from epaxos.storage.records import Part, StateParts
 from epaxos.storage.state_files import OWED_SHARE, PACE, StateFiles, read_base, read_logs
 from epaxos.storage.writer import GroupWriter
 from tests.builds import plain_only
-from tests.storage.loop import IDENTITY, Executed, checkpoint, checkpoint_of, merged, proposal
+from tests.storage.loop import (
+    IDENTITY,
+    PATIENCE_S,
+    Executed,
+    change,
+    checkpoint,
+    checkpoint_of,
+    merged,
+    proposal,
+)
 from tests.storage.small import LOG_BYTES_MIN, PIECE_BYTES, History, make_small, some_batches
 from tests.storage.test_damage import DamageCase, flip, shorten, zero
 from tests.storage.test_leveldb import StoreCase
@@ -340,6 +353,33 @@ class StepTests(SynchronousTestCase):
         self.assertEqual(self.settle().base.generation, 1)
         self.assertFalse(self.files.go_on())
 
+    def test_at_rest(self) -> None:
+        """So much is written though nothing is owed, the snapshot is freed, and the base counts."""
+        self.patch(state_files, "LOG_BYTES_MIN", 1 << 20)
+        self.add(400)
+        snapshot = (entry for entry in list(self.history.state.items()))
+        freed = ref(snapshot)
+        self.settle()
+        self.assertFalse(self.files.unfinished)
+        self.files.add([], snapshot)
+        del snapshot
+        self.settle()
+        self.go_on()
+        for least in (1, 1000, 1000, 1, 100_000):
+            self.assertTrue(self.files.unfinished)
+            self.assertIsNotNone(freed())
+            before = self.files.bytes
+            self.assertFalse(self.files.go_on(least))
+            self.assertGreaterEqual(self.files.bytes - before, min(least, 1000))
+            if least <= 1000:
+                self.assertLess(self.files.bytes - before, least + PIECE_SIZE_MAX)
+        self.assertIsNone(freed())
+        self.assertTrue(self.files.unfinished, "it is not recorded")
+        self.assertEqual(self.settle().base.generation, 1)
+        self.assertFalse(self.files.unfinished)
+        self.files.remove_unneeded()
+        self.assertEqual(self.names(), ["1.base"])
+
 
 class FailureTests(SynchronousTestCase):
     """What the disk refuses is an OSError, and no parts to record come of it."""
@@ -445,6 +485,111 @@ class OrderTests(StoreCase):
         self.assertEqual(self.restored()["state"], state)
 
 
+@plain_only
+class RestTests(StoreCase):
+    """A base is under way, and no checkpoint comes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        make_small(self)
+        self.state = {b"%d" % key: bytes(50) for key in range(300)}
+        self.logged = {b"%d" % key: bytes(50) for key in range(55)}
+        self.wrote: list[int] = []
+        self.writes_come = self.disk_fails = False
+        case = self
+
+        class Watched(GroupWriter):
+            @property
+            def unfinished(self) -> bool:
+                self.writes += case.writes_come  # while the thread waits
+                return super().unfinished
+
+            def go_on(self, least: int = 0) -> bool:
+                if least:
+                    case.wrote.append(least)
+                    if case.disk_fails:
+                        case.patch(os, "fdatasync", case.failing)
+                return super().go_on(least)
+
+        self.patch(leveldb, "GroupWriter", Watched)
+
+    @staticmethod
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def begin(self, unfinished_s: float, sync: bool = True) -> LevelDBStore:
+        self.patch(leveldb, "UNFINISHED_S", unfinished_s)
+        self.patch(leveldb, "QUIET_BYTES", 5000)
+        store = self.make(sync=sync)
+        store.open(IDENTITY)
+        snapshot = (entry for entry in list(self.state.items()))
+        self.snapshot = ref(snapshot)
+        changes = [(InstanceId(1, 1), change(self.logged))]  # a little more than makes a base due
+        for_base = Checkpoint((1, 1, 0), (), changes, snapshot)
+        self.write_by(store, WriteSet(checkpoint=for_base, sync=True))
+        return store
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in (self.path / "state").iterdir())
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        ends = time.monotonic() + PATIENCE_S
+        while not condition():
+            self.assertLess(time.monotonic(), ends)
+            time.sleep(0.005)
+
+    def test_it_ends(self) -> None:
+        """It is recorded, and older files go; then there is nothing to do.  With `sync` or without."""
+        for sync in (True, False):
+            self.path = Path(self.mktemp())
+            self.wrote.clear()
+            store = self.begin(0.01, sync)
+            self.wait_until(lambda: self.names() == ["1.base"])
+            assert store._writer is not None
+            self.assertFalse(store._writer.unfinished)
+            self.assertIsNone(self.snapshot())
+            self.assertEqual(set(self.wrote), {5000})
+            self.assertTrue(3 <= len(self.wrote) <= 6, self.wrote)
+            self.loop.run_until(lambda: store.counters()["store_writes"] == 2)  # noqa: B023
+            self.close_store(store)
+            held = self.restored()
+            self.assertEqual((held["base"], held["batches"]), (self.state, []))
+
+    def test_while_other_writes_come(self) -> None:
+        """A piece at a time."""
+        self.writes_come = True
+        store = self.begin(0.01)
+        self.wait_until(lambda: self.names() == ["1.base"])
+        self.assertEqual(set(self.wrote), {leveldb.BUSY_BYTES})
+        self.close_store(store)
+        self.assertEqual(self.restored()["base"], self.state)
+
+    def test_closing_does_not_wait_for_it(self) -> None:
+        store = self.begin(100 * PATIENCE_S)
+        self.close_store(store)
+        self.assertEqual(self.names(), ["0.log", "1.base"])
+        self.assertEqual(self.wrote, [])
+        self.assertEqual(self.restored()["state"], self.logged)
+
+    def test_a_failure(self) -> None:
+        self.disk_fails = True
+        store = self.begin(0.01)
+        self.loop.run_until(lambda: self.failures)
+        self.close_store(store)
+        self.assertEqual(len(self.failures), 1)
+        self.assertIn("Input/output error", str(self.failures[0]))
+
+    def test_a_failure_in_the_event_loop(self) -> None:
+        """Nothing more is written, even if the thread was about to."""
+        store = self.begin(0.3)
+        with store._writer_lock:
+            time.sleep(0.6)
+            wrote, names = list(self.wrote), self.names()
+            store._on_failed("the disk is gone")
+        self.close_store(store)
+        self.assertEqual((self.wrote, self.names()), (wrote, names))
+
+
 class StoreTests(StoreCase):
     """The real store against a history; a copy of its folder at any time is what kill -9 leaves."""
 
@@ -454,12 +599,11 @@ class StoreTests(StoreCase):
 
     def check_copy(self, store: LevelDBStore, history: History) -> None:
         """What a store restores out of a copy of the folder is what was executed."""
-        for _ in (1, 2):  # when the second is written, what was not needed any more is removed
-            self.write_by(store, WriteSet(sync=True))
         path = self.path
         self.path = Path(self.mktemp())
         try:
-            copytree(path, self.path)
+            with store._writer_lock:  # else files may be removed while they are copied
+                copytree(path, self.path)
             held = self.restored()
             history.check(self, held["base"], held["batches"])
             rmtree(self.path)
