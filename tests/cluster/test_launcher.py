@@ -88,9 +88,6 @@ class LauncherTests(SynchronousTestCase):
             launched.says("replica 1, which was killed by SIGINT, is started again")
             launched.says("replica 1 of 3 is there", 2)
 
-            # Here it is for all.
-            for pid in [launched.pid_of(id) for id in range(3)]:
-                os.kill(pid, signal.SIGINT)
             launched.process.send_signal(signal.SIGINT)
             launched.process.wait(PATIENCE_S)
             self.check_all_gone(cluster)
