@@ -703,9 +703,8 @@ class RespFactory(Factory):
         self._accepted = 0
         self.reset_statistics()
         self._valid_shapes: set[tuple[bytes, int]] = set()
-        clock = clock or complaints.clock
-        self.writers = Writers(clock)
-        self.patience = Patience(clock, self.limits.timeout_s)
+        self.writers = Writers(self.clock)
+        self.patience = Patience(self.clock, self.limits.timeout_s)
         self.holdings = Holdings()
         self.reader = reader or SharedReader()
         self.turn_s = seconds()

@@ -52,6 +52,16 @@ def pass_time(lab: Lab, seconds: float, ill: int, *lost: type, deaf: bool = Fals
             lab.drop(to=ill)
 
 
+def lab_with_a_claim() -> Lab:
+    """Three replicas; 1 tells 2 that it holds 500 instances of its row, of which nobody else knows."""
+    lab = Lab(3)
+    lab.advance(0.3)
+    lab.replicas[2].receive(1, Heartbeat((0, 500, 0), (0, 0, 0)))
+    lab.flush(2)
+    lab.sent.clear()
+    return lab
+
+
 def said(lab: Lab, sender: int, kind: type) -> list[Message]:
     return [message for s, _, message in lab.sent if s == sender and isinstance(message, kind)]
 
@@ -141,11 +151,7 @@ class ClaimTests(SynchronousTestCase):
 
     def test_what_is_claimed_is_recovered_in_parts(self) -> None:
         """One that can answer after all would answer each with the whole batch."""
-        lab = Lab(3)
-        lab.advance(0.3)
-        lab.replicas[2].receive(1, Heartbeat((0, 500, 0), (0, 0, 0)))
-        lab.flush(2)
-        lab.sent.clear()
+        lab = lab_with_a_claim()
         for _ in range(200):
             lab.advance(0.05, deliver=False)
             lab.deliver(Heartbeat)
@@ -156,11 +162,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(len(recovered), progress.RECOVERIES_OF_CLAIMED)
 
     def test_an_answer_ends_the_recoveries(self) -> None:
-        lab = Lab(3)
-        lab.advance(0.3)
-        lab.replicas[2].receive(1, Heartbeat((0, 500, 0), (0, 0, 0)))
-        lab.flush(2)
-        lab.sent.clear()
+        lab = lab_with_a_claim()
         while not said(lab, 2, Recover):
             lab.advance(0.05, deliver=False)
             lab.deliver(Heartbeat, to=2)
