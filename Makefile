@@ -15,9 +15,10 @@ endif
 BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
-QUICK := tests/protocol tests/execution tests/frontend tests/statemachines $(addprefix tests/test_,config.py \
-  company.py complaints.py gathering.py limits.py parts.py process.py purity.py reading.py tap.py timeouts.py)
-PART := tests/storage $(QUICK) tests/test_node.py tests/cluster/test_launcher.py
+QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit_status.py service/test_tap.py \
+  service/test_timeouts.py statemachines test_limits.py test_purity.py wire \
+  $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
+PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
 
 .PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
   longrun fuzz mutants compiled
@@ -28,10 +29,10 @@ help:  ## this list
 	@echo "PYTHON=python3.12 chooses another Python; CONFIG=FILE another cluster for 'make run'."
 
 run: $(VENV)/.installed  ## three replicas in the foreground, on the ports of conf/cluster.ini; Ctrl-C stops them
-	@$(BIN)/python -m epaxos.launcher --config $(CONFIG)
+	@$(BIN)/python -m epaxos.tools.local_cluster --config $(CONFIG)
 
 demo: $(VENV)/.installed  ## three printers that execute concurrent proposals, and a check that they agree
-	@$(BIN)/python -m epaxos.demo
+	@$(BIN)/python -m epaxos.tools.demo
 
 quick: lint  ## for the inner loop, under a minute: lint, the core and what else is fast, by pytest
 	$(BIN)/pytest -q -x -n $(JOBS) $(QUICK)
@@ -63,10 +64,10 @@ part: $(VENV)/.installed-test
 	$(BIN)/pytest -q -n $(JOBS) $(PART)
 
 soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until Ctrl-C or SECONDS=; failures go to soak/
-	@$(BIN)/python -m epaxos.simulation --soak --save soak $(if $(SECONDS),--seconds $(SECONDS))
+	@$(BIN)/python -m epaxos.verify.simulation --soak --save soak $(if $(SECONDS),--seconds $(SECONDS))
 
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
-	@$(BIN)/python -m epaxos.simulation --digests tests/simulation/digests.txt
+	@$(BIN)/python -m epaxos.verify.simulation --digests tests/verify/simulation/digests.txt
 
 longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
@@ -80,7 +81,7 @@ bench: $(VENV)/.installed-bench  ## measure everything of docs/performance.md (B
 	$(BIN)/python -m tests.bench $(BENCH)
 
 models: $(VENV)/.installed  ## small models of the core, exhaustively, MODEL_SECONDS (120) for each at most
-	@$(BIN)/python -m epaxos.exploration --seconds $(or $(MODEL_SECONDS),120)
+	@$(BIN)/python -m epaxos.verify.models --seconds $(or $(MODEL_SECONDS),120)
 
 # A copy of the project, so that nothing compiled ever hides a source that is being worked on.
 compiled: $(VENV)/.installed-test  ## the compiled build in build/compiled, and its tests (a C compiler, some minutes)
@@ -91,7 +92,7 @@ compiled: $(VENV)/.installed-test  ## the compiled build in build/compiled, and 
 	cd build/compiled && PYTHONPATH=$(abspath build/compiled) $(abspath $(BIN))/python -m pytest -q -n $(JOBS) tests
 
 mutants: $(VENV)/.installed  ## the simulator against the product with one rule broken, for every rule
-	@$(BIN)/python -m epaxos.simulation.mutants.hunt $(MUTANTS)
+	@$(BIN)/python -m epaxos.verify.mutants.hunt $(MUTANTS)
 
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'

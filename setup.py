@@ -10,13 +10,17 @@ from typing import Any
 from setuptools import setup
 
 BESIDE_THE_CORE = """
-    backoff company gathering node parts promptly reading shared_reader timeouts
-    frontend/parser frontend/resp frontend/together frontend/trusting
-    statemachines/columns statemachines/kv
-    storage/leveldb storage/memory storage/pauses storage/records storage/sequence storage/writer
-    transport/codec transport/frames transport/incoming transport/link transport/outgoing transport/tcp
+    net/eager_write net/shared_reader
+    node/backoff node/gathering node/intake node/node node/outbox node/reads
+    resp/hiredis_parser resp/parser resp/server resp/turn
+    service/timeouts
+    statemachines/columns statemachines/redis/machine
+    storage/gil storage/memory
+    storage/leveldb/records storage/leveldb/sequence storage/leveldb/store storage/leveldb/writer
+    transport/incoming transport/link transport/outgoing transport/tcp
+    wire/codec wire/frames
 """
-CORE = ["epaxos/protocol/*.py", "epaxos/execution/*.py"]
+CORE = ["epaxos/protocol/**/*.py", "epaxos/execution/*.py"]
 LEFT_OUT = ("__init__.py", "timing.py")
 """Timing goes to other processes of the simulator, and a compiled frozen dataclass cannot be unpickled."""
 
@@ -31,7 +35,7 @@ def extensions() -> list[Any]:
         return []
     from mypyc.build import mypycify
 
-    core = [path for pattern in CORE for path in glob(pattern) if not path.endswith(LEFT_OUT)]
+    core = [path for pattern in CORE for path in glob(pattern, recursive=True) if not path.endswith(LEFT_OUT)]
     paths = sorted([*core, *(f"epaxos/{name}.py" for name in BESIDE_THE_CORE.split())])
     options = ["--follow-imports=silent", *paths]
     return list(mypycify(options, opt_level="2", debug_level="0", separate=[(paths, LIBRARY)]))

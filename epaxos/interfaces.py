@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from zope.interface import Attribute, Interface
 
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.instance import InstanceRecord
-from epaxos.protocol.messages import Batch, Message
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.messages import Batch, Message
 
 if TYPE_CHECKING:  # protocol/ and execution/ see this module, and nothing of Twisted through it
     from twisted.internet.defer import Deferred

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unittest import skipIf
 
-from epaxos import node
+from epaxos.node import node
 
 __all__ = ["COMPILED", "plain_only"]
 

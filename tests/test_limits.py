@@ -16,16 +16,16 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.batching import Batching
-from epaxos.config import Limits, Storage
-from epaxos.protocol.timing import Timing
-from epaxos.settings import SETTINGS
+from epaxos.config.file import Limits, Storage
+from epaxos.config.settings import SETTINGS
+from epaxos.node.limits import Batching
+from epaxos.protocol.values.timing import Timing
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "limits.md"
-NOT_OF_THE_PRODUCT = ("simulation/", "exploration/", "demo.py", "transport/wire_pb2.py")
+NOT_OF_THE_PRODUCT = ("verify/", "tools/demo.py", "wire/wire_pb2.py")
 NO_BOUNDS = {
-    "frontend.resp.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs/operations.md",
+    "resp.server.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs/operations.md",
     "transport.connection.TcpSettings.queue_bytes_max": "the setting peer_queue_bytes_max",
     "transport.link._DOUBLINGS_MAX": "of an exponent, which the longest wait cuts off long before",
 }
@@ -134,8 +134,8 @@ class LimitsTests(SynchronousTestCase):
 
     def test_what_would_be_missed(self) -> None:
         """The scan finds every kind of name."""
-        path = ROOT / "epaxos" / "frontend" / "resp.py"
-        self.assertIn("frontend.resp.SHAPES_MAX", list(names_in(path)))
-        self.assertIn("frontend.resp.RespLimits.pipeline_bytes_max", list(names_in(path)))
-        self.assertIn("protocol.ids.NUMBER_LIMIT", bounds())
-        self.assertIn("statemachines.kv_commands.INT_MAX", bounds())
+        path = ROOT / "epaxos" / "resp" / "server.py"
+        self.assertIn("resp.server.SHAPES_MAX", list(names_in(path)))
+        self.assertIn("resp.server.RespLimits.pipeline_bytes_max", list(names_in(path)))
+        self.assertIn("protocol.values.ids.NUMBER_LIMIT", bounds())
+        self.assertIn("statemachines.redis.commands.INT_MAX", bounds())

@@ -78,8 +78,8 @@ class WheelTests(SynchronousTestCase):
         for name in (
             "twisted/plugins/epaxos_plugin.py",
             "epaxos/py.typed",
-            "epaxos/transport/wire.proto",
-            "epaxos/transport/wire_pb2.pyi",
+            "epaxos/wire/wire.proto",
+            "epaxos/wire/wire_pb2.pyi",
         ):
             self.assertIn(name, names)
         self.assertEqual(

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 CHECK = """
 from zope.interface.verify import verifyObject
 from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory, Ready
-from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.values.ids import InstanceId
 from epaxos.statemachines.registry import find_factory
 
 factory = find_factory("leaderboard")

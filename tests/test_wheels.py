@@ -92,5 +92,5 @@ class InstallingTests(SynchronousTestCase):
         run_pip("--python", interpreter, "install", "-q", "--only-binary=:all:", wheel)
         self.assertIn("--config", output_of(interpreter, "-c", TWISTD, "epaxos", "--help"))
         self.assertIn("epaxos", output_of(interpreter.with_name("twistd"), "--help"))
-        check = "from epaxos.storage.engine import NAME; import hiredis, sys; print(NAME, sys.prefix)"
+        check = "from epaxos.storage.leveldb.engine import NAME; import hiredis, sys; print(NAME, sys.prefix)"
         self.assertIn(str(folder), output_of(interpreter, "-c", check))

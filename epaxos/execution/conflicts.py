@@ -25,7 +25,7 @@ from operator import attrgetter
 from typing import Union
 
 from epaxos.execution.waiting import WaitingInstance
-from epaxos.protocol.messages import NOP, Batch
+from epaxos.protocol.values.messages import NOP, Batch
 
 __all__ = ["Conflicts", "touches"]
 

@@ -21,8 +21,8 @@ from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.frontier import Frontier
 from epaxos.execution.waiting import WaitingInstance
 from epaxos.interfaces import IExecutor
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.messages import NOP, Batch
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import NOP, Batch
 
 __all__ = ["Executor"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from epaxos.protocol.ids import Deps, InstanceId
+from epaxos.protocol.values.ids import Deps, InstanceId
 
 __all__ = ["Frontier"]
 

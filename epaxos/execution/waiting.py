@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.messages import Batch
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import Batch
 
 if TYPE_CHECKING:
     from epaxos.execution.components import Component

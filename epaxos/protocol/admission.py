@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from epaxos.protocol.instance import Instance
-from epaxos.protocol.messages import Accept, Message, Phase, PreAccept, Recover, Validate
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import Accept, Message, Phase, PreAccept, Recover, Validate
 
 __all__ = ["ADMISSION", "Admission", "Rule", "admit"]
 

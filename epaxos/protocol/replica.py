@@ -10,10 +10,17 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
-from epaxos.protocol.commit import CommitRules
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.instance import Instance
-from epaxos.protocol.messages import (
+from epaxos.protocol.coordinators.commit import CommitRules
+from epaxos.protocol.coordinators.reads import ReadRules
+from epaxos.protocol.coordinators.recovery import RecoveryRules
+from epaxos.protocol.memory.slots import SLOTS_RESERVED, OwnSlots
+from epaxos.protocol.memory.state import Counters, ReplicaState
+from epaxos.protocol.memory.table import InstanceTable
+from epaxos.protocol.upkeep.progress import Progress
+from epaxos.protocol.upkeep.takeover import Takeover
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import (
     Accept,
     AcceptOK,
     Batch,
@@ -32,16 +39,9 @@ from epaxos.protocol.messages import (
     ValidateOK,
     Waiting,
 )
-from epaxos.protocol.output import Output
-from epaxos.protocol.progress import Progress
-from epaxos.protocol.quorums import Quorums
-from epaxos.protocol.reads import ReadRules
-from epaxos.protocol.recovery import RecoveryRules
-from epaxos.protocol.slots import SLOTS_RESERVED, OwnSlots
-from epaxos.protocol.state import Counters, ReplicaState
-from epaxos.protocol.table import InstanceTable
-from epaxos.protocol.takeover import Takeover
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.output import Output
+from epaxos.protocol.values.quorums import Quorums
+from epaxos.protocol.values.timing import Timing
 
 __all__ = ["Replica"]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from epaxos.interfaces import Command
-from epaxos.protocol.messages import Batch
+from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines import columns_pb2
 
 __all__ = ["Columns", "Shape", "decode_columns", "decode_commands", "encode_commands"]

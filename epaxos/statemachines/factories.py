@@ -9,8 +9,8 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from epaxos.interfaces import IStateMachine, IStateMachineFactory
-from epaxos.statemachines.kv import KeyValueStore
 from epaxos.statemachines.printer import Printer
+from epaxos.statemachines.redis.machine import KeyValueStore
 
 __all__ = ["KeyValueFactory", "PrinterFactory"]
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from zope.interface import implementer
 
 from epaxos.interfaces import Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
-from epaxos.protocol.messages import Batch
+from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
 
 __all__ = ["Printer"]

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, WriteSet
-from epaxos.protocol.ids import no_deps
+from epaxos.protocol.values.ids import no_deps
 
 __all__ = ["MemoryStore"]
 

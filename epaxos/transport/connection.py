@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
-from epaxos.transport.tls import explain_tls, tls_handle
+from epaxos.net.tls import explain_tls, tls_handle
 
 __all__ = ["Connection", "Connections", "TcpSettings"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from epaxos.transport import wire_pb2 as wire
-from epaxos.transport.codec import WireError
+from epaxos.wire import wire_pb2 as wire
+from epaxos.wire.codec import WireError
 
 __all__ = [
     "HANDSHAKE_BYTES_MAX",

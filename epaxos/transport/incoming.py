@@ -13,12 +13,10 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
-from epaxos.complaints import Complaints
-from epaxos.protocol.messages import Message
-from epaxos.shared_reader import SharedReader, hand_over
-from epaxos.transport.codec import WireError, decode_frame
+from epaxos.net.quiet_log import Complaints
+from epaxos.net.shared_reader import SharedReader, hand_over
+from epaxos.protocol.values.messages import Message
 from epaxos.transport.connection import Connection, Connections, TcpSettings
-from epaxos.transport.frames import FrameError, FrameReader, pack
 from epaxos.transport.handshake import (
     HANDSHAKE_BYTES_MAX,
     PeerIdentity,
@@ -27,6 +25,8 @@ from epaxos.transport.handshake import (
     examine,
     refuse,
 )
+from epaxos.wire.codec import WireError, decode_frame
+from epaxos.wire.frames import FrameError, FrameReader, pack
 
 __all__ = ["Incoming", "IncomingFactory"]
 

@@ -12,12 +12,12 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from epaxos.complaints import Complaints
+from epaxos.net.quiet_log import Complaints
 from epaxos.transport.connection import Connections, TcpSettings
-from epaxos.transport.frames import pack
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.outgoing import Outgoing
 from epaxos.transport.presence import Presence
+from epaxos.wire.frames import pack
 
 __all__ = ["Link"]
 

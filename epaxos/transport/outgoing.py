@@ -10,11 +10,11 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.promptly import write_promptly
-from epaxos.transport.codec import WireError
+from epaxos.net.eager_write import write_promptly
 from epaxos.transport.connection import Connection, Connections, TcpSettings
-from epaxos.transport.frames import FrameError, FrameReader, pack
 from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, Refused, check_answer
+from epaxos.wire.codec import WireError
+from epaxos.wire.frames import FrameError, FrameReader, pack
 
 __all__ = ["Outgoing"]
 

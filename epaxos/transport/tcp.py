@@ -24,16 +24,16 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from epaxos.complaints import Complaints
 from epaxos.interfaces import ITransport
-from epaxos.protocol.messages import Message
-from epaxos.shared_reader import SharedReader
-from epaxos.transport.codec import encode
+from epaxos.net.quiet_log import Complaints
+from epaxos.net.shared_reader import SharedReader
+from epaxos.protocol.values.messages import Message
 from epaxos.transport.connection import TcpSettings
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.link import Link
 from epaxos.transport.presence import Presence
+from epaxos.wire.codec import encode
 
 __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
 

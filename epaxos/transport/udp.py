@@ -23,10 +23,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from epaxos.complaints import Complaints
 from epaxos.interfaces import ITransport
-from epaxos.protocol.messages import Message
-from epaxos.transport.codec import WireError, decode_frame, encode
+from epaxos.net.quiet_log import Complaints
+from epaxos.protocol.values.messages import Message
 from epaxos.transport.datagrams import (
     LONG_MESSAGE_BYTES_MAX,
     DatagramError,
@@ -35,6 +34,7 @@ from epaxos.transport.datagrams import (
     batch_bytes_max,
 )
 from epaxos.transport.handshake import PeerIdentity
+from epaxos.wire.codec import WireError, decode_frame, encode
 
 __all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Ready
-from epaxos.statemachines.kv import KeyValueStore
+from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench.load import KEYS, VALUE_BYTES, command
 from tests.bench.processes import BenchCluster, wait_for
 from tests.bench.results import Plot, Result, Table

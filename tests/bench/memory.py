@@ -10,10 +10,10 @@ import tracemalloc
 from pathlib import Path
 from random import Random
 
-from epaxos.protocol.messages import PreAccept
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.timing import Timing
-from epaxos.statemachines.kv import KeyValueStore
+from epaxos.protocol.values.messages import PreAccept
+from epaxos.protocol.values.timing import Timing
+from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench.load import KEYS, command
 from tests.bench.parts import set_commands
 from tests.bench.processes import MEMORY, cluster

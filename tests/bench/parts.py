@@ -12,12 +12,12 @@ from statistics import median
 from time import process_time
 
 from epaxos.interfaces import Ready
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import Batch, Message, PreAccept
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.timing import Timing
-from epaxos.statemachines.kv import KeyValueStore
-from epaxos.transport.codec import decode_frame, encode
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import Batch, Message, PreAccept
+from epaxos.protocol.values.timing import Timing
+from epaxos.statemachines.redis.machine import KeyValueStore
+from epaxos.wire.codec import decode_frame, encode
 from tests.bench.load import KEYS, VALUE_BYTES
 from tests.bench.results import Result, Table
 from tests.bench.session import Session

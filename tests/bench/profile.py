@@ -25,19 +25,16 @@ FRAME = re.compile(r"(?P<function>\S+) \((?:.*/)?(?P<root>epaxos|twisted)/(?P<pa
 NODE = "node: batching, turns"
 OTHER, EPOLL, SOCKETS, TWISTED = "other", "Twisted: epoll", "socket calls", "Twisted: the rest"
 PARTS = {
-    "frontend": "frontend: Redis protocol",
-    "node.py": NODE,
-    "company.py": NODE,
-    "gathering.py": NODE,
-    "reading.py": NODE,
-    "timeouts.py": NODE,
-    "promptly.py": SOCKETS,
-    "shared_reader.py": SOCKETS,
+    "resp": "frontend: Redis protocol",
+    "node": NODE,
+    "service": NODE,
+    "net": SOCKETS,
     "protocol": "protocol",
     "execution": "execution",
     "statemachines": "key-value store",
     "storage": "storage",
     "transport": "transport, codec",
+    "wire": "transport, codec",
 }
 SHORT = {
     "key-value store": "store",

@@ -27,9 +27,9 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from epaxos.protocol.messages import Commit
-from epaxos.transport.codec import decode_frame
-from epaxos.transport.frames import FrameReader
+from epaxos.protocol.values.messages import Commit
+from epaxos.wire.codec import decode_frame
+from epaxos.wire.frames import FrameReader
 
 __all__ = ["Link", "Seen"]
 

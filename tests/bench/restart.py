@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 from epaxos.interfaces import Checkpoint, Identity, IStore, Ready, StoreError, WriteSet
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.instance import InstanceRecord, Value
-from epaxos.protocol.messages import Phase
-from epaxos.statemachines.kv import KeyValueStore
-from epaxos.storage.leveldb import LevelDBStore
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.messages import Phase
+from epaxos.statemachines.redis.machine import KeyValueStore
+from epaxos.storage.leveldb.store import LevelDBStore
 from tests.bench.load import KEYS, VALUE_BYTES, command
 from tests.bench.processes import BenchCluster, wait_for
 from tests.bench.results import Result, Table

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.statemachines.kv import KeyValueStore
+from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench import report, wide_area
 from tests.bench.__main__ import PAGE
 from tests.bench.compiled import why_not

@@ -20,9 +20,9 @@ from random import Random
 from statistics import median, quantiles
 from threading import Thread
 
-from epaxos.config import example
-from epaxos.protocol.quorums import Quorums
-from epaxos.simulation.network import ROUND_TRIPS_MS, SITES
+from epaxos.config.file import example
+from epaxos.protocol.values.quorums import Quorums
+from epaxos.verify.simulation.network import ROUND_TRIPS_MS, SITES
 from tests.bench import peers
 from tests.bench.etcd_wire import EtcdConversation, put
 from tests.bench.latency import echo, latencies

@@ -19,8 +19,8 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.scripts import twistd
 from zope.interface import implementer
 
-from epaxos import process
-from epaxos.storage.writer import GroupWriter
+from epaxos.service import exit_status as process
+from epaxos.storage.leveldb.writer import GroupWriter
 
 FOR_EVER_S = 3600
 

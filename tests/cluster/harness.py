@@ -20,8 +20,8 @@ from urllib.request import urlopen
 
 import redis
 
-from epaxos.config import example
-from epaxos.demo import free_base_port
+from epaxos.config.file import example
+from epaxos.tools.demo import free_base_port
 from tests.cluster.links import Links
 from tests.cluster.load import connect
 

@@ -28,9 +28,9 @@ from random import SystemRandom
 from threading import Event, Thread
 from typing import Any
 
-from epaxos.simulation import model
-from epaxos.simulation.dice import Dice
-from epaxos.simulation.history import Operation, Outcome
+from epaxos.verify.judges import model
+from epaxos.verify.judges.history import Operation, Outcome
+from epaxos.verify.simulation.dice import Dice
 from tests.cluster.harness import Cluster
 from tests.cluster.nemesis import Fault, LinkFaults, Nemesis, ProcessFaults
 from tests.cluster.plot import plot

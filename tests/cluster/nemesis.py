@@ -17,7 +17,7 @@ from signal import SIGCONT, SIGSTOP
 from subprocess import TimeoutExpired
 from threading import Event, Thread
 
-from epaxos.simulation.dice import Dice
+from epaxos.verify.simulation.dice import Dice
 from tests.cluster.harness import Cluster, wait_until
 from tests.cluster.links import Pair, between
 

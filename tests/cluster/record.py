@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from epaxos.interfaces import Reply
-from epaxos.simulation import model
-from epaxos.simulation.history import History, Operation, Outcome
-from epaxos.simulation.linearizability import Judgement, Verdict, judge, partitions
+from epaxos.verify.judges import model
+from epaxos.verify.judges.history import History, Operation, Outcome
+from epaxos.verify.judges.linearizability import Judgement, Verdict, judge, partitions
 
 __all__ = ["Findings", "Recorder", "judge_all"]
 

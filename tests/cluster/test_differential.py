@@ -1,6 +1,6 @@
 """The same commands to a real Redis and to a real cluster: the same answers, but for what is meant to differ.
 
-What breaks the protocol, and much more of the rest, is in tests/frontend/test_differential.py.
+What breaks the protocol, and much more of the rest, is in tests/resp/test_differential.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import socket
 from random import Random
 
 from tests.cluster.case import ClusterTestCase
-from tests.frontend.differential import difference, encode, session
-from tests.frontend.reference import RealRedis
+from tests.resp.differential import difference, encode, session
+from tests.resp.reference import RealRedis
 
 COMMANDS = int(os.environ.get("DIFFERENTIAL_CLUSTER_COMMANDS", "1500"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))

@@ -9,7 +9,7 @@ import subprocess
 import redis
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.demo import free_base_port
+from epaxos.tools.demo import free_base_port
 from tests.cluster.harness import Cluster, wait_until
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.simulation.dice import Dice
+from epaxos.verify.simulation.dice import Dice
 from tests.builds import plain_only
 from tests.cluster.harness import Cluster
 from tests.cluster.longrun import main

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.simulation.dice import Dice, seeded
+from epaxos.verify.simulation.dice import Dice, seeded
 from tests.cluster.harness import Cluster, wait_until
 from tests.cluster.nemesis import ProcessFaults
 from tests.cluster.record import judge_all

@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.process import FAIL_S_MAX
+from epaxos.service.exit_status import FAIL_S_MAX
 from tests.builds import plain_only
 from tests.cluster.harness import TWISTD, Cluster, wait_until
 

@@ -11,8 +11,8 @@ from tests.cluster.harness import TWISTD, Cluster
 
 ROOT = Path(__file__).parents[2]
 ASK = """
-import sys, epaxos.service
-from epaxos.storage import engine
+import sys, epaxos.service.assembly
+from epaxos.storage.leveldb import engine
 print(sys.version_info[1], engine.NAME)
 """
 

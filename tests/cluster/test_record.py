@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.simulation.history import Operation
+from epaxos.verify.judges.history import Operation
 from tests.cluster.record import Findings, Recorder, judge_all
 
 UNKNOWN = object()

@@ -32,7 +32,7 @@ class RefusalTests(SynchronousTestCase):
         return errors, log
 
     def test_a_wrong_configuration(self) -> None:
-        """Every kind is in tests/test_tap.py; here, that the process says it and ends."""
+        """Every kind is in tests/service/test_tap.py; here, that the process says it and ends."""
         with Cluster() as cluster:
             good = cluster.config.read_text()
             for wrong, said in (

@@ -16,8 +16,8 @@ from threading import Event, Lock, Thread
 import redis
 
 from epaxos.interfaces import CommandError, Reply
-from epaxos.simulation.dice import Dice
-from epaxos.simulation.history import Operation
+from epaxos.verify.judges.history import Operation
+from epaxos.verify.simulation.dice import Dice
 from tests.cluster.harness import Cluster
 from tests.cluster.load import connect
 from tests.cluster.record import Recorder

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.messages import NOP, Batch
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import NOP, Batch
 
 __all__ = [
     "Decided",

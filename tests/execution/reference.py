@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from epaxos.protocol.ids import InstanceId, is_in
-from epaxos.protocol.messages import NOP
+from epaxos.protocol.values.ids import InstanceId, is_in
+from epaxos.protocol.values.messages import NOP
 from tests.execution.histories import Decided, interferes
 
 __all__ = ["Reference"]

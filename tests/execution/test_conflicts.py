@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.execution import conflicts
 from epaxos.execution.conflicts import Row, latest, touches
 from epaxos.execution.waiting import WaitingInstance
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import Batch
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import Batch
 from tests.execution.histories import batch
 
 

@@ -12,8 +12,8 @@ from zope.interface.verify import verifyObject
 
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import IExecutor
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.messages import NOP, Batch
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import NOP, Batch
 from tests.execution.histories import barriers, batch, chain
 
 W, R, B = batch("k"), batch(reads="k"), batch(barrier=True)

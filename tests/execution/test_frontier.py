@@ -7,7 +7,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.execution.frontier import Frontier
-from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.values.ids import InstanceId
 
 
 class FrontierTests(SynchronousTestCase):

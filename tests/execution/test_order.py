@@ -15,8 +15,8 @@ from epaxos.execution import conflicts
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
 from epaxos.execution.waiting import WaitingInstance
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import NOP
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import NOP
 from tests.execution.histories import Decided, interferes, random_history
 from tests.execution.reference import Reference
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
 from epaxos.execution.waiting import WaitingInstance
-from epaxos.protocol.ids import InstanceId
+from epaxos.protocol.values.ids import InstanceId
 from tests.execution import histories
 from tests.execution.histories import Decided
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.messages import (
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import (
     NOP,
     Accept,
     AcceptOK,
@@ -28,7 +28,7 @@ from epaxos.protocol.messages import (
     Waiting,
 )
 from epaxos.statemachines.columns import encode_commands
-from epaxos.statemachines.kv import KeyValueStore
+from epaxos.statemachines.redis.machine import KeyValueStore
 
 __all__ = ["BATCHES", "KEYS", "Choices"]
 

@@ -23,29 +23,32 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import Logger
 
-from epaxos.complaints import Complaints
-from epaxos.config import ConfigError, example, load
+from epaxos.admin.status import status_site
+from epaxos.config.file import ConfigError, example, load
 from epaxos.execution.executor import Executor
-from epaxos.frontend.http import status_site
-from epaxos.frontend.parser import CommandParser
-from epaxos.frontend.process_facts import ProcessFacts
-from epaxos.frontend.resp import RespFactory, RespLimits
-from epaxos.frontend.trusting import CommonParser
 from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
-from epaxos.protocol import progress
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.instance import Instance, InstanceRecord, Value
-from epaxos.protocol.messages import NOP, Batch, Message, Phase
+from epaxos.net.quiet_log import Complaints
+from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.timing import Timing
-from epaxos.shared_reader import SharedReader
+from epaxos.protocol.upkeep import progress
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
+from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
+from epaxos.protocol.values.timing import Timing
+from epaxos.resp.hiredis_parser import CommonParser
+from epaxos.resp.parser import CommandParser
+from epaxos.resp.process_facts import ProcessFacts
+from epaxos.resp.server import RespFactory, RespLimits
 from epaxos.statemachines import columns_pb2
-from epaxos.statemachines.kv import KeyValueStore
 from epaxos.statemachines.printer import Printer
-from epaxos.storage import records
-from epaxos.storage.database import restore
+from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.storage.folder import DataFolder
-from epaxos.storage.pieces import (
+from epaxos.storage.leveldb import records
+from epaxos.storage.leveldb.opening import restore
+from epaxos.storage.leveldb.records import Part, RecordFormat, StateParts, decode_identity
+from epaxos.storage.leveldb.sequence import WriteSequence
+from epaxos.storage.leveldb.torn_log import end_of_whole_records
+from epaxos.storage.state.pieces import (
     decode_batches,
     decode_entries,
     encode_batches,
@@ -53,16 +56,13 @@ from epaxos.storage.pieces import (
     frame,
     read_pieces,
 )
-from epaxos.storage.records import Part, RecordFormat, StateParts, decode_identity
-from epaxos.storage.sequence import WriteSequence
-from epaxos.storage.torn import end_of_whole_records
-from epaxos.transport.codec import WireError, decode_batch, decode_frame, encode, encode_batch
 from epaxos.transport.connection import Connections, TcpSettings
 from epaxos.transport.datagrams import DatagramError, DatagramReader, DatagramWriter
-from epaxos.transport.frames import FrameError, FrameReader
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.outgoing import Outgoing
+from epaxos.wire.codec import WireError, decode_batch, decode_frame, encode, encode_batch
+from epaxos.wire.frames import FrameError, FrameReader
 from tests.fuzz.choices import BATCHES, Choices
 from tests.fuzz.victim import Victim
 

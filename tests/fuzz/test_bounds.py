@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.frontend.parser import CommandParser
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import AcceptOK, Batch, Fetch, Heartbeat, PreAccept, Read, ReadOK
-from epaxos.transport.codec import WireError, decode_frame, encode
-from epaxos.transport.frames import FrameError, FrameReader, pack
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import AcceptOK, Batch, Fetch, Heartbeat, PreAccept, Read, ReadOK
+from epaxos.resp.parser import CommandParser
+from epaxos.wire.codec import WireError, decode_frame, encode
+from epaxos.wire.frames import FrameError, FrameReader, pack
 
 MB = 1_000_000
 READ_BYTES = 65536

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from epaxos.protocol.messages import Batch, Message
+from epaxos.protocol.values.messages import Batch, Message
 from tests.fuzz.choices import BATCHES, KEYS, Choices
 from tests.fuzz.effort import effort
 from tests.fuzz.victim import Victim

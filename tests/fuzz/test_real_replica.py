@@ -13,9 +13,9 @@ from threading import Event, Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.transport.codec import encode
-from epaxos.transport.frames import pack
 from epaxos.transport.handshake import PeerIdentity, greet
+from epaxos.wire.codec import encode
+from epaxos.wire.frames import pack
 from tests.cluster.harness import Cluster
 from tests.cluster.load import Load
 from tests.fuzz.choices import Choices

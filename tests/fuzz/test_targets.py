@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.config import example
-from epaxos.protocol.ids import InstanceId
-from epaxos.storage.pieces import encode_batches, encode_entries
-from epaxos.transport.codec import encode
-from epaxos.transport.frames import pack
+from epaxos.config.file import example
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.storage.state.pieces import encode_batches, encode_entries
+from epaxos.wire.codec import encode
+from epaxos.wire.frames import pack
 from tests.fuzz.choices import BATCHES, Choices
 from tests.fuzz.effort import FACTOR, effort
 from tests.fuzz.pieces import ENDPOINT_PIECES, HTTP_PIECES, INI_PIECES, RESP_PIECES

@@ -15,16 +15,16 @@ from random import Random
 
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Ready
-from epaxos.protocol.ids import Deps, InstanceId, no_deps
-from epaxos.protocol.instance import Instance, InstanceRecord
-from epaxos.protocol.messages import NOP, Batch, Heartbeat, Message, ReadOK
-from epaxos.protocol.output import Output
+from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.state import DoubledError
-from epaxos.protocol.timing import Timing
-from epaxos.statemachines.kv import KeyValueStore
-from epaxos.storage.records import RecordFormat
-from epaxos.transport.codec import decode_frame, encode
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.instance import Instance, InstanceRecord
+from epaxos.protocol.values.messages import NOP, Batch, Heartbeat, Message, ReadOK
+from epaxos.protocol.values.output import Output
+from epaxos.protocol.values.timing import Timing
+from epaxos.statemachines.redis.machine import KeyValueStore
+from epaxos.storage.leveldb.records import RecordFormat
+from epaxos.wire.codec import decode_frame, encode
 from tests.fuzz.choices import BATCHES, KEYS, Choices
 
 __all__ = ["Victim", "tells_of_a_double"]

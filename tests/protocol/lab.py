@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from epaxos.protocol.ids import Deps, InstanceId
-from epaxos.protocol.instance import Instance, InstanceRecord
-from epaxos.protocol.messages import Batch, Message
-from epaxos.protocol.output import Output
-from epaxos.protocol.quorums import Quorums
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.instance import Instance, InstanceRecord
+from epaxos.protocol.values.messages import Batch, Message
+from epaxos.protocol.values.output import Output
+from epaxos.protocol.values.quorums import Quorums
+from epaxos.protocol.values.timing import Timing
 
 __all__ = ["Lab", "read", "write"]
 

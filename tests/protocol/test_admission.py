@@ -7,9 +7,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.admission import ADMISSION, Admission, admit
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.instance import Instance
-from epaxos.protocol.messages import Accept, Phase, PreAccept, Recover, Validate
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import Accept, Phase, PreAccept, Recover, Validate
 
 DOCS = Path(__file__).parents[2] / "docs" / "protocol.md"
 TAKE, REPEAT, DECIDED, NO = Admission.TAKE, Admission.REPEAT, Admission.DECIDED, Admission.SUPERSEDED

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import (
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import (
     NOP,
     Accept,
     AcceptOK,
@@ -15,7 +15,7 @@ from epaxos.protocol.messages import (
     PreAccept,
     PreAcceptOK,
 )
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, read, write
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import (
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import (
     NOP,
     Accept,
     Commit,

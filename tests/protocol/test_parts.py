@@ -6,17 +6,17 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.alarms import Alarms
-from epaxos.protocol.failures import FailureDetector
-from epaxos.protocol.fast_path import FastPath, judge_equal, judge_named
-from epaxos.protocol.ids import Deps, InstanceId, is_in, merge, next_ballot, owner
-from epaxos.protocol.instance import Instance
-from epaxos.protocol.interference import InterferenceIndex, interferes
-from epaxos.protocol.messages import NOP, Batch, Phase
-from epaxos.protocol.nearness import Nearness
-from epaxos.protocol.quorums import Quorums
-from epaxos.protocol.slots import SLOTS_RESERVED, OwnSlots
-from epaxos.protocol.table import InstanceTable
+from epaxos.protocol.coordinators.fast_path import FastPath, judge_equal, judge_named
+from epaxos.protocol.memory.deadlines import Alarms
+from epaxos.protocol.memory.failures import FailureDetector
+from epaxos.protocol.memory.interference import InterferenceIndex, interferes
+from epaxos.protocol.memory.latency import Nearness
+from epaxos.protocol.memory.slots import SLOTS_RESERVED, OwnSlots
+from epaxos.protocol.memory.table import InstanceTable
+from epaxos.protocol.values.ids import Deps, InstanceId, is_in, merge, next_ballot, owner
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import NOP, Batch, Phase
+from epaxos.protocol.values.quorums import Quorums
 
 
 class QuorumTests(SynchronousTestCase):

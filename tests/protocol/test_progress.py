@@ -6,9 +6,11 @@ from time import perf_counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol import progress, table
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import (
+from epaxos.protocol.memory import table
+from epaxos.protocol.memory.state import DoubledError
+from epaxos.protocol.upkeep import progress
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import (
     NOP,
     Accept,
     Batch,
@@ -22,8 +24,7 @@ from epaxos.protocol.messages import (
     Recover,
     Validate,
 )
-from epaxos.protocol.state import DoubledError
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, write
 
 BARRIER = Batch((), (), b"all", 1, True)

@@ -7,12 +7,21 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import NUMBER_LIMIT, Deps, InstanceId
-from epaxos.protocol.messages import NOP, Batch, Commit, Heartbeat, PreAccept, PreAcceptOK, Read, ReadOK
-from epaxos.protocol.quorums import Quorums
+from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.slots import SLOTS_RESERVED
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.ids import NUMBER_LIMIT, Deps, InstanceId
+from epaxos.protocol.values.messages import (
+    NOP,
+    Batch,
+    Commit,
+    Heartbeat,
+    PreAccept,
+    PreAcceptOK,
+    Read,
+    ReadOK,
+)
+from epaxos.protocol.values.quorums import Quorums
+from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, read, write
 
 BARRIER = Batch((), (), b"b", 1, True)

@@ -6,8 +6,9 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import (
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import (
     NOP,
     Accept,
     AcceptOK,
@@ -24,8 +25,7 @@ from epaxos.protocol.messages import (
     ValidateOK,
     Waiting,
 )
-from epaxos.protocol.replica import Replica
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, write
 
 C = write("x", payload="c")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import (
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import (
     NOP,
     Accept,
     Commit,
@@ -16,7 +16,7 @@ from epaxos.protocol.messages import (
     PreAcceptOK,
     Recover,
 )
-from epaxos.protocol.timing import Timing
+from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, write
 
 TIMING = Timing()

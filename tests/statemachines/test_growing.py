@@ -8,7 +8,7 @@ from tracemalloc import get_traced_memory, start, stop
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.statemachines.growing import GROWS_FROM_BYTES, Growing, Value, append
+from epaxos.statemachines.redis.growing import GROWS_FROM_BYTES, Growing, Value, append
 
 LONG = b"x" * GROWS_FROM_BYTES
 MEGABYTE = 1 << 20

@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory, Ready
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import Batch
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines.columns import encode_commands
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.registry import find_factory

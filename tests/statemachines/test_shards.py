@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.statemachines.shards import SHARDS, ShardedDict, Snapshot
+from epaxos.statemachines.redis.shards import SHARDS, ShardedDict, Snapshot
 
 KEYS = [b"", *(b"key %d" % number for number in range(40))]
 keys = st.sampled_from(KEYS)

@@ -13,8 +13,9 @@ import sys
 from itertools import count
 
 from epaxos.interfaces import StoreError, WriteSet
-from epaxos.storage import pieces, state_files
-from epaxos.storage.leveldb import LevelDBStore
+from epaxos.storage.leveldb.store import LevelDBStore
+from epaxos.storage.state import files as state_files
+from epaxos.storage.state import pieces
 from tests.storage.loop import IDENTITY, Loop, checkpoint, proposal
 
 KEYS = 2000

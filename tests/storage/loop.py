@@ -9,9 +9,9 @@ from threading import Event
 from typing import Any
 
 from epaxos.interfaces import Checkpoint, Identity, Restored, WriteSet
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.instance import InstanceRecord, Value
-from epaxos.protocol.messages import Batch, Phase
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.messages import Batch, Phase
 
 IDENTITY = Identity("test", 1, 3, "kv")
 PATIENCE_S = 30

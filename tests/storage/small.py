@@ -8,10 +8,13 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.storage import leveldb, pauses, pieces, state_files
-from epaxos.storage.records import StateParts
-from epaxos.storage.state_files import read_base, read_logs
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.storage import gil as pauses
+from epaxos.storage.leveldb import store as leveldb
+from epaxos.storage.leveldb.records import StateParts
+from epaxos.storage.state import files as state_files
+from epaxos.storage.state import pieces
+from epaxos.storage.state.files import read_base, read_logs
 from tests.storage.loop import CLEARING, PATIENCE_S, Changes, Executed, change, merged, run
 
 LOG_BYTES_MIN = 3000

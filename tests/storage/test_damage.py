@@ -12,11 +12,12 @@ from shutil import copytree, rmtree
 from typing import Any
 
 from epaxos.interfaces import StoreError, WriteSet
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.instance import Value
-from epaxos.protocol.messages import Phase
-from epaxos.storage import database, engine
-from epaxos.storage.records import CHECKPOINT_KEY, IDENTITY_KEY, STATE_KEY, RecordFormat, write_key
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import Value
+from epaxos.protocol.values.messages import Phase
+from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb import opening as database
+from epaxos.storage.leveldb.records import CHECKPOINT_KEY, IDENTITY_KEY, STATE_KEY, RecordFormat, write_key
 from tests.storage.loop import IDENTITY, batch, checkpoint, contents, proposal, record
 from tests.storage.test_leveldb import StoreCase
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.storage import engine
+from epaxos.storage.leveldb import engine
 
 
 class EngineTests(SynchronousTestCase):

@@ -14,12 +14,13 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from epaxos.interfaces import StoreError, WriteSet
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.instance import Value
-from epaxos.protocol.messages import Phase
-from epaxos.storage import engine, leveldb
-from epaxos.storage.leveldb import LevelDBStore
-from epaxos.storage.writer import GroupWriter
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import Value
+from epaxos.protocol.values.messages import Phase
+from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb import store as leveldb
+from epaxos.storage.leveldb.store import LevelDBStore
+from epaxos.storage.leveldb.writer import GroupWriter
 from tests.builds import plain_only
 from tests.storage.child import state_of
 from tests.storage.contract import StoreContract

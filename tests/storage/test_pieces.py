@@ -11,9 +11,9 @@ from zlib import crc32
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import NUMBER_LIMIT, InstanceId
-from epaxos.protocol.messages import NOP, Batch
-from epaxos.storage.pieces import (
+from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId
+from epaxos.protocol.values.messages import NOP, Batch
+from epaxos.storage.state.pieces import (
     PIECE_BATCHES,
     PIECE_BYTES,
     PIECE_ENTRIES,

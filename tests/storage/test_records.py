@@ -7,10 +7,10 @@ import itertools
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Identity
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.instance import InstanceRecord, Value
-from epaxos.protocol.messages import Batch, Phase
-from epaxos.storage.records import (
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.messages import Batch, Phase
+from epaxos.storage.leveldb.records import (
     Part,
     RecordFormat,
     StateParts,

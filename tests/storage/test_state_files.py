@@ -17,14 +17,16 @@ from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Checkpoint, StoreError, WriteSet
-from epaxos.protocol.ids import InstanceId
-from epaxos.storage import leveldb, piece_file, state_files
-from epaxos.storage.leveldb import LevelDBStore
-from epaxos.storage.piece_file import PieceFile
-from epaxos.storage.pieces import encode_batches, encode_entries
-from epaxos.storage.records import Part, StateParts
-from epaxos.storage.state_files import OWED_SHARE, PACE, StateFiles, read_base, read_logs
-from epaxos.storage.writer import GroupWriter
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.storage.leveldb import store as leveldb
+from epaxos.storage.leveldb.records import Part, StateParts
+from epaxos.storage.leveldb.store import LevelDBStore
+from epaxos.storage.leveldb.writer import GroupWriter
+from epaxos.storage.state import files as state_files
+from epaxos.storage.state import piece_file
+from epaxos.storage.state.files import OWED_SHARE, PACE, StateFiles, read_base, read_logs
+from epaxos.storage.state.piece_file import PieceFile
+from epaxos.storage.state.pieces import encode_batches, encode_entries
 from tests.builds import plain_only
 from tests.storage.loop import (
     IDENTITY,

@@ -10,11 +10,11 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
-from epaxos.storage import piece_file
-from epaxos.storage.records import STATE_KEY, Part, RecordFormat, StateParts, decode_parts
-from epaxos.storage.sequence import WriteSequence
-from epaxos.storage.state_files import StateFiles
-from epaxos.storage.writer import GroupWriter
+from epaxos.storage.leveldb.records import STATE_KEY, Part, RecordFormat, StateParts, decode_parts
+from epaxos.storage.leveldb.sequence import WriteSequence
+from epaxos.storage.leveldb.writer import GroupWriter
+from epaxos.storage.state import piece_file
+from epaxos.storage.state.files import StateFiles
 from tests.storage.loop import Executed, checkpoint_of
 from tests.storage.small import LOG_BYTES_MIN, History, make_small, size_of, some_batches
 from tests.storage.test_writer import FakeDB

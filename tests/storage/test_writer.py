@@ -10,13 +10,14 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
-from epaxos.protocol.ids import InstanceId
-from epaxos.storage import engine, pauses, writer
-from epaxos.storage.records import Part, RecordFormat, StateParts, encode_number, write_key
-from epaxos.storage.sequence import WriteSequence
-from epaxos.storage.state_files import StateFiles
-from epaxos.storage.torn import end_of_whole_records
-from epaxos.storage.writer import CHUNK, GroupWriter
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.storage import gil as pauses
+from epaxos.storage.leveldb import engine, writer
+from epaxos.storage.leveldb.records import Part, RecordFormat, StateParts, encode_number, write_key
+from epaxos.storage.leveldb.sequence import WriteSequence
+from epaxos.storage.leveldb.torn_log import end_of_whole_records
+from epaxos.storage.leveldb.writer import CHUNK, GroupWriter
+from epaxos.storage.state.files import StateFiles
 from tests.storage.loop import batch, checkpoint_of, proposal
 
 

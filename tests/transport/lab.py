@@ -15,11 +15,11 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.protocol.messages import Message
-from epaxos.transport.codec import decode_frame
-from epaxos.transport.frames import FrameReader, pack
+from epaxos.protocol.values.messages import Message
 from epaxos.transport.handshake import PeerIdentity, accept, examine, greet
 from epaxos.transport.tcp import TcpSettings, TcpTransport
+from epaxos.wire.codec import decode_frame
+from epaxos.wire.frames import FrameReader, pack
 
 __all__ = ["ManualEndpoint", "ManualListener", "TransportLab", "Wire", "connect"]
 

@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import Accept, Batch, Commit, Message, Phase, PreAccept, RecoverOK, Validate
-from epaxos.transport.codec import encode
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import (
+    Accept,
+    Batch,
+    Commit,
+    Message,
+    Phase,
+    PreAccept,
+    RecoverOK,
+    Validate,
+)
 from epaxos.transport.datagrams import (
     DATAGRAM_BYTES_LIMIT,
     HEADER_BYTES,
@@ -23,6 +31,7 @@ from epaxos.transport.datagrams import (
     body_bytes_max,
 )
 from epaxos.transport.handshake import PeerIdentity
+from epaxos.wire.codec import encode
 
 SIZE = 200
 BODY = body_bytes_max(SIZE)

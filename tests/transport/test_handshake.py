@@ -6,8 +6,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.transport import wire_pb2 as wire
-from epaxos.transport.codec import WireError
 from epaxos.transport.handshake import (
     HANDSHAKE_BYTES_MAX,
     VERSION,
@@ -19,6 +17,8 @@ from epaxos.transport.handshake import (
     greet,
     refuse,
 )
+from epaxos.wire import wire_pb2 as wire
+from epaxos.wire.codec import WireError
 
 HERE = PeerIdentity("home", 1, 3)
 

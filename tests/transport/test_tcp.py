@@ -16,13 +16,13 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import AcceptOK, Batch, Message, PreAccept, Waiting
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import AcceptOK, Batch, Message, PreAccept, Waiting
 from epaxos.transport import tcp
-from epaxos.transport.codec import encode
-from epaxos.transport.frames import pack
 from epaxos.transport.handshake import PeerIdentity, greet, refuse
 from epaxos.transport.tcp import TcpTransport
+from epaxos.wire.codec import encode
+from epaxos.wire.frames import pack
 from tests.builds import plain_only
 from tests.transport.lab import SETTINGS, ManualEndpoint, ManualListener, TransportLab, Wire, connect
 

@@ -24,14 +24,14 @@ from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import AcceptOK, Batch, Message, PreAccept
-from epaxos.shared_reader import SharedReader
-from epaxos.transport.codec import encode
+from epaxos.net.shared_reader import SharedReader
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import AcceptOK, Batch, Message, PreAccept
 from epaxos.transport.connection import Connection, Connections
-from epaxos.transport.frames import pack
 from epaxos.transport.handshake import accept, greet
 from epaxos.transport.tcp import PeerIdentity, TcpSettings, TcpTransport
+from epaxos.wire.codec import encode
+from epaxos.wire.frames import pack
 
 HOST = "127.0.0.1"
 FAST = TcpSettings(backoff_min_s=0.01, backoff_max_s=0.02)

@@ -15,9 +15,9 @@ from twisted.internet.ssl import Certificate, PrivateCertificate
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from epaxos.net.tls import explain_tls, tls_handle
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.tcp import TcpSettings
-from epaxos.transport.tls import explain_tls, tls_handle
 from tests.transport.certificates import Authority
 from tests.transport.test_tcp_sockets import Member, ok, until
 

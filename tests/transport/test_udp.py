@@ -15,9 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
-from epaxos.protocol.ids import InstanceId
-from epaxos.protocol.messages import AcceptOK, Batch, Conflict, Fetch, Message, PreAccept, ValidateOK
-from epaxos.transport.codec import encode
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import AcceptOK, Batch, Conflict, Fetch, Message, PreAccept, ValidateOK
 from epaxos.transport.datagrams import (
     DATAGRAM_BYTES_LIMIT,
     HEADER_BYTES,
@@ -26,6 +25,7 @@ from epaxos.transport.datagrams import (
 )
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.udp import DATAGRAMS_PER_TURN, UdpAddress, UdpSettings, UdpTransport
+from epaxos.wire.codec import encode
 
 HERE = UdpAddress("10.0.0.1", 7000)
 PEERS = {0: UdpAddress("10.0.0.0", 7000), 2: UdpAddress("10.0.0.2", 7000)}

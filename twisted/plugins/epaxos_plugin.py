@@ -2,4 +2,4 @@
 
 from twisted.application.service import ServiceMaker
 
-epaxos = ServiceMaker("epaxos", "epaxos.tap", "A replica of an epaxos cluster.", "epaxos")
+epaxos = ServiceMaker("epaxos", "epaxos.service.tap", "A replica of an epaxos cluster.", "epaxos")

@@ -1,1 +1,0 @@
-"""Talking to a replica as its clients do."""

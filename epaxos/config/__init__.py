@@ -1,0 +1,1 @@
+"""The configuration: an ini file, read into plain data."""

@@ -1,1 +1,0 @@
-"""What clients and operators see of a replica: the Redis protocol, and HTTP."""

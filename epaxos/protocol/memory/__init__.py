@@ -1,0 +1,1 @@
+"""What a replica remembers: instances, interference, slots, and how its peers behave."""

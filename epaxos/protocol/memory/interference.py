@@ -1,0 +1,155 @@
+"""Which known instances interfere with a batch: key -> highest slot per row, for writes and for reads.
+
+Everything here costs a C-level pass over the batch's columns, never a Python loop over keys.  What
+costs is memory that is not in the processor's cache, so a key is held once, with a vector of slots
+that all keys of a batch share as long as no other batch touches them.  Memory is bounded by
+generations: keys are never deleted one by one, a whole generation goes when every member has
+executed all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress, repeat
+from operator import is_not, le
+
+from epaxos.protocol.values.ids import Deps, InstanceId, merge, no_deps
+from epaxos.protocol.values.messages import Batch
+
+__all__ = ["InterferenceIndex", "interferes"]
+
+GENERATION_KEYS = 8192
+"""A generation that has seen so many keys makes room for the next."""
+
+
+def interferes(a: Batch, b: Batch) -> bool:
+    """Whether one of two proposed batches writes a key that the other reads or writes (or is a barrier)."""
+    if a.barrier or b.barrier:
+        return True
+    written = frozenset(a.writes)
+    return not (
+        written.isdisjoint(b.writes)
+        and written.isdisjoint(b.reads)
+        and frozenset(a.reads).isdisjoint(b.writes)
+    )
+
+
+class InterferenceIndex:
+    """The instances that a new batch has to name, of a cluster of n.
+
+    An instance stays in the index when it becomes NOP: it is then named without need, which is safe.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._young = _Generation(n)
+        self._old: _Generation | None = None
+        self._unknown: InstanceId | None = None
+        self._forgotten = no_deps(n)
+
+    def restore(self, floor: Deps) -> None:
+        """After a restart: nothing up to `floor` will be added."""
+        self._forgotten = floor
+
+    def add(self, id: InstanceId, batch: Batch) -> None:
+        """From now on `id` is known to carry `batch`."""
+        if self._old is None and self._young.keys >= GENERATION_KEYS:
+            self._old, self._young = self._young, _Generation(self._n)
+        self._young.add(id, batch)
+
+    def set_unknown(self, id: InstanceId | None) -> None:
+        """Everything of the row up to `id` may have been proposed, with whatever keys: it all counts
+        as interfering.  None ends that."""
+        self._unknown = id
+
+    def deps_of(self, id: InstanceId, batch: Batch) -> Deps:
+        """For every row the highest slot that interferes with `batch`, 0 where there is none.
+
+        What was forgotten is named, whatever its keys were: a vote for a command that does not name an
+        instance must mean that the voter did not know it (docs/protocol.md, "Forgetting").
+
+        In id's own row only slots below its own count: a later instance of that row already names
+        id, because its leader knew id (docs/protocol.md, "Commit").
+        """
+        slots = list(self.named_by(batch))
+        own = id.replica
+        slots[own] = min(slots[own], id.slot - 1)
+        return tuple(slots)
+
+    def named_by(self, batch: Batch) -> Deps:
+        """As `deps_of`, for a batch that belongs to no instance."""
+        found = self._young.interfering(batch)
+        if self._old is not None:
+            found = merge((found, self._old.interfering(batch)))
+        slots = list(map(max, found, self._forgotten))
+        if self._unknown is not None:
+            row, slot = self._unknown
+            slots[row] = max(slots[row], slot)
+        return tuple(slots)
+
+    def forget(self, floor: Deps) -> None:
+        """Every member has executed everything up to `floor`."""
+        if self._old is not None and self._old.is_below(floor):
+            self._forgotten = merge((self._forgotten, self._old.tops))
+            self._old = None
+        if self._young.keys and self._young.is_below(floor):
+            self._forgotten = merge((self._forgotten, self._young.tops))
+            self._young = _Generation(self._n)
+
+    @property
+    def keys(self) -> int:
+        """How many keys are held, those in both generations counted twice."""
+        return self._young.keys + (self._old.keys if self._old is not None else 0)
+
+
+class _Generation:
+    """What was added in one stretch of time."""
+
+    def __init__(self, n: int) -> None:
+        self._nothing = no_deps(n)
+        self.tops = self._nothing
+        self._barriers = self._nothing
+        self._writes: dict[bytes, Deps] = {}
+        self._reads: dict[bytes, Deps] = {}
+
+    @property
+    def keys(self) -> int:
+        return len(self._writes) + len(self._reads)
+
+    def add(self, id: InstanceId, batch: Batch) -> None:
+        row, slot = id
+        own = (*self._nothing[:row], slot, *self._nothing[row + 1 :])
+        self.tops = tuple(map(max, self.tops, own))
+        if batch.barrier:
+            self._barriers = merge((self._barriers, own))
+            return
+        if batch.writes:
+            _raise_keys(self._writes, batch.writes, own)
+        if batch.reads:
+            _raise_keys(self._reads, batch.reads, own)
+
+    def interfering(self, batch: Batch) -> Deps:
+        """For every row the highest slot that interferes with `batch`."""
+        if batch.barrier:
+            return self.tops
+        vectors = {self._barriers}
+        for index, keys in (
+            (self._writes, batch.writes),
+            (self._reads, batch.writes),
+            (self._writes, batch.reads),
+        ):
+            if index and keys and (shared := index.keys() & keys):
+                vectors.update(map(index.__getitem__, shared))
+        return merge(vectors) if len(vectors) > 1 else self._barriers
+
+    def is_below(self, floor: Deps) -> bool:
+        return all(map(le, self.tops, floor))
+
+
+def _raise_keys(index: dict[bytes, Deps], keys: Sequence[bytes], own: Deps) -> None:
+    """Note `own`, the vector of one instance, for each key, beside what stands there already."""
+    noted = list(map(index.setdefault, keys, repeat(own)))
+    before = list(compress(zip(keys, noted), map(is_not, noted, repeat(own))))
+    if before:
+        raised = {vector: tuple(map(max, vector, own)) for vector in {vector for _, vector in before}}
+        index.update([(key, raised[vector]) for key, vector in before])

@@ -1,0 +1,122 @@
+"""The instances that a replica knows, and how far each row is known, committed and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import le
+
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import Phase
+
+__all__ = ["InstanceTable"]
+
+LOOKED_THROUGH_MAX = 50_000
+"""Slots that `uncommitted` looks at, which takes a few milliseconds."""
+
+
+class InstanceTable:
+    """n rows of instances.
+
+    Per row: everything up to `floor` has been executed by every member and is forgotten; everything
+    up to `committed` is committed; `known` is the highest slot that was heard of.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.rows: list[dict[int, Instance]] = [{} for _ in range(n)]
+        self._floor = [0] * n
+        self._committed = [0] * n
+        self._known = [0] * n
+        self._no_deps = no_deps(n)
+
+    @property
+    def floor(self) -> Deps:
+        return tuple(self._floor)
+
+    @property
+    def committed(self) -> Deps:
+        return tuple(self._committed)
+
+    @property
+    def known(self) -> Deps:
+        return tuple(self._known)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.rows))
+
+    def is_forgotten(self, id: InstanceId) -> bool:
+        """Whether every member has executed `id`, so that nothing can be asked of it any more."""
+        return id.slot <= self._floor[id.replica]
+
+    def find(self, id: InstanceId) -> Instance | None:
+        """What is known of `id`, if anything."""
+        return self.rows[id.replica].get(id.slot)
+
+    def get(self, id: InstanceId) -> Instance:
+        """What is known of `id`, which is not forgotten; a new, initial instance if nothing is."""
+        row = self.rows[id.replica]
+        instance = row.get(id.slot)
+        if instance is None:
+            assert id.slot > self._floor[id.replica], f"{id} is forgotten"
+            instance = row[id.slot] = Instance(id, self._no_deps)
+            self._known[id.replica] = max(self._known[id.replica], id.slot)
+        return instance
+
+    def hear_of(self, slots: Deps) -> None:
+        """Somebody named these slots."""
+        self._known[:] = map(max, self._known, slots)
+
+    def on_committed(self, id: InstanceId) -> None:
+        """`id` has just been committed: the row's watermark may rise."""
+        row, slot = id
+        if slot != self._committed[row] + 1:
+            return
+        instances = self.rows[row]
+        while (instance := instances.get(slot)) is not None and instance.phase is Phase.COMMITTED:
+            slot += 1
+        self._committed[row] = slot - 1
+
+    def uncommitted(self, row: int, upto: int, limit: int, above: int = 0) -> list[InstanceId]:
+        """The first `limit` slots of the row, above `above` and up to `upto`, that are not known to be
+        committed.
+
+        Fewer when there are many committed ones between them; the first above the watermark is always found.
+        """
+        found: list[InstanceId] = []
+        instances = self.rows[row]
+        first = max(self._committed[row], above) + 1
+        for slot in range(first, min(upto + 1, first + LOOKED_THROUGH_MAX)):
+            instance = instances.get(slot)
+            if instance is None or instance.phase is not Phase.COMMITTED:
+                found.append(InstanceId(row, slot))
+                if len(found) == limit:
+                    break
+        return found
+
+    def above(self, deps: Deps) -> Iterator[Instance]:
+        """The known instances that are not in `deps`, row by row."""
+        for row, instances in enumerate(self.rows):
+            below = deps[row]
+            for slot in sorted(slot for slot in instances if slot > below):
+                yield instances[slot]
+
+    def restore(self, floor: Deps, executed: Deps) -> None:
+        """Take up from disk, before any instance: what is forgotten and what is surely committed."""
+        self._floor[:] = floor
+        self._committed[:] = map(max, floor, executed)
+        self._known[:] = self._committed
+
+    def forget(self, floor: Deps) -> list[InstanceId]:
+        """Drop everything up to `floor`, which only rises.  What was dropped, if it was known."""
+        assert all(map(le, self._floor, floor)), f"the floor {self._floor} falls to {floor}"
+        dropped = []
+        for row, (old, new) in enumerate(zip(self._floor, floor)):
+            instances = self.rows[row]
+            for slot in range(old + 1, new + 1):
+                if instances.pop(slot, None) is not None:
+                    dropped.append(InstanceId(row, slot))
+        self._floor[:] = floor
+        self._committed[:] = map(max, self._committed, floor)
+        self._known[:] = map(max, self._known, floor)
+        return dropped

@@ -1,0 +1,1 @@
+"""Catching up with other replicas, and forgetting what every member has executed."""

@@ -1,0 +1,1 @@
+"""The plain immutable values of the protocol."""

@@ -1,0 +1,1 @@
+"""The replica as a Twisted service and a process."""

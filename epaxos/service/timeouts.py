@@ -1,0 +1,92 @@
+"""Time for a replica: the reactor behind ITimeoutService, and a reactor clock that never goes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from epaxos.interfaces import ITimeout, ITimeoutService
+from epaxos.net.shared_reader import SharedReader
+
+__all__ = ["ReactorTimeouts", "use_steady_clock"]
+
+
+def use_steady_clock(reactor: Any) -> None:
+    """Let `reactor` tell time by a clock that nobody can set.
+
+    Twisted's reactors read the time of day: when that is set back by an hour, every call that is
+    due comes an hour late, heartbeats included.  To be called before anything is scheduled.
+    """
+    reactor.seconds = time.monotonic
+
+
+@implementer(ITimeout)
+class _Timeout:
+    """A call that may be cancelled at any time, also when it was made."""
+
+    __slots__ = ("_delayed",)
+
+    def __init__(self, delayed: IDelayedCall) -> None:
+        self._delayed = delayed
+
+    def cancel(self) -> None:
+        """See ITimeout."""
+        if self._delayed.active():
+            self._delayed.cancel()
+
+
+@implementer(ITimeout)
+class _Soon:
+    """A call that is made as soon as everything that has come is handed over."""
+
+    __slots__ = ("_call", "_run")
+
+    def __init__(self, run: Callable[[Callable[[], None]], None], call: Callable[[], None]) -> None:
+        self._run = run
+        self._call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """See ITimeout."""
+        self._call = None
+
+    def make(self) -> None:
+        """Make the call, unless it was cancelled."""
+        if self._call is not None:
+            self._run(self._call)
+
+
+@implementer(ITimeoutService)
+class ReactorTimeouts:
+    """The timeout service of a running replica.
+
+    What a call raises is logged and goes no further: one broken call must not take others along.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorTime, reader: SharedReader | None = None) -> None:
+        self._reactor = reactor
+        self._reader = reader or SharedReader()
+
+    def now(self) -> float:
+        """See ITimeoutService."""
+        return self._reactor.seconds()
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> ITimeout:
+        """See ITimeoutService.  A delay below zero is one of zero."""
+        if delay_s <= 0 and self._reader.is_handing_over:
+            soon = _Soon(self._run, call)
+            self._reader.call_afterwards(soon.make)
+            return soon
+        return _Timeout(self._reactor.callLater(max(0.0, delay_s), self._run, call))
+
+    def _run(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            self._log.failure("a timed call failed")

@@ -1,0 +1,1 @@
+"""The Redis-like store, `state_machine = kv`."""

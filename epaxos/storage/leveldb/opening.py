@@ -1,0 +1,204 @@
+"""Opening the database of a data folder: made if it is new, and checked for everything that may be lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from epaxos.interfaces import Identity, Restored, StoreError
+from epaxos.protocol.values.ids import no_deps
+from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.messages import Batch
+from epaxos.storage.folder import DataFolder
+from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb.records import (
+    CHECKPOINT_KEY,
+    FLOOR_KEY,
+    IDENTITY_KEY,
+    INSTANCE_PREFIX,
+    RESERVED_KEY,
+    STATE_KEY,
+    WRITE_PREFIX,
+    Part,
+    RecordFormat,
+    StateParts,
+    check_identity,
+    decode_identity,
+    decode_number,
+    decode_parts,
+    encode_identity,
+)
+from epaxos.storage.leveldb.sequence import WriteSequence
+from epaxos.storage.leveldb.torn_log import cut_torn_end
+from epaxos.storage.state.files import read_base, read_logs
+
+__all__ = ["open_database", "restore", "text_of"]
+
+WRITE_BUFFER_BYTES = 8 << 20
+"""So much is written before LevelDB begins a new log; two logs exist at a time."""
+KEPT_BYTES = 4 * WRITE_BUFFER_BYTES
+
+_TOO_SHORT = re.compile(r"\.(ldb|sst): Invalid argument$")
+"""What LevelDB makes of a table that ends before the place where it has to read."""
+
+_log = Logger(namespace="epaxos.storage")
+
+
+def text_of(error: BaseException) -> str:
+    """What a LevelDB (or any other) error says, as text."""
+    if isinstance(error, engine.Error) and error.args and isinstance(error.args[0], bytes):
+        return error.args[0].decode(errors="replace")
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turn what LevelDB and our own decoding raise into StoreErrors about `path`."""
+    try:
+        yield
+    except engine.CorruptionError as error:
+        raise StoreError(f"{path} is damaged: {text_of(error)}") from None
+    except engine.IOError as error:
+        if "/LOCK: " in text_of(error):
+            raise StoreError(f"{path} is in use by another process") from None
+        if _TOO_SHORT.search(text_of(error)):
+            raise StoreError(f"{path} is damaged: {text_of(error)}: it is empty, or cut") from None
+        raise StoreError(f"{path} cannot be used: {text_of(error)}") from None
+    except engine.Error as error:
+        raise StoreError(f"{path} is damaged: {text_of(error)}") from None
+
+
+def _open(path: Path, create: bool = False) -> Any:
+    return engine.DB(
+        str(path),
+        create_if_missing=create,
+        error_if_exists=create,
+        paranoid_checks=True,
+        write_buffer_size=WRITE_BUFFER_BYTES,
+    )
+
+
+def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, WriteSequence, bool]:
+    """The database, its write sequence, and whether it is new.  `folder` is locked.  Raises StoreError."""
+    with _errors_of(folder.path):
+        fresh = not folder.holds_database()
+        if fresh:
+            _make(folder, identity)
+        db = _open_existing(folder)
+        try:
+            return db, _check(db, folder, identity), fresh
+        except BaseException:
+            db.close()
+            raise
+
+
+def _make(folder: DataFolder, identity: Identity) -> None:
+    with closing(_open(folder.start_database(), create=True)) as db, db.write_batch(sync=True) as batch:
+        sequence = WriteSequence(1, 0, KEPT_BYTES)
+        batch.put(IDENTITY_KEY, encode_identity(identity))
+        sequence.add_to(batch)
+    folder.finish_database(sequence.last)
+
+
+def _open_existing(folder: DataFolder) -> Any:
+    try:
+        return _open(folder.database)
+    except engine.CorruptionError:
+        done = cut_torn_end(folder.database, folder.path)
+        if done is None:
+            raise
+        _log.warn("{path}: {done}", path=str(folder.path), done=done)
+        return _open(folder.database)
+
+
+def _check(db: Any, folder: DataFolder, identity: Identity) -> WriteSequence:
+    """Whose database it is, and that no write is missing."""
+    held = db.get(IDENTITY_KEY, verify_checksums=True)
+    if held is None:
+        raise StoreError(f"{folder.path} is not a data folder: its database has no identity")
+    try:
+        check_identity(decode_identity(held), identity)
+    except ValueError as why:
+        raise StoreError(f"{folder.path} cannot be used: {why}") from None
+    try:
+        sequence = WriteSequence.restore(_scan(db, WRITE_PREFIX), KEPT_BYTES)
+        synced = folder.synced()
+        if sequence.last < synced:
+            raise ValueError(f"write {synced} was synced, and {sequence.last} is the last that is there")
+    except ValueError as why:
+        raise StoreError(f"{folder.path} is damaged: {why}") from None
+    return sequence
+
+
+def _scan(db: Any, prefix: bytes) -> Any:
+    return db.iterator(prefix=prefix, verify_checksums=True, fill_cache=False)
+
+
+def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, StateParts]:
+    """What the database and the files of the state hold, and which parts of the files that is.
+
+    Records, base and batches are read while they are iterated.  Raises StoreError, also then.
+    """
+    path, nothing = folder.path, no_deps(format.n)
+    with _errors_of(path):
+        reserved = db.get(RESERVED_KEY, verify_checksums=True)
+        floor = db.get(FLOOR_KEY, verify_checksums=True)
+        checkpoint = db.get(CHECKPOINT_KEY, verify_checksums=True)
+        files = db.get(STATE_KEY, verify_checksums=True)
+    try:
+        executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
+        parts = decode_parts(files) if files is not None else StateParts(Part(0))
+        if (files is None) is not (checkpoint is None):
+            raise ValueError("it knows its state and not how far it is, or the other way round")
+        restored = Restored(
+            fresh=fresh,
+            reserved=decode_number(reserved) if reserved is not None else 0,
+            floor=format.decode_deps(floor) if floor is not None else nothing,
+            executed=executed,
+            beyond=beyond,
+            records=_records(db, path, format),
+            base=read_base(folder.state, parts),
+            batches=read_logs(folder.state, parts),
+        )
+        return restored, parts
+    except ValueError as why:
+        raise StoreError(f"{path} is damaged: {why}") from None
+
+
+def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[InstanceRecord, Batch | None]]:
+    with _errors_of(path):
+        try:
+            yield from _pair(_scan(db, INSTANCE_PREFIX), format)
+        except ValueError as why:
+            raise StoreError(f"{path} is damaged: {why}") from None
+
+
+def _pair(
+    held: Iterator[tuple[bytes, bytes]], format: RecordFormat
+) -> Iterator[tuple[InstanceRecord, Batch | None]]:
+    """Each record with the batch that lies behind it, if any."""
+    record: InstanceRecord | None = None
+    for key, value in held:
+        id, is_batch = format.decode_instance_key(key)
+        if is_batch:
+            if record is None or record.id != id:
+                raise ValueError(f"the record of instance {id} is missing")
+            yield record, format.decode_batch(id, value)
+            record = None
+        else:
+            if record is not None:
+                yield _without_batch(record)
+            record = format.decode_record(id, value)
+    if record is not None:
+        yield _without_batch(record)
+
+
+def _without_batch(record: InstanceRecord) -> tuple[InstanceRecord, None]:
+    if record.value is Value.PROPOSED:
+        raise ValueError(f"the batch of instance {record.id} is missing")
+    return record, None

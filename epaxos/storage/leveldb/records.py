@@ -1,0 +1,280 @@
+"""The one record format: what a replica keeps on disk, as keys and values.
+
+The first byte of a key says what it is; slots and numbers are big-endian, so that restoring is a
+scan in order.  An instance's proposed batch lies right behind its record, because it is written once
+and the record several times.  Nothing here reads or writes a disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import chain
+from struct import Struct, error, iter_unpack, pack
+from typing import NamedTuple
+
+from epaxos.interfaces import Identity
+from epaxos.protocol.values.ids import NUMBER_LIMIT, Deps, InstanceId
+from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.messages import Batch, Phase
+from epaxos.wire.codec import decode_batch, encode_batch
+
+__all__ = [
+    "CHECKPOINT_KEY",
+    "FLOOR_KEY",
+    "FORMAT",
+    "IDENTITY_KEY",
+    "INSTANCE_PREFIX",
+    "RESERVED_KEY",
+    "STATE_KEY",
+    "WRITE_PREFIX",
+    "Part",
+    "RecordFormat",
+    "StateParts",
+    "check_identity",
+    "decode_identity",
+    "decode_number",
+    "decode_parts",
+    "encode_identity",
+    "encode_number",
+    "encode_parts",
+    "write_key",
+]
+
+FORMAT = 3
+"""The version of everything in this module and `pieces.py`.  A store of another version is refused."""
+
+IDENTITY_KEY = b"\x00identity"
+RESERVED_KEY = b"\x01reserved"
+FLOOR_KEY = b"\x01floor"
+CHECKPOINT_KEY = b"\x01checkpoint"
+STATE_KEY = b"\x01state"
+"""Which parts of which files are the state (`state_files.py`)."""
+WRITE_PREFIX = b"\x02"
+"""The numbers of the latest writes, by which a hole is found (`sequence.py`)."""
+INSTANCE_PREFIX = b"\x03"
+
+_NUMBER = Struct(">Q")
+_NUMBERED_KEY = Struct(">cQ")
+_PART = Struct(">QQI")
+_INSTANCE_KEY = Struct(">cHQB")
+_RECORD, _BATCH = 0, 1
+_NO_INIT_DEPS, _SAME_INIT_DEPS, _OWN_INIT_DEPS = range(3)
+_PHASES = tuple(Phase)
+_VALUES = tuple(Value)
+
+
+def encode_number(number: int) -> bytes:
+    """Eight bytes; ordered as the numbers are."""
+    return _NUMBER.pack(number)
+
+
+def decode_number(data: bytes) -> int:
+    """Raises ValueError."""
+    try:
+        (number,) = _NUMBER.unpack(data)
+    except error:
+        raise ValueError(f"a number of {len(data)} bytes") from None
+    if number >= NUMBER_LIMIT:
+        raise ValueError(f"the impossible number {number}")
+    return int(number)
+
+
+def write_key(number: int) -> bytes:
+    """The key that the write of this number leaves."""
+    return _NUMBERED_KEY.pack(WRITE_PREFIX, number)
+
+
+class Part(NamedTuple):
+    """What counts of a file of the state: its first `length` bytes, the last piece of which has checksum
+    `crc`.  There need be no file when it is nothing."""
+
+    generation: int
+    length: int = 0
+    crc: int = 0
+
+
+class StateParts(NamedTuple):
+    """The files of the state: a base, and the logs of what was executed since then, the oldest first."""
+
+    base: Part
+    logs: tuple[Part, ...] = ()
+
+
+def encode_parts(parts: StateParts) -> bytes:
+    """The value of STATE_KEY."""
+    return b"".join(_PART.pack(*part) for part in (parts.base, *parts.logs))
+
+
+def decode_parts(data: bytes) -> StateParts:
+    """See `encode_parts`.  Raises ValueError."""
+    try:
+        base, *logs = map(Part._make, _PART.iter_unpack(data))
+    except (error, ValueError):
+        raise ValueError(f"a list of the files of the state of {len(data)} bytes") from None
+    generations = [part.generation for part in logs]
+    if (
+        any(max(part.generation, part.length) >= NUMBER_LIMIT for part in (base, *logs))
+        or generations != sorted(set(generations))
+        or (generations and generations[0] < base.generation)
+        or not all(part.length for part in logs)
+    ):
+        raise ValueError("an impossible list of the files of the state")
+    return StateParts(base, tuple(logs))
+
+
+def encode_identity(identity: Identity) -> bytes:
+    """Whose data this is and in which format, readable by people and by every later version."""
+    return json.dumps({"format": FORMAT, **identity._asdict()}).encode()
+
+
+def decode_identity(data: bytes) -> Identity:
+    """Raises ValueError: damaged, or of another format (the text says which)."""
+    try:
+        fields = json.loads(data)
+        format = fields.pop("format")
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise ValueError("its identity is damaged") from None
+    if format != FORMAT:
+        raise ValueError(f"it is in storage format {format}, and this version knows only format {FORMAT}")
+    try:
+        return Identity(**fields)
+    except TypeError:
+        raise ValueError("its identity is damaged") from None
+
+
+def check_identity(held: Identity, wanted: Identity) -> None:
+    """Raise ValueError, saying what differs, unless data of `held` is the data of `wanted`."""
+    for name, what in (
+        ("cluster", "it belongs to cluster {!r}, not to {!r}"),
+        ("replica", "it belongs to replica {}, not to replica {}"),
+        ("n", "it belongs to a cluster of {}, not of {}"),
+        ("state_machine", "it holds the state of the state machine {!r}, not of {!r}"),
+    ):
+        found, expected = getattr(held, name), getattr(wanted, name)
+        if found != expected:
+            raise ValueError(what.format(found, expected))
+
+
+class RecordFormat:
+    """Keys and values whose shape depends on the number of replicas.
+
+    All decoding raises ValueError for anything that the encoding cannot have made.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._deps = Struct(f">{n}Q")
+        # phase, value, what init_deps is, the fast quorum as bits; bal, abal; deps
+        self._record = Struct(f">BBBBQQ{n}Q")
+        self._record_and_init_deps = Struct(f">BBBBQQ{2 * n}Q")
+
+    # -- vectors
+
+    def encode_deps(self, deps: Deps) -> bytes:
+        """The vector alone."""
+        return self._deps.pack(*deps)
+
+    def decode_deps(self, data: bytes) -> Deps:
+        """See `encode_deps`."""
+        if len(data) != self._deps.size:
+            raise ValueError(f"a vector of {len(data)} bytes in a cluster of {self.n}")
+        deps = self._deps.unpack(data)
+        if max(deps) >= NUMBER_LIMIT:
+            raise ValueError(f"a vector with slot {max(deps)}")
+        return deps
+
+    # -- instances
+
+    def record_key(self, id: InstanceId) -> bytes:
+        """Where the record of `id` lies."""
+        return _INSTANCE_KEY.pack(INSTANCE_PREFIX, id.replica, id.slot, _RECORD)
+
+    def batch_key(self, id: InstanceId) -> bytes:
+        """Where the proposed batch of `id` lies: right behind the record."""
+        return _INSTANCE_KEY.pack(INSTANCE_PREFIX, id.replica, id.slot, _BATCH)
+
+    def decode_instance_key(self, key: bytes) -> tuple[InstanceId, bool]:
+        """The id, and whether the key is that of a batch."""
+        if len(key) != _INSTANCE_KEY.size:
+            raise ValueError(f"an instance key of {len(key)} bytes")
+        _, replica, slot, kind = _INSTANCE_KEY.unpack(key)
+        id = InstanceId(replica, slot)
+        if replica >= self.n or not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
+            raise ValueError(f"an impossible instance, {id}")
+        return id, kind == _BATCH
+
+    def encode_record(self, record: InstanceRecord) -> bytes:
+        """All of the record but its id, which is the key."""
+        _, phase, bal, abal, value, deps, init_deps, fast_quorum = record
+        named = sum(1 << replica for replica in fast_quorum)
+        if init_deps is None:
+            return self._record.pack(phase, value, _NO_INIT_DEPS, named, bal, abal, *deps)
+        if init_deps == deps:
+            return self._record.pack(phase, value, _SAME_INIT_DEPS, named, bal, abal, *deps)
+        return self._record_and_init_deps.pack(
+            phase, value, _OWN_INIT_DEPS, named, bal, abal, *deps, *init_deps
+        )
+
+    def decode_record(self, id: InstanceId, data: bytes) -> InstanceRecord:
+        """See `encode_record`."""
+        if len(data) == self._record.size:
+            phase, value, which, named, bal, abal, *vector = self._record.unpack(data)
+            init_deps = tuple(vector) if which == _SAME_INIT_DEPS else None
+            known = which < _OWN_INIT_DEPS
+        elif len(data) == self._record_and_init_deps.size:
+            phase, value, which, named, bal, abal, *vector = self._record_and_init_deps.unpack(data)
+            init_deps = tuple(vector[self.n :])
+            known = which == _OWN_INIT_DEPS
+        else:
+            raise ValueError(f"the record of instance {id} has {len(data)} bytes")
+        if not known or phase >= len(_PHASES) or value >= len(_VALUES) or named >> self.n:
+            raise ValueError(f"the record of instance {id} cannot be understood")
+        deps = tuple(vector[: self.n])
+        fast_quorum = tuple(replica for replica in range(self.n) if named >> replica & 1)
+        record = InstanceRecord(id, _PHASES[phase], bal, abal, _VALUES[value], deps, init_deps, fast_quorum)
+        if not _is_possible(record):
+            raise ValueError(f"the record of instance {id} is of no instance that there can be")
+        return record
+
+    def encode_batch(self, batch: Batch) -> bytes:
+        """As the batch crosses the cluster."""
+        return encode_batch(batch)
+
+    def decode_batch(self, id: InstanceId, data: bytes) -> Batch:
+        """The batch that was proposed in `id`."""
+        try:
+            return decode_batch(data)
+        except ValueError as why:
+            raise ValueError(f"the batch of instance {id} is damaged ({why})") from None
+
+    # -- checkpoints, but for the state
+
+    def encode_checkpoint(self, executed: Deps, beyond: Iterable[InstanceId]) -> bytes:
+        """What had been executed."""
+        flat = list(chain.from_iterable(beyond))
+        return self._deps.pack(*executed) + pack(f">{len(flat)}Q", *flat)
+
+    def decode_checkpoint(self, data: bytes) -> tuple[Deps, tuple[InstanceId, ...]]:
+        """See `encode_checkpoint`."""
+        size = self._deps.size
+        executed = self.decode_deps(data[:size])
+        try:
+            beyond = tuple(map(InstanceId._make, iter_unpack(">QQ", data[size:])))
+        except error:
+            raise ValueError(f"a checkpoint of {len(data)} bytes") from None
+        if any(replica >= self.n or not 0 < slot < NUMBER_LIMIT for replica, slot in beyond):
+            raise ValueError("a checkpoint with an impossible instance")
+        return executed, beyond
+
+
+def _is_possible(record: InstanceRecord) -> bool:
+    """Whether an instance can have become what `record` says."""
+    id, phase, bal, abal, value, deps, init_deps, _ = record
+    if not abal <= bal < NUMBER_LIMIT or (phase < Phase.ACCEPTED and abal):
+        return False
+    if any(max(v) >= NUMBER_LIMIT or v[id.replica] >= id.slot for v in (deps, init_deps or deps)):
+        return False
+    if phase is Phase.PREACCEPTED:
+        return value is Value.PROPOSED and init_deps is not None
+    return value is not Value.UNKNOWN or phase is Phase.INITIAL

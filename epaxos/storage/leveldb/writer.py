@@ -1,0 +1,163 @@
+"""Turning write sets into one LevelDB write.  All of it blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from epaxos.interfaces import WriteSet
+from epaxos.storage.gil import let_loop_run
+from epaxos.storage.leveldb.records import (
+    CHECKPOINT_KEY,
+    FLOOR_KEY,
+    RESERVED_KEY,
+    STATE_KEY,
+    RecordFormat,
+    encode_number,
+    encode_parts,
+)
+from epaxos.storage.leveldb.sequence import WriteSequence
+from epaxos.storage.state.files import StateFiles
+
+__all__ = ["GroupWriter"]
+
+CHUNK = 2000
+"""After so many records, which take about a millisecond, the event loop gets the interpreter lock."""
+
+
+class GroupWriter:
+    """Writes groups of write sets, each group all or nothing, in order.
+
+    `db` is a LevelDB database in the folder `database`; `state` holds what checkpoints say beside it.
+    With `sync` False nothing is ever synced.
+    """
+
+    def __init__(
+        self,
+        db: Any,
+        database: Path,
+        format: RecordFormat,
+        sequence: WriteSequence,
+        state: StateFiles,
+        *,
+        sync: bool,
+    ) -> None:
+        self.sequence = sequence
+        self.writes = 0
+        self.syncs = 0
+        self._db = db
+        self._database = database
+        self._format = format
+        self._state = state
+        self._sync = sync
+        self._unsynced = False
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """How many were written, to the database and the files of the state."""
+        return self._bytes + self._state.bytes
+
+    @property
+    def wants_state(self) -> bool:
+        """See IStore."""
+        return self._state.wants_state
+
+    def write(self, write_sets: Sequence[WriteSet], sync: bool) -> bool:
+        """Write the sets, and sync them and all before them if asked to.
+
+        A base that became whole is recorded, too.  Returns whether nothing that was written waits for a sync
+        now.  Raises engine.Error, OSError.
+        """
+        sync = sync and self._sync
+        if any(write_sets) or not self._state.recorded or (sync and self._unsynced):
+            batch = self._db.write_batch(sync=sync)
+            self._fill(batch, write_sets)
+            parts = self._state.settle()
+            if parts is not None:
+                batch.put(STATE_KEY, encode_parts(parts))
+            self.sequence.add_to(batch)
+            size = batch.approximate_size()
+            batch.write()
+            if sync and self._unsynced:
+                self._sync_older_logs()
+            self._unsynced = self._sync and not sync
+            self.sequence.written(size)
+            self.writes += 1
+            self.syncs += sync
+            self._bytes += size
+        return not self._unsynced
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a base is to be written or recorded, even when no write comes."""
+        return self._state.unfinished
+
+    @property
+    def recorded(self) -> bool:
+        """Whether every base that is whole was recorded by a write."""
+        return self._state.recorded
+
+    def go_on(self, least: int = 0) -> bool:
+        """Do something that nobody waits for; to be called by the thread after each write, and as long
+        as it says that there is more to do.
+
+        `least` bytes of a base are written even when no more of it is owed.
+        """
+        more = False
+        if self.writes and not self._unsynced:  # before the first write, the state may be found damaged
+            more = self._state.remove_unneeded()
+        return self._state.go_on(least) or more
+
+    def close(self) -> None:
+        """Close everything, also after an error."""
+        try:
+            self._state.close()
+        finally:
+            self._db.close()
+
+    def _sync_older_logs(self) -> None:
+        """LevelDB begins a new log now and then, and a sync reaches only the newest.
+
+        An older one may still hold writes that were not synced.
+        """
+        logs = sorted(self._database.glob("*.log"), key=lambda path: int(path.stem))
+        for log in logs[:-1]:
+            try:
+                descriptor = os.open(log, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # it has become a table, which was synced
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _fill(self, batch: Any, write_sets: Iterable[WriteSet]) -> None:
+        filled = 0
+        for write_set in write_sets:
+            self._add_instances(batch, write_set)
+            filled += len(write_set.records) + len(write_set.batches) + len(write_set.dropped)
+            if filled >= CHUNK:
+                filled = 0
+                let_loop_run()
+            if write_set.reserved is not None:
+                batch.put(RESERVED_KEY, encode_number(write_set.reserved))
+            if write_set.floor is not None:
+                batch.put(FLOOR_KEY, self._format.encode_deps(write_set.floor))
+            checkpoint = write_set.checkpoint
+            if checkpoint is not None:
+                value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)
+                batch.put(CHECKPOINT_KEY, value)
+                self._state.add(checkpoint.batches, checkpoint.state)
+
+    def _add_instances(self, batch: Any, write_set: WriteSet) -> None:
+        format, put, delete = self._format, batch.put, batch.delete
+        for id, proposed in write_set.batches:
+            put(format.batch_key(id), format.encode_batch(proposed))
+        for record in write_set.records:
+            put(format.record_key(record.id), format.encode_record(record))
+        for id in write_set.dropped:
+            delete(format.record_key(id))
+            delete(format.batch_key(id))

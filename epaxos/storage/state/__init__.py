@@ -1,0 +1,1 @@
+"""The state of the state machine in checked files that are only appended to."""

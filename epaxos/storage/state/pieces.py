@@ -1,0 +1,165 @@
+"""What the files of the state are made of: pieces, one after the other.
+
+A piece is its length, a checksum and a payload.  The checksum goes on from that of the piece before,
+so that a piece that is lost, doubled or in another's place is found.
+
+A base is made of entries, as columns: their number, the lengths of the keys, those of the values, all
+keys, all values.  A log is made of executed batches, one after the other: the instance, the length
+and the batch as it crosses the cluster.  Nothing here is done command by command or key by key.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedIOBase, BytesIO
+from itertools import accumulate, islice
+from operator import add, itemgetter
+from struct import Struct, pack, unpack_from
+from zlib import crc32
+
+from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId
+from epaxos.protocol.values.messages import Batch
+from epaxos.wire.codec import decode_batch, encode_batch
+
+__all__ = [
+    "PIECE_BATCHES",
+    "PIECE_BYTES",
+    "decode_batches",
+    "decode_entries",
+    "encode_batches",
+    "encode_entries",
+    "frame",
+    "read_pieces",
+]
+
+PIECE_BYTES = 64 << 10
+"""A piece holds about so much, but one entry or batch at least."""
+PIECE_ENTRIES = 2000
+"""And no more entries than this, which take about half a millisecond."""
+
+PIECE_BATCHES = 200
+"""Nor than so many batches."""
+
+_HEADER = Struct("<II")
+_COUNT = Struct("<I")
+_BATCH = Struct("<HQI")
+
+_key = itemgetter(0)
+_value = itemgetter(1)
+
+
+# -- pieces
+
+
+def frame(payload: bytes, crc: int) -> tuple[bytes, int]:
+    """What is written before the piece, and its checksum.
+
+    `crc`: that of the piece before it, 0 for the first.
+    """
+    crc = crc32(payload, crc)
+    return _HEADER.pack(len(payload), crc), crc
+
+
+def read_pieces(file: BufferedIOBase, length: int, crc: int) -> Iterator[bytes]:
+    """The payloads of the pieces in the first `length` bytes of the file.
+
+    `crc`: the checksum of the last piece.  Raises ValueError for anything that was not written so.
+    """
+    position = found = 0
+    while position < length:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            raise ValueError(f"it ends after {position + len(header)} of {length} bytes")
+        size, expected = _HEADER.unpack(header)
+        end = position + len(header) + size
+        payload = file.read(size) if end <= length else b""
+        found = crc32(payload, found)
+        if len(payload) != size or found != expected:
+            raise ValueError(f"the piece at byte {position} is not what was written there")
+        yield payload
+        position = end
+    if found != crc:
+        raise ValueError(f"its first {length} bytes are not what was written there")
+
+
+# -- entries
+
+
+def encode_entries(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    """The payloads that hold the entries."""
+    rest = iter(entries)
+    while chunk := list(islice(rest, PIECE_ENTRIES)):
+        keys, values = list(map(_key, chunk)), list(map(_value, chunk))
+        key_lengths, value_lengths = list(map(len, keys)), list(map(len, values))
+        for part in _parts(list(accumulate(map(add, key_lengths, value_lengths)))):
+            yield _encode(keys[part], values[part], key_lengths[part], value_lengths[part])
+
+
+def _parts(ends: list[int]) -> Iterator[slice]:
+    """Entries whose sizes add up to `ends`, cut where a piece is full."""
+    start = size = 0
+    while start < len(ends):
+        end = max(start + 1, bisect_right(ends, size + PIECE_BYTES))
+        yield slice(start, end)
+        start, size = end, ends[end - 1]
+
+
+def _encode(
+    keys: Sequence[bytes], values: Sequence[bytes], key_lengths: list[int], value_lengths: list[int]
+) -> bytes:
+    count = len(keys)
+    return b"".join(
+        (pack(f"<{2 * count + 1}I", count, *key_lengths, *value_lengths), b"".join(keys), b"".join(values))
+    )
+
+
+def decode_entries(payload: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """The entries of one payload.  Raises ValueError."""
+    count = _COUNT.unpack_from(payload)[0] if len(payload) >= _COUNT.size else 0
+    start = (2 * count + 1) * _COUNT.size
+    if not count or start > len(payload):
+        raise ValueError(f"a piece of {len(payload)} bytes with {count} entries")
+    lengths = unpack_from(f"<{2 * count}I", payload, _COUNT.size)
+    end = start + sum(lengths)
+    if end != len(payload):
+        raise ValueError(f"a piece of {len(payload)} bytes with entries of {end}")
+    take = BytesIO(memoryview(payload)[start:]).read
+    keys = list(map(take, lengths[:count]))
+    return zip(keys, map(take, lengths[count:]))
+
+
+# -- batches
+
+
+def encode_batches(batches: Iterable[tuple[InstanceId, Batch]]) -> Iterator[bytes]:
+    """The payloads that hold the batches."""
+    parts: list[bytes] = []
+    size = 0
+    for (replica, slot), batch in batches:
+        data = encode_batch(batch)
+        parts += (_BATCH.pack(replica, slot, len(data)), data)
+        size += _BATCH.size + len(data)
+        if size >= PIECE_BYTES or len(parts) >= 2 * PIECE_BATCHES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def decode_batches(payload: bytes) -> Iterator[tuple[InstanceId, Batch]]:
+    """The batches of one payload.  Raises ValueError."""
+    if not payload:
+        raise ValueError("a piece without a batch")
+    position = 0
+    while position < len(payload):
+        begin = position + _BATCH.size
+        if begin > len(payload):
+            raise ValueError(f"a piece of {len(payload)} bytes with a batch at byte {position}")
+        replica, slot, length = _BATCH.unpack_from(payload, position)
+        position = begin + length
+        if position > len(payload):
+            raise ValueError(f"a piece of {len(payload)} bytes with a batch of {length} at byte {begin}")
+        if not 0 < slot < NUMBER_LIMIT:
+            raise ValueError(f"a batch of the impossible slot {slot}")
+        yield InstanceId(replica, slot), decode_batch(payload[begin:position])

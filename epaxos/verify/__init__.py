@@ -1,0 +1,1 @@
+"""What hunts for faults in the product: simulator, faults, judges, models, mutants."""

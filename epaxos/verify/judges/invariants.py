@@ -1,0 +1,284 @@
+"""What must hold at every commit and execution, judged while a run goes on.
+
+The judge sees what each replica's executor and state machine are told, and knows nothing of how the
+protocol works; it has its own notion of interference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.messages import NOP, Batch
+
+__all__ = ["Invariants", "interfere"]
+
+Entries = Iterable[tuple[bytes, bytes]]
+_MASK = (1 << 64) - 1
+
+
+def interfere(a: Batch, b: Batch) -> bool:
+    """Whether the two batches, neither of them NOP, may not be swapped."""
+    if a.barrier or b.barrier:
+        return True
+    return any(key in b.writes or key in b.reads for key in a.writes) or any(
+        key in b.writes for key in a.reads
+    )
+
+
+def _mixed(id: InstanceId) -> int:
+    """A number that stands for `id` in sums (splitmix64)."""
+    x = (id.replica * 0x1_0000_0001 + id.slot) * 0x9E3779B97F4A7C15 & _MASK
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _MASK
+    return x ^ x >> 31
+
+
+class _Decision(NamedTuple):
+    batch: Batch
+    deps: Deps
+    by: int
+
+
+class _Step(NamedTuple):
+    """An executed instance, the one executed before it, and the sum of all up to it."""
+
+    id: InstanceId
+    before: _Step | None
+    sum: int
+
+
+class _Sequence:
+    """What one replica has executed, in order, as its present state shows it."""
+
+    def __init__(self, n: int) -> None:
+        self.last: _Step | None = None
+        self.applied: InstanceId | None = None
+        self.ids: set[InstanceId] = set()
+        self.writes: dict[bytes, int] = {}
+        self.checkpoints: dict[tuple[Deps, tuple[InstanceId, ...]], _Step | None] = {
+            (no_deps(n), ()): None,
+        }
+
+    @property
+    def sum(self) -> int:
+        """Stands for the set of what was executed."""
+        return 0 if self.last is None else self.last.sum
+
+
+class Invariants:
+    """The judge of one run.  `violated(text)` is called for each breach, `ran(command)` when a command
+    of a client runs for the first time anywhere; `durable()` tells what each replica has durably executed."""
+
+    def __init__(
+        self,
+        n: int,
+        violated: Callable[[str], None],
+        ran: Callable[[str], None] = lambda command: None,
+        durable: Callable[[], Iterable[Deps]] | None = None,
+    ) -> None:
+        self._n = n
+        self._violated = violated
+        self._ran = ran
+        self._durable = durable or (lambda: [no_deps(n)])
+        self.decisions: dict[InstanceId, _Decision] = {}
+        self._by_key: dict[bytes, list[InstanceId]] = {}
+        self._barriers: list[InstanceId] = []
+        self._sequences = [_Sequence(n) for _ in range(n)]
+        self._write_order: dict[bytes, list[InstanceId]] = {}
+        self._read_after: dict[tuple[bytes, InstanceId], int] = {}
+        self._before_barrier: dict[InstanceId, int] = {}
+        self._states: dict[int, tuple[int, frozenset[tuple[bytes, bytes]]]] = {}
+        self._carriers: dict[str, InstanceId] = {}
+        self._carried: dict[InstanceId, tuple[str, ...]] = {}
+
+    # -- commits
+
+    def on_commit(self, replica: int, id: InstanceId, batch: Batch, deps: Deps) -> None:
+        """`replica` holds that `id` is decided."""
+        known = self.decisions.get(id)
+        if known is not None:
+            if known.batch != batch or known.deps != deps:
+                self._violated(
+                    f"Agreement: {id} is {_shown(batch)} {deps} at replica {replica},"
+                    f" but {_shown(known.batch)} {known.deps} at replica {known.by}"
+                )
+            return
+        self.decisions[id] = _Decision(batch, deps, replica)
+        if batch == NOP:
+            return
+        for other in self._candidates(batch):
+            self._check_visibility(id, other)
+        if batch.barrier:
+            self._barriers.append(id)
+        for key in (*batch.writes, *batch.reads):
+            self._by_key.setdefault(key, []).append(id)
+
+    def _candidates(self, batch: Batch) -> Iterable[InstanceId]:
+        if batch.barrier:
+            return [id for id, decision in self.decisions.items() if decision.batch != NOP]
+        found = dict.fromkeys(self._barriers)
+        for key in (*batch.writes, *batch.reads):
+            found.update(dict.fromkeys(self._by_key.get(key, ())))
+        return found
+
+    def _check_visibility(self, a: InstanceId, b: InstanceId) -> None:
+        """`a` has just been decided, `b` was before.
+
+        When every replica has durably executed `b` by now, their records of it may be gone; and it
+        is before `a` everywhere, named or not.
+        """
+        if a == b or not interfere(self.decisions[a].batch, self.decisions[b].batch):
+            return
+        if a.slot <= self.decisions[b].deps[a.replica] or b.slot <= self.decisions[a].deps[b.replica]:
+            return
+        if any(b.slot > executed[b.replica] for executed in self._durable()):
+            self._violated(
+                f"Visibility: {a} {self.decisions[a].deps} and {b} {self.decisions[b].deps}"
+                " interfere, and neither names the other"
+            )
+
+    # -- execution
+
+    def on_execute(self, replica: int, id: InstanceId, batch: Batch) -> None:
+        """`replica` runs `id` now."""
+        decision = self.decisions.get(id)
+        sequence = self._sequences[replica]
+        if decision is None or decision.batch != batch:
+            self._violated(f"replica {replica} runs {id} as {_shown(batch)}, which was not decided")
+        if id in sequence.ids:
+            self._violated(f"replica {replica} runs {id} twice")
+        self._check_order(replica, sequence, id, batch)
+        self._append(sequence, id, batch)
+        self._check_carried(id)
+
+    def _append(self, sequence: _Sequence, id: InstanceId, batch: Batch) -> None:
+        sequence.last = _Step(id, sequence.last, (sequence.sum + _mixed(id)) & _MASK)
+        sequence.ids.add(id)
+        for key in batch.writes:
+            sequence.writes[key] = sequence.writes.get(key, 0) + 1
+
+    def _check_order(self, replica: int, sequence: _Sequence, id: InstanceId, batch: Batch) -> None:
+        """Per key: the same writes in the same order, and each read between the same ones.  Before a
+        barrier: the same set."""
+        if batch.barrier and self._before_barrier.setdefault(id, sequence.sum) != sequence.sum:
+            self._violated(f"Order: what replica {replica} ran before the barrier {id} differs from others")
+        for key in batch.writes:
+            position = sequence.writes.get(key, 0)
+            order = self._write_order.setdefault(key, [])
+            if position == len(order):
+                order.append(id)
+            elif order[position] != id:
+                self._violated(
+                    f"Order: write {position + 1} of key {key!r} is {id} at replica {replica},"
+                    f" but {order[position]} elsewhere"
+                )
+        for key in batch.reads:
+            position = sequence.writes.get(key, 0)
+            if self._read_after.setdefault((key, id), position) != position:
+                self._violated(
+                    f"Order: {id} reads key {key!r} after {position} writes at replica {replica},"
+                    f" but after {self._read_after[key, id]} elsewhere"
+                )
+
+    def on_applied(self, replica: int, last: InstanceId, entries: Callable[[], Entries]) -> None:
+        """The state of `replica` when it has applied `last`, which may not be all that it runs now."""
+        sequence = self._sequences[replica]
+        sequence.applied = last
+        if sequence.last is not None and sequence.last.id == last:
+            self.on_state(replica, entries)
+
+    def on_state(self, replica: int, entries: Callable[[], Entries]) -> None:
+        """The state of `replica` after all that it has run: equal wherever the same was run."""
+        self._check_state(replica, self._sequences[replica].sum, entries())
+
+    def _check_state(self, replica: int, key: int, entries: Entries) -> None:
+        state = frozenset(entries)
+        first, known = self._states.setdefault(key, (replica, state))
+        if known != state:
+            different = sorted(key for key, _ in known ^ state)[:5]
+            self._violated(
+                f"Digest: replicas {replica} and {first} ran the same instances"
+                f" and differ in the keys {different}"
+            )
+
+    def on_partial(self, replica: int, id: InstanceId, who: str) -> None:
+        """`who` looks at the state of `replica` while `id` is applied in part."""
+        self._violated(f"Wholeness: {who} at replica {replica} sees {id} applied in part")
+
+    # -- what survives a crash
+
+    def on_checkpoint(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
+        """`replica` writes its present state, saying that this is what it has run."""
+        sequence = self._sequences[replica]
+        if sequence.last is not None and sequence.applied != sequence.last.id:
+            self._violated(
+                f"Wholeness: the checkpoint of replica {replica} claims {sequence.last.id},"
+                f" and its state ends with {sequence.applied}"
+            )
+        sequence.checkpoints[executed, beyond] = sequence.last
+        self._check_frontier(replica, sequence, executed, beyond)
+
+    def on_restore(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
+        """`replica` starts with the state that it once wrote with this frontier."""
+        sequence = self._sequences[replica]
+        if (executed, beyond) not in sequence.checkpoints:
+            self._violated(f"replica {replica} starts at {executed} {beyond}, where it never was")
+            return
+        step = sequence.checkpoints[executed, beyond]
+        ids = []
+        while step is not None:
+            ids.append(step.id)
+            step = step.before
+        sequence.last = None
+        sequence.ids.clear()
+        sequence.writes.clear()
+        for id in reversed(ids):
+            self._append(sequence, id, self.decisions[id].batch)
+        sequence.applied = ids[0] if ids else None
+
+    def _check_frontier(
+        self, replica: int, sequence: _Sequence, executed: Deps, beyond: tuple[InstanceId, ...]
+    ) -> None:
+        """The frontier names what was run, no more and no less, but for NOPs."""
+        above = set(beyond)
+        for id in sequence.ids:
+            if id.slot > executed[id.replica] and id not in above:
+                self._violated(f"replica {replica} has run {id}, and its checkpoint {executed} forgets it")
+        for id, decision in self.decisions.items():
+            covered = id.slot <= executed[id.replica] or id in above
+            if covered and decision.batch != NOP and id not in sequence.ids:
+                self._violated(f"replica {replica} has not run {id}, and its checkpoint {executed} claims it")
+
+    # -- commands
+
+    def on_proposed(self, id: InstanceId, commands: tuple[str, ...]) -> None:
+        """`id` carries these commands of clients, from the moment at which it is proposed."""
+        if id in self._carried:
+            self._violated(f"the slot of {id} was used for {self._carried[id]}, and again for {commands}")
+        self._carried[id] = commands
+
+    def _check_carried(self, id: InstanceId) -> None:
+        for command in self._carried.get(id, ()):
+            if command not in self._carriers:
+                self._carriers[command] = id
+                self._ran(command)
+            elif self._carriers[command] != id:
+                self._violated(f"the command {command} was run in {self._carriers[command]} and in {id}")
+
+    # -- looking back
+
+    def executed(self, replica: int) -> int:
+        """How many instances the present state of `replica` shows."""
+        return len(self._sequences[replica].ids)
+
+    def sum(self, replica: int) -> int:
+        """A number that is equal where the same was run."""
+        return self._sequences[replica].sum
+
+
+def _shown(batch: Batch) -> str:
+    if batch == NOP:
+        return "NOP"
+    return f"{{writes {list(batch.writes)} reads {list(batch.reads)}}}"

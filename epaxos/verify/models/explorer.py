@@ -1,0 +1,237 @@
+"""Visits every state that a model can reach, breadth first, and judges each decision on the way.
+
+A state of the whole is: the machine of each replica, the messages that were sent, what was decided so
+far and by which instance each command is carried, and how much may still go wrong.  Messages form a
+set.  With `duplicates` it only grows: what was sent may arrive at any time, any number of times, or
+never, which covers loss, doubling and every reordering.  Without, a message leaves the set when it
+arrives.
+
+A crash is one step with the restart after it: to be down is to get nothing for a while.  For the same
+reason a replica that crashes for good needs no step at all: runs in which it does nothing from some
+time on are among the runs.  (Nobody suspects anybody here; what suspicion leads to, that waits end and
+recoveries start, happens anyhow.)
+
+Left out, because nothing is lost by it:
+
+- the arrival of a message that changes nothing (the same state again; without duplicates a message
+  that stays under way may do all that one that arrived without effect can, and more);
+- a message that can have no effect any more (`Machines.judge`) leaves the set, so that states that
+  differ only in such messages are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from epaxos.protocol.memory.interference import interferes
+from epaxos.protocol.values.ids import InstanceId, is_in
+from epaxos.protocol.values.messages import NOP
+from epaxos.verify.models.machine import Decision
+from epaxos.verify.models.machines import Event, Kind, Machines, Step
+from epaxos.verify.models.model import Model
+
+__all__ = ["Explorer", "Move", "State", "Violation"]
+
+
+class State(NamedTuple):
+    """A state of the whole.  `decisions` and `carriers` are numbers of what the explorer has noted."""
+
+    machines: tuple[int, ...]
+    messages: int
+    decisions: int
+    carriers: tuple[InstanceId | None, ...]
+    recoveries: int
+    crashes: int
+
+
+class Move(NamedTuple):
+    """Something that can happen in a state."""
+
+    replica: int
+    event: Event
+    step: Step
+    state: State
+
+
+class Violation(Exception):
+    """Agreement or Visibility does not hold after the last of `moves`."""
+
+    def __init__(self, text: str, before: State, move: Move) -> None:
+        super().__init__(text)
+        self.before = before
+        self.move = move
+
+
+class Explorer:
+    """One exploration.  `progress` is called now and then.
+
+    `parents` has every state that was found, and the one from which it was; `ends` those in which nothing
+    is left to happen.
+    """
+
+    def __init__(self, model: Model, progress: Callable[[Explorer], None] = lambda explorer: None) -> None:
+        self.model = model
+        self.machines = Machines(model)
+        self.parents: dict[State, State | None] = {}
+        self.ends: list[State] = []
+        self.depth = 0
+        self.complete = False
+        self.broken: str | None = None
+        self._commands = model.commands
+        self._recoverers = range(model.n) if model.recoverers is None else model.recoverers
+        self._crashing = frozenset(filter(model.may_crash, range(model.n)))
+        self._duplicates = model.duplicates
+        self._forgets_idle = model.forgets_idle
+        self._progress = progress
+        self._decided: list[frozenset[Decision]] = [frozenset()]
+        self._numbers: dict[frozenset[Decision], int] = {frozenset(): 0}
+        self._merged: dict[tuple[int, tuple[Decision, ...]], int] = {}
+
+    # -- the search
+
+    def run(self) -> None:
+        """Visit everything within the bounds.  Raises Violation at the first state that breaks a rule.
+
+        Breadth first: so the run that leads there is as short as any.
+        """
+        layer = [self._first()]
+        self.parents[layer[0]] = None
+        limit = self.model.steps
+        while layer and (limit is None or self.depth < limit):
+            layer = self._next(layer)
+            self.depth += 1
+        self.complete = not layer
+
+    def _first(self) -> State:
+        model = self.model
+        nobody = (None,) * len(model.proposers)
+        return State(self.machines.first(), 0, 0, nobody, model.recoveries, model.crashes)
+
+    def _next(self, layer: list[State]) -> list[State]:
+        parents = self.parents
+        found = []
+        for count, state in enumerate(layer):
+            if count % 10_000 == 0:
+                self._progress(self)
+            last = True
+            for move in self.moves_of(state):
+                if self.broken is not None:
+                    raise Violation(self.broken, state, move)
+                if move.state != state:
+                    last = False
+                if move.state not in parents:
+                    parents[move.state] = state
+                    found.append(move.state)
+            if last:
+                self.ends.append(state)
+        return found
+
+    def moves_of(self, state: State) -> Iterator[Move]:
+        """All that can happen in the state and changes it."""
+        machines = self.machines
+        for replica, number in enumerate(state.machines):
+            messages = state.messages & machines.to[replica] & ~machines.inert[number]
+            while messages:
+                lowest = messages & -messages
+                messages ^= lowest
+                left = state if self._duplicates else state._replace(messages=state.messages ^ lowest)
+                if (move := self.move(left, replica, number, lowest.bit_length() - 1)) is not None:
+                    yield move
+            if (move := self.move(state, replica, number, Kind.HURRY)) is not None:
+                yield move
+            if machines.unsynced[number] and (move := self.move(state, replica, number, Kind.SYNC)):
+                yield move
+            if None in state.carriers:
+                yield from self._proposals(state, replica, number)
+            if state.recoveries:
+                yield from self._recoveries(state, replica, number)
+            if state.crashes and replica in self._crashing:
+                less = state._replace(crashes=state.crashes - 1)
+                if (move := self.move(less, replica, number, Kind.REBOOT)) is not None:
+                    yield move
+
+    def _proposals(self, state: State, replica: int, number: int) -> Iterator[Move]:
+        for at, (proposer, batch) in enumerate(self._commands):
+            if proposer == replica and state.carriers[at] is None:
+                move = self.move(state, replica, number, batch)
+                if move is not None:
+                    carriers = (*state.carriers[:at], move.step.proposed, *state.carriers[at + 1 :])
+                    yield move._replace(state=move.state._replace(carriers=carriers))
+
+    def _recoveries(self, state: State, replica: int, number: int) -> Iterator[Move]:
+        if replica in self._recoverers:
+            less = state._replace(recoveries=state.recoveries - 1)
+            for id in state.carriers:
+                if id is not None and id not in self.machines.decided[number] and self._may_recover(id):
+                    move = self.move(less, replica, number, id)
+                    if move is not None:
+                        yield move
+
+    def _may_recover(self, id: InstanceId) -> bool:
+        recovered = self.model.recovered
+        return recovered is None or id.replica in recovered
+
+    def move(self, state: State, replica: int, number: int, event: Event) -> Move | None:
+        """The event at the replica; None if it changes nothing there and makes it say nothing new."""
+        machines = self.machines
+        step = machines.step(number, event)
+        machine, sent, decided, _ = step
+        messages = state.messages
+        new = sent & ~messages
+        if machine == number and not new:
+            return None
+        numbers = (*state.machines[:replica], machine, *state.machines[replica + 1 :])
+        messages |= new
+        machines.judge(machine, messages & machines.to[replica])
+        idle = machines.idle[machine]
+        if new:
+            for other, there in enumerate(numbers):
+                if arriving := new & machines.to[other]:
+                    machines.judge(there, arriving)
+                    idle |= machines.idle[there]
+        if self._forgets_idle:
+            messages &= ~idle
+        decisions = self._decide(state.decisions, decided) if decided else state.decisions
+        after = State(numbers, messages, decisions, state.carriers, state.recoveries, state.crashes)
+        return Move(replica, event, step, after)
+
+    # -- the rules
+
+    def _decide(self, number: int, new: tuple[Decision, ...]) -> int:
+        merged = self._merged.get((number, new))
+        if merged is None:
+            decided = self._decided[number]
+            for decision in new:
+                self.broken = self.broken or _breach(decision, decided)
+                decided |= {decision}
+            merged = self._numbers.setdefault(decided, len(self._decided))
+            if merged == len(self._decided):
+                self._decided.append(decided)
+            self._merged[number, new] = merged
+        return merged
+
+    def outcomes(self) -> frozenset[frozenset[Decision]]:
+        """Every set of decisions that some run has come to."""
+        return frozenset(self._decided)
+
+
+def _breach(new: Decision, decided: frozenset[Decision]) -> str | None:
+    """How the new decision breaks Agreement or Visibility, if it does."""
+    for old in decided:
+        if old.id == new.id:
+            if old != new:
+                return f"Agreement: {new.id} is decided as {shown(old)} and as {shown(new)}"
+        elif _interfere(old, new) and not (is_in(old.id, new.deps) or is_in(new.id, old.deps)):
+            return f"Visibility: {shown(old)} and {shown(new)}, and neither names the other"
+    return None
+
+
+def _interfere(a: Decision, b: Decision) -> bool:
+    return a.batch is not NOP and b.batch is not NOP and interferes(a.batch, b.batch)
+
+
+def shown(decision: Decision) -> str:
+    """The decision in a few words."""
+    command = "NOP" if decision.batch is NOP else decision.batch.payload.decode()
+    return f"{decision.id}={command}{decision.deps}"

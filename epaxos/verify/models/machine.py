@@ -1,0 +1,280 @@
+"""One replica of a model: the real core and the disk under it, as a value that can be copied.
+
+A step takes a machine, lets one thing happen to it, and tells what came out.  There is no clock: the
+machine's time stands still, and a wait ends when the explorer says so.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+from collections.abc import Callable, Container, Mapping
+from random import Random
+from typing import Any, NamedTuple
+
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.instance import Instance, InstanceRecord
+from epaxos.protocol.values.messages import NOP, Batch, Message
+from epaxos.protocol.values.output import Output
+from epaxos.protocol.values.quorums import Quorums
+from epaxos.protocol.values.timing import Timing
+
+__all__ = ["Decision", "Effects", "Machine", "NewReplica", "naming", "with_equal_answers"]
+
+NewReplica = Callable[[int, int], Replica]
+"""Makes the core of a replica, of so many."""
+
+_TIMING = Timing(fast_path_wait_s=0.0)
+"""The wait for a fast path is over whenever time is looked at: the explorer decides when that is."""
+
+
+class _NoRandom(Random):
+    """Only the length of a back-off is random, and no time passes here."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+_RANDOM = _NoRandom()
+
+
+def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[int] = ()) -> Replica:
+    """The core as it is in the product.  How far the others are it knows already, so that it asks those
+    that it names alone until a wait ends; they answer in no time, but for those that are `far`."""
+    core = Replica(id, n, timing=_TIMING, random=_RANDOM, quorums=quorums)
+    nearness = core._state.nearness
+    probe = InstanceId(id, 0)
+    nearness.asks_all(probe, 0.0)
+    for other in range(n):
+        if other != id:
+            nearness.answered(probe, other, 1.0 if other in far else 0.0)
+    return core
+
+
+def with_equal_answers(id: int, n: int) -> Replica:
+    """The core with a fast path of any n-e equal answers, as EPaxos* has it, whatever n is."""
+    return new_replica(id, n, Quorums.of(n, named=False))
+
+
+def naming(named: Mapping[int, int]) -> NewReplica:
+    """Cores of which replica r always names `named[r]` as its fast quorum: all others are far."""
+
+    def new(id: int, n: int) -> Replica:
+        return new_replica(id, n, far={other for other in range(n) if other != named.get(id, other)})
+
+    return new
+
+
+class Decision(NamedTuple):
+    """A replica holds that an instance is decided."""
+
+    id: InstanceId
+    batch: Batch
+    deps: Deps
+
+
+class Effects:
+    """What came out of a machine in one step."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, Message]] = []
+        self.decisions: list[Decision] = []
+        self.proposed: InstanceId | None = None
+
+    def decide(self, instances: list[Instance]) -> None:
+        """These were handed to execution."""
+        for instance in instances:
+            assert instance.cmd is not None
+            self.decisions.append(Decision(instance.id, instance.cmd, instance.deps))
+
+
+class _Write(NamedTuple):
+    """What one output wrote, and the outputs that wait for just that."""
+
+    batches: list[tuple[InstanceId, Batch]]
+    records: list[InstanceRecord]
+    reserved: int | None
+    outputs: list[Output]
+
+
+class Disk:
+    """What survives a crash."""
+
+    def __init__(self) -> None:
+        self.records: dict[InstanceId, InstanceRecord] = {}
+        self.batches: dict[InstanceId, Batch] = {}
+        self.reserved = 0
+
+    def apply(self, write: _Write) -> None:
+        """The write has become durable."""
+        self.batches.update(write.batches)
+        self.records.update((record.id, record) for record in write.records)
+        if write.reserved is not None:
+            self.reserved = write.reserved
+
+
+class Machine:
+    """Replica `id` of n.
+
+    When `syncs` is true every write is durable by the end of the step that made it, so that its
+    promises leave in that step.  Otherwise writes queue up until `sync` makes the oldest durable.
+    """
+
+    def __init__(self, id: int, n: int, new: NewReplica, syncs: bool) -> None:
+        self.id = id
+        self.n = n
+        self.syncs = syncs
+        self.disk = Disk()
+        self.unwritten: list[_Write] = []
+        self.core = new(id, n)
+        self.core.tick(0.0)
+        self._settle(Effects())
+        while self.unwritten:
+            self.sync()
+
+    # -- steps
+
+    def propose(self, batch: Batch) -> Effects:
+        """Propose, when a slot is to be had."""
+        effects = Effects()
+        if self.core.can_propose:
+            effects.proposed = self.core.propose(batch)
+        return self._settle(effects)
+
+    def receive(self, sender: int, message: Message) -> Effects:
+        """A message arrives."""
+        self.core.receive(sender, message)
+        return self._settle(Effects())
+
+    def hurry(self) -> Effects:
+        """Whoever waits for the fast path no longer does."""
+        self.core.tick(0.0)
+        return self._settle(Effects())
+
+    def time_out(self, id: InstanceId) -> Effects:
+        """All waits for `id` are over: it is recovered, or recovered again."""
+        self.core.time_out(id)
+        return self._settle(Effects())
+
+    def sync(self) -> Effects:
+        """The oldest write becomes durable."""
+        effects = Effects()
+        self._write(self.unwritten.pop(0), effects)
+        return self._settle(effects)
+
+    def reboot(self, new: NewReplica) -> Effects:
+        """Crash, losing all that is not durable, and start again from what is."""
+        self.unwritten.clear()
+        core = self.core = new(self.id, self.n)
+        core.tick(0.0)
+        nothing = (0,) * self.n
+        core.take_output()  # heartbeats, and a reservation that `restore` makes again
+        disk = self.disk
+        core.restore(
+            reserved=disk.reserved,
+            floor=nothing,
+            executed=nothing,
+            instances=[
+                Instance.restore(record, disk.batches.get(record.id)) for record in disk.records.values()
+            ],
+        )
+        return self._settle(Effects())
+
+    # -- effects
+
+    def _settle(self, effects: Effects) -> Effects:
+        """Carry out what the core wants, as `Output` says."""
+        while output := self.core.take_output():
+            effects.messages += output.messages
+            effects.decide(output.decided)
+            self._queue(output, effects)
+            while self.syncs and self.unwritten:
+                self._write(self.unwritten.pop(0), effects)
+        return effects
+
+    def _queue(self, output: Output, effects: Effects) -> None:
+        """What the output writes becomes durable later.  One that writes nothing new, because it answers
+        a double, waits for what was written last, if for anything."""
+        records = self._new_records(output)
+        if records or output.batches or output.reserved is not None:
+            self.unwritten.append(_Write(output.batches, records, output.reserved, [output]))
+        elif self.unwritten:
+            self._drop_doubles(output)
+            if output.awaits_durability:
+                self.unwritten[-1].outputs.append(output)
+        else:
+            self._become_durable(output, effects)
+
+    def _new_records(self, output: Output) -> list[InstanceRecord]:
+        latest = dict(self.disk.records)
+        for write in self.unwritten:
+            latest.update((record.id, record) for record in write.records)
+        records = [instance.record() for instance in output.instances.values()]
+        return [record for record in records if latest.get(record.id) != record]
+
+    def _drop_doubles(self, output: Output) -> None:
+        """A message that leaves with an earlier write need not leave again with a later one."""
+        leaving = {
+            (dest, type(message), message)
+            for write in self.unwritten
+            for earlier in write.outputs
+            for dest, message in earlier.promises
+        }
+        output.promises = [
+            (dest, message)
+            for dest, message in output.promises
+            if (dest, type(message), message) not in leaving
+        ]
+
+    def _write(self, write: _Write, effects: Effects) -> None:
+        self.disk.apply(write)
+        for output in write.outputs:
+            self._become_durable(output, effects)
+
+    def _become_durable(self, output: Output, effects: Effects) -> None:
+        effects.messages += output.promises
+        effects.decide(output.decided_durably)
+        self.core.durable(output)
+
+    # -- copies
+
+    def save(self) -> bytes:
+        """The whole machine as bytes."""
+        return _dump(self)
+
+    @staticmethod
+    def load(saved: bytes) -> Machine:
+        """A new copy of the machine that was saved."""
+        machine: Machine = pickle.loads(saved)
+        return machine
+
+
+def _reduce_batch(batch: Batch) -> Any:
+    """`NOP` is known by its identity, which a copy has to keep."""
+    return "NOP" if batch is NOP else batch.__reduce_ex__(2)
+
+
+def _the_timing() -> Timing:
+    return _TIMING
+
+
+def _the_random() -> Random:
+    return _RANDOM
+
+
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    **copyreg.dispatch_table,
+    Batch: _reduce_batch,
+    Timing: lambda timing: (_the_timing, ()),
+    _NoRandom: lambda random: (_the_random, ()),
+}
+
+
+def _dump(machine: Machine) -> bytes:
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, protocol=5)
+    pickler.dispatch_table = _REDUCERS
+    pickler.dump(machine)
+    return file.getvalue()

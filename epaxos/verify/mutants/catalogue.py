@@ -1,0 +1,685 @@
+"""The mutants: every rule of docs/protocol.md that can be broken, broken in one place.
+
+To add one: its name, the rule that it breaks, and the change.  `make mutants` then has to catch it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from epaxos.execution.components import Component
+from epaxos.execution.conflicts import Conflicts
+from epaxos.execution.executor import Executor
+from epaxos.node.disk_watch import DiskWatch
+from epaxos.node.node import Node
+from epaxos.node.reads import Reading
+from epaxos.protocol.admission import ADMISSION
+from epaxos.protocol.coordinators.commit import CommitRules
+from epaxos.protocol.coordinators.fast_path import judge_equal, judge_named
+from epaxos.protocol.coordinators.recovery import RecoveryRules
+from epaxos.protocol.memory.interference import InterferenceIndex, _Generation
+from epaxos.protocol.memory.slots import OwnSlots
+from epaxos.protocol.memory.state import ReplicaState
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.upkeep.progress import Progress
+from epaxos.protocol.values.ids import is_in
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import Accept, PreAccept, Recover, Validate
+from epaxos.protocol.values.quorums import Quorums
+from epaxos.verify.mutants.mutation import Edit, Entry, Mutant
+
+__all__ = ["MUTANTS"]
+
+
+def _edit(
+    name: str, rule: str, target: Any, old: str, new: str, n: int | None = None, profile: str = "recovery"
+) -> Mutant:
+    return Mutant(name, rule, (Edit(target, ((old, new),)),), n, profile)
+
+
+def _at_any_ballot(name: str, rule: str, message: type) -> Mutant:
+    broken = ADMISSION[message]._replace(ballot=lambda bal, ballot: True)
+    return Mutant(name, rule, (Entry(ADMISSION, message, broken),), n=3, profile="schemes")
+
+
+_QUORUMS = (
+    _edit(
+        "small fast quorum",
+        "a fast quorum is n-e replicas",
+        Quorums.fast,
+        "self.n - self.e",
+        "self.n - self.e - 1",
+        n=5,
+    ),
+    _edit(
+        "small slow quorum",
+        "a slow quorum is n-f replicas",
+        Quorums.slow,
+        "self.n - self.f",
+        "self.n - self.f - 1",
+    ),
+)
+
+_COMMIT = (
+    _edit(
+        "unequal fast path",
+        "the fast path needs answers that equal D0",
+        judge_equal,
+        "equal = sum(deps == init_deps for deps in answers.values())",
+        "equal = len(answers)",
+        n=5,
+    ),
+    _edit(
+        "slow path with D0",
+        "the slow path takes the max of all answers",
+        CommitRules._take_slow_path,
+        "merge(proposal.answers.values())",
+        "instance.init_deps",
+    ),
+    _edit(
+        "vote adds nothing",
+        "PreAccept: dep = max(D, interfering slots known here)",
+        CommitRules.on_pre_accept,
+        "merge((message.deps, state.index.deps_of(id, message.batch)))",
+        "message.deps",
+    ),
+    _edit(
+        "own row above the slot",
+        "in id's own row only slots below its own count",
+        InterferenceIndex.deps_of,
+        "slots[own] = min(slots[own], id.slot - 1)",
+        "pass",
+    ),
+    _edit(
+        "reads do not count",
+        "a read interferes with the writes of its keys",
+        _Generation.interfering,
+        """\
+        (self._reads, batch.writes),
+        (self._writes, batch.reads),
+""",
+        "",
+    ),
+    Mutant(
+        "forgotten not named",
+        "D0 and votes name what is forgotten",
+        (
+            Edit(
+                CommitRules.propose,
+                (
+                    (
+                        "merge((state.table.floor, state.index.deps_of(id, batch)))",
+                        "state.index.deps_of(id, batch)",
+                    ),
+                ),
+            ),
+            Edit(InterferenceIndex.named_by, (("map(max, found, self._forgotten)", "found"),)),
+        ),
+        n=5,
+        profile="schemes",
+    ),
+    _at_any_ballot("PreAccept at any ballot", "PreAccept is taken while bal = 0", PreAccept),
+    _at_any_ballot("Accept at any ballot", "Accept is taken while bal <= b", Accept),
+    _edit(
+        "votes after a promise",
+        "PreAcceptOK counts while bal = 0",
+        CommitRules.on_pre_accept_ok,
+        "if instance.bal == initial_ballot and ",
+        "if ",
+        n=3,
+        profile="schemes",
+    ),
+    Mutant(
+        "votes of other ballots",
+        "AcceptOK counts for the ballot that it names",
+        (
+            Edit(
+                CommitRules.on_accept_ok,
+                (
+                    (" or accept_round.ballot != message.ballot", ""),
+                    ("instance.bal != message.ballot or ", ""),
+                ),
+            ),
+        ),
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "Commit refused",
+        "Commit is taken at any ballot",
+        CommitRules.on_commit,
+        "if instance.phase is Phase.COMMITTED:",
+        "if instance.phase is Phase.COMMITTED or instance.bal > message.ballot:",
+    ),
+)
+
+_RECOVERY = (
+    _edit(
+        "one ballot variable",
+        "bal and abal are two variables",
+        RecoveryRules.on_recover,
+        "instance.bal = message.ballot",
+        "instance.bal = instance.abal = message.ballot",
+    ),
+    _edit(
+        "any accepted value",
+        "recovery 2: of those with the highest abal",
+        RecoveryRules._choose,
+        "answer.accepted_ballot == latest and ",
+        "",
+        n=3,
+        profile="schemes",
+    ),
+    _at_any_ballot("Recover at any ballot", "Recover is answered while bal < b", Recover),
+    _edit(
+        "accepted value ignored",
+        "recovery 2: an accepted value is proposed again",
+        RecoveryRules._choose,
+        "if accepted is not None:",
+        "if False:",
+    ),
+    _edit(
+        "no rule 3",
+        "recovery 3: the command leader in Q means NOP",
+        RecoveryRules._choose,
+        "elif instance.id.replica in answers:",
+        "elif False:",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "|R| too high",
+        "recovery 4: |R| >= |Q|-e",
+        RecoveryRules._choose_by_votes,
+        "len(answers) - self._state.quorums.e and votes",
+        "len(answers) - self._state.quorums.e + 1 and votes",
+        n=5,
+    ),
+    _edit(
+        "|R| of any answers",
+        "recovery 4: R are those with dep = init_dep",
+        RecoveryRules._choose_by_votes,
+        " and answer.deps == answer.init_deps",
+        "",
+        n=5,
+    ),
+    _edit(
+        "no Validate",
+        "recovery 4: the fast-path value is validated",
+        RecoveryRules._choose_by_votes,
+        "self._validate(instance, recovery, votes)",
+        "self._propose(instance, recovery, votes[0].batch, votes[0].init_deps)",
+        n=5,
+    ),
+    _edit(
+        "Validate not remembered",
+        "Validate: remember (c, D) as first proposed",
+        RecoveryRules.on_validate,
+        """\
+        state.learn_value(instance, message.batch)
+        instance.init_deps = message.deps
+        state.save(instance)
+""",
+        "",
+        n=5,
+        profile="schemes",
+    ),
+    Mutant(
+        "Validate after Accept",
+        "Validate is taken while nothing is accepted",
+        (Entry(ADMISSION, Validate, ADMISSION[Validate]._replace(phases=ADMISSION[Accept].phases)),),
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "committed, yet by init_dep",
+        "Validate: committed ones are judged by their dep",
+        RecoveryRules._conflicts,
+        "if committed else",
+        "if False else",
+        n=5,
+    ),
+    _edit(
+        "uncommitted, yet by dep",
+        "Validate: uncommitted ones are judged by their init_dep",
+        RecoveryRules._conflicts,
+        "(other.proposed, other.init_deps)",
+        "(other.proposed, other.deps)",
+        n=5,
+    ),
+    _edit(
+        "latest only, in validation",
+        "(q, s) is in D when s <= D[q]",
+        is_in,
+        "id.slot <= deps[id.replica]",
+        "id.slot == deps[id.replica]",
+        n=5,
+    ),
+    _edit(
+        "validation 2 for any |R|",
+        "validation 2: |R| = |Q|-e and a member's leader outside Q",
+        RecoveryRules._conclude,
+        "recovery.votes == len(quorum) - state.quorums.e\n        and ",
+        "",
+        n=5,
+    ),
+    _edit(
+        "validation 2 for any leader",
+        "validation 2: |R| = |Q|-e and a member's leader outside Q",
+        RecoveryRules._conclude,
+        "\n        and any(conflict.id.replica not in quorum for conflict in conflicts)",
+        "",
+        n=5,
+    ),
+    _edit(
+        "never waiting",
+        "validation 3: wait until all members have committed",
+        RecoveryRules._try_end_wait,
+        "if not pending:",
+        "if True:",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "NOP counts as conflict",
+        "validation 3: a member that committed as NOP is no conflict",
+        RecoveryRules._try_end_wait,
+        "other.cmd is not NOP and ",
+        "",
+        n=5,
+    ),
+    _edit(
+        "Waiting for any |R|",
+        "validation 3: Waiting(id', k) with k > n-f-e",
+        RecoveryRules.on_waiting,
+        "message.votes <= quorums.n - quorums.f - quorums.e",
+        "False",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "Waiting, |R| off by one",
+        "validation 3: Waiting(id', k) with k > n-f-e",
+        RecoveryRules.on_waiting,
+        "message.votes <= quorums.n",
+        "message.votes < quorums.n",
+        n=5,
+        profile="schemes",
+    ),
+)
+
+_NAMED = (
+    _edit(
+        "named anew",
+        "when PreAccept is sent again, the named are the same",
+        CommitRules._ask_again,
+        "instance.init_deps, instance.fast_quorum)",
+        "instance.init_deps, self._name_fast_quorum())",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "fast path of any answers",
+        "the fast path of a named quorum: all that were named",
+        judge_named,
+        "quorum = (leader, *named)",
+        "quorum = (leader, *(replica for replica in answers if replica != leader))[: 1 + len(named)]",
+        n=3,
+    ),
+    _edit(
+        "fast path with D0",
+        "a named quorum commits the max of its answers",
+        judge_named,
+        "merge(answers[replica] for replica in quorum)",
+        "answers[leader]",
+        n=3,
+    ),
+    _edit(
+        "4n with D0",
+        "recovery 4n: the max of the deps of the named",
+        RecoveryRules._choose_by_named,
+        "merge(votes[replica].deps for replica in named)",
+        "vote.init_deps",
+        n=3,
+    ),
+)
+
+_RESTARTS = (
+    _edit(
+        "early PreAcceptOK",
+        "a promise leaves when it is durable: PreAcceptOK",
+        CommitRules.on_pre_accept,
+        "state.promise(sender, PreAcceptOK",
+        "state.send(sender, PreAcceptOK",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "early AcceptOK",
+        "a promise leaves when it is durable: AcceptOK",
+        CommitRules.on_accept,
+        "state.promise(sender, AcceptOK",
+        "state.send(sender, AcceptOK",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "early own AcceptOK",
+        "an own vote counts when it is durable",
+        CommitRules.start_accept,
+        "state.promise(state.id, AcceptOK(instance.id, ballot))",
+        "self.on_accept_ok(state.id, AcceptOK(instance.id, ballot))",
+    ),
+    _edit(
+        "early RecoverOK",
+        "a promise leaves when it is durable: RecoverOK",
+        RecoveryRules.on_recover,
+        "state.promise(sender, self._answer(instance))",
+        "state.send(sender, self._answer(instance))",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "early ValidateOK",
+        "a promise leaves when it is durable: ValidateOK",
+        RecoveryRules.on_validate,
+        "state.promise(sender, ValidateOK",
+        "(state.promise if sender == state.id else state.send)(sender, ValidateOK",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "early Commit, repeated",
+        "an answer that repeats a decision leaves when it is durable",
+        ReplicaState.answer_commit,
+        "self.promise(",
+        "self.send(",
+        n=3,
+        profile="schemes",
+    ),
+    Mutant(
+        "early fast path",
+        "a fast-path decision is durable before anybody is told",
+        (
+            Edit(
+                CommitRules._commit_fast,
+                (
+                    ("initial_ballot, durably=True", "initial_ballot, durably=False"),
+                    ("_tell_commit(instance, durably=True", "_tell_commit(instance, durably=False"),
+                ),
+            ),
+        ),
+    ),
+    _edit(
+        "early Recover",
+        "a ballot is durable at its owner before anybody hears of it",
+        RecoveryRules._start,
+        "state.promise(replica, Recover",
+        "state.send(replica, Recover",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "slot used again",
+        "a slot is never used twice, also not after a crash",
+        Replica.restore,
+        "upto = max(reserved, highest[state.id])",
+        "upto = highest[state.id]",
+    ),
+    Mutant(  # where a fast quorum is named there is nothing to go on with, so that it is saved here
+        "on at ballot 0",
+        "a restarted command leader does not go on at ballot 0",
+        (
+            Edit(
+                CommitRules.propose,
+                (
+                    (
+                        "    self.on_pre_accept_ok(state.id",
+                        "    state.save(instance)\n        self.on_pre_accept_ok(state.id",
+                    ),
+                ),
+            ),
+            Edit(
+                Replica.restore,
+                (
+                    (
+                        "        if instance.phase is Phase.COMMITTED:\n",
+                        """\
+        if instance.id.replica == state.id and instance.phase is Phase.PREACCEPTED and not instance.bal:
+            from epaxos.protocol.coordinators.commit import _Proposal
+
+            self._commit._proposals[instance.id] = _Proposal(state.now, state.others)
+            self._commit._alarms.set(instance.id, state.now)
+            state.promise(state.id, PreAcceptOK(instance.id, instance.deps))
+        if instance.phase is Phase.COMMITTED:
+""",
+                    ),
+                ),
+            ),
+        ),
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "forgotten slots not named",
+        "a restarted replica names what it may have forgotten of its row",
+        Replica.restore,
+        "state.index.set_unknown(InstanceId(state.id, upto))",
+        "pass",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "slot before its reservation",
+        "slots are reserved durably ahead of use",
+        OwnSlots.available,
+        "self._durable",
+        "self._requested",
+        profile="chaos",
+    ),
+    _edit(
+        "promise forgotten in a restart",
+        "bal survives a restart",
+        Instance.restore,
+        "instance.bal = record.bal",
+        "instance.bal = record.abal",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "first proposal forgotten in a restart",
+        "init_dep survives a restart",
+        Instance.restore,
+        "instance.init_deps = record.init_deps",
+        "pass",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "named forgotten in a restart",
+        "who was named survives a restart",
+        Instance.restore,
+        "instance.fast_quorum = record.fast_quorum",
+        "pass",
+        n=3,
+        profile="schemes",
+    ),
+    _edit(
+        "known, yet not named after a restart",
+        "what is known and interferes is named, also after a restart",
+        Replica.restore,
+        "state.index.add(instance.id, instance.proposed)",
+        "pass",
+    ),
+    _edit(
+        "run beyond, not in the checkpoint",
+        "a checkpoint says exactly what was run",
+        Node._checkpoint,
+        "self._executor.executed_beyond()",
+        "()",
+    ),
+    _edit(
+        "checkpoint in two writes",
+        "state and frontier are written in one step",
+        Node._write_checkpoint,
+        "self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)",
+        """\
+checkpoint = self._checkpoint()
+    frontier = checkpoint._replace(batches=[], state=None)
+    first, second = WriteSet(checkpoint=frontier, sync=True), WriteSet(checkpoint=checkpoint, sync=True)
+    self._store.write(first, lambda: self._store.write(second, on_durable))""",
+    ),
+)
+
+_FORGETTING = (
+    _edit(
+        "own floor",
+        "dropped is what every member has executed",
+        Progress._forget,
+        "tuple(map(min, *self._executed_at)) if state.n > 1 else self._executed_at[0]",
+        "self._executed_at[state.id]",
+    ),
+    _edit(
+        "floor falls with a restart",
+        "the floor, what every member has executed, never falls",
+        Progress.restore,
+        "[state.table.floor] * state.n",
+        "[no_deps(state.n)] * state.n",
+        n=5,
+        profile="schemes",
+    ),
+    _edit(
+        "executed, not durably",
+        "dropped is what every member has durably executed",
+        Node._begin,
+        "    while self._to_apply:\n",
+        "    if self._to_apply:\n"
+        "        self._core.executed(self._executor.executed)\n"
+        "    while self._to_apply:\n",
+    ),
+)
+
+_EXECUTION = (
+    _edit(
+        "not grounded",
+        "an instance runs when everything in its D is committed",
+        Executor._ground,
+        "if needed > mark:",
+        "if False:",
+    ),
+    _edit(
+        "latest only",
+        "D names prefixes, not the latest of each row",
+        Executor._ground,
+        "if needed > mark:",
+        "if needed > mark and InstanceId(row, needed) not in self._committed.beyond():",
+    ),
+    _edit(
+        "edges not followed",
+        "what interferes and is in D runs first",
+        Executor._search,
+        "edges = self._conflicts.edges(instance, executed)",
+        "pass",
+    ),
+    _edit(
+        "writer does not wait for readers",
+        "what interferes and is in D runs first",
+        Conflicts.edges,
+        "found.update(index.readers_between(key, self._reader_floor(instance, key, row), bound))",
+        "pass",
+    ),
+    _edit(
+        "order of arrival",
+        "inside a component by (slot, replica)",
+        Component.finish,
+        'sorted(self.members, key=attrgetter("rank"))',
+        "list(self.members)",
+        profile="chaos",
+    ),
+    _edit(
+        "half a batch",
+        "nobody sees a batch that is applied in part",
+        Node._go_on,
+        "self._work = _Work(steps, done, applies)\n",
+        """\
+self._work = _Work(steps, done, applies)
+                self._find_readable()
+                while applies and self._to_read:
+                    self._on_read(self._state_machine.read(self._to_read[0][0].commands))
+""",
+        profile="chaos",
+    ),
+    _edit(
+        "read before it is applied",
+        "a read runs when all that it names is in the state",
+        Node._find_readable,
+        "self._applied_up_to()",
+        "self._executor.executed",
+        profile="chaos",
+    ),
+    _edit(
+        "checkpoint ahead of the state",
+        "a checkpoint claims what is in the state",
+        Node._on_checkpoint_due,
+        "bool(self._to_apply or self._work)",
+        "self._work is not None",
+    ),
+    _edit(
+        "proposed again too early",
+        "commands are proposed again when their instance has become NOP",
+        Node._expire,
+        'submission.answer(Unavailable(f"{text}; the command may still run", True))',
+        "submission.deadline = now + timeout_s\n                self._queue.append(submission)",
+    ),
+)
+
+_READS = (
+    _edit(
+        "read by itself",
+        "a read asks as many as meet every slow quorum",
+        Quorums.read,
+        "self.n - self.slow + 1",
+        "1",
+        profile="chaos",
+    ),
+    _edit(
+        "read before execution",
+        "a read runs when all that it names is executed",
+        Reading.is_ready,
+        "self.deps is not None and all(map(le, self.deps, executed))",
+        "self.deps is not None",
+        profile="chaos",
+    ),
+)
+
+_LIVENESS = (
+    _edit(
+        "fetches for ever",
+        "a claim that cannot be fetched is recovered",
+        Progress._look_after,
+        "watch.in_vain = True",
+        "pass",
+        profile="staying",
+    ),
+    Mutant(
+        "hung, and fetched for ever",
+        "a replica whose disk does not answer is silent; its claims are recovered",
+        (
+            Edit(DiskWatch.look, (("self.waited_s(now) > self._patience_s", "False"),)),
+            Edit(Progress._look_after, (("watch.in_vain = True", "pass"),)),
+        ),
+        profile="staying",
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    *_QUORUMS,
+    *_COMMIT,
+    *_RECOVERY,
+    *_NAMED,
+    *_RESTARTS,
+    *_FORGETTING,
+    *_EXECUTION,
+    *_READS,
+    *_LIVENESS,
+)

@@ -1,0 +1,369 @@
+"""The replicas of a simulated cluster: processes that start, crash and start again on their disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, WriteSet
+from epaxos.node.node import Node
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import Batch, Message, PreAccept
+from epaxos.verify.judges.bounds import allowed, held
+from epaxos.verify.judges.invariants import Invariants
+from epaxos.verify.simulation.clock import SECOND, Process, ReplicaClock, VirtualTime
+from epaxos.verify.simulation.dice import Dice, seeded
+from epaxos.verify.simulation.disk import Disk, VirtualStore
+from epaxos.verify.simulation.network import Network, VirtualTransport
+from epaxos.verify.simulation.observers import Commands, ObservedExecutor, ObservedStateMachine
+from epaxos.verify.simulation.parts import Parts
+from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.trace import Trace
+
+__all__ = ["Cluster", "Host"]
+
+CLUSTER = "simulated"
+STEP_US = (0, 0, 0, 700, 6000)
+"""What a step of the state machine takes in one life of a replica, in microseconds: one of these."""
+
+
+@implementer(IClients)
+class _Connection:
+    """A client's connection to one process: nothing comes out of it when that is dead."""
+
+    def __init__(self, node: Node, process: Process) -> None:
+        self._node = node
+        self._process = process
+
+    def check(self, command: Command) -> None:
+        """See IClients."""
+        self._node.check(command)
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        """See IClients."""
+        return self._node.is_valid_shape(name, length)
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """See IClients."""
+        return self._node.commands()
+
+    def submit(
+        self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
+    ) -> None:
+        """See IClients."""
+
+        def answer(outcome: Outcome) -> None:
+            if self._process.alive:
+                done(outcome)
+
+        self._node.submit(commands, answer, size_bytes)
+
+    def keys(self) -> int | None:
+        """See IClients."""
+        return self._node.keys()
+
+    def status(self) -> Deferred[dict[str, Any]]:
+        """See IClients."""
+        return self._node.status()
+
+
+@dataclass
+class _Trap:
+    """What happens before, or just after, the next sends of a kind of message."""
+
+    kind: str
+    left: int
+    after: bool
+    spring: Callable[[], None]
+
+
+class Host:
+    """The machine of one replica: a disk, and at most one process at a time."""
+
+    def __init__(self, id: int, cluster: Cluster) -> None:
+        self.id = id
+        self.disk = Disk(cluster.plan.disk, Dice(cluster.plan.seed, "disk", id))
+        self.node: Node | None = None
+        self.process: Process | None = None
+        self.clock: ReplicaClock | None = None
+        self.crash_at_write: int | None = None
+        self._traps: list[_Trap] = []
+        self.cost = cluster.plan.cost_us
+        self._cluster = cluster
+        self._dice = Dice(cluster.plan.seed, "host", id)
+        self._lives = 0
+        self._empty = 0
+        self._stopping = self._start_again = False
+        self.dead = False
+        self._lost: dict[object, Callable[[], None]] = {}
+
+    @property
+    def up(self) -> bool:
+        """Whether a process runs here."""
+        return self.node is not None
+
+    # -- life
+
+    def start(self) -> None:
+        """Start a process on the disk, unless one runs; one that stops is waited for.  Not on a machine that
+        is dead."""
+        if self.up:
+            self._start_again = self._stopping
+            return
+        if self.dead:
+            return
+        cluster = self._cluster
+        plan = cluster.plan
+        self._lives += 1
+        process = self.process = Process(cluster.time, self.cost)
+        self.clock = ReplicaClock(process, self._dice.below(1000) * SECOND)
+        self.disarm()
+        self._stopping = self._start_again = False
+        cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
+        commands = Commands()
+        step_us = Dice(plan.seed, "steps", self.id, self._lives).pick(STEP_US)
+        machine = ObservedStateMachine(
+            cluster.parts.state_machine(),
+            self.id,
+            cluster.invariants,
+            commands,
+            partial(process.spend, step_us),
+        )
+        executor = ObservedExecutor(
+            cluster.parts.executor(plan.n), self.id, cluster.invariants, cluster.trace
+        )
+        transport = VirtualTransport(
+            cluster.network,
+            process,
+            self.id,
+            cluster.trace,
+            partial(self._before_send, commands),
+            partial(self._spring_traps, after=True),
+        )
+        store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
+        node = self.node = cluster.parts.node(
+            self.id,
+            plan.n,
+            cluster=CLUSTER,
+            timing=plan.timing,
+            batching=plan.batching,
+            state_machine=machine,
+            executor=executor,
+            store=store,
+            transport=transport,
+            timeouts=self.clock,
+            random=seeded(plan.seed, "core", self.id, self._lives),
+            fatal=self._on_fatal,
+            slots_reserved=plan.slots_reserved,
+        )
+        if self._lives == 1:
+            self._empty = self._held(node)
+        self._note_contents()
+        node.start().addErrback(self._on_failure)
+        cluster.invariants.on_state(self.id, machine.entries)
+
+    def _note_contents(self) -> None:
+        self.disk.sync()
+        found = self.disk.contents
+        records = [f"{id}:{record.phase.name}" for id, record in sorted(found.records.items())]
+        self._cluster.trace.note(
+            f"R{self.id}",
+            f"finds reserved={found.reserved} floor={found.floor} executed={found.executed}"
+            f" beyond=[{' '.join(map(str, found.beyond))}]"
+            f" records=[{' '.join(records)}]",
+        )
+
+    def crash(self, power: bool) -> None:
+        """The process is gone at once."""
+        if self.process is None or not self.up:
+            return
+        self._end()
+        lost = self.disk.crash(power)
+        what = "loses power" if power else "is killed"
+        self._cluster.trace.note(f"R{self.id}", f"{what}, {lost} write sets lost")
+
+    def stop(self) -> None:
+        """End the process cleanly."""
+        if self.node is None or self._stopping:
+            return
+        self._stopping = True
+        self._cluster.trace.note(f"R{self.id}", "is told to stop")
+        process = self.process
+        stopped = self.node.stop()
+        stopped.addCallback(lambda _: self._on_stopped(process))
+        stopped.addErrback(self._on_failure)
+
+    def _on_stopped(self, process: Process | None) -> None:
+        if process is self.process and self.up:
+            self._end()
+            self.disk.crash(power=False)
+            self._cluster.trace.note(f"R{self.id}", "has stopped")
+            if self._start_again:
+                self.start()
+
+    def _end(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.node = None
+        self._cluster.network.attach(self.id, None)
+        lost, self._lost = self._lost, {}
+        for call in lost.values():
+            self._cluster.time.after(0, call)
+
+    # -- what the process does
+
+    def _on_write(self, commands: Commands, write_set: WriteSet) -> None:
+        cluster = self._cluster
+        for id, batch in write_set.batches:
+            self._on_proposed(commands, id, batch)
+        if write_set.checkpoint is not None:
+            checkpoint = write_set.checkpoint
+            cluster.invariants.on_checkpoint(self.id, checkpoint.executed, checkpoint.beyond)
+        if self.crash_at_write is not None:
+            self.crash_at_write -= 1
+            if self.crash_at_write <= 0:
+                self.crash(power=False)
+
+    def _on_proposed(self, commands: Commands, id: InstanceId, batch: Batch) -> None:
+        """`id` carries `batch`; only the first to say so knows the commands in it."""
+        names = commands.take(batch)
+        if names:
+            self._cluster.invariants.on_proposed(id, names)
+
+    def _before_send(self, commands: Commands, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if isinstance(message, PreAccept):
+                self._on_proposed(commands, message.id, message.batch)
+        self._spring_traps(messages, after=False)
+
+    def _spring_traps(self, messages: Sequence[Message], after: bool) -> None:
+        for trap in tuple(self._traps):
+            if trap.after is after and any(type(message).__name__ == trap.kind for message in messages):
+                trap.left -= 1
+                if trap.left <= 0:
+                    self._traps.remove(trap)
+                    trap.spring()
+
+    def _on_write_error(self, text: str) -> None:
+        if self.node is not None:
+            self.node.fail(text)
+
+    def _on_fatal(self, text: str) -> None:
+        if not self.disk.full:
+            self._cluster.violated(f"replica {self.id} gave up: {text}")
+        self._cluster.trace.note(f"R{self.id}", f"gives up: {text}")
+        self._cluster.time.after(0, partial(self.crash, power=False))
+
+    @staticmethod
+    def _held(node: Node) -> int:
+        world = (Host, Invariants, ReplicaClock, Trace, VirtualStore, VirtualTransport)
+        return held(node, world)
+
+    def check_bounds(self, keys: int) -> None:
+        """What the process holds is in proportion to what is not finished with, and to the keys."""
+        status = self._cluster.status(self.id)
+        if self.node is None or status is None:
+            return
+        counters = status["counters"]
+        reserved = sum(host.disk.contents.reserved for host in self._cluster.hosts)
+        unforgotten = reserved - sum(self.disk.contents.floor)
+        for name in ("instances_held", "instances_waiting", "recoveries"):
+            if counters[name] > unforgotten:
+                self._cluster.violated(
+                    f"Bounds: replica {self.id} has {name} = {counters[name]},"
+                    f" but only {unforgotten} slots were used and are not forgotten"
+                )
+        unfinished = counters["instances_held"] + counters["instances_waiting"] + counters["commands_queued"]
+        most = allowed(self._empty, self._cluster.n, keys, unfinished)
+        found = self._held(self.node)
+        if found > most:
+            self._cluster.violated(
+                f"Bounds: the tables of replica {self.id} have {found} entries,"
+                f" more than the {most} for {keys} keys and {unfinished} unfinished instances and commands"
+            )
+
+    def _on_failure(self, failure: Failure) -> None:
+        self._cluster.violated(f"replica {self.id}: {failure.getTraceback()}")
+
+    # -- clients
+
+    def connect(self, call: Callable[[IClients], None], lost: Callable[[], None]) -> bool:
+        """See Servers."""
+        if self.node is None or self.process is None:
+            return False
+        connection = _Connection(self.node, self.process)
+        self._lost[lost] = lost
+        self.process.soon(lambda: call(connection))
+        return True
+
+    # -- faults
+
+    def set_trap(self, kind: str, count: int, spring: Callable[[], None], after: bool = False) -> None:
+        """Call `spring` before, or just after, the process sends messages of this kind for the
+        `count`-th time."""
+        self._traps.append(_Trap(kind, count, after, spring))
+
+    def disarm(self) -> None:
+        """Forget what should happen at a certain send or write."""
+        self.crash_at_write = None
+        self._traps = []
+
+    def set_cost(self, cost: int) -> None:
+        """From now on, also after a restart, each step takes so many microseconds."""
+        self.cost = cost
+        if self.process is not None:
+            self.process.cost = cost
+
+
+class Cluster:
+    """All replicas of a run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        time: VirtualTime,
+        trace: Trace,
+        invariants: Invariants,
+        violated: Callable[[str], None],
+        parts: Parts,
+    ) -> None:
+        self.plan = plan
+        self.time = time
+        self.trace = trace
+        self.invariants = invariants
+        self.violated = violated
+        self.parts = parts
+        self.n = plan.n
+        self.network = Network(
+            time,
+            plan.n,
+            plan.network,
+            Dice(plan.seed, "network"),
+            trace,
+            lambda message: parts.recode(message, plan.n),
+        )
+        self.hosts = [Host(id, self) for id in range(plan.n)]
+
+    def start(self) -> None:
+        """Start every replica that does not run."""
+        for host in self.hosts:
+            host.start()
+
+    def connect(self, replica: int, call: Callable[[IClients], None], lost: Callable[[], None]) -> bool:
+        """See Servers."""
+        return self.hosts[replica].connect(call, lost)
+
+    def status(self, replica: int) -> dict[str, Any] | None:
+        """The status of a replica, when it is up and has it ready."""
+        node = self.hosts[replica].node
+        if node is None:
+            return None
+        found: list[dict[str, Any]] = []
+        node.status().addCallback(found.append)
+        return found[0] if found else None

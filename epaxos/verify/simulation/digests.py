@@ -1,0 +1,54 @@
+"""Runs that are known byte for byte: a table of seeds and the digests of all that happens in them.
+
+Equal digests on every machine, Python version and hash seed are what "one seed decides everything"
+means.  When the product is changed on purpose, `make digests` writes the table anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.simulation.run import simulate
+
+__all__ = ["KnownRun", "digest_of", "read_digests", "write_digests"]
+
+
+class KnownRun(NamedTuple):
+    """A plan, and the digest of its run."""
+
+    seed: int
+    profile: str
+    n: int
+    digest: str
+
+
+def digest_of(seed: int, profile: str, n: int) -> str:
+    """What the digest is now."""
+    return simulate(Plan.of(seed, n, profile), trace=True).digest
+
+
+def _lines(text: str) -> Iterator[tuple[str, KnownRun | None]]:
+    """The lines, with what they mean; comments mean nothing."""
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        known = KnownRun(int(words[0]), words[1], int(words[2]), words[3]) if words else None
+        yield line, known
+
+
+def read_digests(file: Path) -> list[KnownRun]:
+    """The table."""
+    return [known for _, known in _lines(file.read_text(encoding="utf-8")) if known is not None]
+
+
+def write_digests(file: Path) -> None:
+    """Write the table anew: the same runs, their digests as they are now."""
+    lines = []
+    for line, known in _lines(file.read_text(encoding="utf-8")):
+        if known is not None:
+            seed, profile, n, _ = known
+            line = f"{seed} {profile} {n} {digest_of(seed, profile, n)}"
+        lines.append(line + "\n")
+    file.write_text("".join(lines), encoding="utf-8")

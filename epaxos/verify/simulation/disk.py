@@ -1,0 +1,286 @@
+"""The virtual disk, and the store of a replica on it.
+
+A disk outlives the processes that use it.  What a process wrote is first on its way, then known to
+the operating system, then synced.  A killed process loses what is on its way; a power failure also
+what is not synced.  Of what is lost any prefix of the write sets may have survived, whole ones only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from epaxos.interfaces import Checkpoint, Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.messages import Batch
+from epaxos.verify.simulation.clock import Process, VirtualTime
+from epaxos.verify.simulation.dice import Dice
+
+__all__ = ["Contents", "Disk", "DiskSettings", "VirtualStore"]
+
+
+@dataclass(frozen=True)
+class DiskSettings:
+    """Microseconds that a synced and an unsynced write take; 0: done before `write` returns.
+
+    `grouped`: whether everything that waits is written together.  `forgetful`: whether a power
+    failure takes all that is not synced, always.
+    """
+
+    sync_us: int
+    write_us: int
+    grouped: bool = True
+    forgetful: bool = False
+
+
+LOG_BATCHES_MIN = 8
+"""With so many batches since the last whole state, the next checkpoint is to bring one."""
+
+
+class Contents:
+    """What is on a disk, as a store reads it."""
+
+    def __init__(self) -> None:
+        self.identity: Identity | None = None
+        self.reserved = 0
+        self.floor: Deps = ()
+        self.executed: Deps = ()
+        self.beyond: tuple[InstanceId, ...] = ()
+        self.records: dict[InstanceId, InstanceRecord] = {}
+        self.batches: dict[InstanceId, Batch] = {}
+        self.entries: dict[bytes, bytes] = {}
+        self.log: list[tuple[InstanceId, Batch]] = []
+
+    def format(self, identity: Identity) -> None:
+        """A new store of `identity`."""
+        self.identity = identity
+        self.floor = self.executed = no_deps(identity.n)
+
+    def apply(self, write_set: WriteSet) -> None:
+        """All of a write set."""
+        self.batches.update(write_set.batches)
+        self.records.update((record.id, record) for record in write_set.records)
+        if write_set.reserved is not None:
+            self.reserved = write_set.reserved
+        if write_set.floor is not None:
+            self.floor = write_set.floor
+        for id in write_set.dropped:
+            self.records.pop(id, None)
+            self.batches.pop(id, None)
+        if write_set.checkpoint is not None:
+            self._take(write_set.checkpoint)
+
+    def _take(self, checkpoint: Checkpoint) -> None:
+        self.executed = checkpoint.executed
+        self.beyond = checkpoint.beyond
+        self.log += checkpoint.batches
+        if checkpoint.state is not None:
+            self.entries, self.log = dict(checkpoint.state), []
+
+
+class Disk:
+    """One replica's disk."""
+
+    def __init__(self, settings: DiskSettings, dice: Dice) -> None:
+        self.settings = settings
+        self.slowness = 1
+        self.full = False
+        self.hung = False
+        self._dice = dice
+        self._synced = Contents()
+        self._unsynced: list[WriteSet] = []
+        self._on_the_way: list[WriteSet] = []
+
+    @property
+    def contents(self) -> Contents:
+        """What is synced."""
+        return self._synced
+
+    def duration(self, sync: bool) -> int:
+        """How long the next write takes, in microseconds."""
+        base = (self.settings.sync_us if sync else self.settings.write_us) * self.slowness
+        return base // 2 + self._dice.below(base + 1)
+
+    def hang(self) -> None:
+        """From now on no write ends.  What was written before can be read."""
+        self.hung = True
+
+    def begin(self, group: list[WriteSet]) -> None:
+        """The group is being written."""
+        self._on_the_way = group
+
+    def finish(self, sync: bool) -> None:
+        """The group is written."""
+        self._unsynced += self._on_the_way
+        self._on_the_way = []
+        if sync:
+            self.sync()
+
+    def sync(self) -> None:
+        """Everything written is safe from now on."""
+        for write_set in self._unsynced:
+            self._synced.apply(write_set)
+        self._unsynced = []
+
+    def crash(self, power: bool) -> int:
+        """The process is gone, and with `power` the machine.  How many write sets were lost."""
+        at_risk = self._unsynced + self._on_the_way if power else self._on_the_way
+        safe = [] if power else self._unsynced
+        survivors = self._dice.below(len(at_risk) + 1)
+        if power and self.settings.forgetful:
+            survivors = 0
+        self._unsynced = safe + at_risk[:survivors]
+        self._on_the_way = []
+        self.sync()
+        return len(at_risk) - survivors
+
+
+def _copy(write_set: WriteSet) -> WriteSet:
+    """What is written now, whatever becomes of the lists that the writer handed in."""
+    return WriteSet(
+        list(write_set.batches),
+        list(write_set.records),
+        write_set.reserved,
+        write_set.floor,
+        list(write_set.dropped),
+        write_set.checkpoint,
+        write_set.sync,
+    )
+
+
+@implementer(IStore)
+class VirtualStore:
+    """The store of one process.
+
+    `failed(text)` is called once when a write fails.  `on_write` sees every write set when it is
+    handed in, `on_begin` is called when a group begins to be written: either may crash the process.
+    """
+
+    persistent = True
+
+    def __init__(
+        self,
+        disk: Disk,
+        process: Process,
+        failed: Callable[[str], None],
+        on_write: Callable[[WriteSet], None],
+    ) -> None:
+        self._disk = disk
+        self._process = process
+        self._time: VirtualTime = process.time
+        self._failed = failed
+        self._on_write = on_write
+        self._queue: deque[tuple[WriteSet, Callable[[], None]]] = deque()
+        self._writing = False
+        self._broken = False
+        self._closing: Deferred[None] | None = None
+        self._writes = self._syncs = 0
+
+    @property
+    def wants_state(self) -> bool:
+        """See IStore."""
+        return len(self._disk.contents.log) >= LOG_BATCHES_MIN
+
+    def open(self, identity: Identity) -> Restored:
+        """See IStore.  What an earlier process wrote and did not sync is synced."""
+        self._disk.sync()
+        contents = self._disk.contents
+        fresh = contents.identity is None
+        if fresh:
+            contents.format(identity)
+        elif contents.identity != identity:
+            raise StoreError(f"the disk is of {contents.identity}, not of {identity}")
+        records = [(record, contents.batches.get(id)) for id, record in sorted(contents.records.items())]
+        return Restored(
+            fresh,
+            contents.reserved,
+            contents.floor,
+            contents.executed,
+            contents.beyond,
+            iter(records),
+            [dict(contents.entries)],
+            iter(list(contents.log)),
+        )
+
+    def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
+        """See IStore."""
+        frozen = _copy(write_set)
+        self._on_write(frozen)
+        if self._broken or not self._process.alive:
+            return
+        self._queue.append((frozen, durable))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Write what waits, as long as the disk takes no time for it."""
+        while self._queue and not self._writing:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Write the next group."""
+        count = len(self._queue) if self._disk.settings.grouped else 1
+        group = [self._queue.popleft() for _ in range(count)]
+        sync = any(write_set.sync for write_set, _ in group)
+        self._writing = True
+        self._writes += 1
+        self._syncs += sync
+        self._disk.begin([write_set for write_set, _ in group])
+        if self._disk.hung:
+            return
+        duration = self._disk.duration(sync)
+        if duration == 0:
+            self._end(group, sync)
+        else:
+            self._time.after(duration, partial(self._finish, group, sync))
+
+    def _finish(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
+        """The disk is done; the process hears of it when it has time."""
+        if self._process.alive and not self._disk.hung:
+            if not self._disk.full:
+                self._disk.finish(sync)
+            self._process.arrive(partial(self._end_later, group, sync))
+
+    def _end_later(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
+        self._end(group, sync)
+        self._go_on()
+
+    def _end(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
+        if self._disk.full:
+            self._broken = True
+            self._failed("the disk is full")
+            self._closed()
+            return
+        self._disk.finish(sync)
+        for _, durable in group:
+            durable()
+        self._writing = False
+        if not self._queue:
+            self._closed()
+
+    def _closed(self) -> None:
+        """Nothing is left to write."""
+        if self._closing is not None:
+            closing, self._closing = self._closing, None
+            closing.callback(None)
+
+    def close(self) -> Deferred[None]:
+        """See IStore."""
+        if self._broken or not self._writing:
+            return succeed(None)
+        self._closing = Deferred()
+        return self._closing
+
+    def counters(self) -> Mapping[str, int]:
+        """See IStore."""
+        return {
+            "store_writes": self._writes,
+            "store_syncs": self._syncs,
+            "store_bytes": 0,
+            "store_queue": len(self._queue),
+        }

@@ -1,0 +1,370 @@
+"""The virtual network: delays, losses, doubles, reordering and cuts between replicas.
+
+Two ways of carrying: as a stream (what one turn sends to one replica arrives together, in order,
+or is lost with the connection) and as datagrams (each message for itself, in any order).  The end of
+a process is seen at the other ends of its streams, unless the link is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from epaxos.interfaces import ITransport
+from epaxos.protocol.values.messages import Message
+from epaxos.verify.simulation.clock import Process, VirtualTime
+from epaxos.verify.simulation.dice import Dice
+from epaxos.verify.trace import Trace
+
+__all__ = [
+    "ROUND_TRIPS_MS",
+    "SITES",
+    "Filter",
+    "Network",
+    "NetworkSettings",
+    "VirtualTransport",
+    "wide_area_delays",
+]
+
+SITES = ("CA", "VA", "IE", "OR", "JP")
+ROUND_TRIPS_MS = {
+    ("CA", "OR"): 21.1,
+    ("CA", "VA"): 59.9,
+    ("CA", "JP"): 111.7,
+    ("CA", "IE"): 141.2,
+    ("OR", "VA"): 72.5,
+    ("OR", "JP"): 100.9,
+    ("OR", "IE"): 127.3,
+    ("VA", "IE"): 70.5,
+    ("VA", "JP"): 152.4,
+    ("JP", "IE"): 204.4,
+}
+"""Between regions of AWS: California, Oregon, Virginia, Ireland, Japan; measured in June 2020."""
+_SAME_SITE_US = 250
+
+Receive = Callable[[int, Sequence[Message]], None]
+Connection = Callable[[int, bool], None]
+Recode = Callable[[Message], Message]
+
+
+def wide_area_delays(n: int) -> tuple[tuple[int, ...], ...]:
+    """One-way delays in microseconds between n replicas, put on `SITES` in turn."""
+
+    def delay(a: str, b: str) -> int:
+        round_trip_ms = ROUND_TRIPS_MS.get((a, b)) or ROUND_TRIPS_MS.get((b, a))
+        return _SAME_SITE_US if round_trip_ms is None else round(round_trip_ms * 500)
+
+    places = [SITES[replica % len(SITES)] for replica in range(n)]
+    return tuple(tuple(delay(a, b) for b in places) for a in places)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """`delays[a][b]`: one way from a to b, microseconds; up to `jitter` percent more is added to each.
+
+    Of datagrams, `loss` and `doubles` percent are lost and doubled, `late` percent come up to
+    20 delays later.  `recoded`: whether messages pass through the codec.
+    """
+
+    delays: tuple[tuple[int, ...], ...]
+    jitter: int = 50
+    datagrams: bool = False
+    loss: int = 0
+    doubles: int = 0
+    late: int = 0
+    recoded: bool = False
+
+
+class Filter:
+    """What becomes of messages of some `kinds` (of all, without any) on a link.
+
+    They are lost; or, when `late`, they come when the filter is taken away; and when `prompt`, they
+    come as always.
+    """
+
+    def __init__(self, kinds: Collection[str] = (), prompt: bool = False, late: bool = False) -> None:
+        self._kinds = frozenset(kinds)
+        self._prompt = prompt
+        self.late = late
+        self.held: list[Message] = []
+
+    def apply(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+        """Those that come now, and those that do not."""
+        through: list[Message] = []
+        stopped: list[Message] = []
+        for message in messages:
+            chosen = not self._kinds or type(message).__name__ in self._kinds
+            if chosen and self.late:
+                self.held.append(message)
+            (stopped if chosen and not self._prompt else through).append(message)
+        return through, stopped
+
+
+class Network:
+    """All links of the cluster."""
+
+    def __init__(
+        self, time: VirtualTime, n: int, settings: NetworkSettings, dice: Dice, trace: Trace, recode: Recode
+    ) -> None:
+        self._time = time
+        self._settings = settings
+        self._dice = dice
+        self._trace = trace
+        self._recode = recode if settings.recoded else None
+        self._cuts = [[0] * n for _ in range(n)]
+        self._slowness = [[1] * n for _ in range(n)]
+        self._filters: dict[tuple[int, int], list[Filter]] = {}
+        self._last_arrival = [[0] * n for _ in range(n)]
+        self._transports: list[VirtualTransport | None] = [None] * n
+        self._there = [[False] * n for _ in range(n)]
+        self._calm = False
+        self.extra_loss = 0
+        self.sent = 0
+
+    # -- faults
+
+    def cut(self, sender: int, receiver: int) -> None:
+        """Nothing gets through in this direction, until `mend` was called as often."""
+        self._cuts[sender][receiver] += 1
+
+    def mend(self, sender: int, receiver: int) -> None:
+        """Take back one `cut`."""
+        self._cuts[sender][receiver] -= 1
+
+    def is_cut(self, sender: int, receiver: int) -> bool:
+        """Whether nothing gets through just now."""
+        return self._cuts[sender][receiver] > 0
+
+    def slow_down(self, sender: int, receiver: int, factor: int) -> None:
+        """From now on everything takes `factor` times as long."""
+        self._slowness[sender][receiver] = factor
+
+    def add_filter(self, sender: int, receiver: int, filter: Filter) -> None:
+        """From now on what is sent in this direction passes through `filter`."""
+        self._filters.setdefault((sender, receiver), []).append(filter)
+
+    def remove_filter(self, sender: int, receiver: int, filter: Filter) -> None:
+        """Take back `add_filter`; what it held is sent now."""
+        self._filters[sender, receiver].remove(filter)
+        if filter.held:
+            self.send(sender, receiver, filter.held)
+
+    def calm_down(self) -> None:
+        """From now on nothing is lost, doubled or late; what was held back is lost."""
+        self._calm = True
+        self.extra_loss = 0
+        self._filters.clear()
+
+    # -- carrying
+
+    def attach(self, replica: int, transport: VirtualTransport | None) -> None:
+        """`transport` receives what is for `replica`; with None its connections end."""
+        ends = self._transports[replica] is not None and transport is None
+        self._transports[replica] = transport
+        if transport is not None:
+            self._there[replica] = [False] * len(self._there)
+        elif ends and not self._settings.datagrams:
+            for other in range(len(self._there)):
+                if other != replica and self._transports[other] is not None:
+                    self._end_connection(replica, other)
+
+    def _end_connection(self, sender: int, receiver: int) -> None:
+        """The end of a stream comes after everything that was sent on it."""
+        delay = self._settings.delays[sender][receiver] * self._slowness[sender][receiver]
+        arrival = max(self._time.now + delay, self._last_arrival[sender][receiver] + 1)
+        self._last_arrival[sender][receiver] = arrival
+        self._time.at(arrival, partial(self._on_end, sender, receiver, self._transports[receiver]))
+
+    def _on_end(self, sender: int, receiver: int, connected_to: VirtualTransport | None) -> None:
+        """A process that was started meanwhile has taken a new connection."""
+        gone = self._transports[sender] is None and self._transports[receiver] is connected_to
+        if gone and not self.is_cut(sender, receiver):
+            self._tell(receiver, sender, False)
+
+    def _tell(self, replica: int, other: int, is_there: bool) -> None:
+        transport = self._transports[replica]
+        if transport is not None and self._there[replica][other] is not is_there:
+            self._there[replica][other] = is_there
+            transport.change_connection(other, is_there)
+
+    def break_connections(self, a: int, b: int) -> None:
+        """Both ends see that they are lost; they are there again with the next that comes."""
+        if not self._settings.datagrams:
+            self._tell(a, b, False)
+            self._tell(b, a, False)
+
+    def reaches(self, sender: int, receiver: int) -> bool:
+        """Whether the receiver is there and the link is whole."""
+        return self._transports[receiver] is not None and not self.is_cut(sender, receiver)
+
+    def send(self, sender: int, receiver: int, messages: Sequence[Message]) -> int:
+        """Carry the messages.  How many were dropped at once."""
+        self.sent += len(messages)
+        if self.is_cut(sender, receiver):
+            self._trace.lost(sender, receiver, messages, "cut")
+            return len(messages)
+        for filter in self._filters.get((sender, receiver), ()):
+            messages, stopped = filter.apply(messages)
+            if stopped:
+                self._trace.lost(sender, receiver, stopped, "held back" if filter.late else "chosen")
+        if not messages:
+            return 0
+        if self._recode is not None:
+            messages = [self._recode(message) for message in messages]
+        if not self._settings.datagrams:
+            self._carry_frame(sender, receiver, tuple(messages))
+        else:
+            for message in messages:
+                self._carry_datagram(sender, receiver, message)
+        return 0
+
+    def _delay(self, sender: int, receiver: int) -> int:
+        base = self._settings.delays[sender][receiver] * self._slowness[sender][receiver]
+        return base + self._dice.below(base * self._settings.jitter // 100 + 1)
+
+    def _carry_frame(self, sender: int, receiver: int, messages: tuple[Message, ...]) -> None:
+        """In order, and to the process that lives now: a connection does not outlast it."""
+        arrival = max(
+            self._time.now + self._delay(sender, receiver), self._last_arrival[sender][receiver] + 1
+        )
+        if self._dice.chance(self.extra_loss / 100):
+            self._trace.lost(sender, receiver, messages, "connection broke")
+            return
+        self._last_arrival[sender][receiver] = arrival
+        connected_to = self._transports[receiver]
+        self._time.at(arrival, partial(self._arrive, sender, receiver, messages, connected_to))
+
+    def _carry_datagram(self, sender: int, receiver: int, message: Message) -> None:
+        settings = self._settings
+        dice = self._dice
+        copies = 1
+        delay = self._delay(sender, receiver)
+        chances = dice.below(1_000_000)
+        lost, doubled, late = chances % 100, chances // 100 % 100, chances // 10_000
+        if not self._calm:
+            if lost < settings.loss + self.extra_loss:
+                self._trace.lost(sender, receiver, (message,), "lost")
+                return
+            if doubled < settings.doubles:
+                copies = 2
+            if late < settings.late:
+                delay *= dice.between(2, 20)
+        for copy in range(copies):
+            arrival = self._time.now + delay * (1 + copy * dice.between(0, 20))
+            self._time.at(arrival, partial(self._arrive, sender, receiver, (message,), None))
+
+    def _arrive(
+        self,
+        sender: int,
+        receiver: int,
+        messages: tuple[Message, ...],
+        connected_to: VirtualTransport | None,
+    ) -> None:
+        transport = self._transports[receiver]
+        if self.is_cut(sender, receiver):
+            self._trace.lost(sender, receiver, messages, "cut")
+        elif transport is None or (connected_to is not None and connected_to is not transport):
+            self._trace.lost(sender, receiver, messages, "nobody there")
+        else:
+            if connected_to is not None:
+                self._tell(receiver, sender, True)
+            transport.deliver(sender, messages)
+
+
+@implementer(ITransport)
+class VirtualTransport:
+    """The end of the network that one process of a replica holds.
+
+    `on_send` sees what is about to leave for one replica, `on_sent` what has left: either may crash
+    the process.
+    """
+
+    batch_bytes_max = None
+
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        replica: int,
+        trace: Trace,
+        on_send: Callable[[Sequence[Message]], None],
+        on_sent: Callable[[Sequence[Message]], None],
+    ) -> None:
+        self._network = network
+        self._process = process
+        self._replica = replica
+        self._trace = trace
+        self._on_send = on_send
+        self._on_sent = on_sent
+        self._receive: Receive | None = None
+        self._connection: Connection | None = None
+        self._dropped = 0
+        self._sent = 0
+
+    def start(self, receive: Receive, connection: Connection) -> Deferred[None]:
+        """See ITransport."""
+        self._receive = receive
+        self._connection = connection
+        self._network.attach(self._replica, self)
+        return succeed(None)
+
+    def deliver(self, sender: int, messages: tuple[Message, ...]) -> None:
+        """The network brings something; it is taken when the process has time for it."""
+        self._process.arrive(partial(self._take, sender, messages))
+
+    def change_connection(self, other: int, is_there: bool) -> None:
+        """The connections with another replica are made, or lost."""
+        self._process.arrive(partial(self._take_connection, other, is_there))
+
+    def _take_connection(self, other: int, is_there: bool) -> None:
+        if self._receive is not None and self._connection is not None:
+            self._trace.note(f"R{self._replica}", f"R{other} is {'connected' if is_there else 'lost'}")
+            self._connection(other, is_there)
+
+    def _take(self, sender: int, messages: tuple[Message, ...]) -> None:
+        if self._receive is not None:
+            self._trace.received(sender, self._replica, messages)
+            self._receive(sender, messages)
+
+    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+        """See ITransport."""
+        if self._receive is None or not self._process.alive:
+            return
+        by_receiver: dict[int, list[Message]] = {}
+        for receiver, message in outgoing:
+            if receiver == self._replica:
+                raise ValueError(f"replica {receiver} sends to itself: {message}")
+            by_receiver.setdefault(receiver, []).append(message)
+        self._sent += len(outgoing)
+        for receiver, messages in by_receiver.items():
+            self._on_send(messages)
+            if not self._process.alive:
+                return
+            self._trace.sent(self._replica, receiver, messages)
+            self._dropped += self._network.send(self._replica, receiver, messages)
+            self._on_sent(messages)
+            if not self._process.alive:
+                return
+
+    def is_connected(self, replica: int) -> bool:
+        """See ITransport."""
+        return self._network.reaches(self._replica, replica)
+
+    def stop(self) -> Deferred[None]:
+        """See ITransport."""
+        self._receive = None
+        self._network.attach(self._replica, None)
+        return succeed(None)
+
+    def counters(self) -> Mapping[str, int]:
+        """See ITransport; what is sent is counted in messages here."""
+        return {
+            "bytes_sent": self._sent,
+            "bytes_received": 0,
+            "messages_dropped": self._dropped,
+            "send_queue_bytes": 0,
+        }

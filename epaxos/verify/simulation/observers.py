@@ -1,0 +1,179 @@
+"""Stand between a node and its executor and state machine, and tell the judge what passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from zope.interface import implementer
+
+from epaxos.interfaces import Command, CommandInfo, IExecutor, IStateMachine, IStepwise, Ready, Reply, Steps
+from epaxos.node.stepwise import stepwise
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import NOP, Batch
+from epaxos.verify.judges.history import NamedCommand
+from epaxos.verify.judges.invariants import Invariants
+from epaxos.verify.trace import Trace
+
+__all__ = ["Commands", "ObservedExecutor", "ObservedStateMachine"]
+
+
+class Commands:
+    """Which batch carries which commands, by identity: equal commands of two clients are not the same."""
+
+    def __init__(self) -> None:
+        self._batches: dict[int, tuple[Batch, tuple[str, ...]]] = {}
+
+    def remember(self, batch: Batch, commands: Sequence[Command]) -> None:
+        """`batch` was made of these commands."""
+        names = tuple(command.name for command in commands if isinstance(command, NamedCommand))
+        self._batches[id(batch)] = (batch, names)
+
+    def take(self, batch: Batch) -> tuple[str, ...]:
+        """The names of the commands in `batch`, which is asked for once."""
+        return self._batches.pop(id(batch), (batch, ()))[1]
+
+
+@implementer(IExecutor)
+class ObservedExecutor:
+    """The executor of one process of `replica`."""
+
+    def __init__(self, executor: IExecutor, replica: int, invariants: Invariants, trace: Trace) -> None:
+        self._executor = executor
+        self._replica = replica
+        self._invariants = invariants
+        self._trace = trace
+
+    @property
+    def executed(self) -> Deps:
+        """See IExecutor."""
+        executed: Deps = self._executor.executed
+        return executed
+
+    @property
+    def waiting(self) -> int:
+        """See IExecutor."""
+        waiting: int = self._executor.waiting
+        return waiting
+
+    @property
+    def busy(self) -> bool:
+        """See IExecutor."""
+        busy: bool = self._executor.busy
+        return busy
+
+    def commit(self, id: InstanceId, batch: Batch, deps: Deps) -> None:
+        """See IExecutor."""
+        if self._trace.on:
+            self._trace.note(f"R{self._replica}", f"{id} is decided{' NOP' if batch is NOP else ''} {deps}")
+        self._invariants.on_commit(self._replica, id, batch, deps)
+        self._executor.commit(id, batch, deps)
+
+    def run(self, limit: int | None = None) -> list[tuple[InstanceId, Batch]]:
+        """See IExecutor."""
+        executed = self._executor.run(limit)
+        for id, batch in executed:
+            if self._trace.on:
+                self._trace.note(f"R{self._replica}", f"runs {id}")
+            self._invariants.on_execute(self._replica, id, batch)
+        return executed
+
+    def executed_beyond(self) -> tuple[InstanceId, ...]:
+        """See IExecutor."""
+        return self._executor.executed_beyond()
+
+    def restore(self, executed: Deps, beyond: Iterable[InstanceId]) -> None:
+        """See IExecutor."""
+        beyond = tuple(beyond)
+        self._invariants.on_restore(self._replica, executed, beyond)
+        self._executor.restore(executed, beyond)
+
+
+@implementer(IStepwise)
+class ObservedStateMachine:
+    """The state machine of one process of `replica`.
+
+    `took_step()` is called after each step.  Nobody may see a batch that is applied in part: whoever looks
+    at the state, or begins something else, while one is breaks the rule.
+    """
+
+    def __init__(
+        self,
+        machine: IStateMachine,
+        replica: int,
+        invariants: Invariants,
+        commands: Commands,
+        took_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._machine = machine
+        self._stepwise = stepwise(machine)
+        self._replica = replica
+        self._invariants = invariants
+        self._commands = commands
+        self._took_step = took_step
+        self._begun: InstanceId | None = None
+
+    def check(self, command: Command) -> None:
+        """See IStateMachine."""
+        self._machine.check(command)
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        """See IStateMachine."""
+        return self._machine.is_valid_shape(name, length)
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """See IStateMachine."""
+        return self._machine.commands()
+
+    def is_read(self, name: bytes) -> bool:
+        """See IStateMachine."""
+        return self._machine.is_read(name)
+
+    def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """See IStateMachine."""
+        self._see("a read")
+        return self._machine.read(commands)
+
+    def read_in_steps(self, commands: Sequence[Command]) -> Steps:
+        """See IStepwise."""
+        for replies in self._stepwise.read_in_steps(commands):
+            self._see("a read")
+            self._took_step()
+            yield replies
+
+    def batch(self, commands: Sequence[Command]) -> Batch:
+        """See IStateMachine."""
+        batch = self._machine.batch(commands)
+        self._commands.remember(batch, commands)
+        return batch
+
+    def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
+        """See IStateMachine."""
+        self._see("a batch")
+        replies = self._machine.apply(ready)
+        if ready:
+            self._invariants.on_applied(self._replica, ready[-1].id, self._machine.entries)
+        return replies
+
+    def apply_in_steps(self, ready: Ready) -> Steps:
+        """See IStepwise."""
+        self._see("a batch")
+        self._begun = ready.id
+        for replies in self._stepwise.apply_in_steps(ready):
+            if replies is not None:
+                self._begun = None
+                self._invariants.on_applied(self._replica, ready.id, self._machine.entries)
+            self._took_step()
+            yield replies
+
+    def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
+        """See IStateMachine."""
+        self._machine.restore(entries, ready)
+
+    def entries(self) -> Iterable[tuple[bytes, bytes]]:
+        """See IStateMachine."""
+        self._see("a checkpoint or a digest")
+        return self._machine.entries()
+
+    def _see(self, who: str) -> None:
+        if self._begun is not None:
+            self._invariants.on_partial(self._replica, self._begun, who)

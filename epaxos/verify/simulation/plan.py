@@ -1,0 +1,472 @@
+"""What a seed stands for: the settings of a run, its clients and its faults.
+
+A plan is plain data.  Parts of it can be left out, which is how a failing run is made small; what
+stays behaves as it did, as far as it does not depend on what was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from epaxos.node.limits import Batching
+from epaxos.protocol.values.timing import Timing
+from epaxos.verify.simulation.clock import SECOND
+from epaxos.verify.simulation.dice import Dice
+from epaxos.verify.simulation.disk import DiskSettings
+from epaxos.verify.simulation.faults.duels import AT_SEND, duels
+from epaxos.verify.simulation.faults.fault import STAYING, Fault, FaultKind
+from epaxos.verify.simulation.faults.schemes import schemes
+from epaxos.verify.simulation.network import NetworkSettings, wide_area_delays
+
+__all__ = ["PROFILES", "Plan", "Workload"]
+
+MILLISECOND = SECOND // 1000
+REPLICAS_MAX = 7
+
+
+_STAYING_CHANCE = 0.15
+_STAYING_KINDS = ((FaultKind.HUNG, 2), (FaultKind.DEAF, 3), (FaultKind.MUTE, 1), (FaultKind.DEAD, 1))
+_STAYING_AIMS = {
+    FaultKind.HUNG: ("", "PreAccept", "PreAccept", "PreAcceptOK"),
+    FaultKind.DEAF: ("", "Commit", "Commit", "Commit"),
+    FaultKind.MUTE: ("", "PreAccept", "Recover"),
+    FaultKind.DEAD: ("", "PreAccept", "Accept", "Commit", "Recover"),
+}
+"""What a replica sends just before a fault that stays begins; any time when empty."""
+
+_LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK, FaultKind.RECONNECT)
+_SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`clients` (their names) do `operations` commands each, the first at replica `home`, the second
+    at the one after it, and so on.
+
+    They all set out at the same `moments`, and then do one command after the other with up to
+    `think_us` between them, `zeal` percent of the time; otherwise they wait for the next moment.
+    With `errands`, client c sets out at the moment `errands[c][0]`, at the replica `errands[c][1]`.
+    There are `keys` keys; `weights` of the kinds of commands; `pipelined`, `leaving` percent of
+    submissions have more than one command, are not waited for.
+    """
+
+    clients: tuple[int, ...]
+    home: int
+    operations: int
+    moments: tuple[int, ...]
+    think_us: int
+    zeal: int
+    keys: int
+    weights: tuple[tuple[str, int], ...]
+    pipelined: int
+    leaving: int
+    patience_us: int
+    errands: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before a run begins."""
+
+    seed: int
+    profile: str
+    n: int
+    timing: Timing
+    batching: Batching
+    network: NetworkSettings
+    disk: DiskSettings
+    workload: Workload
+    faults: tuple[Fault, ...]
+    cost_us: int
+    active_us: int
+    slots_reserved: int
+
+    @classmethod
+    def of(cls, seed: int, n: int | None = None, profile: str | None = None) -> Plan:
+        """The plan of a seed; `n` and `profile` override what it would choose.
+
+        Raises ValueError for a profile or a cluster size that there is not.
+        """
+        dice = Dice(seed, "plan")
+        chosen_n = dice.pick_weighted(((1, 1), (2, 3), (3, 40), (4, 8), (5, 40), (6, 3), (7, 5)))
+        chosen_profile = dice.pick_weighted(
+            (("lan", 7), ("wan", 8), ("chaos", 40), ("recovery", 30), ("schemes", 15))
+        )
+        if Dice(seed, "for ever").chance(_STAYING_CHANCE):
+            chosen_profile = "staying"
+        n = chosen_n if n is None else n
+        profile = chosen_profile if profile is None else profile
+        if not 1 <= n <= REPLICAS_MAX:
+            raise ValueError(f"1 to {REPLICAS_MAX} replicas can be simulated, not {n}")
+        if profile not in PROFILES:
+            raise ValueError(f"no profile {profile!r}; there are {', '.join(PROFILES)}")
+        return PROFILES[profile](seed, n)
+
+    def keep(
+        self,
+        clients: Sequence[int] | None = None,
+        faults: Sequence[int] | None = None,
+        operations: int | None = None,
+    ) -> Plan:
+        """The plan with only these clients and faults, by name, and so many operations each."""
+        workload = self.workload
+        if clients is not None:
+            workload = replace(workload, clients=tuple(c for c in workload.clients if c in clients))
+        if operations is not None:
+            workload = replace(workload, operations=operations)
+        kept = self.faults if faults is None else tuple(f for f in self.faults if f.name in faults)
+        return replace(self, workload=workload, faults=kept)
+
+    def describe(self) -> str:
+        """The settings, for people."""
+        lines = [
+            f"seed {self.seed}, {self.profile}, {self.n} replicas, {self.active_us / SECOND:g} s of faults",
+            *map(str, (self.timing, self.batching, self.network, self.disk, self.workload)),
+            f"each step takes {self.cost_us} µs; {self.slots_reserved} slots are reserved at a time",
+        ]
+        return "\n".join(lines + list(map(str, self.faults)))
+
+
+# -- what the profiles choose
+
+
+def _lan(seed: int, n: int) -> Plan:
+    """A quiet local network with the default times, and few faults."""
+    dice = Dice(seed, "lan")
+    moments = _moments(dice, dice.between(3, 8), SECOND)
+    return Plan(
+        seed=seed,
+        profile="lan",
+        n=n,
+        timing=Timing(),
+        batching=_batching(dice, (0.5, 2.0, 5.0), (0.05, 0.2, 1.0)),
+        network=NetworkSettings(_delays(n, lambda: dice.between(100, 400)), recoded=dice.chance(0.2)),
+        disk=DiskSettings(dice.pick((0, 150, 1000)), dice.pick((0, 20))),
+        workload=_workload(dice, moments, 400, 200 * MILLISECOND),
+        faults=_faults(seed, n, moments, dice.between(0, 8), (400, 100 * MILLISECOND)),
+        cost_us=dice.pick((0, 30)),
+        active_us=moments[-1] + SECOND,
+        slots_reserved=dice.pick((4, 4, 8, 8, 16, 32, 64, 256)),
+    )
+
+
+def _wide_area(seed: int, n: int) -> Plan:
+    """The delays between regions, with the default times."""
+    dice = Dice(seed, "wan")
+    moments = _moments(dice, dice.between(3, 8), 2 * SECOND)
+    return Plan(
+        seed=seed,
+        profile="wan",
+        n=n,
+        timing=Timing(),
+        batching=_batching(dice, (0.5, 2.0, 5.0), (0.05, 0.2, 1.0)),
+        network=NetworkSettings(
+            wide_area_delays(n),
+            jitter=dice.pick((0, 5, 30)),
+            datagrams=dice.chance(0.5),
+            loss=dice.below(10),
+            doubles=dice.below(10),
+            late=dice.below(10),
+            recoded=dice.chance(0.2),
+        ),
+        disk=DiskSettings(dice.pick((0, 200, 5000)), dice.pick((0, 20))),
+        workload=_workload(dice, moments, 100 * MILLISECOND, 200 * MILLISECOND),
+        faults=_faults(seed, n, moments, dice.between(0, 10), (100 * MILLISECOND,)),
+        cost_us=0,
+        active_us=moments[-1] + 2 * SECOND,
+        slots_reserved=dice.pick((4, 4, 8, 8, 16, 32, 64, 256)),
+    )
+
+
+def _chaos(seed: int, n: int) -> Plan:
+    """Everything at once, with times so short that everybody recovers what others just do.
+
+    All times are multiples of `scale`, about the delay between two replicas.
+    """
+    dice = Dice(seed, "chaos")
+    scale = dice.pick((2, 8, 30)) * MILLISECOND
+    round_trip_s = 2 * scale / SECOND
+    moments = _moments(dice, dice.between(4, 16), scale * dice.pick((10, 25, 60)))
+    timing = Timing(
+        heartbeat_s=round_trip_s * dice.pick((1, 4, 8)),
+        suspect_after_s=round_trip_s * dice.pick((4, 10, 20)),
+        resend_s=round_trip_s * dice.pick((2, 6)),
+        recover_after_s=round_trip_s * dice.pick((0.5, 1, 2, 5)),
+        turn_s=round_trip_s * dice.pick((0.1, 0.5, 2)),
+        backoff_max_s=round_trip_s * dice.pick((20, 100)),
+        fast_path_wait_s=round_trip_s * dice.pick((0.0, 0.5, 2)),
+    )
+    sync_us = dice.pick((0, 100, scale, 3 * scale))
+    return Plan(
+        seed=seed,
+        profile="chaos",
+        n=n,
+        timing=timing,
+        batching=_batching(
+            dice,
+            [round_trip_s * times for times in (10, 50, 250)],
+            [round_trip_s * times for times in (2, 8, 30)],
+        ),
+        network=NetworkSettings(
+            _delays(n, lambda: dice.between(scale // 5, scale)),
+            jitter=dice.pick((10, 100, 300)),
+            datagrams=dice.chance(0.7),
+            loss=dice.pick((0, 2, 10, 25)),
+            doubles=dice.pick((0, 5, 20)),
+            late=dice.pick((0, 5, 20)),
+            recoded=dice.chance(0.15),
+        ),
+        disk=DiskSettings(sync_us, dice.pick((0, 20, scale)), sync_us > 100 or dice.chance(0.7)),
+        workload=_workload(dice, moments, scale * dice.pick((1, 4)), 20 * scale),
+        faults=_faults(seed, n, moments, dice.between(0, 30), (scale,)),
+        cost_us=dice.pick((0, 0, 20)),
+        active_us=moments[-1] + 20 * scale,
+        slots_reserved=dice.pick((2, 3, 4, 8)),
+    )
+
+
+def _recovery(seed: int, n: int) -> Plan:
+    """One short duel after the other: interfering commands set out at the same moment, reach only
+    some, and their leaders vanish before they can tell how it ended, while the others recover.
+
+    All times are multiples of `scale`, about what it takes to say and to promise something.
+    """
+    dice = Dice(seed, "recovery")
+    delay = 10 * MILLISECOND
+    sync_us = dice.pick((0, delay // 2, 2 * delay))
+    scale = delay + sync_us
+    round_trip_s = 2 * scale / SECOND
+    moments = _moments(dice, dice.between(3, 6), scale * dice.pick((60, 100)))
+    home, clients = dice.below(n), dice.pick((2, 2, 3))
+    return Plan(
+        seed=seed,
+        profile="recovery",
+        n=n,
+        timing=Timing(
+            heartbeat_s=round_trip_s * dice.pick((1, 2)),
+            suspect_after_s=round_trip_s * dice.pick((4, 10)),
+            resend_s=round_trip_s * dice.pick((2, 6)),
+            recover_after_s=round_trip_s * dice.pick((0.5, 1, 3)),
+            turn_s=round_trip_s * dice.pick((0.5, 3, 5)),
+            backoff_max_s=round_trip_s * 20,
+            fast_path_wait_s=round_trip_s * dice.pick((0.0, 0.5, 2)),
+        ),
+        batching=_batching(
+            dice,
+            [round_trip_s * times for times in (30, 100)],
+            [round_trip_s * times for times in (4, 20)],
+        ),
+        network=NetworkSettings(
+            _delays(n, lambda: dice.between(delay // 3, delay)),
+            jitter=dice.pick((10, 100)),
+            datagrams=dice.chance(0.6),
+            loss=dice.pick((0, 0, 5)),
+            doubles=dice.pick((0, 5)),
+            late=dice.pick((0, 10)),
+        ),
+        disk=DiskSettings(sync_us, dice.pick((0, delay)), sync_us > 0 or dice.chance(0.7)),
+        workload=Workload(
+            clients=tuple(range(clients)),
+            home=home,
+            operations=len(moments),
+            moments=moments,
+            think_us=scale * dice.pick((0, 1, 3)),
+            zeal=dice.pick((0, 30)),
+            keys=1,
+            weights=dice.pick(_DUELS),
+            pipelined=0,
+            leaving=0,
+            patience_us=scale * dice.pick((60, 400)),
+        ),
+        faults=duels(seed, n, moments, scale, {(home + client) % n for client in range(clients)}),
+        cost_us=0,
+        active_us=moments[-1] + 60 * scale,
+        slots_reserved=dice.pick((2, 4, 8)),
+    )
+
+
+def _schemes(seed: int, n: int) -> Plan:
+    """One scheme after the other: each is about the shortest way to make the loss of one rule show.
+
+    All times are multiples of a round trip with what is made durable meanwhile.
+    """
+    dice = Dice(seed, "schemes")
+    delay = 10 * MILLISECOND
+    sync_us = dice.pick((delay // 2, 2 * delay))
+    round_trip = 2 * (delay + sync_us)
+    round_trip_s = round_trip / SECOND
+    errands, faults, end = schemes(seed, n, dice.between(2, 4), round_trip)
+    return Plan(
+        seed=seed,
+        profile="schemes",
+        n=n,
+        timing=Timing(
+            heartbeat_s=round_trip_s,
+            suspect_after_s=round_trip_s * 4,
+            resend_s=round_trip_s * dice.pick((6, 12)),
+            recover_after_s=round_trip_s * dice.pick((6, 12, 20, 20)),
+            turn_s=round_trip_s * dice.pick((1, 3, 6)),
+            backoff_max_s=round_trip_s * 20,
+            fast_path_wait_s=round_trip_s * dice.pick((0.0, 0.5, 1)),
+        ),
+        batching=_batching(dice, [round_trip_s * 100], [round_trip_s * times for times in (3, 8)]),
+        network=NetworkSettings(
+            _delays(n, lambda: dice.between(delay // 2, delay)), jitter=dice.pick((10, 50)), datagrams=True
+        ),
+        disk=DiskSettings(sync_us, dice.pick((0, delay // 2)), forgetful=dice.chance(0.8)),
+        workload=Workload(
+            clients=tuple(range(len(errands))),
+            home=0,
+            operations=1,
+            moments=(0,),
+            think_us=dice.pick((0, delay // 2)),
+            zeal=0,
+            keys=1,
+            weights=(("write", 1),),
+            pipelined=0,
+            leaving=0,
+            patience_us=round_trip * 60,
+            errands=errands,
+        ),
+        faults=faults,
+        cost_us=0,
+        active_us=end,
+        slots_reserved=dice.pick((4, 8)),
+    )
+
+
+def _staying(seed: int, n: int) -> Plan:
+    """A plan of another profile in which up to f replicas also have a fault that does not end."""
+    dice = Dice(seed, "staying plan")
+    make = dice.pick_weighted(((_lan, 1), (_wide_area, 1), (_chaos, 5), (_recovery, 2)))
+    plan = make(seed, n)
+    first = max((fault.name for fault in plan.faults), default=-1) + 1
+    ill = dice.pick_some(range(n), dice.between(1, max(1, (n - 1) // 2))) if n > 2 else []
+    faults = []
+    for name, replica in enumerate(ill, start=first):
+        kind = dice.pick_weighted(_STAYING_KINDS)
+        at = dice.below(plan.active_us // 2)
+        aim = dice.pick(_STAYING_AIMS[kind])
+        count = dice.between(1, 3)
+        faults.append(Fault(name, at, kind, (replica,), plan.active_us // 4, count, aim))
+    return replace(plan, profile="staying", faults=(*plan.faults, *faults))
+
+
+PROFILES: dict[str, Callable[[int, int], Plan]] = {
+    "lan": _lan,
+    "wan": _wide_area,
+    "chaos": _chaos,
+    "recovery": _recovery,
+    "schemes": _schemes,
+    "staying": _staying,
+}
+
+
+def _delays(n: int, one: Callable[[], int]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(one() for _ in range(n)) for _ in range(n))
+
+
+def _moments(dice: Dice, count: int, apart: int) -> tuple[int, ...]:
+    moments = [apart // 10]
+    for _ in range(count):
+        moments.append(moments[-1] + dice.between(apart // 4, apart))
+    return tuple(moments)
+
+
+def _batching(dice: Dice, request_timeouts_s: Sequence[float], checkpoints_s: Sequence[float]) -> Batching:
+    return Batching(
+        commands_max=dice.pick((1, 3, 1000)),
+        bytes_max=dice.pick((60, 1_000_000)),
+        window=dice.pick((1, 2, 16)),
+        request_timeout_s=dice.pick(request_timeouts_s),
+        checkpoint_s=dice.pick(checkpoints_s),
+    )
+
+
+_WEIGHTS: tuple[tuple[tuple[str, int], ...], ...] = (
+    (("write", 5), ("read", 3), ("count", 2)),
+    (("write", 3), ("read", 3), ("count", 2), ("append", 2), ("many", 2), ("delete", 1), ("condition", 1)),
+    (("write", 3), ("read", 2), ("count", 1), ("append", 1), ("many", 1), ("delete", 1), ("barrier", 1)),
+    (("read", 1), ("write", 1)),
+    (("count", 1),),
+)
+
+
+_DUELS: tuple[tuple[tuple[str, int], ...], ...] = (
+    (("write", 1),),
+    (("write", 3), ("read", 1)),
+    (("write", 4), ("barrier", 1)),
+)
+
+
+def _workload(dice: Dice, moments: tuple[int, ...], think_us: int, patience_us: int) -> Workload:
+    return Workload(
+        clients=tuple(range(dice.between(2, 7))),
+        home=dice.below(REPLICAS_MAX),
+        operations=dice.pick((6, 12, 24)),
+        moments=moments,
+        think_us=think_us,
+        zeal=dice.pick((30, 60)),
+        keys=dice.pick((1, 2, 4)),
+        weights=dice.pick(_WEIGHTS),
+        pipelined=dice.pick((0, 0, 20)),
+        leaving=dice.pick((0, 0, 5)),
+        patience_us=dice.pick((40 * think_us + patience_us, 2 * moments[-1] + 5 * patience_us)),
+    )
+
+
+_AIMS = (("PreAccept", 4), ("Commit", 3), ("Accept", 2), ("Validate", 2), ("Recover", 1), ("Waiting", 1))
+
+
+_OF_SCHEMES = (
+    FaultKind.POWER_AFTER_SEND,
+    FaultKind.DISARM,
+    FaultKind.LOSE,
+    FaultKind.HOLD,
+    FaultKind.ECHO,
+)
+_AT_ANY_TIME = tuple(
+    kind
+    for kind in FaultKind
+    if kind not in _OF_SCHEMES and kind not in STAYING and kind is not FaultKind.RECONNECT
+)
+
+
+def _faults(
+    seed: int, n: int, moments: tuple[int, ...], count: int, scales: tuple[int, ...]
+) -> tuple[Fault, ...]:
+    """Faults begin about the moments at which there is something to disturb."""
+    faults = []
+    for name in range(count):
+        dice = Dice(seed, "fault", name)
+        kind = dice.pick(AT_SEND) if dice.chance(0.5) else dice.pick(_AT_ANY_TIME)
+        scale = dice.pick(scales)
+        at = max(0, dice.pick(moments) + dice.between(-2 * scale, 8 * scale))
+        lasts = dice.between(1, scale * dice.pick((4, 20, 80)))
+        where = tuple(dice.pick_some(range(n), _how_many(kind, n, dice)))
+        amount, aim = dice.between(1, 20), ""
+        if kind in AT_SEND:
+            lasts, amount, aim = scale * 100, dice.between(1, 2 * n), dice.pick_weighted(_AIMS)
+            if kind is FaultKind.LATE_AT_SEND:
+                lasts = 2 * scale
+        faults.append(Fault(name, at, kind, where, lasts, amount, aim))
+    dice = Dice(seed, "reconnects")
+    if n > 1 and dice.chance(0.25):
+        where = tuple(dice.pick_some(range(n), 2))
+        lasts = dice.between(1, dice.pick(scales) * dice.pick((20, 80, 400)))
+        faults.append(
+            Fault(count, dice.pick(moments), FaultKind.RECONNECT, where, lasts, dice.between(2, 20))
+        )
+    return tuple(fault for fault in faults if fault.where)
+
+
+def _how_many(kind: FaultKind, n: int, dice: Dice) -> int:
+    """How many replicas a fault names; none, when the cluster is too small for it."""
+    if kind in _LINKS:
+        return 2 if n > 1 else 0
+    if kind is FaultKind.PARTITION:
+        return dice.between(1, n - 1) if n > 1 else 0
+    if kind in _SOME:
+        return dice.pick_weighted(((1, 6), (max(1, n // 2), 2), (n, 1)))
+    return 1

@@ -1,0 +1,102 @@
+"""Many runs at once: seeds are spread over processes, and results come back as they are there."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from typing import NamedTuple
+
+from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.simulation.run import Result, simulate
+from epaxos.verify.simulation.shrink import Shrinker, kind
+
+__all__ = ["Settings", "Shrunk", "results", "run", "shrunk"]
+
+CHUNK = 8
+"""So many runs are handed to a process at a time."""
+CHUNKS_AHEAD = 2
+"""So many for each process wait for it."""
+
+
+class Settings(NamedTuple):
+    """What is the same for all plans of a call, where it is not left to the seed."""
+
+    n: int | None = None
+    profile: str | None = None
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of a seed."""
+        return Plan.of(seed, self.n, self.profile)
+
+
+class Shrunk(NamedTuple):
+    """A failing plan made small, and how it fails."""
+
+    plan: Plan
+    violation: str
+
+
+def run(plan: Plan) -> Result:
+    """One run; what goes wrong in the simulator itself is a finding too."""
+    try:
+        return simulate(plan)
+    except Exception:
+        return Result(plan, [f"the simulation broke off: {traceback.format_exc()}"])
+
+
+def shrunk(result: Result) -> Shrunk:
+    """The failing plan made small."""
+    sought = kind(result.violations[0])
+    last = Shrunk(result.plan, result.violations[0])
+
+    def fails(plan: Plan) -> bool:
+        nonlocal last
+        violations = run(plan).violations
+        if not violations or kind(violations[0]) != sought:
+            return False
+        last = Shrunk(plan, violations[0])
+        return True
+
+    Shrinker(fails).shrink(result.plan)
+    return last
+
+
+def _begin() -> None:
+    """In each process: leave Ctrl-C to the parent, and collect garbage less often than by default."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _run_chunk(seeds: list[int], settings: Settings) -> list[Result]:
+    return [run(settings.plan(seed)) for seed in seeds]
+
+
+def results(
+    seeds: Iterable[int], settings: Settings, jobs: int, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Result]:
+    """The results of the runs of `seeds`, in the order in which they are there, by `jobs` processes.
+
+    When `stop()` holds, what has begun is brought to an end and no more begun.
+    """
+    rest = iter(seeds)
+    with ProcessPoolExecutor(jobs, initializer=_begin) as executor:
+        under_way: set[Future[list[Result]]] = set()
+        try:
+            while True:
+                while len(under_way) < CHUNKS_AHEAD * jobs and not stop():
+                    chunk = list(islice(rest, CHUNK))
+                    if not chunk:
+                        break
+                    under_way.add(executor.submit(_run_chunk, chunk, settings))
+                if not under_way:
+                    return
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from future.result()
+        finally:
+            executor.shutdown(cancel_futures=True)

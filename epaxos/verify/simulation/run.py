@@ -1,0 +1,254 @@
+"""One run: a plan is carried out, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from epaxos.protocol.values.ids import Deps
+from epaxos.verify.judges import model
+from epaxos.verify.judges.history import History
+from epaxos.verify.judges.invariants import Invariants
+from epaxos.verify.judges.linearizability import Verdict, judge
+from epaxos.verify.simulation.clients import Client
+from epaxos.verify.simulation.clock import SECOND, VirtualTime
+from epaxos.verify.simulation.cluster import Cluster
+from epaxos.verify.simulation.faults.kinds import Faults
+from epaxos.verify.simulation.parts import Parts
+from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.trace import Trace
+
+__all__ = ["Result", "simulate"]
+
+_CALM_TIMES = 10
+"""After the faults end, everything must come to rest within so many times all that anybody waits for."""
+JUDGE_STEPS_MAX = 200_000
+_HEARTBEATS_A_LOOK = 4
+"""So often it is looked whether what is waited for has come."""
+_BOUNDS_LOOKS = 2
+"""So often while there are faults, and at rest, all tables of all replicas are counted."""
+_EVENTS_MAX = 500_000
+
+
+@dataclass
+class Result:
+    """What came out of a run.  `violations`: what must not be, the first one first."""
+
+    plan: Plan
+    violations: list[str] = field(default_factory=list)
+    undecided: bool = False
+    digest: str = ""
+    operations: int = 0
+    answered: int = 0
+    messages: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    instances: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was found."""
+        return bool(self.violations)
+
+
+def simulate(
+    plan: Plan,
+    trace: bool = False,
+    show: Callable[[str], None] | None = None,
+    parts: Parts | None = None,
+) -> Result:
+    """Carry out the plan.  With `trace` the result has a digest of everything that happened, and
+    `show` gets it line by line."""
+    run = _Run(plan, trace, show, parts or Parts())
+    tracebacks = _Tracebacks(run.violated)
+    globalLogPublisher.addObserver(tracebacks)
+    try:
+        run.carry_out()
+    finally:
+        globalLogPublisher.removeObserver(tracebacks)
+    return run.result()
+
+
+@implementer(ILogObserver)
+class _Tracebacks:
+    """Sees what replicas log: a traceback is a bug of its own."""
+
+    def __init__(self, violated: Callable[[str], None]) -> None:
+        self._violated = violated
+
+    def __call__(self, event: LogEvent) -> None:
+        """See ILogObserver."""
+        if "log_failure" in event:
+            self._violated(f"{formatEvent(event)}\n{event['log_failure'].getTraceback()}")
+
+
+class _Run:
+    """The world of one run."""
+
+    def __init__(self, plan: Plan, trace: bool, show: Callable[[str], None] | None, parts: Parts) -> None:
+        self._plan = plan
+        self._violations: list[str] = []
+        self._undecided = False
+        self._time = VirtualTime()
+        self._trace = Trace(self._time, trace, show)
+        self._history = History()
+        self._invariants = Invariants(plan.n, self.violated, self._history.run, self._durable)
+        self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, parts)
+        self._faults = Faults(self._cluster)
+        self._clients = [self._client(number) for number in plan.workload.clients]
+
+    def _client(self, number: int, script: Sequence[tuple[bytes, ...]] = ()) -> Client:
+        return Client(
+            number, self._plan.workload, self._plan.seed, self._time,
+            self._cluster, self._history, self._trace, self.violated, script,
+        )  # fmt: skip
+
+    def _durable(self) -> list[Deps]:
+        return [host.disk.contents.executed for host in self._cluster.hosts]
+
+    def violated(self, text: str) -> None:
+        """Something was found that must not be."""
+        self._trace.note("VIOLATION", text)
+        self._violations.append(text)
+        self._time.stop()
+
+    # -- the course of a run
+
+    def carry_out(self) -> None:
+        """Faults, then calm, then last reads, then rest."""
+        self._cluster.start()
+        for look in range(1, _BOUNDS_LOOKS + 1):
+            self._advance(self._plan.active_us * look // _BOUNDS_LOOKS)
+            self._check_bounds()
+        self._faults.end_all()
+        for client in self._clients:
+            client.come_to_an_end()
+        calm_until = self._plan.active_us + self._calm_us()
+        self._await("the clients are not done", self._clients_done, calm_until)
+        readers = self._read_everything()
+        self._await("the last reads are not answered", lambda: all(r.finished for r in readers), calm_until)
+        self._await("the cluster is not at rest", self._at_rest, calm_until)
+        self._check_bounds()
+        if not self._violations:
+            self._judge_history()
+
+    def _advance(self, until: int) -> None:
+        self._time.run(until, _EVENTS_MAX)
+        if self._time.happened >= _EVENTS_MAX:
+            self.violated(f"more than {_EVENTS_MAX} events: something never comes to an end")
+
+    def _calm_us(self) -> int:
+        timing, batching = self._plan.timing, self._plan.batching
+        waits_s = timing.suspect_after_s + timing.backoff_max_s + batching.request_timeout_s
+        return _CALM_TIMES * (round(waits_s * SECOND) + self._plan.workload.patience_us)
+
+    def _await(self, complaint: str, done: Callable[[], str | bool], until: int) -> None:
+        """Go on until `done()`; it says what is missing, or just False."""
+        look_every = round(_HEARTBEATS_A_LOOK * self._plan.timing.heartbeat_s * SECOND)
+        while not self._violations and done() is not True:
+            if self._time.now >= until:
+                missing = done()
+                after = f"{(self._time.now - self._plan.active_us) / SECOND:g} s after the faults"
+                self.violated(f"Liveness: {complaint} {after}{': ' * bool(missing)}{missing or ''}")
+                return
+            self._advance(min(until, self._time.now + look_every))
+
+    def _clients_done(self) -> bool | str:
+        waiting = [str(op) for client in self._clients for op in client.waiting]
+        return all(client.finished for client in self._clients) or "\n".join(waiting)
+
+    def _read_everything(self) -> list[Client]:
+        """At every replica that is well a last client reads every key that was ever named."""
+        keys = sorted(self._keys())
+        readers = []
+        for replica in self._well() if keys and not self._violations else ():
+            script = [(b"GET", key) for key in keys]
+            reader = self._client(1000 + replica, script)
+            reader.submit(script, replica)
+            readers.append(reader)
+        return readers
+
+    def _keys(self) -> set[bytes]:
+        """Every key that a client named."""
+        operations = self._history.operations
+        return {key for operation in operations for key in model.keys_of(operation.command) or ()}
+
+    def _check_bounds(self) -> None:
+        if not self._violations:
+            keys = len(self._keys())
+            for host in self._cluster.hosts:
+                host.check_bounds(keys)
+
+    # -- rest
+
+    def _well(self) -> list[int]:
+        """The replicas without a fault that stays."""
+        return [replica for replica in range(self._plan.n) if replica not in self._faults.ill]
+
+    def _at_rest(self) -> bool | str:
+        """Everything is executed everywhere and forgotten; with members that stay ill, everything is
+        decided and executed by the others, who have to keep it for them."""
+        well = self._well()
+        names = ["instances_waiting", "recoveries", "instances_in_flight"]
+        if len(well) == self._plan.n:
+            names.append("instances_held")
+        first = self._cluster.status(well[0])
+        for replica in well:
+            status = self._cluster.status(replica)
+            if status is None or first is None:
+                return f"replica {replica} is down or busy"
+            counters = status["counters"]
+            for name in names:
+                if counters[name]:
+                    return f"replica {replica} has {name} = {counters[name]}: {status}"
+            for name in ("executed", "committed", "digest"):
+                if status[name] != first[name]:
+                    return f"{name} is {status[name]} at {replica}, but {first[name]} at {well[0]}"
+            left = self._left_on_disk(replica)
+            if left:
+                return left
+        return True
+
+    def _left_on_disk(self, replica: int) -> str:
+        """What of the records on a disk should have gone: all, when nobody needs them."""
+        disk = self._cluster.hosts[replica].disk
+        disk.sync()
+        held = {*disk.contents.records, *disk.contents.batches}
+        if self._faults.ill:
+            held = {id for id in held if id.slot <= disk.contents.floor[id.replica]}
+        return f"the disk of {replica} holds {sorted(held)[:20]}" if held else ""
+
+    # -- the verdict
+
+    def _judge_history(self) -> None:
+        judgement = judge(self._history.operations, JUDGE_STEPS_MAX)
+        if judgement.verdict is Verdict.NOT_LINEARIZABLE:
+            self.violated(f"Linearizability: {judgement.explanation}")
+        self._undecided = judgement.verdict is Verdict.UNDECIDED
+
+    def result(self) -> Result:
+        """What came out."""
+        counters: dict[str, int] = {}
+        for replica in range(self._plan.n):
+            status: dict[str, Any] = self._cluster.status(replica) or {"counters": {}}
+            for name, count in status["counters"].items():
+                counters[name] = counters.get(name, 0) + count
+        operations = self._history.operations
+        return Result(
+            plan=self._plan,
+            violations=self._violations,
+            undecided=self._undecided,
+            digest=self._trace.digest if self._trace.on else "",
+            operations=len(operations),
+            answered=sum(operation.outcome.value == "answered" for operation in operations),
+            messages=self._cluster.network.sent,
+            events=self._time.happened,
+            seconds=self._time.now / SECOND,
+            instances=len(self._invariants.decisions),
+            counters=counters,
+        )

@@ -1,0 +1,1 @@
+"""Bytes that network and disk share: the messages' encoding and the frames around them."""

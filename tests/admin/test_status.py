@@ -1,0 +1,192 @@
+"""The status port: what it answers to good, bad and hostile requests."""
+
+from __future__ import annotations
+
+import json
+import socket
+from io import BytesIO
+from typing import Any
+from urllib.request import urlopen
+
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+
+from epaxos.admin.status import status_site
+from epaxos.interfaces import IClients
+
+STATUS = {"id": 1, "cluster": "c", "committed": [1, 2, 3], "digest": "ab"}
+
+
+@implementer(IClients)
+class Clients:
+    """A replica that tells the status that the test gives."""
+
+    def __init__(self, status: Deferred[dict[str, Any]]) -> None:
+        self._status = status
+
+    def check(self, *_: Any) -> None:
+        raise AssertionError("the status port runs no command")
+
+    submit = is_valid_shape = commands = keys = check
+
+    def status(self) -> Deferred[dict[str, Any]]:
+        return self._status
+
+
+class Answer:
+    """An HTTP answer, taken apart."""
+
+    def __init__(self, data: bytes) -> None:
+        head, _, self.body = data.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        self.code = int(lines[0].split()[1])
+        self.headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
+
+
+class HttpTests(SynchronousTestCase):
+    def connect(self, status: Deferred[dict[str, Any]] | None = None) -> tuple[Any, StringTransport]:
+        site = status_site(Clients(succeed(dict(STATUS)) if status is None else status), Clock())
+        channel = site.buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
+        return channel, transport
+
+    def ask(self, request: str, body: bytes = b"", status: Deferred[dict[str, Any]] | None = None) -> Answer:
+        channel, transport = self.connect(status)
+        channel.dataReceived(f"{request} HTTP/1.1\r\nHost: x\r\n".encode())
+        if body:
+            channel.dataReceived(f"Content-Length: {len(body)}\r\n".encode())
+        channel.dataReceived(b"\r\n" + body)
+        return Answer(transport.value())
+
+    def test_status_is_json_that_nobody_keeps(self) -> None:
+        answer = self.ask("GET /status")
+        self.assertEqual(answer.code, 200)
+        self.assertEqual(json.loads(answer.body), STATUS)
+        self.assertEqual(answer.headers["content-type"], "application/json")
+        self.assertEqual(answer.headers["cache-control"], "no-store")
+        self.assertEqual(int(answer.headers["content-length"]), len(answer.body))
+
+    def test_what_is_answered_to_what(self) -> None:
+        for request, code, text in (
+            ("GET /", 200, "GET /status"),
+            ("GET /status?pretty=1", 200, '"id": 1'),
+            ("GET /nothing", 404, "not found"),
+            ("GET /status/more", 404, "not found"),
+            ("POST /nothing", 404, "not found"),
+            ("POST /status", 405, "only GET"),
+            ("DELETE /status", 405, "only GET"),
+            ("POST /", 405, "only GET"),
+            ("BREW /status", 405, "only GET"),
+            ("POST /status/more", 404, "not found"),
+        ):
+            answer = self.ask(request)
+            self.assertEqual(answer.code, code, request)
+            self.assertIn(text, answer.body.decode(), request)
+
+    def test_not_allowed_says_what_is(self) -> None:
+        self.assertEqual(self.ask("POST /status").headers["allow"], "GET, HEAD")
+
+    def test_head_has_the_headers_alone(self) -> None:
+        answer = self.ask("HEAD /status")
+        self.assertEqual((answer.code, answer.body), (200, b""))
+        self.assertEqual(answer.headers["content-type"], "application/json")
+
+    def test_a_status_that_fails_is_logged_and_said(self) -> None:
+        answer = self.ask("GET /status", status=fail(RuntimeError("no status")))
+        self.assertEqual(answer.code, 500)
+        self.assertNotIn(b"Traceback", answer.body)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_a_status_may_come_later(self) -> None:
+        status: Deferred[dict[str, Any]] = Deferred()
+        channel, transport = self.connect(status)
+        channel.dataReceived(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual(transport.value(), b"")
+        status.callback(dict(STATUS))
+        self.assertEqual(json.loads(Answer(transport.value()).body), STATUS)
+
+    def test_who_asked_may_have_gone(self) -> None:
+        status: Deferred[dict[str, Any]] = Deferred()
+        channel, _ = self.connect(status)
+        channel.dataReceived(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        channel.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(status.called, "nobody waits for it, so it is given up")
+        status.callback(dict(STATUS))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_what_is_given_up_elsewhere_is_a_failure(self) -> None:
+        answer = self.ask("GET /status", status=fail(CancelledError()))
+        self.assertEqual(answer.code, 500)
+        self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 1)
+
+    def test_two_requests_on_one_connection(self) -> None:
+        channel, transport = self.connect()
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        self.assertEqual(transport.value().count(b"HTTP/1.1 200"), 2)
+
+    def test_a_body_is_let_go_as_it_comes(self) -> None:
+        """A huge upload takes no memory and no temporary file."""
+        received: list[Any] = []
+        site = status_site(Clients(succeed(dict(STATUS))), Clock())
+        made = site.requestFactory
+        site.requestFactory = lambda *given: received.append(made(*given)) or received[-1]
+        channel = site.buildProtocol(None)
+        channel.makeConnection(StringTransport())
+        channel.dataReceived(b"GET /status HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
+        for _ in range(50):
+            channel.dataReceived(b"x" * 65536)
+        self.assertIsInstance(received[0].content, BytesIO)
+        self.assertEqual(received[0].content.getvalue(), b"")
+        channel.connectionLost(Failure(ConnectionDone()))
+
+    def test_bytes_that_are_no_http(self) -> None:
+        for data in (
+            b"*1\r\n$4\r\nPING\r\n",
+            b"\0" * 100000,
+            b"GET\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5000,
+        ):
+            channel, transport = self.connect()
+            channel.dataReceived(data)
+            self.assertTrue(transport.disconnecting, data[:20])
+            self.assertNotIn(b"Traceback", transport.value())
+
+
+class RealSocketTests(TestCase):
+    @inlineCallbacks
+    def test_over_a_socket(self) -> Any:
+        from twisted.internet import reactor
+
+        site = status_site(Clients(succeed(dict(STATUS))), reactor)
+        port = yield TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(site)
+        self.addCleanup(port.stopListening)
+        url = f"http://127.0.0.1:{port.getHost().port}/status"
+        answer = yield deferToThread(urlopen, url, timeout=10)
+        with answer:
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(json.load(answer), STATUS)
+
+    @inlineCallbacks
+    def test_who_asked_goes(self) -> Any:
+        from twisted.internet import reactor
+
+        given_up: Deferred[None] = Deferred()
+        status: Deferred[dict[str, Any]] = Deferred(lambda _: given_up.callback(None))
+        port = yield TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
+            status_site(Clients(status), reactor)
+        )
+        self.addCleanup(port.stopListening)
+        with socket.create_connection(("127.0.0.1", port.getHost().port), timeout=10) as client:
+            client.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield given_up.addTimeout(30, reactor)

@@ -1,0 +1,150 @@
+"""`twistd epaxos`: its options, and what it says of a configuration that is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IServiceMaker
+from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+from twisted.scripts.twistd import ServerOptions
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.config.file import example
+from epaxos.service.assembly import ReplicaService
+from epaxos.service.tap import Options, makeService
+
+
+class Reactor(MemoryReactorClock):
+    """A reactor that runs nothing."""
+
+    def callFromThread(self, call: Callable[..., object], *arguments: object) -> None:
+        call(*arguments)
+
+
+class TapTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).resolve()
+        folder.mkdir(parents=True)
+        self.path = folder / "cluster.ini"
+        self.path.write_text(example(3, 7000))
+        handler = signal.getsignal(signal.SIGTERM)
+        self.addCleanup(signal.signal, signal.SIGTERM, handler)
+
+    def parse(self, *arguments: str) -> Options:
+        options = Options()
+        options.parseOptions(arguments)
+        return options
+
+    def parse_all(self, *arguments: str) -> ServerOptions:
+        """As twistd does it."""
+        options = ServerOptions()
+        options.parseOptions(arguments)
+        return options
+
+    def test_the_plugin_is_found(self) -> None:
+        (maker,) = (plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "epaxos")
+        self.assertIs(maker.options, Options)
+        self.assertIs(maker.makeService, makeService)
+
+    def test_options_in_both_lengths(self) -> None:
+        for arguments in (
+            ("--id", "1", "--config", str(self.path)),
+            ("-i", "1", "-c", str(self.path)),
+        ):
+            options = self.parse(*arguments)
+            self.assertEqual(options["id"], 1)
+            self.assertEqual(options.config.replica(1).client, "tcp:7101:interface=127.0.0.1")
+
+    def test_every_option_has_help(self) -> None:
+        lines = [line.strip() for line in str(Options()).splitlines()]
+        for name in ("-i, --id=", "-c, --config=", "--check"):
+            (line,) = (line for line in lines if line.startswith(name))
+            self.assertGreater(len(line), len(name) + 20)
+
+    def test_wrong_options(self) -> None:
+        config = str(self.path)
+        for arguments, said in (
+            ((), "--id is missing"),
+            (("--id", "0"), "--config is missing"),
+            (("--config", config), "--id is missing"),
+            (("--id", "one", "--config", config), "not the number of a replica"),
+            (("--id", "-1", "--config", config), "not the number of a replica"),
+            (("--id", "0", "--config", config, "--colour", "red"), "colour"),
+            (("--id", "0", "--config", config, "more"), "Wrong number of arguments"),
+        ):
+            with self.assertRaises(UsageError, msg=str(arguments)) as refusal:
+                self.parse(*arguments)
+            self.assertIn(said, str(refusal.exception))
+
+    def refused(self, id: int, text: str | None) -> str:
+        """What is said of the configuration `text`, in one line."""
+        if text is None:
+            self.path.unlink()
+        else:
+            self.path.write_text(text)
+        with self.assertRaises(SystemExit) as end:
+            makeService(self.parse("--id", str(id), "--config", str(self.path)), Reactor())
+        said = str(end.exception.code)
+        self.assertNotIn("\n", said)
+        self.assertTrue(said.startswith(f"epaxos: {self.path}: "), said)
+        return said
+
+    def test_wrong_configurations(self) -> None:
+        good = example(3, 7000)
+        for id, wrong, said in (
+            (0, "", "empty"),
+            (0, "nonsense", "line 1"),
+            (3, good, "[replica 3]"),
+            (0, good.replace("name = example", "name = a b"), "[cluster] name"),
+            (0, good.replace("[cluster]", "[clutser]"), "clutser"),
+            (0, good.replace("[replica 1]", "[replica 7]"), "[replica 1]"),
+            (0, good + "[timing]\nheartbeet_s = 1\n", "heartbeat_s"),
+            (0, good + "[timing]\nheartbeat_s = soon\n", "heartbeat_s = soon"),
+            (0, good.replace("tcp:7101:", "tcp:many:"), "client"),
+            (0, good.replace("tcp:7101:", "tcp:7102:"), "taken"),
+            (0, good.replace("name = example", "name = example\nstate_machine = abacus"), "abacus"),
+            (0, good + "[state_machine]\ncolour = red\n", "colour"),
+            (0, good.replace("client = tcp:7100:", "client = systemd:domain=INET:index=0:"), "client"),
+            (0, None, "cannot be read"),
+        ):
+            self.assertIn(said, self.refused(id, wrong))
+
+    def test_check_says_that_all_is_good_and_does_nothing(self) -> None:
+        self.patch(sys, "stdout", output := StringIO())
+        with self.assertRaises(SystemExit) as end:
+            self.parse("--id", "2", "--config", str(self.path), "--check")
+        self.assertEqual(end.exception.code, 0)
+        self.assertIn("replica 2 of 3", output.getvalue())
+        self.assertFalse((self.path.parent.parent / "data").exists())
+
+    def test_replicas_of_one_folder_write_files_of_their_own(self) -> None:
+        rest = ("epaxos", "--id", "1", "--config", str(self.path))
+        for given, pid_file, log_file in (
+            ((), "epaxos-1.pid", "epaxos-1.log"),
+            (("-n",), "", None),
+            (("--pidfile", "my.pid", "--logfile", "my.log"), "my.pid", "my.log"),
+            (("-n", "--pidfile", "my.pid", "--logfile", "my.log"), "my.pid", "my.log"),
+            (("--syslog",), "epaxos-1.pid", None),
+        ):
+            options = self.parse_all(*given, *rest)
+            found = tuple(options[key] and os.path.basename(options[key]) for key in ("pidfile", "logfile"))
+            self.assertEqual(found, (pid_file, log_file), given)
+
+    def test_make_service(self) -> None:
+        """A replica that has not touched anything yet, in a process that SIGTERM will end with status 0."""
+        reactor: Any = Reactor()
+        service = makeService(self.parse("--id", "1", "--config", str(self.path)), reactor)
+        self.assertIsInstance(service, ReplicaService)
+        self.assertEqual(reactor.tcpServers, [])
+        self.assertFalse((self.path.parent.parent / "data").exists())
+        before = reactor.seconds()
+        reactor.advance(1)
+        self.assertLess(reactor.seconds() - before, 1, "the clock is not the steady one")
