@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
 QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit_status.py service/test_tap.py \
-  service/test_timeouts.py statemachines test_limits.py test_purity.py wire \
+  service/test_timeouts.py statemachines test_architecture.py test_limits.py wire \
   $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
 

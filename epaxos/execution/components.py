@@ -18,43 +18,9 @@ can be missed: when everything that X reaches is grounded and examined, X cannot
 
 from __future__ import annotations
 
-from operator import attrgetter
+from epaxos.execution.waiting import Component
 
-from epaxos.execution.waiting import WaitingInstance
-
-__all__ = ["Component", "follow"]
-
-
-class Component:
-    """Instances that are known to reach each other.
-
-    `members`; `edges`: targets that were not looked at yet, the next one last; `waits_for`: the
-    target that has to be executed first; `merged`: the component that took this one up.
-    `shortcut`: a component further along the chain of waits, valid until that one is executed.
-    """
-
-    __slots__ = ("edges", "executed", "members", "merged", "shortcut", "waits_for")
-
-    def __init__(self, instance: WaitingInstance, edges: list[WaitingInstance]) -> None:
-        self.members = [instance]
-        self.edges = edges
-        self.waits_for: WaitingInstance | None = None
-        self.merged: Component | None = None
-        self.shortcut: Component | None = None
-        self.executed = False
-
-    def resume(self) -> None:
-        """What it waited for has been executed."""
-        self.waits_for = None
-        self.shortcut = None
-
-    def finish(self) -> list[WaitingInstance]:
-        """It is executed: the members in their order.  Nothing is kept."""
-        members = sorted(self.members, key=attrgetter("rank"))
-        self.executed = True
-        self.members = []
-        self.shortcut = None
-        return members
+__all__ = ["follow"]
 
 
 def follow(component: Component) -> Component | None:

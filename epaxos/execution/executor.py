@@ -16,10 +16,10 @@ from operator import attrgetter, le
 
 from zope.interface import implementer
 
-from epaxos.execution.components import Component, follow
+from epaxos.execution.components import follow
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.frontier import Frontier
-from epaxos.execution.waiting import WaitingInstance
+from epaxos.execution.waiting import Component, WaitingInstance
 from epaxos.interfaces import IExecutor
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import NOP, Batch

@@ -1,16 +1,13 @@
-"""A committed instance on its way to execution."""
+"""What waits for execution: committed instances, and the components of them (`components.py`)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import Batch
 
-if TYPE_CHECKING:
-    from epaxos.execution.components import Component
-
-__all__ = ["WaitingInstance"]
+__all__ = ["Component", "WaitingInstance"]
 
 
 class WaitingInstance:
@@ -39,3 +36,35 @@ class WaitingInstance:
     def __repr__(self) -> str:
         state = "executed" if self.executed else "grounded" if self.grounded else "committed"
         return f"<WaitingInstance {self.id} {state} {self.deps}>"
+
+
+class Component:
+    """Instances that are known to reach each other.
+
+    `members`; `edges`: targets that were not looked at yet, the next one last; `waits_for`: the
+    target that has to be executed first; `merged`: the component that took this one up.
+    `shortcut`: a component further along the chain of waits, valid until that one is executed.
+    """
+
+    __slots__ = ("edges", "executed", "members", "merged", "shortcut", "waits_for")
+
+    def __init__(self, instance: WaitingInstance, edges: list[WaitingInstance]) -> None:
+        self.members = [instance]
+        self.edges = edges
+        self.waits_for: WaitingInstance | None = None
+        self.merged: Component | None = None
+        self.shortcut: Component | None = None
+        self.executed = False
+
+    def resume(self) -> None:
+        """What it waited for has been executed."""
+        self.waits_for = None
+        self.shortcut = None
+
+    def finish(self) -> list[WaitingInstance]:
+        """It is executed: the members in their order.  Nothing is kept."""
+        members = sorted(self.members, key=attrgetter("rank"))
+        self.executed = True
+        self.members = []
+        self.shortcut = None
+        return members

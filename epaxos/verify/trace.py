@@ -8,7 +8,6 @@ from hashlib import blake2b
 from typing import Any
 
 from epaxos.protocol.values.messages import NOP, Batch, Heartbeat, Message
-from epaxos.verify.simulation.clock import VirtualTime
 
 __all__ = ["Trace", "describe"]
 
@@ -74,11 +73,13 @@ class Trace:
     """Takes down what happens.  When it is `off`, nothing of it costs anything but a call.
 
     `show` gets every line but those of heartbeats; `digest` covers all lines, so equal digests mean
-    equal runs.
+    equal runs.  `now_us` tells the time of the run in microseconds.
     """
 
-    def __init__(self, time: VirtualTime, on: bool, show: Callable[[str], None] | None = None) -> None:
-        self._time = time
+    def __init__(
+        self, now_us: Callable[[], int], on: bool, show: Callable[[str], None] | None = None
+    ) -> None:
+        self._now_us = now_us
         self._show = show
         self._hash = blake2b(digest_size=16)
         self.on = on
@@ -89,7 +90,7 @@ class Trace:
         return self._hash.hexdigest()
 
     def _write(self, text: str, shown: bool = True) -> None:
-        line = f"{self._time.now / 1e6:11.6f} {text}"
+        line = f"{self._now_us() / 1e6:11.6f} {text}"
         self._hash.update(line.encode() + b"\n")
         if shown and self._show is not None:
             self._show(line)

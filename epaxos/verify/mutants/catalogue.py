@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from epaxos.execution.components import Component
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
+from epaxos.execution.waiting import Component
 from epaxos.node.disk_watch import DiskWatch
 from epaxos.node.node import Node
 from epaxos.node.reads import Reading

@@ -95,7 +95,7 @@ class _Run:
         self._violations: list[str] = []
         self._undecided = False
         self._time = VirtualTime()
-        self._trace = Trace(self._time, trace, show)
+        self._trace = Trace(lambda: self._time.now, trace, show)
         self._history = History()
         self._invariants = Invariants(plan.n, self.violated, self._history.run, self._durable)
         self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, parts)

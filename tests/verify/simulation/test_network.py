@@ -35,7 +35,7 @@ class Lab(SynchronousTestCase):
 
     def build(self, settings: NetworkSettings, seed: int = 0) -> None:
         self.time = VirtualTime()
-        self.trace = Trace(self.time, on=False)
+        self.trace = Trace(lambda: self.time.now, on=False)
         self.recoded: list[Message] = []
         self.network = Network(
             self.time,

@@ -1,0 +1,57 @@
+"""The contracts between the rooms of a replica, and the values that cross them.
+
+Only `service/assembly.py`, and the simulator for its own replicas, names the classes that keep them.
+Plugins import from here: `from epaxos.interfaces import IStateMachine`.
+"""
+
+from epaxos.interfaces.clients import IClients
+from epaxos.interfaces.commands import (
+    Command,
+    CommandError,
+    CommandInfo,
+    Outcome,
+    Reply,
+    SimpleString,
+    Unavailable,
+)
+from epaxos.interfaces.execution import IExecutor
+from epaxos.interfaces.machine import (
+    ICountsKeys,
+    IRestoresInParts,
+    IStateMachine,
+    IStateMachineFactory,
+    IStepwise,
+    Ready,
+    Steps,
+)
+from epaxos.interfaces.store import Checkpoint, Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.interfaces.time import ITimeout, ITimeoutService
+from epaxos.interfaces.transport import ITransport
+
+__all__ = [
+    "Checkpoint",
+    "Command",
+    "CommandError",
+    "CommandInfo",
+    "IClients",
+    "ICountsKeys",
+    "IExecutor",
+    "IRestoresInParts",
+    "IStateMachine",
+    "IStateMachineFactory",
+    "IStepwise",
+    "IStore",
+    "ITimeout",
+    "ITimeoutService",
+    "ITransport",
+    "Identity",
+    "Outcome",
+    "Ready",
+    "Reply",
+    "Restored",
+    "SimpleString",
+    "Steps",
+    "StoreError",
+    "Unavailable",
+    "WriteSet",
+]
