@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
 QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit_status.py service/test_tap.py \
-  service/test_timeouts.py statemachines test_architecture.py test_limits.py wire \
+  service/test_timeouts.py statemachines test_architecture.py test_docs.py test_limits.py wire \
   $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
 
@@ -77,7 +77,7 @@ fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.hunt $(or $(SECONDS),60) $(TARGETS)
 
-bench: $(VENV)/.installed-bench  ## measure everything of docs/performance.md (BENCH='--quick', '--only set', '--help')
+bench: $(VENV)/.installed-bench  ## measure everything of docs: performance (BENCH='--quick', '--only set', '--help')
 	$(BIN)/python -m tests.bench $(BENCH)
 
 models: $(VENV)/.installed  ## small models of the core, exhaustively, MODEL_SECONDS (120) for each at most

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench import report, wide_area
-from tests.bench.__main__ import PAGE
+from tests.bench.__main__ import PAGE, SUMMARY
 from tests.bench.compiled import why_not
 from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConversation, put
 from tests.bench.load import RedisConversation, connections_of
@@ -90,9 +90,10 @@ class ResultsTests(SynchronousTestCase):
             page.write_text("no marks")
             self.assertRaises(ValueError, report.insert, page, "new")
 
-    def test_the_page_in_docs_has_the_marks(self) -> None:
-        page = (Path(__file__).parents[2] / PAGE).read_text()
-        self.assertLess(page.index(report.BEGIN), page.index(report.END))
+    def test_the_pages_in_docs_have_the_marks(self) -> None:
+        for path in (SUMMARY, PAGE):
+            page = (Path(__file__).parents[2] / path).read_text()
+            self.assertLess(page.index(report.BEGIN), page.index(report.END))
 
 
 class RedisConversationTests(SynchronousTestCase):
