@@ -77,8 +77,8 @@ fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.hunt $(or $(SECONDS),60) $(TARGETS)
 
-bench: $(VENV)/.installed-bench  ## measure everything of docs: performance (BENCH='--quick', '--only set', '--help')
-	$(BIN)/python -m tests.bench $(BENCH)
+bench: $(VENV)/.installed-bench  ## measure everything (BENCH='--quick', '--only set', '--help'), or this tree against BASE=REVISION
+	$(BIN)/python -m tests.bench$(if $(BASE),.revisions $(BASE)) $(BENCH)
 
 models: $(VENV)/.installed  ## small models of the core, exhaustively, MODEL_SECONDS (120) for each at most
 	@$(BIN)/python -m epaxos.verify.models --seconds $(or $(MODEL_SECONDS),120)
