@@ -6,6 +6,8 @@ JOBS ?= 2
 TARGETS ?=
 PROTOS := $(wildcard epaxos/*/*.proto)
 
+APIDOCS := build/docs/api/index.html
+
 # Another PYTHON gets an environment of its own, so that several can be tried side by side.
 ifeq ($(PYTHON),python3)
 VENV ?= .venv
@@ -21,7 +23,7 @@ QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
 
 .PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
-  longrun fuzz mutants compiled
+  longrun fuzz mutants compiled generated style docs news coverage
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,17 +36,29 @@ run: $(VENV)/.installed  ## three replicas in the foreground, on the ports of co
 demo: $(VENV)/.installed  ## three printers that execute concurrent proposals, and a check that they agree
 	@$(BIN)/python -m epaxos.tools.demo
 
-quick: lint  ## for the inner loop, under a minute: lint, the core and what else is fast, by pytest
+quick: style  ## for the inner loop, under a minute: ruff, mypy, the core and what else is fast, by pytest
 	$(BIN)/pytest -q -x -n $(JOBS) $(QUICK)
 
 test: lint trial pytest  ## lint, all tests by trial, and by pytest those that need no cluster
 
 test-real: pythons real  ## what is long: a part on the oldest and newest Python, and clusters by pytest
 
-lint: $(VENV)/.installed-test  ## ruff and mypy
+lint: style docs  ## ruff and mypy, and the docs without a warning
+
+style: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(APIDOCS)  ## the pages, and the API from the docstrings, in build/docs; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -b html -E -d build/doctrees docs build/docs
+
+# It takes half a minute, so only when a docstring may have changed.
+$(APIDOCS): docs/apidocs.py $(shell find epaxos -name '*.py' -not -name '*_pb2.py') | $(VENV)/.installed-docs
+	@rm -rf $(@D)
+	PYTHONPATH=docs $(BIN)/pydoctor -q -W --system-class apidocs.ProjectSystem --docformat restructuredtext \
+	  --project-name epaxos --project-base-dir . --privacy 'HIDDEN:**_pb2' --html-output $(@D) epaxos || \
+	  { rm -rf $(@D); exit 1; }
 
 trial: $(VENV)/.installed-test  ## the tests by trial
 	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
@@ -119,6 +133,11 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/.python
 	@echo "installing what epaxos and its tests need into $(VENV)"
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]' || { $(HINT); exit 1; }
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/.installed-test
+	@echo "installing what builds the docs into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[docs]' || { $(HINT); exit 1; }
+	@touch $@
 
 $(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/.installed-test
 	@echo "installing what the bench compares with into $(VENV)"

@@ -7,10 +7,13 @@ Code and tests cite a page by the end of its path, and a section by its heading 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.wrapping import COLUMNS, too_long, wrapped
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -71,6 +74,44 @@ class LinksTests(SynchronousTestCase):
 
     def test_anchors(self) -> None:
         self.assertEqual(anchor("GET, `SET` and what-not?"), "get-set-and-what-not")
+
+
+class WrappingTests(SynchronousTestCase):
+    def test_text_wraps(self) -> None:
+        long = {str(page.relative_to(ROOT)): too_long(page.read_text(encoding="utf-8")) for page in pages()}
+        self.assertEqual(
+            {name: lines for name, lines in long.items() if lines}, {}, "python -m tests.wrapping"
+        )
+
+    def test_what_is_wrapped_and_what_is_kept(self) -> None:
+        words = "word " * 30
+        kept = f"# {words}\n\n| {words} |\n\n```\n{words}\n```\n\n    {words}\n"
+        self.assertEqual(wrapped(kept), kept)
+        self.assertEqual(too_long(kept), [])
+        for text in (words, f"- {words}\n  {words}", f"1. {words}"):
+            self.assertNotEqual(too_long(text), [])
+            self.assertEqual(too_long(wrapped(text)), [])
+            self.assertEqual(wrapped(wrapped(text)), wrapped(text))
+            self.assertEqual(wrapped(text).split(), text.split())
+            self.assertLessEqual(max(map(len, wrapped(text).split("\n"))), COLUMNS)
+
+    def test_no_line_begins_with_what_would_begin_a_list(self) -> None:
+        self.assertNotIn("\n- ", wrapped("word " * 19 + "abcd - efgh " * 3))
+
+    def test_code_and_links_are_not_broken(self) -> None:
+        self.assertIn("`a b c`", wrapped("word " * 19 + "x `a b c` y"))
+
+
+class ApiDocsTests(SynchronousTestCase):
+    def test_docstrings_are_text_but_for_names(self) -> None:
+        """What would be markup of reStructuredText is not."""
+        sys.path.insert(0, str(DOCS))
+        self.addCleanup(sys.path.remove, str(DOCS))
+        try:
+            from apidocs import as_restructuredtext
+        except ImportError as error:
+            raise SkipTest("pip install -e '.[docs]'") from error
+        self.assertEqual(as_restructuredtext("|R| of `a_b`, X_ *"), r"\|R\| of `a_b`, X\_ \*")
 
 
 class CitationTests(SynchronousTestCase):
