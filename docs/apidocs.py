@@ -1,7 +1,7 @@
 """How pydoctor reads this project's docstrings (`make docs`).
 
-They are plain text with names in single backticks.  A name that pydoctor finds becomes a link; any other stays
-code, and is no warning.  What reStructuredText would take for markup outside of backticks is only text.
+They are plain text with names in single backticks.  A name that pydoctor finds becomes a link; any other
+stays code, and is no warning.  What reStructuredText would take for markup outside of backticks is only text.
 """
 
 from __future__ import annotations

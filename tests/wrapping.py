@@ -14,6 +14,7 @@ __all__ = ["COLUMNS", "too_long", "wrapped"]
 COLUMNS = 100
 ROOT = Path(__file__).parents[1]
 ITEM = re.compile(r"(\s*)([-*]|\d+\.) +")
+BEGINS = re.compile(r"([-*+#>|]|\d+\.)(\s|$)")
 KEPT = re.compile(r"\s*(\||#|<|!\[|:::)|    ")
 """Tables, headings, comments, pictures; and code by its indent, where no item is open."""
 
@@ -51,8 +52,14 @@ def _blocks(text: str) -> Iterator[tuple[bool, list[str]]]:
 
 
 def _words(text: str) -> list[str]:
-    """What a line break may stand between: not within code or the text of a link."""
-    return re.findall(r"(?:`[^`]*`|\[[^\]]*\]\([^)]*\)|[^\s`\[]|[`\[])+", text)
+    """What a line break may stand between: not within code or a link, nor before what would begin a list."""
+    found: list[str] = []
+    for word in re.findall(r"(?:`[^`]*`|\[[^\]]*\]\([^)]*\)|[^\s`\[]|[`\[])+", text):
+        if found and BEGINS.match(word):
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _wrap(lines: list[str]) -> Iterator[str]:
@@ -62,8 +69,7 @@ def _wrap(lines: list[str]) -> Iterator[str]:
     line = first
     words = _words(" ".join([lines[0][len(first) :], *lines[1:]]))
     for word in words:
-        is_full = line.strip() and line != first and len(line) + 1 + len(word) > COLUMNS
-        if is_full and not re.match(r"([-*+#>|]|\d+\.)(\s|$)", word):  # which would begin a list or so
+        if line.strip() and line != first and len(line) + 1 + len(word) > COLUMNS:
             yield line
             line = rest
         line += word if line in (first, rest) else f" {word}"
