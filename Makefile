@@ -17,7 +17,7 @@ endif
 BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
-QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit_status.py service/test_tap.py \
+QUICK := $(addprefix tests/,config execution generated/test_generated.py net protocol resp service/test_exit_status.py service/test_tap.py \
   service/test_timeouts.py statemachines test_architecture.py test_docs.py test_limits.py wire \
   $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
@@ -107,6 +107,10 @@ compiled: $(VENV)/.installed-test  ## the compiled build in build/compiled, and 
 
 mutants: $(VENV)/.installed  ## the simulator against the product with one rule broken, for every rule
 	@$(BIN)/python -m epaxos.verify.mutants.hunt $(MUTANTS)
+
+generated: $(VENV)/.installed-test  ## whatever is generated from the code: pages and tables of docs
+	$(BIN)/python -m tests.test_architecture
+	$(BIN)/python -m tests.generated
 
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'
