@@ -21,7 +21,7 @@ QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
 
 .PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
-  longrun fuzz mutants compiled
+  longrun fuzz mutants compiled generated
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until C
 
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
 	@$(BIN)/python -m epaxos.verify.simulation --digests tests/verify/simulation/digests.txt
+
+generated: $(VENV)/.installed-test  ## whatever is generated from the code: comments of conf/cluster.ini, pages and tables of docs
+	$(BIN)/python -m tests.config.test_generated
+	$(BIN)/python -m tests.test_architecture
 
 longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \

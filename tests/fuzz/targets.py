@@ -24,7 +24,9 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import Logger
 
 from epaxos.admin.status import status_site
-from epaxos.config.file import ConfigError, example, load
+from epaxos.config.example import example
+from epaxos.config.file import load
+from epaxos.config.model import ConfigError
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
 from epaxos.net.quiet_log import Complaints
@@ -39,6 +41,7 @@ from epaxos.resp.hiredis_parser import CommonParser
 from epaxos.resp.parser import CommandParser
 from epaxos.resp.process_facts import ProcessFacts
 from epaxos.resp.server import RespFactory, RespLimits
+from epaxos.service.endpoints import check_datagrams, connecting, listening
 from epaxos.statemachines import columns_pb2
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.redis.machine import KeyValueStore
@@ -451,11 +454,12 @@ def _load(text: bytes) -> None:
         path.write_bytes(text)
         try:
             config = load(path)
+            check_datagrams(config)
             reactor = MemoryReactorClock()
             for replica in config.replicas:
-                config.connecting(replica.id, reactor)
+                connecting(config, replica.id, reactor)
                 for key in ("peer", "client", "status"):
-                    config.listening(replica.id, key, reactor)
+                    listening(config, replica.id, key, reactor)
         except ConfigError as error:
             assert "\n" not in str(error), "one line"
 
