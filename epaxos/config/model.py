@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epaxos.config.settings import Batch, Cluster, Limits, ReplicaConfig, Storage
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.timing import Timing
 
 __all__ = ["Config", "ConfigError"]
@@ -36,6 +37,11 @@ class Config:
     def n(self) -> int:
         """How many members the cluster has."""
         return len(self.replicas)
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch that these members make."""
+        return Epoch.first(self.n)
 
     def replica(self, id: int) -> ReplicaConfig:
         """The member `id`.  Raises ConfigError when the file has none."""

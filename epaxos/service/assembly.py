@@ -103,13 +103,13 @@ def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Cal
     random = Random()
     node = Node(
         id,
-        config.n,
+        config.epoch,
         cluster=config.cluster.name,
         timing=config.timing,
         batching=_batching(config),
         state_machine=IStateMachine(_state_machine(config)),
         state_machine_name=config.cluster.state_machine,
-        executor=IExecutor(Executor(config.n)),
+        executor=IExecutor(Executor(config.epoch)),
         store=IStore(_store(config, id, reactor, store_failed)),
         transport=ITransport(_transport(config, id, reactor, random, reader)),
         timeouts=ITimeoutService(ReactorTimeouts(reactor, reader)),
@@ -180,7 +180,7 @@ def _state_machine(config: Config) -> IStateMachine:
 
 
 def _transport(config: Config, id: int, reactor: Any, random: Random, reader: SharedReader) -> ITransport:
-    identity = PeerIdentity(config.cluster.name, id, config.n)
+    identity = PeerIdentity(config.cluster.name, id, config.epoch)
     if config.cluster.transport == "udp":
         return UdpTransport(
             identity,
