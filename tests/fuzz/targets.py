@@ -49,9 +49,10 @@ from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import records
 from epaxos.storage.leveldb.opening import restore
-from epaxos.storage.leveldb.records import Part, RecordFormat, StateParts, decode_identity
+from epaxos.storage.leveldb.records import RecordFormat, decode_identity
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.torn_log import end_of_whole_records
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, encode_manifest
 from epaxos.storage.state.pieces import (
     decode_batches,
     decode_entries,
@@ -543,8 +544,8 @@ def _check_deps(decoded: Deps, data: bytes) -> None:
     assert FORMAT.encode_deps(decoded) == data
 
 
-def _check_parts(decoded: StateParts, data: bytes) -> None:
-    assert records.encode_parts(decoded) == data
+def _check_manifest(decoded: Manifest, data: bytes) -> None:
+    assert encode_manifest(decoded) == data
 
 
 def _check_identity(decoded: Identity, data: bytes) -> None:
@@ -560,7 +561,7 @@ _stored_batch: _Kind = (partial(FORMAT.decode_batch, ID), _check_batch)
 _checkpoint: _Kind = (FORMAT.decode_checkpoint, _check_checkpoint)
 _deps: _Kind = (FORMAT.decode_deps, _check_deps)
 _identity: _Kind = (decode_identity, _check_identity)
-_parts: _Kind = (records.decode_parts, _check_parts)
+_parts: _Kind = (decode_manifest, _check_manifest)
 
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
@@ -603,7 +604,7 @@ def _good_database() -> Mapping[bytes, bytes]:
         records.RESERVED_KEY: records.encode_number(256),
         records.FLOOR_KEY: FORMAT.encode_deps((1, 0, 0)),
         records.CHECKPOINT_KEY: FORMAT.encode_checkpoint((2, 1, 0), (InstanceId(1, 3),)),
-        records.STATE_KEY: records.encode_parts(StateParts(Part(1))),
+        records.STATE_KEY: encode_manifest(Manifest(StateFile(1))),
     }
     for slot, phase in ((2, Phase.COMMITTED), (3, Phase.PREACCEPTED), (4, Phase.ACCEPTED)):
         id = InstanceId(0, slot)
