@@ -83,6 +83,10 @@ soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until C
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
 	@$(BIN)/python -m epaxos.verify.simulation --digests tests/verify/simulation/digests.txt
 
+generated: $(VENV)/.installed-test  ## whatever is generated from the code: comments of conf/cluster.ini, pages and tables of docs
+	$(BIN)/python -m tests.config.test_generated
+	$(BIN)/python -m tests.test_architecture
+
 longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(TRANSPORT),--transport $(TRANSPORT)) $(if $(OUT),--out $(OUT))
