@@ -30,7 +30,7 @@ class Contents:
     def format(self, identity: Identity) -> None:
         """Make this the empty store of `identity`."""
         self.identity = identity
-        self.floor = self.executed = no_deps(identity.n)
+        self.floor = self.executed = no_deps(identity.epoch)
 
     def apply(self, write_set: WriteSet) -> None:
         """The whole write set is durable now."""

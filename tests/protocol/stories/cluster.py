@@ -12,6 +12,7 @@ from random import Random
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Checkpoint, Identity, WriteSet
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import Batch, Message
@@ -46,18 +47,18 @@ class _HalfWay(Random):
 class _Host:
     """One replica: a disk, and what its process holds while it is up."""
 
-    def __init__(self, id: int, core: Replica, n: int) -> None:
+    def __init__(self, id: int, core: Replica, epoch: Epoch) -> None:
         self.id = id
         self.disk = Contents()
-        self.disk.format(Identity("stories", id, n, "strings"))
+        self.disk.format(Identity("stories", id, epoch, "strings"))
         self.disk_stopped = False
-        self.start(core, n)
+        self.start(core, epoch)
 
-    def start(self, core: Replica, n: int) -> None:
+    def start(self, core: Replica, epoch: Epoch) -> None:
         """A process with `core`, which knows nothing yet."""
         self.up = True
         self.core = core
-        self.executor = Executor(n)
+        self.executor = Executor(epoch)
         self.strings: dict[str, str] = {}
         self.executed: list[tuple[InstanceId, Batch]] = []
         self.unwritten: list[tuple[Output, WriteSet]] = []
@@ -99,7 +100,7 @@ class StoryCluster:
         self.delivered: list[Envelope] = []
         self.labels = Labels()
         self.judge = Judge()
-        self.hosts = [_Host(id, self._new_core(id), self.n) for id in range(self.n)]
+        self.hosts = [_Host(id, self._new_core(id), self._quorums.epoch) for id in range(self.n)]
         for host in self.hosts:
             host.core.tick(0.0)
             self._flush(host)
@@ -110,7 +111,7 @@ class StoryCluster:
     def _new_core(self, id: int) -> Replica:
         return Replica(
             id,
-            self.n,
+            self._quorums.epoch,
             timing=Timing(),
             random=_HalfWay(),
             slots_reserved=self._slots,
@@ -313,7 +314,7 @@ class StoryCluster:
         host = self.hosts[id]
         if host.up:
             raise ValueError(f"replica {id} is up")
-        host.start(self._new_core(id), self.n)
+        host.start(self._new_core(id), self._quorums.epoch)
         disk = host.disk
         for _, batch in disk.log:
             host.apply(batch)

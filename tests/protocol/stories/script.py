@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.values import messages
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.quorums import Quorums
 from tests.protocol.stories.cluster import Envelope, StoryCluster
@@ -74,7 +75,7 @@ def _cluster(words: list[str]) -> StoryCluster:
             slots = _number(option[len("slots=") :])
         else:
             raise ValueError(f"{option!r} is no option of a cluster")
-    return StoryCluster(Quorums.of(_number(n), named), slots)
+    return StoryCluster(Quorums.of(Epoch.first(_number(n)), named), slots)
 
 
 def _perform(cluster: StoryCluster, verb: str, words: list[str]) -> None:
