@@ -60,6 +60,16 @@ $(APIDOCS): docs/apidocs.py $(shell find epaxos -name '*.py' -not -name '*_pb2.p
 	  --project-name epaxos --project-base-dir . --privacy 'HIDDEN:**_pb2' --html-output $(@D) epaxos || \
 	  { rm -rf $(@D); exit 1; }
 
+news: $(VENV)/.installed-docs  ## what CHANGELOG.md will say of the next release, from newsfragments/
+	@$(BIN)/towncrier build --draft --version NEXT
+
+# Real clusters are processes of their own, which are not measured.
+coverage: $(VENV)/.installed-test  ## the share of lines and branches that the tests run; build/coverage/html shows them
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[coverage]'
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q -m 'not real' $(TARGETS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q && $(BIN)/coverage report | tail -n 1
+
 trial: $(VENV)/.installed-test  ## the tests by trial
 	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
 
@@ -108,7 +118,8 @@ compiled: $(VENV)/.installed-test  ## the compiled build in build/compiled, and 
 mutants: $(VENV)/.installed  ## the simulator against the product with one rule broken, for every rule
 	@$(BIN)/python -m epaxos.verify.mutants.hunt $(MUTANTS)
 
-generated: $(VENV)/.installed-test  ## whatever is generated from the code: pages and tables of docs
+generated: $(VENV)/.installed-test  ## what is made from the code: comments of conf/cluster.ini, pages and tables of docs
+	$(BIN)/python -m tests.config.test_generated
 	$(BIN)/python -m tests.test_architecture
 	$(BIN)/python -m tests.generated
 

@@ -62,11 +62,11 @@ ROOMS = {
     "transport": Room("messages over TCP, and over UDP", (VALUES, "interfaces", "wire", "net")),
     "resp": Room("the Redis protocol for clients", ("interfaces", "net")),
     "admin": Room("`GET /status`", ("interfaces",)),
-    "config": Room("the ini file: settings, endpoints", (VALUES, "node", "transport")),
+    "config": Room("the ini file as plain values: settings, endpoint strings", (VALUES,)),
     "service": Room(
         "the one place that names concrete classes (`assembly`), the twistd options, the process",
         (
-            *(VALUES, "interfaces", "net", "execution", "node", "statemachines", "storage", "transport"),
+            *("interfaces", "net", "execution", "node", "statemachines", "storage", "transport"),
             *("resp", "admin", "config"),
         ),
     ),

@@ -95,7 +95,7 @@ def commands() -> str:
         "A command is one point in the order that all replicas agree on, whatever number of keys it has. "
         "A command "
         "that only reads one key takes no instance; all others do "
-        "([consistency](../internals/protocol/reads.md)).",
+        "([consistency](../concepts/consistency.md)).",
         rows(["command", "what it does", "interference"], _data_rows()),
         "## Connection",
         "The replica that a client is connected to answers these by itself, as Redis 7.0.15 does.",

@@ -32,9 +32,11 @@ def docstring_of(thing: object) -> str:
     """The docstring, which is Markdown but for what is indented: that is code."""
     text = inspect.getdoc(thing) or ""
     blocks: list[str] = []
+    fenced = False
     for block in text.split("\n\n"):
         lines = block.split("\n")
-        if all(line.startswith("    ") for line in lines if line):
+        fenced = fenced != (block.count("```") % 2 == 1)
+        if not fenced and "```" not in block and all(line.startswith("    ") for line in lines if line):
             code = "\n".join(line[4:] for line in lines)
             if blocks and blocks[-1].startswith("```"):
                 blocks[-1] = f"{blocks[-1][:-4]}\n\n{code}\n```"

@@ -52,5 +52,7 @@ class DocstringTests(SynchronousTestCase):
             More words.
             """
 
+        fenced = "Words.\n\n```\n    one\n\n    two\n```\n\nMore."
+        self.assertEqual(docstring_of(type("Fenced", (), {"__doc__": fenced})), fenced)
         text = "Words.\n\n```text\none\n\ntwo\n```\n\nMore words."
         self.assertEqual(docstring_of(Documented), text)
