@@ -16,7 +16,7 @@ from pydoctor.model import System
 __all__ = ["ProjectSystem", "as_restructuredtext"]
 
 _parse = restructuredtext.parse_docstring
-_CODE = re.compile(r"(`[^`]+`)")
+_CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 _MARKUP = re.compile(r"[\\*|_`]")
 _FENCED = re.compile(r"^```\w*\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 _NO_LINK = "resolve_identifier_xref"
