@@ -68,7 +68,8 @@ coverage: $(VENV)/.installed-test  ## the share of lines and branches that the t
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[coverage]'
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest -q -m 'not real' $(TARGETS)
-	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q && $(BIN)/coverage report | tail -n 1
+	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q
+	@echo "$$($(BIN)/coverage report --format=total) % of the lines and branches of epaxos are run"
 
 trial: $(VENV)/.installed-test  ## the tests by trial
 	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
