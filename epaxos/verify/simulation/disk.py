@@ -165,13 +165,13 @@ class VirtualStore:
             iter(list(contents.log)),
         )
 
-    def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
+    def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
         """See IStore."""
         frozen = _copy(write_set)
         self._on_write(frozen)
         if self._broken or not self._process.alive:
             return
-        self._queue.append((frozen, durable))
+        self._queue.append((frozen, on_durable))
         self._go_on()
 
     def _go_on(self) -> None:
@@ -214,8 +214,8 @@ class VirtualStore:
             self._closed()
             return
         self._disk.finish(sync)
-        for _, durable in group:
-            durable()
+        for _, on_durable in group:
+            on_durable()
         self._writing = False
         if not self._queue:
             self._closed()
