@@ -168,7 +168,7 @@ class _Run:
         return all(client.finished for client in self._clients) or "\n".join(waiting)
 
     def _read_everything(self) -> list[Client]:
-        """At every replica without a lasting fault, a last client reads every key that was ever named. 
+        """At every replica without a lasting fault, a last client reads every key that was ever named.
         Not with a state machine that is not ours, because nobody knows which command reads a key there."""
         keys = sorted(self._keys()) if self._subject is None else []
         readers = []
