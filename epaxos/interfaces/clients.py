@@ -40,4 +40,5 @@ class IClients(Interface):
         """How many keys the state holds; None when the state machine does not provide `ICountsKeys`."""
 
     def status() -> Deferred[dict[str, Any]]:
-        """What `GET /status` shows (docs/operations.md), when it is known.  The Deferred may be cancelled."""
+        """What `GET /status` shows (docs: operating/status), when it is known.  The Deferred may be
+        cancelled."""

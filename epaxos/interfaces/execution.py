@@ -13,7 +13,7 @@ __all__ = ["IExecutor"]
 
 
 class IExecutor(Interface):
-    """Decides when and in which order committed instances run (docs/protocol.md, "Execution").
+    """Decides when and in which order committed instances run (docs: protocol/rules, "Execution").
 
     Pure: the results depend on nothing but the sequence of calls.
     """

@@ -1,4 +1,4 @@
-"""How long execution takes: `python -m tests.execution.measure [size]`."""
+"""Measures the time of execution: `python -m tests.execution.measure [size]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.execution.histories import Decided
 
 
 def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit: int | None = None) -> None:
-    """Commit all, calling `run` after `every` so many, and print the time of one instance."""
+    """Commit all instances, call `run` after each `every` of them, and print the time for one instance."""
     decided = list(decided)
     gc.collect()
     executor = Executor(Epoch.first(n))
@@ -40,12 +40,12 @@ def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit
 
 
 def shuffled(decided: list[Decided], seed: int) -> list[Decided]:
-    """In another order."""
+    """The instances in random order."""
     return Random(seed).sample(decided, len(decided))
 
 
 def main(size: int) -> None:
-    """Everything."""
+    """Measure every kind of history."""
     random = Random(1)
     for keys in (1, 100):
         for n in (3, 5):

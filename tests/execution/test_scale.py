@@ -1,6 +1,6 @@
-"""Large and unkind histories: the work stays proportional to their size.
+"""Large and hostile histories: the work stays in proportion to their size.
 
-A quadratic step would take hours here, so the bound on the time can be a wide one.
+A quadratic step would take hours here, so a generous bound on the time finds it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BOUND_S = 60.0
 
 
 def shuffled(decided: Iterable[Decided], seed: int = 1) -> list[Decided]:
-    """In another order."""
+    """The instances in random order."""
     history = list(decided)
     return Random(seed).sample(history, len(history))
 
@@ -34,7 +34,7 @@ def execution_order(history: list[Decided]) -> list[InstanceId]:
 
 class ScaleTests(SynchronousTestCase):
     def run_all(self, n: int, commits: Iterable[Decided], limit: int | None = None) -> list[InstanceId]:
-        """Commit and run one after the other; everything has run at the end."""
+        """Commit the instances one by one and run after each; in the end all have run."""
         began = perf_counter()
         executor = Executor(Epoch.first(n))
         order: list[InstanceId] = []
@@ -105,7 +105,7 @@ class ScaleTests(SynchronousTestCase):
 
 class EdgesTests(SynchronousTestCase):
     def test_the_reduced_graph_is_linear(self) -> None:
-        """Edges of an instance, on average, where the full graph has thousands."""
+        """An instance has a few edges on average, where the full graph has thousands."""
         table: list[tuple[str, int, Iterable[Decided], float]] = [
             ("chain", 3, histories.chain(3, 6000), 3),
             ("cycle", 5, histories.cycle(5, 6000, everybody=True), 5),

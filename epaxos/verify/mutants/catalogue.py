@@ -1,4 +1,4 @@
-"""The mutants: each breaks one rule of docs/protocol.md in one place.
+"""The mutants: each breaks one rule of the protocol (docs: protocol/rules) in one place.
 
 A new mutant needs a name, the rule that it breaks, and the change.  `make mutants` then has to catch it.
 """

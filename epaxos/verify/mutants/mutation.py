@@ -86,9 +86,9 @@ class Entry(NamedTuple):
 class Mutant:
     """A broken rule.
 
-    `rule`: the rule of docs/protocol.md that it breaks; `changes` are made together.  `n`: the number of
-    replicas that it is hunted with, when the rule exists for some numbers only; None: the seeds choose.
-    `profile`: the profile of the plans that it is hunted with.
+    `rule`: the rule that it breaks, as the pages of the protocol have it; `changes` are made together.
+    `n`: the number of replicas that it is hunted with, when the rule exists for some numbers only; None:
+    the seeds choose. `profile`: the profile of the plans that it is hunted with.
     """
 
     name: str

@@ -70,7 +70,7 @@ class StoryTests(SynchronousTestCase):
     def test_each_story_says_which_rule_it_tells(self) -> None:
         for name, story in STORIES.items():
             self.assertTrue(story.startswith("# "), name)
-            self.assertIn("docs/protocol.md", story.split("replicas ")[0], name)
+            self.assertIn("docs: protocol/", story.split("replicas ")[0], name)
 
     def test_a_broken_rule_changes_its_story(self) -> None:
         for name, mutants in CHANGED_BY.items():
