@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ __all__ = [
     "peeled",
     "random_history",
     "readers_and_writers",
+    "shuffled",
+    "shuffled",
 ]
 
 
@@ -209,3 +211,9 @@ def peeled(size: int) -> Iterator[Decided]:
 def batch_of(number: int, *keys: bytes) -> Batch:
     """A batch that writes the key of this number, and `keys`."""
     return Batch((b"%d" % number, *keys), (), b"", 1)
+
+
+def shuffled(decided: Iterable[Decided], seed: int = 1) -> list[Decided]:
+    """The instances in random order."""
+    history = list(decided)
+    return Random(seed).sample(history, len(history))
