@@ -22,7 +22,6 @@ __all__ = [
     "random_history",
     "readers_and_writers",
     "shuffled",
-    "shuffled",
 ]
 
 
