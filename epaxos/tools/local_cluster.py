@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from epaxos.config.addresses import server_address
 from epaxos.config.model import Config, ConfigError
 from epaxos.service.configuration import load_and_check
-from epaxos.service.exit_status import make_streams_usable
+from epaxos.service.streams import make_streams_usable
 from epaxos.tools.redis_client import connect
 
 __all__ = ["Launcher", "ReplicaEnded", "main"]
