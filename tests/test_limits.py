@@ -1,4 +1,4 @@
-"""docs/limits.md says every bound, with the value that it has in the code.
+"""docs: concepts/limits says every bound, with the value that it has in the code.
 
 A new bound needs one row there.  What counts as a bound: a number among the settings; a constant of a module
 or a field of a class whose name ends with MAX or LIMIT.  Other constants may be on the page, too.
@@ -20,10 +20,10 @@ from epaxos.config.kinds import Number
 from epaxos.config.settings import SECTIONS
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "limits.md"
+PAGE = ROOT / "docs" / "concepts" / "limits.md"
 NOT_OF_THE_PRODUCT = ("verify/", "tools/demo.py", "wire/wire_pb2.py")
 NO_BOUNDS = {
-    "resp.server.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs/operations.md",
+    "resp.server.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs: operating/troubleshooting",
     "transport.connection.TcpSettings.queue_bytes_max": "the setting peer_queue_bytes_max",
     "transport.link._DOUBLINGS_MAX": "of an exponent, which the longest wait cuts off long before",
 }
@@ -104,7 +104,7 @@ class LimitsTests(SynchronousTestCase):
                 low, high = setting.kind.low, setting.kind.high
                 name = f"[{section.name}] {key}"
                 row = f"| `{name}` | {shown(setting.default)} | {shown(low)} to {shown(high)} | … | … |"
-                self.assertIn(name, self.rows, f"docs/limits.md needs this row: {row}")
+                self.assertIn(name, self.rows, f"{PAGE.name} needs this row: {row}")
                 default, (allowed, *rest) = self.rows[name]
                 self.assertEqual(number(default), setting.default, row)
                 self.assertEqual([number(text) for text in allowed.split(" to ")], [low, high], row)
@@ -114,7 +114,7 @@ class LimitsTests(SynchronousTestCase):
         for name in bounds():
             if name not in NO_BOUNDS:
                 row = f"| `{name}` | {shown(value_of(name))} | … | … |"
-                self.assertIn(name, self.rows, f"docs/limits.md needs this row: {row}")
+                self.assertIn(name, self.rows, f"{PAGE.name} needs this row: {row}")
 
     def test_every_value(self) -> None:
         """Nothing on the page is gone from the code, or has another value."""
