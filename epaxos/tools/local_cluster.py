@@ -2,9 +2,10 @@
 
 `python -m epaxos.tools.local_cluster --config conf/cluster.ini`
 
-Every replica is a process of its own, run by twistd as an operator would run it.  Their log lines come
-out here, each with the number of its replica.  A replica that is killed by a signal is started again,
-as a service manager would; one that ends by itself has found something wrong, and ends the others.
+Every replica is a process of its own, which twistd runs as an operator would run it.  The log lines of
+all replicas are printed, each with the number of its replica.  A replica that a signal has killed is
+started again, as a service manager would do.  A replica that ends by itself has found something wrong, so
+the others are stopped.
 """
 
 from __future__ import annotations
@@ -37,20 +38,21 @@ __all__ = ["Launcher", "ReplicaEnded", "main"]
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
 GRACE_S = 10.0
-"""So long a replica may take to stop before it is killed."""
+"""The seconds that a replica may take to stop before it is killed."""
 RESTART_S = 3.0
-"""A replica that was killed is started again after so long."""
+"""The seconds after which a replica that was killed is started again."""
 POLL_S = 0.1
-"""The replicas are asked this often whether they are ready."""
+"""The seconds between two questions whether a replica is ready."""
 LINE_BYTES_MAX = 65536
+"""The bytes of a line that are printed in one piece."""
 
 
 class ReplicaEnded(Exception):
-    """A replica ended by itself; the text is for people, one line."""
+    """A replica ended by itself; the text is one line for people."""
 
 
 class _Replica(ProcessProtocol):
-    """One replica's process, and what it says."""
+    """The process of one replica, and what it prints."""
 
     def __init__(self, id: int, on_line: Callable[[int, str], None], on_end: Callable[[int, Failure], None]):
         self.id = id
@@ -60,7 +62,7 @@ class _Replica(ProcessProtocol):
         self.ended: Deferred[None] = Deferred()
 
     def childDataReceived(self, descriptor: int, data: bytes) -> None:
-        """Its two streams are told apart only so that their lines are not mixed."""
+        """See ProcessProtocol.  The two streams are kept apart so that their lines do not mix."""
         *lines, rest = (self._partial[descriptor] + data).split(b"\n")
         if len(rest) > LINE_BYTES_MAX:
             lines, rest = [*lines, rest], b""
@@ -69,22 +71,21 @@ class _Replica(ProcessProtocol):
             self._on_line(self.id, line.decode(errors="replace"))
 
     def processEnded(self, reason: Failure) -> None:
-        """The process is gone and everything that it said has come."""
+        """See ProcessProtocol.  The process has ended, and everything that it printed was received."""
         for rest in filter(None, self._partial.values()):
             self._on_line(self.id, rest.decode(errors="replace"))
         self._on_end(self.id, reason)
         self.ended.callback(None)
 
     def signal(self, name: str) -> None:
-        """Send it a signal, if it is still there."""
-        if not self.ended.called:
-            assert self.transport is not None
+        """Send the signal of this name, unless the process has ended."""
+        if not self.ended.called and self.transport is not None:
             with suppress(ProcessExitedAlready):
                 self.transport.signalProcess(name)
 
 
 def _address_of(endpoint: str) -> tuple[str, int] | None:
-    """Where this machine reaches a plain TCP server endpoint; None for another kind."""
+    """The address at which this machine reaches a plain TCP server endpoint; None for another kind."""
     address = server_address(endpoint)
     if not endpoint.startswith("tcp:") or address is None or address.port is None:
         return None
@@ -92,7 +93,7 @@ def _address_of(endpoint: str) -> tuple[str, int] | None:
 
 
 def _sees_all(url: str) -> bool:
-    """Whether the replica with this status page answers, and sees all members up.  Blocks."""
+    """Whether the replica with this status page answers and has all members up.  Blocks for up to 1 s."""
     try:
         with urlopen(url, timeout=1) as answer:
             status = json.load(answer)
@@ -104,7 +105,7 @@ def _sees_all(url: str) -> bool:
 class Launcher:
     """The replicas of `config`, which was read from the file `path`, as child processes.
 
-    `on_line(id, line)` gets what they say; id is None for what the launcher itself says.
+    `on_line(id, line)` gets each line that they print; id is None for lines of the launcher itself.
     `failed` fires with ReplicaEnded when a replica ends by itself.
     """
 
@@ -118,10 +119,10 @@ class Launcher:
         self._stopping = False
 
     def start(self) -> None:
-        """Start every replica; they are stopped before the reactor stops.
+        """Start every replica, and stop them all before the reactor stops.
 
-        So does SIGHUP, which comes when the terminal is closed, unless it is ignored (nohup): to a
-        replica it is a word about its log.
+        SIGHUP, which is sent when the terminal is closed, stops the reactor, too, unless it is ignored
+        (nohup).  The replicas do not end by it, because to them it is about their log.
         """
         self._reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(self.stop()))
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
@@ -148,7 +149,7 @@ class Launcher:
             return
         if number is not None:
             name = signal.Signals(number).name
-            # At Ctrl-C every process of a terminal gets SIGINT, this one a little later perhaps.
+            # Nothing is said at Ctrl-C: every process of the terminal gets SIGINT, this one perhaps later.
             if number != signal.SIGINT:
                 text = f"replica {id} was killed by {name}; it is started again in {RESTART_S:g} s"
                 self._on_line(None, text)
@@ -162,9 +163,9 @@ class Launcher:
             self._spawn(id)
 
     async def ready(self) -> None:
-        """Wait until every replica sees every other one up, and commands come through.
+        """Wait until every replica has every other one up, and executes commands.
 
-        What listens on no TCP port of its own (TLS, a Unix socket) is not asked.
+        A replica that does not listen on a plain TCP port (but with TLS, say) is not asked.
         """
         for replica in self._config.replicas:
             if address := _address_of(replica.status):
@@ -179,7 +180,7 @@ class Launcher:
                     connection.close()
 
     async def stop(self) -> None:
-        """Stop every replica; kill those that do not stop in time."""
+        """Stop every replica; kill those that have not stopped after GRACE_S."""
         self._stopping = True
         running = [replica for replica in self._replicas.values() if not replica.ended.called]
         for replica in running:
@@ -197,7 +198,7 @@ class Launcher:
 
 
 def _summary(config: Config) -> list[str]:
-    """What to tell people once the cluster is ready."""
+    """The lines that are printed once the cluster is ready."""
     lines = [f"the cluster {config.cluster.name!r} is ready: {config.n} replicas"]
     for replica in config.replicas:
         lines.append(
@@ -207,7 +208,7 @@ def _summary(config: Config) -> list[str]:
 
 
 async def run(reactor: Any, path: str) -> None:
-    """Run the cluster until SIGINT or SIGTERM.  Raises SystemExit when it cannot go on."""
+    """Run the cluster until SIGINT or SIGTERM.  Raises SystemExit when it cannot run on."""
     try:
         config = load_and_check(path)
     except ConfigError as error:
@@ -240,7 +241,7 @@ async def _announce(launcher: Launcher, config: Config, say: Callable[[None, str
 
 def _not_ready(failure: Failure, say: Callable[[None, str], None]) -> None:
     if not failure.check(CancelledError):
-        say(None, f"it cannot be seen whether the cluster is ready: {failure.getErrorMessage()}")
+        say(None, f"the launcher cannot tell whether the cluster is ready: {failure.getErrorMessage()}")
 
 
 def _print(id: int | None, line: str) -> None:
@@ -248,7 +249,7 @@ def _print(id: int | None, line: str) -> None:
 
 
 def _give_up_stdout() -> None:
-    """Nothing is printed any more, because what is left in the buffer would fail once again at the end."""
+    """Print nothing more: the rest of the buffer would fail once again at the end of the process."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)

@@ -80,13 +80,13 @@ class LauncherTests(SynchronousTestCase):
             subprocess.run(["kill", "-9", str(launched.pid_of(2))], check=True)
             launched.says("replica 2 was killed by SIGKILL")
             self.assertEqual(cluster.client(1).get("a"), b"b")
-            launched.says("replica 2 of 3 is there", 2)
+            launched.says("replica 2 of 3 is ready for clients", 2)
             self.assertEqual(cluster.client(2).get("a"), b"b")
 
             # So is one that got a Ctrl-C which was not for all.
             os.kill(launched.pid_of(1), signal.SIGINT)
             launched.says("replica 1, which was killed by SIGINT, is started again")
-            launched.says("replica 1 of 3 is there", 2)
+            launched.says("replica 1 of 3 is ready for clients", 2)
 
             launched.process.send_signal(signal.SIGINT)
             launched.process.wait(PATIENCE_S)
