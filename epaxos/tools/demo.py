@@ -26,7 +26,7 @@ from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
-from epaxos.tools.local_cluster import Launcher
+from epaxos.tools.launcher import Launcher
 from epaxos.tools.redis_client import connect
 
 __all__ = ["disagreements", "free_base_port", "main"]

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,16 @@ class LauncherTests(SynchronousTestCase):
             self.check_all_gone(cluster)
             self.assertNotIn("Traceback", launched.said())
             self.assertEqual(launched.said().count("is started again\n"), 2)
+
+    def test_interrupted_again_and_again(self) -> None:
+        """Somebody who presses Ctrl-C until it ends gets no traceback."""
+        with Cluster() as cluster, self.launched(cluster) as launched:
+            launched.says("is ready: 3 replicas")
+            while launched.process.poll() is None:
+                launched.process.send_signal(signal.SIGINT)
+                time.sleep(0.02)
+            self.check_all_gone(cluster)
+            self.assertNotIn("Traceback", launched.said())
 
     def test_a_replica_that_ends_by_itself_ends_all(self) -> None:
         with Cluster() as cluster, socket.create_server(("127.0.0.1", cluster.redis_ports[1])):
