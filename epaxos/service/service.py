@@ -36,7 +36,7 @@ class StartableNode(Protocol):
         """Open the store and the transport.  Fails with StoreError, CannotListenError."""
 
     def stop(self) -> Deferred[None]:
-        """Answer who waits, write what is left, and close the transport and the store."""
+        """Answer the clients that wait, write a last checkpoint, and close the transport and the store."""
 
 
 class ReplicaService(Service):
@@ -100,7 +100,7 @@ class ReplicaService(Service):
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
-        """Accept no new clients, answer those that wait, write what is left, and close everything."""
+        """Accept no new clients, answer those that wait, write a last checkpoint, and close everything."""
         super().stopService()
         listening, self._listening = self._listening, []
         yield DeferredList([maybeDeferred(port.stopListening) for port in listening])

@@ -14,7 +14,7 @@ def make_streams_usable() -> None:
 
     A character that the encoding of a stream does not have is escaped, because a UnicodeEncodeError
     would replace the line that the character is in.  A descriptor from 0 to 2 that is closed is opened
-    on /dev/null, because the next file that is opened would otherwise get what is meant for people.
+    on /dev/null, because otherwise the next file that is opened would get the lines meant for people.
     """
     for descriptor in range(3):
         try:

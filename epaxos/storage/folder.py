@@ -84,7 +84,7 @@ class DataFolder:
     def holds_database(self) -> bool:
         """Whether the folder holds a database.  If not, one has to be made.
 
-        Raises StoreError when a part of a database is missing, or when the folder is something else's.
+        Raises StoreError when a file of a database is missing, and when the folder has foreign files.
         """
         try:
             names = set(os.listdir(self.path)) - _UNRELATED
@@ -157,7 +157,7 @@ class DataFolder:
         """Note that the write of this number is synced.  Raises OSError.
 
         The note itself is not synced, because that would cost as much as the write.  It is exact when the
-        process dies; when the machine dies, it is at most as old as the system's write-back.
+        process dies; when the host dies, it is at most as old as the system's write-back.
         """
         if self._synced is None:
             raise RuntimeError("`synced` was not read")

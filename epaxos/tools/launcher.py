@@ -1,8 +1,8 @@
 """The replicas of a cluster as child processes of this one, for `make run` and `make demo`.
 
 Every replica is run by twistd as an operator would run it.  A replica that a signal has killed is started
-again, as a service manager would do.  A replica that ends by itself has found something wrong, so whoever
-uses the launcher is told.
+again, as a service manager would do.  A replica that ends by itself has found something wrong, and the
+launcher reports it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Replica(ProcessProtocol):
 
 
 def _address_of(endpoint: str) -> tuple[str, int] | None:
-    """The address at which this machine reaches a plain TCP server endpoint; None for another kind."""
+    """The address at which this host reaches a plain TCP server endpoint; None for another kind."""
     address = server_address(endpoint)
     if not endpoint.startswith("tcp:") or address is None or address.port is None:
         return None

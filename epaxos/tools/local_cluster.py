@@ -1,4 +1,4 @@
-"""A whole cluster on this machine, in the foreground.
+"""A whole cluster on this host, in the foreground.
 
 `python -m epaxos.tools.local_cluster --config conf/cluster.ini`
 

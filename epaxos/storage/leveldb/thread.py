@@ -29,7 +29,7 @@ class Reports(Protocol):
     """What the thread has called in the event loop."""
 
     def on_written(self, group: list[Item], counters: dict[str, int], wants_state: bool) -> None:
-        """The group is written, and synced when somebody asked for it."""
+        """The group is written, and synced if a write set of it asked for that."""
 
     def on_failed(self, text: str) -> None:
         """A write failed, or the thread did.  Nothing is written any more."""
@@ -67,7 +67,7 @@ class WriterThread:
     # -- in the thread
 
     def _run(self) -> None:
-        """Whatever ends the thread early is reported, because the replica would wait for it for ever."""
+        """Write until `close`.  Whatever ends the thread early is reported, because the node waits for it."""
         try:
             self._try(self._write_until_closed)
             self._try(self._shared.writer.close)

@@ -2,8 +2,8 @@
 
 LevelDB accepts a log that ends in the middle of a record, but refuses a log whose last record has its
 full length and is damaged, because some of its pages reached the disk and some did not.  Such an end is as
-legitimate, and is cut off here.  Damage before a whole record is different: what is damaged was synced,
-and is lost.
+legitimate, and is cut off here.  Damage before a whole record is different: the damaged record was
+synced, and is lost.
 
 The format of the log is LevelDB's (its doc/log_format.md): blocks of 32 KiB, which hold fragments of
 records, each with a header of checksum, length and type.

@@ -101,7 +101,7 @@ class GroupWriter:
         return self._state.recorded
 
     def go_on(self, least: int = 0) -> bool:
-        """Do a step of the work that nobody waits for: remove old files, write a base.
+        """Do a step of the work in the background: remove old files, write a base.
 
         The thread calls it after each write, and again while it returns that there is more to do.
         `least`: the bytes of a base that are written even when nothing of it is owed.
