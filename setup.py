@@ -14,7 +14,7 @@ BESIDE_THE_CORE = """
     node/backoff node/gathering node/intake node/node node/outbox node/reads
     resp/hiredis_parser resp/parser resp/server resp/turn
     service/timeouts
-    statemachines/columns statemachines/redis/machine
+    statemachines/columns statemachines/redis/batches statemachines/redis/machine statemachines/redis/state
     storage/gil storage/memory
     storage/leveldb/records storage/leveldb/sequence storage/leveldb/store storage/leveldb/writer
     transport/incoming transport/link transport/outgoing transport/tcp

@@ -138,4 +138,4 @@ class LimitsTests(SynchronousTestCase):
         self.assertIn("resp.server.SHAPES_MAX", list(names_in(path)))
         self.assertIn("resp.server.RespLimits.pipeline_bytes_max", list(names_in(path)))
         self.assertIn("protocol.values.ids.NUMBER_LIMIT", bounds())
-        self.assertIn("statemachines.redis.commands.INT_MAX", bounds())
+        self.assertIn("interfaces.redis.INTEGER_MAX", bounds())

@@ -300,7 +300,7 @@ class TogetherBoundTests(SocketCase):
         self.assertLess(self.factory.holdings.total_bytes, len(MEGABYTES) + 600_000)
         greedy, client = yield self.connect(20_000)
         for number in range(8):
-            self.replica.store._data[b"big%d" % number] = bytes(4_000_000)
+            self.replica.store._state.data[b"big%d" % number] = bytes(4_000_000)
         client.send(encode("MGET big0 big1 big2 big3"))
         yield until(lambda: greedy.held_bytes > 16_000_000)
         second, other = yield self.connect(20_000)
