@@ -3,7 +3,7 @@
 A datagram is, all numbers big-endian:
 
     ======  =====  ==========================================================================
-    offset  bytes
+    offset  bytes  what is there
     ======  =====  ==========================================================================
     0       4      `EPXD`
     4       1      version of the wire protocol, as in the greeting of a stream
@@ -85,7 +85,7 @@ def batch_bytes_max(datagram_bytes_max: int, n: int) -> int:
 
 
 def _digest(identity: PeerIdentity) -> bytes:
-    return blake2b(f"{identity.n} {identity.cluster}".encode(), digest_size=8).digest()
+    return blake2b(f"{identity.epoch.n} {identity.cluster}".encode(), digest_size=8).digest()
 
 
 class DatagramWriter:

@@ -24,13 +24,16 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import Logger
 
 from epaxos.admin.status import status_site
-from epaxos.config.file import ConfigError, example, load
+from epaxos.config.example import example
+from epaxos.config.file import load
+from epaxos.config.model import ConfigError
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.upkeep import progress
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
@@ -40,15 +43,17 @@ from epaxos.resp.limits import RespLimits
 from epaxos.resp.parser import CommandParser
 from epaxos.resp.process_facts import ProcessFacts
 from epaxos.resp.server import RespFactory
+from epaxos.service.endpoints import check_datagrams, connecting, listening
 from epaxos.statemachines import columns_pb2
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import records
 from epaxos.storage.leveldb.opening import restore
-from epaxos.storage.leveldb.records import Part, RecordFormat, StateParts, decode_identity
+from epaxos.storage.leveldb.records import RecordFormat, decode_identity
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.torn_log import end_of_whole_records
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, encode_manifest
 from epaxos.storage.state.pieces import (
     decode_batches,
     decode_entries,
@@ -264,11 +269,11 @@ def frames(data: bytes) -> None:
 def message(data: bytes) -> None:
     """What a frame holds is refused, or could have been sent."""
     try:
-        messages = decode_frame(data, N)
+        messages = decode_frame(data, Epoch.first(N))
     except WireError as error:
         assert len(str(error)) < 200
         return
-    assert decode_frame(b"".join(map(encode, messages)), N) == messages
+    assert decode_frame(b"".join(map(encode, messages)), Epoch.first(N)) == messages
 
 
 def batch(data: bytes) -> None:
@@ -303,8 +308,8 @@ def _complaints(clock: Clock) -> Complaints:
 
 
 SETTINGS = TcpSettings(frame_bytes_max=FRAME_BYTES_MAX)
-HERE = PeerIdentity("example", 0, N)
-THERE = PeerIdentity("example", 1, N)
+HERE = PeerIdentity("example", 0, Epoch.first(N))
+THERE = PeerIdentity("example", 1, Epoch.first(N))
 GREETING = greet(THERE, HERE.replica)
 
 
@@ -375,7 +380,7 @@ def datagrams(data: bytes) -> None:
             datagram[choices.below(len(datagram))] = choices.byte()
         try:
             frame = reader.read(bytes(datagram[: len(datagram) - choices.of((0, 0, 0, 1, 20))]))
-            decode_frame(frame, N)
+            decode_frame(frame, Epoch.first(N))
         except (DatagramError, WireError) as error:
             assert len(str(error)) < 200
     assert reader.sequence.lost >= 0
@@ -452,11 +457,12 @@ def _load(text: bytes) -> None:
         path.write_bytes(text)
         try:
             config = load(path)
+            check_datagrams(config)
             reactor = MemoryReactorClock()
             for replica in config.replicas:
-                config.connecting(replica.id, reactor)
+                connecting(config, replica.id, reactor)
                 for key in ("peer", "client", "status"):
-                    config.listening(replica.id, key, reactor)
+                    listening(config, replica.id, key, reactor)
         except ConfigError as error:
             assert "\n" not in str(error), "one line"
 
@@ -496,7 +502,7 @@ def setting(data: bytes) -> None:
     _load("\n".join(lines).encode())
 
 
-FORMAT = RecordFormat(N)
+FORMAT = RecordFormat(Epoch.first(N))
 
 
 def record(data: bytes) -> None:
@@ -532,15 +538,15 @@ def _check_batch(decoded: Batch, data: bytes) -> None:
 
 def _check_checkpoint(decoded: tuple[Deps, tuple[InstanceId, ...]], data: bytes) -> None:
     assert FORMAT.encode_checkpoint(*decoded) == data
-    Executor(N).restore(*decoded)
+    Executor(Epoch.first(N)).restore(*decoded)
 
 
 def _check_deps(decoded: Deps, data: bytes) -> None:
     assert FORMAT.encode_deps(decoded) == data
 
 
-def _check_parts(decoded: StateParts, data: bytes) -> None:
-    assert records.encode_parts(decoded) == data
+def _check_manifest(decoded: Manifest, data: bytes) -> None:
+    assert encode_manifest(decoded) == data
 
 
 def _check_identity(decoded: Identity, data: bytes) -> None:
@@ -556,17 +562,17 @@ _stored_batch: _Kind = (partial(FORMAT.decode_batch, ID), _check_batch)
 _checkpoint: _Kind = (FORMAT.decode_checkpoint, _check_checkpoint)
 _deps: _Kind = (FORMAT.decode_deps, _check_deps)
 _identity: _Kind = (decode_identity, _check_identity)
-_parts: _Kind = (records.decode_parts, _check_parts)
+_parts: _Kind = (decode_manifest, _check_manifest)
 
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
     """A replica goes on from these records; what it says then is well-formed."""
-    replica = Replica(0, N, timing=Timing(), random=Random(1))
+    replica = Replica(0, Epoch.first(N), timing=Timing(), random=Random(1))
     replica.tick(0.0)
     nothing = (0,) * N
     instances = [Instance.restore(record, batch) for record, batch in held]
     replica.restore(reserved=0, floor=nothing, executed=nothing, instances=instances)
-    executor = Executor(N)
+    executor = Executor(Epoch.first(N))
     for instance in replica.take_output().decided:
         assert instance.cmd is not None
         executor.commit(instance.id, instance.cmd, instance.deps)
@@ -574,7 +580,7 @@ def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
         replica.tick(seconds)
         while output := replica.take_output():
             for _, message in [*output.messages, *output.promises][:100]:
-                assert decode_frame(encode(message), N) == [message]
+                assert decode_frame(encode(message), Epoch.first(N)) == [message]
             for instance in output.instances.values():
                 FORMAT.encode_record(instance.record())
             replica.durable(output)
@@ -599,7 +605,7 @@ def _good_database() -> Mapping[bytes, bytes]:
         records.RESERVED_KEY: records.encode_number(256),
         records.FLOOR_KEY: FORMAT.encode_deps((1, 0, 0)),
         records.CHECKPOINT_KEY: FORMAT.encode_checkpoint((2, 1, 0), (InstanceId(1, 3),)),
-        records.STATE_KEY: records.encode_parts(StateParts(Part(1))),
+        records.STATE_KEY: encode_manifest(Manifest(StateFile(1))),
     }
     for slot, phase in ((2, Phase.COMMITTED), (3, Phase.PREACCEPTED), (4, Phase.ACCEPTED)):
         id = InstanceId(0, slot)
@@ -629,9 +635,9 @@ def database(data: bytes) -> None:
         held_records = list(restored.records)
     except StoreError:
         return
-    executor = Executor(N)
+    executor = Executor(Epoch.first(N))
     executor.restore(restored.executed, restored.beyond)
-    replica = Replica(0, N, timing=Timing(), random=Random(1))
+    replica = Replica(0, Epoch.first(N), timing=Timing(), random=Random(1))
     replica.tick(0.0)
     replica.restore(
         reserved=restored.reserved,

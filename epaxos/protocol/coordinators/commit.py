@@ -1,6 +1,6 @@
 """How an instance is committed when nobody fails: propose, PreAccept, Accept, Commit.
 
-EPaxos* (arXiv 2511.02743), section 3; docs/protocol.md, "Commit".
+EPaxos* (arXiv 2511.02743), section 3; docs: protocol/rules, "Commit".
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class CommitRules:
         name what theirs have, are then equal to it.  The
         PreAccept leaves before this replica's own record is durable: all that it promises is that
         the slot is used.  With a named fast quorum there is no such record before the decision, and
-        the own vote counts at once (docs/protocol.md, "One round trip, always").
+        the own vote counts at once (docs: protocol/fast-path).
         """
         state = self._state
         instance = state.table.get(id)
@@ -249,7 +249,7 @@ class CommitRules:
     def on_accept(self, sender: int, message: Accept) -> Admission:
         """The owner of a ballot asks to accept its value."""
         state = self._state
-        if owner(message.ballot, message.id, state.n) != sender:
+        if owner(message.ballot, message.id, state.epoch) != sender:
             return Admission.SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Accept, instance, message.ballot)

@@ -1,7 +1,7 @@
 """How an instance is decided when its command leader may have failed: Recover, Validate, Waiting.
 
-EPaxos* (arXiv 2511.02743), section 4; docs/protocol.md, "Recovery".  The numbers in comments are
-those of docs/protocol.md.
+EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery".  The numbers in comments are
+those of that page.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class RecoveryRules:
         state = self._state
         if instance.phase is Phase.COMMITTED:
             return
-        ballot = next_ballot(instance.bal, state.id, state.n)
+        ballot = next_ballot(instance.bal, state.id, state.epoch)
         if ballot >= NUMBER_LIMIT:  # somebody lied, and nobody would take it
             self._recoveries.pop(instance.id, None)
             return
@@ -141,7 +141,7 @@ class RecoveryRules:
     def on_recover(self, sender: int, message: Recover) -> Admission:
         """Promise to take nothing below the ballot any more, and tell what is known."""
         state = self._state
-        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.n) != sender:
+        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.epoch) != sender:
             return Admission.SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Recover, instance, message.ballot)
@@ -218,7 +218,7 @@ class RecoveryRules:
     def _choose_by_named(self, instance: Instance, recovery: _Recovery) -> None:
         """Only the answers of those whom the leader named count, and all others than the leader are
         in Q: rules 4n and 5n.  What all of them answered is as good as what the leader would have
-        committed, so there is nothing to validate (docs/protocol.md, "One round trip, always")."""
+        committed, so there is nothing to validate (docs: protocol/fast-path)."""
         votes = {
             replica: answer
             for replica, answer in recovery.answers.items()
@@ -245,7 +245,7 @@ class RecoveryRules:
         self._commit.start_accept(instance, recovery.ballot, instance.cmd, deps, holders=set())
 
     def _propose_nop(self, instance: Instance, recovery: _Recovery) -> None:
-        self._propose(instance, recovery, NOP, no_deps(self._state.n))
+        self._propose(instance, recovery, NOP, no_deps(self._state.epoch))
 
     # -- validation of what the fast path may have decided
 
