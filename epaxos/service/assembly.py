@@ -29,7 +29,8 @@ from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.node.limits import Batching
 from epaxos.node.node import Node
-from epaxos.resp.server import RespFactory, RespLimits
+from epaxos.resp.limits import RespLimits
+from epaxos.resp.server import RespFactory
 from epaxos.service.descriptors import descriptors_for_clients
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
 from epaxos.service.service import Port, ReplicaService
