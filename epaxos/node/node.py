@@ -51,6 +51,7 @@ from epaxos.node.submissions import Submission
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import Message
@@ -64,7 +65,7 @@ _log = Logger()
 
 @implementer(IClients)
 class Node:
-    """Replica `id` of the cluster `cluster` of n.
+    """Replica `id` of the cluster `cluster`, in `epoch`.
 
     `fatal(text)` is called once when the replica must stop: a write failed, a batch cannot be
     understood, or another process has the same id.  After that, the node does nothing any more.
@@ -76,7 +77,7 @@ class Node:
     def __init__(
         self,
         id: int,
-        n: int,
+        epoch: Epoch,
         *,
         cluster: str,
         timing: Timing,
@@ -92,8 +93,8 @@ class Node:
         slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
         self.id = id
-        self.n = n
-        self._identity = Identity(cluster, id, n, state_machine_name)
+        self.n = epoch.n
+        self._identity = Identity(cluster, id, epoch, state_machine_name)
         self._state_machine = state_machine
         self._executor = executor
         self._store = store
@@ -102,7 +103,7 @@ class Node:
         self._fatal = fatal
         self._timeout_s = batching.request_timeout_s
         now = timeouts.now
-        self._core = core = Replica(id, n, timing=timing, random=random, slots_reserved=slots_reserved)
+        self._core = core = Replica(id, epoch, timing=timing, random=random, slots_reserved=slots_reserved)
         self._disk = DiskWatch(timing.suspect_after_s)
         self._journal = Journal(id, store, self._disk, now, self._on_durable)
         self._outbox = Outbox(transport.send, now)

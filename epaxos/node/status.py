@@ -65,7 +65,7 @@ class Status:
             "id": self._identity.replica,
             "cluster": self._identity.cluster,
             "state_machine": self._identity.state_machine,
-            "members": [{"id": id, "up": self._is_up(id)} for id in range(self._identity.n)],
+            "members": [{"id": id, "up": self._is_up(id)} for id in range(self._identity.epoch.n)],
             "next_slot": core.next_slot,
             "committed": list(core.table.committed),
             "executed": list(self._applier.applied_up_to()),

@@ -18,6 +18,7 @@ from epaxos.protocol.memory.state import Counters, ReplicaState
 from epaxos.protocol.memory.table import InstanceTable
 from epaxos.protocol.upkeep.progress import Progress
 from epaxos.protocol.upkeep.takeover import Takeover
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import (
@@ -47,23 +48,23 @@ __all__ = ["Replica"]
 
 
 class Replica:
-    """Replica `id` of a cluster of n.
+    """The replica of row `id` in `epoch`.
 
     `random` decides only how long to back off; `timing` only when to try again; `slots_reserved` how
-    many slots are reserved at a time.  `quorums`: those of n by default.
+    many slots are reserved at a time.  `quorums`: those of `epoch` by default.
     """
 
     def __init__(
         self,
         id: int,
-        n: int,
+        epoch: Epoch,
         *,
         timing: Timing,
         random: Random,
         slots_reserved: int = SLOTS_RESERVED,
         quorums: Quorums | None = None,
     ) -> None:
-        self._state = state = ReplicaState(id, quorums or Quorums.of(n), timing, random)
+        self._state = state = ReplicaState(id, quorums or Quorums.of(epoch), timing, random)
         self._commit = CommitRules(state)
         self._recovery = RecoveryRules(state, self._commit)
         self._progress = Progress(state, self._commit, self._recovery)

@@ -249,7 +249,7 @@ class CommitRules:
     def on_accept(self, sender: int, message: Accept) -> Admission:
         """The owner of a ballot asks to accept its value."""
         state = self._state
-        if owner(message.ballot, message.id, state.n) != sender:
+        if owner(message.ballot, message.id, state.epoch) != sender:
             return Admission.SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Accept, instance, message.ballot)

@@ -104,7 +104,7 @@ class RecoveryRules:
         state = self._state
         if instance.phase is Phase.COMMITTED:
             return
-        ballot = next_ballot(instance.bal, state.id, state.n)
+        ballot = next_ballot(instance.bal, state.id, state.epoch)
         if ballot >= NUMBER_LIMIT:  # somebody lied, and nobody would take it
             self._recoveries.pop(instance.id, None)
             return
@@ -141,7 +141,7 @@ class RecoveryRules:
     def on_recover(self, sender: int, message: Recover) -> Admission:
         """Promise to take nothing below the ballot any more, and tell what is known."""
         state = self._state
-        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.n) != sender:
+        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.epoch) != sender:
             return Admission.SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Recover, instance, message.ballot)
@@ -245,7 +245,7 @@ class RecoveryRules:
         self._commit.start_accept(instance, recovery.ballot, instance.cmd, deps, holders=set())
 
     def _propose_nop(self, instance: Instance, recovery: _Recovery) -> None:
-        self._propose(instance, recovery, NOP, no_deps(self._state.n))
+        self._propose(instance, recovery, NOP, no_deps(self._state.epoch))
 
     # -- validation of what the fast path may have decided
 

@@ -81,11 +81,11 @@ class Progress:
         self._commit = commit
         self._recovery = recovery
         self._rows = [_Row() for _ in range(state.n)]
-        self._committed_at = [no_deps(state.n)] * state.n
-        self._executed_at = [no_deps(state.n)] * state.n
+        self._committed_at = [no_deps(state.epoch)] * state.n
+        self._executed_at = [no_deps(state.epoch)] * state.n
         self._heartbeat_at: float | None = None
         self._started_upto = 0
-        self._floors = (no_deps(state.n),) * FORGOTTEN_AFTER
+        self._floors = (no_deps(state.epoch),) * FORGOTTEN_AFTER
         self._forget_left = FORGOTTEN_AT_ONCE
         self._forgets_more = False
         self._unheard = set(state.others)
