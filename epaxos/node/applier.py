@@ -53,7 +53,6 @@ class Applier:
         id: int,
         executor: IExecutor,
         machine: IStepwise,
-        *,
         in_flight: InFlight,
         reads: Reads,
         checkpoints: Checkpoints,

@@ -33,7 +33,6 @@ class Checkpoints:
         entries: Callable[[], Iterable[tuple[bytes, bytes]]],
         timeouts: ITimeoutService,
         interval_s: float,
-        *,
         on_due: Callable[[], None],
         on_durable: Callable[[Deps], None],
     ) -> None:

@@ -51,12 +51,12 @@ class Journal:
             sync=output.awaits_durability,
         )
         if write_set.sync:
-            self._watch.began(self._now())
+            self._watch.on_began(self._now())
         self._store.write(write_set, partial(self._on_durable, output))
 
     def on_synced(self) -> None:
         """The disk has answered the oldest write with `sync`."""
-        if self._store.persistent and self._watch.answered(self._now()):
+        if self._store.persistent and self._watch.on_answered(self._now()):
             _log.info("the disk answers again: replica {id} goes on", id=self._id)
 
     def look(self, now: float) -> bool:

@@ -102,52 +102,38 @@ class Node:
         self._timeouts = timeouts
         self._fatal = fatal
         self._timeout_s = batching.request_timeout_s
-        now = timeouts.now
-        self._core = core = Replica(id, epoch, timing=timing, random=random, slots_reserved=slots_reserved)
-        self._disk = DiskWatch(timing.suspect_after_s)
-        self._journal = Journal(id, store, self._disk, now, self._on_durable)
+        now, entries = timeouts.now, state_machine.entries
+        core = self._core = Replica(id, epoch, timing=timing, random=random, slots_reserved=slots_reserved)
+        disk = self._disk = DiskWatch(timing.suspect_after_s)
+        self._journal = Journal(id, store, disk, now, self._on_durable)
         self._outbox = Outbox(transport.send, now)
-        self._intake = Intake(state_machine, batching, transport.batch_bytes_max)
+        intake = self._intake = Intake(state_machine, batching, transport.batch_bytes_max)
         self._pacing = Pacing(batching.window)
-        self._reads = Reads(core, state_machine)
-        self._in_flight = InFlight(core, self._intake, self._pacing, self._reads, now)
+        reads = self._reads = Reads(core, state_machine)
+        in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now)
         self._checkpoints = Checkpoints(
             store,
             executor,
-            state_machine.entries,
+            entries,
             timeouts,
             batching.checkpoint_s,
-            on_due=self._on_checkpoint_due,
-            on_durable=self._on_checkpoint_durable,
+            self._on_checkpoint_due,
+            self._on_checkpoint_durable,
         )
         self._applier = Applier(
-            id,
-            executor,
-            stepwise(state_machine),
-            in_flight=self._in_flight,
-            reads=self._reads,
-            checkpoints=self._checkpoints,
-            now=now,
-            fail=self.fail,
+            id, executor, stepwise(state_machine), in_flight, reads, self._checkpoints, now, self.fail
         )
-        self._refusals = Refusals(
-            batching.request_timeout_s,
-            self._intake,
-            self._in_flight,
-            core=core,
-            executor=executor,
-            disk=self._disk,
-        )
+        self._refusals = Refusals(self._timeout_s, intake, in_flight, core, executor, disk)
         self._status = Status(
             self._identity,
+            core,
+            intake,
+            reads,
+            self._applier,
+            store,
+            transport,
             StateDigest(timeouts),
-            state_machine.entries,
-            core=core,
-            intake=self._intake,
-            reads=self._reads,
-            applier=self._applier,
-            store=store,
-            transport=transport,
+            entries,
         )
         self._alarm = Alarm(timeouts, self._wake)
         self._running = False

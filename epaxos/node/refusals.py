@@ -25,7 +25,6 @@ class Refusals:
         timeout_s: float,
         intake: Intake,
         in_flight: InFlight,
-        *,
         core: Replica,
         executor: IExecutor,
         disk: DiskWatch,

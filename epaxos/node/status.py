@@ -27,15 +27,14 @@ class Status:
     def __init__(
         self,
         identity: Identity,
-        digest: StateDigest,
-        entries: Callable[[], Iterable[tuple[bytes, bytes]]],
-        *,
         core: Replica,
         intake: Intake,
         reads: Reads,
         applier: Applier,
         store: IStore,
         transport: ITransport,
+        digest: StateDigest,
+        entries: Callable[[], Iterable[tuple[bytes, bytes]]],
     ) -> None:
         self._identity = identity
         self._digest = digest
