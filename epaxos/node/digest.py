@@ -36,8 +36,9 @@ def _sums(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[int]:
     for key, value in entries:
         hashed = blake2b(len(key).to_bytes(8, "big") + key, digest_size=BITS // 8)
         if len(value) > PORTION_BYTES:
+            whole = memoryview(value)
             for start in range(0, len(value), PORTION_BYTES):
-                hashed.update(value[start : start + PORTION_BYTES])
+                hashed.update(whole[start : start + PORTION_BYTES])
                 yield 0
         else:  # most values: a loop for them would cost a quarter more
             hashed.update(value)

@@ -1,7 +1,7 @@
 """Reads without an instance, from the core's question to the moment at which they may run.
 
 A read first waits for the core, which asks enough other replicas which instances the read has to
-come after.  Then it waits until these instances are in the state (docs/protocol.md, "Reads").
+come after.  Then it waits until these instances are in the state (docs: protocol/reads).
 """
 
 from __future__ import annotations

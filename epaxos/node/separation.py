@@ -1,7 +1,7 @@
 """Tells the commands of a batch apart: what is proposed, and what is read without an instance.
 
 A command that only reads one key needs no place in the order of the commands.  It is enough that
-it sees everything that was committed before it came (docs/protocol.md, "Reads").  So these
+it sees everything that was committed before it came (docs: protocol/reads).  So these
 commands are taken out, and the rest is proposed.
 """
 

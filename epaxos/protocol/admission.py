@@ -1,6 +1,6 @@
 """The protocol in one table: which message an instance takes, in which phase, at which ballot.
 
-`docs/protocol.md` shows the same table, generated from here.
+docs: protocol/rules shows the same table, which a test keeps the same.
 """
 
 from __future__ import annotations

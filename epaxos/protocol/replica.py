@@ -97,7 +97,7 @@ class Replica:
         Slots that were reserved and of which nothing is known may have been proposed before the
         crash.  Until they are decided they count as interfering with everything: a replica that
         forgot an instance of its own would otherwise vote for others without naming it, and rule 2
-        of validation relies on that no command leader does (docs/protocol.md, "Durability").
+        of validation relies on that no command leader does (docs: protocol/restart).
         """
         state = self._state
         table = state.table

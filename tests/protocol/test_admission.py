@@ -11,7 +11,7 @@ from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import Accept, Phase, PreAccept, Recover, Validate
 
-DOCS = Path(__file__).parents[2] / "docs" / "protocol.md"
+DOCS = Path(__file__).parents[2] / "docs" / "internals" / "protocol" / "rules.md"
 TAKE, REPEAT, DECIDED, NO = Admission.TAKE, Admission.REPEAT, Admission.DECIDED, Admission.SUPERSEDED
 
 

@@ -1,6 +1,6 @@
 """How an instance is committed when nobody fails: propose, PreAccept, Accept, Commit.
 
-EPaxos* (arXiv 2511.02743), section 3; docs/protocol.md, "Commit".
+EPaxos* (arXiv 2511.02743), section 3; docs: protocol/rules, "Commit".
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class CommitRules:
         name what theirs have, are then equal to it.  The
         PreAccept leaves before this replica's own record is durable: all that it promises is that
         the slot is used.  With a named fast quorum there is no such record before the decision, and
-        the own vote counts at once (docs/protocol.md, "One round trip, always").
+        the own vote counts at once (docs: protocol/fast-path).
         """
         state = self._state
         instance = state.table.get(id)

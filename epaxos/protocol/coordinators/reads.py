@@ -1,4 +1,4 @@
-"""Reading without an instance: which writes a read has to come after (docs/protocol.md, "Reads").
+"""Reading without an instance: which writes a read has to come after (docs: protocol/reads).
 
 A majority is asked which instances it knows that write the keys.  Whatever was committed before has
 votes of a slow quorum, one of which is in that majority; so when all that it names is executed here,

@@ -1,7 +1,7 @@
 """How an instance is decided when its command leader may have failed: Recover, Validate, Waiting.
 
-EPaxos* (arXiv 2511.02743), section 4; docs/protocol.md, "Recovery".  The numbers in comments are
-those of docs/protocol.md.
+EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery".  The numbers in comments are
+those of that page.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class RecoveryRules:
     def _choose_by_named(self, instance: Instance, recovery: _Recovery) -> None:
         """Only the answers of those whom the leader named count, and all others than the leader are
         in Q: rules 4n and 5n.  What all of them answered is as good as what the leader would have
-        committed, so there is nothing to validate (docs/protocol.md, "One round trip, always")."""
+        committed, so there is nothing to validate (docs: protocol/fast-path)."""
         votes = {
             replica: answer
             for replica, answer in recovery.answers.items()

@@ -1,7 +1,7 @@
 """What keeps a replica going: heartbeats, catching up, forgetting, and noticing stuck rows.
 
 Nothing here decides anything: it only asks (Fetch), starts recoveries, and forgets what every
-member has executed (docs/protocol.md, "Catching up" and "Forgetting").
+member has executed (docs: protocol/catching-up, protocol/forgetting).
 """
 
 from __future__ import annotations
