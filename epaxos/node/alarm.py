@@ -12,8 +12,8 @@ __all__ = ["Alarm"]
 class Alarm:
     """Calls `ring` once at the time that `set` named last.
 
-    Deadlines mostly move away, turn by turn.  So the timer stays when the new time is later: it then
-    fires once too early, and is started anew.
+    Deadlines mostly move away, turn by turn.  So the timer stays when the new time is later: it
+    then fires once too early, and is started anew.
     """
 
     def __init__(self, timeouts: ITimeoutService, ring: Callable[[], None]) -> None:
@@ -23,7 +23,7 @@ class Alarm:
         self._fires_at = self._rings_at = 0.0
 
     def set(self, now: float, rings_at: float) -> None:
-        """Ring at `rings_at`, and at no earlier time.  Both times are those of `ITimeoutService`."""
+        """Ring at `rings_at`, not earlier.  Both times are on the clock of `ITimeoutService`."""
         self._rings_at = rings_at
         if self._timer is not None:
             if self._fires_at <= rings_at:

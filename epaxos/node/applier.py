@@ -24,7 +24,7 @@ __all__ = ["Applier"]
 EXECUTED_PER_TURN = 256
 """The number of instances, about, that the executor releases before other work gets its turn."""
 EXECUTE_S = 0.005
-"""The time, in seconds, after which other work gets its turn, in the middle of a batch if need be."""
+"""The time, in seconds, after which other work gets its turn, even in the middle of a batch."""
 
 
 class _Work:
@@ -128,7 +128,7 @@ class Applier:
     # -- a turn
 
     def run(self) -> None:
-        """Apply what is ready, and read, for about EXECUTE_S; answer the clients of this replica."""
+        """Apply batches and run reads for about EXECUTE_S seconds."""
         ends = self._now() + EXECUTE_S
         work = self._work
         if work is None or self._go_on(work.steps, work.done, work.applies, ends):

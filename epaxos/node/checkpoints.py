@@ -12,8 +12,8 @@ from epaxos.protocol.values.messages import Batch
 __all__ = ["Checkpoints"]
 
 CHECKPOINT_COMMANDS = 15_000
-"""The number of commands after which a checkpoint is due early, because every member keeps the keys of
-these commands in memory until all members have written a checkpoint."""
+"""The number of commands after which a checkpoint is due early, because every member keeps the keys
+of these commands in memory until all members have written a checkpoint."""
 CHECKPOINT_COMMANDS_IN_MEMORY = 1_000
 """The same for a store that keeps nothing: a checkpoint costs nothing there, and what is kept until
 then stays in the processor's cache."""
@@ -23,7 +23,8 @@ class Checkpoints:
     """Writes a checkpoint every `interval_s` seconds, and earlier after many commands.
 
     The next one waits until this one is durable.  `entries()`: the whole state.  `on_due()` is
-    called when the time has come; `on_durable(executed)` when a checkpoint of these slots is durable.
+    called when the time has come; `on_durable(executed)` when a checkpoint of these slots is
+    durable.
     """
 
     def __init__(

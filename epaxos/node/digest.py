@@ -18,33 +18,33 @@ __all__ = ["StateDigest", "digest_of"]
 
 STEP_S = 0.005
 """The time, in seconds, after which a step ends and other work gets its turn."""
-PORTIONS_PER_STEP = 16
-"""The largest number of portions in a step, whatever the clock says."""
-PORTION_BYTES = 256 << 10
-"""The amount of work between two looks at the clock: about half a millisecond."""
+QUANTA_PER_STEP = 16
+"""The largest number of quanta in a step, whatever the clock says."""
+QUANTUM_BYTES = 256 << 10
+"""The quantum, which is the work between two looks at the clock: about half a millisecond."""
 ENTRY_BYTES = 1000
 """The cost of an entry beside its value, as the number of bytes that take as long to hash."""
 BITS = 128
 
 
 def _sums(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[int]:
-    """Numbers, one for each portion of work, whose sum is the digest.
+    """Numbers, one for each quantum of work, whose sum is the digest.
 
-    A portion is several entries, or PORTION_BYTES of one long value.
+    A quantum is several entries, or a slice of one long value.
     """
     total = size = 0
     for key, value in entries:
         hashed = blake2b(len(key).to_bytes(8, "big") + key, digest_size=BITS // 8)
-        if len(value) > PORTION_BYTES:
+        if len(value) > QUANTUM_BYTES:
             whole = memoryview(value)
-            for start in range(0, len(value), PORTION_BYTES):
-                hashed.update(whole[start : start + PORTION_BYTES])
+            for start in range(0, len(value), QUANTUM_BYTES):
+                hashed.update(whole[start : start + QUANTUM_BYTES])
                 yield 0
         else:  # most values: a loop for them would cost a quarter more
             hashed.update(value)
         total += int.from_bytes(hashed.digest(), "big")
         size += ENTRY_BYTES + len(value)
-        if size >= PORTION_BYTES:
+        if size >= QUANTUM_BYTES:
             yield total
             total = size = 0
     yield total
@@ -75,8 +75,8 @@ class StateDigest:
     Digests are computed one after the other, in the order in which they were asked for, because
     several at once would stop everything else for several steps in a row.
 
-    A Deferred may be cancelled.  A digest that nobody waits for is dropped at once, with the snapshot
-    that it reads.  So there are no more snapshots than waiting Deferreds.
+    A Deferred may be cancelled.  A digest that nobody waits for is dropped at once, with the
+    snapshot that it reads.  So there are no more snapshots than waiting Deferreds.
     """
 
     def __init__(self, timeouts: ITimeoutService) -> None:
@@ -87,7 +87,7 @@ class StateDigest:
         self._is_step_due = False  # a call of `_step` is scheduled
 
     def of(self, version: int, entries: Callable[[], Iterable[tuple[bytes, bytes]]]) -> Deferred[str]:
-        """The digest of `entries()` as they are now.  `version` differs whenever they may differ."""
+        """The digest of `entries()` as they are now; `version` differs whenever they may."""
         if version == self._version:
             return succeed(self._digest)
         if self._jobs and self._jobs[-1].version == version:
@@ -105,8 +105,8 @@ class StateDigest:
         return result
 
     def _give_up(self, job: _Job, result: Deferred[str]) -> None:
-        """`result` is cancelled.  When it is one of several that are being fired, the job is no longer
-        in the queue."""
+        """`result` is cancelled.  When it is one of several that are being fired, the job is no
+        longer in the queue."""
         job.waiting.remove(result)
         if not job.waiting and job in self._jobs:
             self._jobs.remove(job)
@@ -121,9 +121,9 @@ class StateDigest:
             return
         job = self._jobs[0]
         ends = self._timeouts.now() + STEP_S
-        for number, portion in enumerate(job.sums, 1):
-            job.total += portion
-            if number == PORTIONS_PER_STEP or self._timeouts.now() >= ends:
+        for number, addend in enumerate(job.sums, 1):
+            job.total += addend
+            if number == QUANTA_PER_STEP or self._timeouts.now() >= ends:
                 self._step_later()
                 return
         self._jobs.popleft()

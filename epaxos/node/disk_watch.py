@@ -10,8 +10,8 @@ CALM_PATIENCES = 600
 """The watch is as strict as at the beginning once no write has waited longer than `patience_s` for
 this number times `patience_s`."""
 PATIENCE_GROWTH_MAX = 10
-"""The patience never exceeds this number times `patience_s`, because a slower disk is of no use, and a later
-hang must still be noticed."""
+"""The patience never exceeds this number times `patience_s`, because a slower disk is of no use,
+and a later hang must still be noticed."""
 
 
 class DiskWatch:

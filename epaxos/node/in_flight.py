@@ -53,7 +53,7 @@ class InFlight:
         return core.take_output()
 
     def _start(self, bundle: Bundle) -> None:
-        """The batch comes first, because what is read comes after what this replica has proposed."""
+        """The batch goes first, because reads come after what this replica has proposed."""
         separation = bundle.separation
         if separation.batch is not None:
             self._by_instance[self._core.propose(separation.batch)] = bundle

@@ -15,11 +15,11 @@ class Batching:
     """
 
     commands_max: int = 1000
-    """The number of commands in a batch.  A client that sends more together gets a larger batch."""
+    """The number of commands in a batch.  What one client sends together may exceed it."""
     bytes_max: int = 1_000_000
-    """The size of a batch, about, in bytes.  A client that sends more together gets a larger batch."""
+    """The size of a batch in bytes, about.  What one client sends together may exceed it."""
     window: int = 16
-    """The number of own instances in flight.  Commands that come meanwhile make the next batches larger."""
+    """The number of own instances in flight.  Commands that come meanwhile wait for the next batch."""
     request_timeout_s: float = 5.0
     """A client whose commands are not answered within this time, in seconds, is told so."""
     checkpoint_s: float = 1.0

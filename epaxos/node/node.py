@@ -1,9 +1,9 @@
 """The turn of a replica: what has arrived goes into the core, and what the core wants is done.
 
 A node turns what arrives (client commands, messages, durable writes, time) into calls of the core,
-and the core's outputs into writes, messages and execution, once per turn of the event loop.  It knows
-disk, network, state machine and executor only by their interfaces, so the simulator drives the very
-same node.  What each component does: see the package.
+and the core's outputs into writes, messages and execution, once per turn of the event loop.  It
+knows disk, network, state machine and executor only by their interfaces, so the simulator drives
+the very same node.  What each component does: see the package.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class Node:
         return self._transport.stop().addCallback(self._on_transport_stopped, was_running)
 
     def _on_transport_stopped(self, _: None, was_running: bool) -> Deferred[None]:
-        """The last checkpoint has no state, because the store could not use it any more.  What was not
-        applied is executed again after the next start."""
+        """The last checkpoint has no state, because the store could not use it any more.  What was
+        not applied is executed again after the next start."""
         if was_running:
             checkpoint = None if self._applier.lags else self._checkpoints.take(with_state=False)
             last = WriteSet(reserved=self._core.last_used_slot(), checkpoint=checkpoint, sync=True)
@@ -365,7 +365,7 @@ class Node:
             self._in_flight.on_decided(decided)
 
     def _execute(self) -> None:
-        """Let the state machine work for a while, and take another turn when that was not enough."""
+        """Let the state machine work for a while, and take another turn for the rest."""
         applier, checkpoints = self._applier, self._checkpoints
         if applier.busy or checkpoints.waits or self._reads.waiting:
             applier.run()

@@ -1,9 +1,10 @@
 """What is sent to other replicas, and when.
 
 Commit messages are delayed by up to 1 ms, so that they share a write with the next message to the
-same replica: each message that arrives alone wakes its receiver, and each write costs a system call.
-Only a Commit whose dependencies are all executed is delayed, because nothing waits for it.  A replica with
-few clients is then woken half as often, and leaves the processors to the replicas that it asks.
+same replica: each message that arrives alone wakes its receiver, and each write costs a system
+call.  Only a Commit whose dependencies are all executed is delayed, because nothing waits for it.
+A replica with few clients is then woken half as often, and leaves the processors to the replicas
+that it asks.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ __all__ = ["Outbox"]
 WAIT_S = 0.001
 """The longest delay of a Commit."""
 WAIT_MIN_S = 0.0005
-"""After this delay a Commit leaves in the next turn that the replica takes for any other reason, which
-spares a turn for the Commit alone."""
+"""After this delay a Commit leaves in the next turn that the replica takes for any other reason,
+which spares a turn for the Commit alone."""
 
 _Item = tuple[int, Message]
 

@@ -25,7 +25,7 @@ def restore(
 ) -> None:
     """Restore the state machine, the executor and the core of replica `id`.  Blocks.
 
-    Raises StoreError when the store cannot read what it holds, or the state machine cannot apply it.
+    Raises StoreError when the store cannot read its data, or the state machine cannot apply it.
     """
     _restore_state(restored, machine)
     executor.restore(restored.executed, restored.beyond)

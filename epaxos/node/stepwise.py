@@ -11,7 +11,7 @@ __all__ = ["stepwise"]
 
 
 def stepwise(machine: IStateMachine) -> IStepwise:
-    """`machine` itself when it provides IStepwise, else an adapter that takes one step for each batch.
+    """`machine` itself when it provides IStepwise, else an adapter with one step a batch.
 
     A class that is derived from a stepwise one and overrides only `apply` or `read` gets the
     adapter, because its `apply_in_steps` or `read_in_steps` is not its own.

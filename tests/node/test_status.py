@@ -59,7 +59,7 @@ class WholenessTests(SteppedCase):
     def test_a_status_that_is_given_up(self) -> None:
         """Before the batch is whole, or while its digest is computed."""
         self.patch(digest, "STEP_S", 0.0)
-        self.patch(digest, "PORTION_BYTES", 1)
+        self.patch(digest, "QUANTUM_BYTES", 1)
         self.submit_long()
         self.run_into_the_long_one()
         node = self.cluster.nodes[0]
