@@ -85,12 +85,12 @@ class DigestTests(SynchronousTestCase):
         return steps
 
     def test_a_step_is_bounded(self) -> None:
-        """By time; by the number of portions; and a long value is cut."""
+        """By time; by the number of quanta; and a long value is cut."""
         entries = [(b"%d" % number, b"v") for number in range(20_000)]
-        portions = 20_000 * 1001 // QUANTUM_BYTES
-        self.assertGreaterEqual(self.steps(entries, STEP_S), portions)
-        self.assertGreaterEqual(self.steps(entries, 0), portions // QUANTA_PER_STEP)
-        self.assertLess(self.steps(entries, 0), portions // QUANTA_PER_STEP + 3)
+        quanta = 20_000 * 1001 // QUANTUM_BYTES
+        self.assertGreaterEqual(self.steps(entries, STEP_S), quanta)
+        self.assertGreaterEqual(self.steps(entries, 0), quanta // QUANTA_PER_STEP)
+        self.assertLess(self.steps(entries, 0), quanta // QUANTA_PER_STEP + 3)
         self.assertGreaterEqual(self.steps([(b"k", bytes(20 * QUANTUM_BYTES))], STEP_S), 20)
 
     def test_one_after_the_other(self) -> None:
