@@ -19,7 +19,7 @@ class Batching:
     bytes_max: int = 1_000_000
     """The size of a batch in bytes, about.  What one client sends together may exceed it."""
     window: int = 16
-    """The number of own instances in flight.  Commands that come meanwhile wait for the next batch."""
+    """The number of own instances in flight.  Commands that come meanwhile join later batches."""
     request_timeout_s: float = 5.0
     """A client whose commands are not answered within this time, in seconds, is told so."""
     checkpoint_s: float = 1.0

@@ -28,7 +28,8 @@ class Pacing:
     instance usually takes, nor than WAIT_MAX_S.  When the expected commands do not come, the next
     waits are skipped (`Backoff`).
 
-    `wait_ends`: the time at which the current wait ends; None when nothing is waited for.
+    `wait_ends`: the time, in seconds on the clock of `ITimeoutService`, at which the current wait
+    ends; None when nothing is waited for.
     """
 
     def __init__(self, window: int) -> None:
