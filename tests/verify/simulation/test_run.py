@@ -172,7 +172,7 @@ class _Forgetful(Executor):
 class _Raises(Node):
     """Fails when an instance is decided."""
 
-    def _commit(self, decided: list[Any]) -> None:
+    def _on_decided(self, decided: list[Any]) -> None:
         if decided:
             raise RuntimeError("a bug")
 
@@ -180,12 +180,12 @@ class _Raises(Node):
 class _Logs(Node):
     """Goes on after a bug, and logs it."""
 
-    def _commit(self, decided: list[Any]) -> None:
+    def _on_decided(self, decided: list[Any]) -> None:
         try:
             assert not decided, "a bug that is only logged"
         except AssertionError:
             Logger().failure("something went wrong")
-        super()._commit(decided)
+        super()._on_decided(decided)
 
 
 def _garbled(message: Message, n: int) -> Message:
