@@ -33,8 +33,12 @@ class ITransport(Interface):
         """
 
     def send(outgoing: Sequence[tuple[int, Message]]) -> None:
-        """Send each message to the replica named beside it; at most one write per replica.  Never
-        blocks; what finds no connection, or a full queue, is dropped."""
+        """Send each message to the replica named beside it; at most one write per replica.
+
+        Never blocks and never raises: a message for which there is no connection or no room in a queue is
+        dropped, and so is one to an id that is not another replica of the cluster.  Dropped messages count
+        in `counters`.
+        """
 
     def is_connected(replica: int) -> bool:
         """Whether there is a connection to `replica` just now, or it was heard of just now."""
