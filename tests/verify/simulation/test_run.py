@@ -125,8 +125,8 @@ class _LosesIncrements(KeyValueStore):
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         replies = super().apply(ready)
         self._applied += len(ready)
-        if self._applied > 5 and b"c0" in self._data:
-            self._data[b"c0"] = b"0"
+        if self._applied > 5 and b"c0" in self._state.data:
+            self._state.data[b"c0"] = b"0"
         return replies
 
 
@@ -142,7 +142,7 @@ class _DiffersByReplica(KeyValueStore):
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         replies = super().apply(ready)
-        self._data[b"me"] = self._number
+        self._state.data[b"me"] = self._number
         return replies
 
 
