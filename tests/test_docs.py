@@ -139,6 +139,9 @@ class ApiDocsTests(SynchronousTestCase):
             from apidocs import as_restructuredtext
         except ImportError as error:
             raise SkipTest("pip install -e '.[docs]'") from error
+        code = ["a:", "::", "b_", "c", "d"]
+        for text in ("a:\n\n    b_\n\n     c\n\nd", "a::\n\n    b_\n\n     c\n\nd"):
+            self.assertEqual(as_restructuredtext(text).split(), code)
         self.assertEqual(as_restructuredtext("|R| of `a_b`, X_ *"), r"\|R\| of `a_b`, X\_ \*")
         self.assertEqual(
             as_restructuredtext("a\n\n```\nb_\n\n c\n```\nd`"), "a\n\n::\n\n    b_\n\n     c\n\nd\\`"
