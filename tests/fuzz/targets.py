@@ -30,7 +30,7 @@ from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Out
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.upkeep import progress
+from epaxos.protocol.upkeep import catch_up
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
@@ -385,7 +385,7 @@ def datagrams(data: bytes) -> None:
 def core(data: bytes) -> None:
     """Well-formed messages of peers that lie, among everything else that happens to a replica."""
     choices = Choices(data)
-    with mock.patch.object(progress, "RECOVERIES_AT_ONCE", 4):  # else it does little else
+    with mock.patch.object(catch_up, "RECOVERIES_AT_ONCE", 4):  # else it does little else
         victim = Victim(choices.of((3, 5, 2, 4)))
         while choices.left:
             victim.suffer(choices)

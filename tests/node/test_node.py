@@ -1298,7 +1298,7 @@ class DoubledTests(SynchronousTestCase):
             id = InstanceId(0, 1)
             if late:
                 cluster.disks[0].slow = True
-                cluster.nodes[0]._core._recovery.start(id)
+                cluster.nodes[0]._core._recoveries.start(id)
                 cluster.run(0.001)
                 ballot = cluster.nodes[0]._core.table.get(id).bal
                 vote = RecoverOK(id, ballot, 1, Phase.ACCEPTED, other, (0, 0, 0), None)

@@ -187,7 +187,7 @@ class Lab:
 
     def recover(self, id: int, instance_id: InstanceId) -> None:
         """Let `id` recover the instance now."""
-        self.replicas[id]._recovery.start(instance_id)
+        self.replicas[id]._recoveries.start(instance_id)
         self.replicas[id]._after()
         self.flush(id)
 

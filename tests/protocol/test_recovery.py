@@ -66,7 +66,7 @@ class _Recoverer:
                 self.receive(2, PreAccept(InstanceId(2, 2), C, NONE))
             self.receive(0, PreAccept(ID, C, D))
             self.sent.clear()
-        self.replica._recovery.start(ID)
+        self.replica._recoveries.start(ID)
         self.flush()
 
     def flush(self) -> None:
@@ -154,7 +154,7 @@ class ChoiceTests(SynchronousTestCase):
             replica = Replica(1, 7, timing=Timing(), random=Random(0))
             replica.tick(0.0)
             replica.durable(replica.take_output())
-            replica._recovery.start(id)
+            replica._recoveries.start(id)
             replica.durable(replica.take_output())
             for sender in (2, 3, 4):
                 vote = RecoverOK(id, 1, 0, Phase.PREACCEPTED, C, none, none)
@@ -173,7 +173,7 @@ class NamedChoiceTests(SynchronousTestCase):
         replica = Replica(n - 1, n, timing=Timing(), random=Random(0))
         replica.tick(0.0)
         replica.durable(replica.take_output())
-        replica._recovery.start(id)
+        replica._recoveries.start(id)
         replica.durable(replica.take_output())
         ballot = replica.table.rows[0][1].bal
         for sender, answer in answers.items():

@@ -10,15 +10,20 @@ from collections.abc import Callable, Hashable, Mapping
 from enum import Enum
 from typing import Any
 
-from epaxos.protocol.coordinators.commit import CommitRules
-from epaxos.protocol.coordinators.recovery import RecoveryRules
-from epaxos.protocol.memory.deadlines import Alarms
+from epaxos.protocol.acceptor import Acceptor
+from epaxos.protocol.coordinators.accept_round import AcceptRounds
+from epaxos.protocol.coordinators.proposal import Proposal, Proposals
+from epaxos.protocol.coordinators.recovery import Recoveries, Recovery, Stage
+from epaxos.protocol.coordinators.waiting import Waits
+from epaxos.protocol.memory.deadlines import Deadlines
 from epaxos.protocol.memory.failures import FailureDetector
 from epaxos.protocol.memory.interference import InterferenceIndex
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.memory.table import InstanceTable
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.upkeep.progress import Progress
+from epaxos.protocol.upkeep.catch_up import CatchUp
+from epaxos.protocol.upkeep.forgetting import Forgetting
+from epaxos.protocol.upkeep.heartbeats import Heartbeats
 from epaxos.protocol.values.ids import InstanceId, initial_ballot
 from epaxos.protocol.values.instance import Instance, InstanceRecord
 from epaxos.protocol.values.messages import Accept, Batch, Commit, Message, Phase
@@ -58,16 +63,24 @@ def fingerprint(machine: Machine) -> Hashable:
 # -- by reflection
 
 _IGNORED: dict[type, frozenset[str]] = {
-    Replica: frozenset({"_handlers", "_commit", "_recovery", "_progress", "_takeover", "_state"}),
-    CommitRules: frozenset({"_state", "_proposals", "_rounds", "_alarms"}),
-    RecoveryRules: frozenset({"_state", "_commit", "_recoveries", "_waited_for", "_alarms"}),
+    Replica: frozenset(
+        {
+            *("_handlers", "_state", "table", "counters", "_acceptor", "_rounds", "_proposals"),
+            *("_recoveries", "_forgetting", "_catch_up", "_heartbeats", "_takeover"),
+        }
+    ),
+    Acceptor: frozenset({"_state"}),
+    AcceptRounds: frozenset({"_state", "_acceptor", "_deadlines", "_rounds"}),
+    Proposals: frozenset({"_state", "_acceptor", "_rounds", "_deadlines", "_proposals"}),
+    Recoveries: frozenset({"_state", "_acceptor", "_proposals", "_rounds", "_recoveries", "_deadlines"}),
+    Waits: frozenset({"_table", "_waiters"}),
     # Time stands still, nothing is suspected, what is counted is only shown; and who is nearest matters to
     # the next proposal of a replica, of which each makes one at most.
-    ReplicaState: frozenset(
-        {"timing", "random", "now", "failures", "nearness", "counters", "table", "index"}
-    ),
+    ReplicaState: frozenset({"timing", "random", "now", "failures", "latency", "counters", "table", "index"}),
     # Nothing is executed, and heartbeats do not flow: so nothing is fetched or forgotten.
-    Progress: frozenset({"_state", "_commit", "_recovery", "_rows", "_committed_at", "_executed_at"}),
+    Forgetting: frozenset({"_state", "_executed_at"}),
+    CatchUp: frozenset({"_state", "_proposals", "_recoveries", "_rows", "_committed_at"}),
+    Heartbeats: frozenset({"_state", "_forgetting", "_catch_up"}),
     # What is indexed is what the instances hold as proposed.
     InterferenceIndex: frozenset({"_young", "_old"}),
     # What was heard of is only watched for progress; what is committed stands in the instances.
@@ -137,14 +150,14 @@ def _replica(core: Replica) -> Hashable:
       Accept is sent again, which comes first, or its ballot was overtaken and the proposal is dropped.
     - AcceptOK counts only while the ballot of the round is `bal`.  A round that was overtaken is dropped
       when it times out, with the proposal, which would be dropped without the round as well.
-    - Which recovery waits for which instance (`_waited_for`) stands in the recoveries (`_recovery`).
-    - Of alarms, only those that are due.
+    - Which recovery waits for which instance (`Waits`) stands in the recoveries (`_recovery`).
+    - Of deadlines, only those that are due.
     """
-    state, commit, recovery = core._state, core._commit, core._recovery
+    state, proposals, recoveries = core._state, core._proposals, core._recoveries
     table = state.table
     rounds = [
         (id, _freeze(accept_round))
-        for id, accept_round in commit._rounds.items()
+        for id, accept_round in core._rounds._rounds.items()
         if table.get(id).bal == accept_round.ballot
     ]
     return (
@@ -153,26 +166,30 @@ def _replica(core: Replica) -> Hashable:
         _freeze(table),
         frozenset(_instance(found) for row in table.rows for found in row.values() if _says_more(found)),
         _freeze(state.index),
-        _freeze(commit),
-        _freeze(recovery),
-        _freeze(core._progress),
-        frozenset((id, _proposal(table.get(id), proposal)) for id, proposal in commit._proposals.items()),
+        _freeze(core._acceptor),
+        _freeze(core._rounds),
+        _freeze(proposals),
+        _freeze(recoveries),
+        _freeze(core._forgetting),
+        _freeze(core._catch_up),
+        _freeze(core._heartbeats),
+        frozenset((id, _proposal(table.get(id), found)) for id, found in proposals._proposals.items()),
         frozenset(rounds),
-        frozenset((id, _recovery(table.get(id), found)) for id, found in recovery._recoveries.items()),
-        _due(commit._alarms, state.now),
-        _due(recovery._alarms, state.now),
+        frozenset((id, _recovery(table.get(id), found)) for id, found in recoveries._recoveries.items()),
+        _due(proposals._deadlines, state.now),
+        _due(recoveries._deadlines, state.now),
     )
 
 
-def _proposal(instance: Instance, proposal: Any) -> Hashable:
+def _proposal(instance: Instance, proposal: Proposal) -> Hashable:
     votes = instance.bal == initial_ballot and instance.phase is Phase.PREACCEPTED
     return _freeze(proposal) if votes else None
 
 
-def _recovery(instance: Instance, recovery: Any) -> Hashable:
+def _recovery(instance: Instance, recovery: Recovery) -> Hashable:
     """A recovery, as far as it may still go.
 
-    - Whatever comes for one that was overtaken is refused (`RecoveryRules._current`), also the news of those
+    - Whatever comes for one that was overtaken is refused (`Recoveries._current`), also the news of those
       that it waited for; when it times out it starts again, above `bal` and with nothing of the old.
     - One that has proposed its value hears neither RecoverOK nor ValidateOK and waits for nobody.  The
       value is in the instance, its ballot is `bal`, and those who accepted it are in the round.
@@ -182,7 +199,7 @@ def _recovery(instance: Instance, recovery: Any) -> Hashable:
     """
     if instance.bal != recovery.ballot:
         return "overtaken"
-    if recovery.stage.name == "ACCEPT":
+    if recovery.stage is Stage.ACCEPT:
         return "accept"
     fields = {name: getattr(recovery, name) for name in recovery.__slots__}
     del fields["attempt"]  # how long to back off
@@ -190,8 +207,8 @@ def _recovery(instance: Instance, recovery: Any) -> Hashable:
     return _freeze(fields)
 
 
-def _due(alarms: Alarms[Any], now: float) -> Hashable:
-    return frozenset(key for key, (at, _) in alarms._due.items() if at <= now)
+def _due(deadlines: Deadlines[Any], now: float) -> Hashable:
+    return frozenset(key for key, (at, _) in deadlines._due.items() if at <= now)
 
 
 def _says_more(instance: Instance) -> bool:

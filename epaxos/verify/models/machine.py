@@ -44,12 +44,12 @@ def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[
     """The core as it is in the product.  How far the others are it knows already, so that it asks those
     that it names alone until a wait ends; they answer in no time, but for those that are `far`."""
     core = Replica(id, n, timing=_TIMING, random=_RANDOM, quorums=quorums)
-    nearness = core._state.nearness
+    latency = core._state.latency
     probe = InstanceId(id, 0)
-    nearness.asks_all(probe, 0.0)
+    latency.asks_all(probe, 0.0)
     for other in range(n):
         if other != id:
-            nearness.answered(probe, other, 1.0 if other in far else 0.0)
+            latency.on_answer(probe, other, 1.0 if other in far else 0.0)
     return core
 
 

@@ -53,7 +53,7 @@ class FingerprintTests(SynchronousTestCase):
     def test_a_field_that_is_new(self) -> None:
         """Nothing that a rule may come to keep is overlooked."""
         changed = machine((0, PreAccept(ID, A, NONE)))
-        changed.core._commit.asked = {ID: 1}  # type: ignore[attr-defined]
+        changed.core._proposals.asked = {ID: 1}  # type: ignore[attr-defined]
         self.assertNotEqual(fingerprint(changed), fingerprint(machine((0, PreAccept(ID, A, NONE)))))
 
     def test_what_is_not_durable(self) -> None:
