@@ -71,7 +71,7 @@ ROOMS = {
     "service": Room(
         "the one place that names concrete classes (`assembly`), the twistd options, the process",
         (
-            *("interfaces", "net", "execution", "node", "statemachines", "storage", "transport"),
+            *(VALUES, "interfaces", "net", "execution", "node", "statemachines", "storage", "transport"),
             *("resp", "admin", "config"),
         ),
     ),

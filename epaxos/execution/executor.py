@@ -21,6 +21,7 @@ from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.frontier import Frontier
 from epaxos.execution.waiting import Component, WaitingInstance
 from epaxos.interfaces import IExecutor
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import NOP, Batch
 
@@ -37,12 +38,12 @@ class Executor:
     Raises ValueError for n < 1.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, epoch: Epoch) -> None:
+        n = self._n = epoch.n
         if n < 1:
-            raise ValueError(f"a cluster has at least one replica, not {n}")
-        self._n = n
-        self._committed = Frontier(n)
-        self._executed = Frontier(n)
+            raise ValueError("an epoch has at least one member")
+        self._committed = Frontier(epoch)
+        self._executed = Frontier(epoch)
         self._waiting: list[dict[int, WaitingInstance]] = [{} for _ in range(n)]
         self._parked: list[dict[int, list[WaitingInstance]]] = [{} for _ in range(n)]
         self._grounded: deque[WaitingInstance] = deque()  # not looked at

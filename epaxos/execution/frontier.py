@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 
 __all__ = ["Frontier"]
@@ -18,7 +19,8 @@ class Frontier:
 
     __slots__ = ("_ahead", "marks")
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, epoch: Epoch) -> None:
+        n = epoch.n
         self.marks = [0] * n
         self._ahead: list[set[int]] = [set() for _ in range(n)]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zope.interface import Attribute, Interface
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
@@ -27,7 +28,7 @@ class Identity(NamedTuple):
 
     cluster: str
     replica: int
-    n: int
+    epoch: Epoch
     state_machine: str
 
 

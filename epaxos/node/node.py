@@ -53,6 +53,7 @@ from epaxos.node.stepwise import stepwise
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import NOP, Batch, Commit, Message
@@ -167,7 +168,7 @@ class _Proposed:
 
 @implementer(IClients)
 class Node:
-    """Replica `id` of the cluster `cluster` of n.
+    """Replica `id` of the cluster `cluster`, in `epoch`.
 
     `fatal(text)` is called once when the replica must stop: a write failed, a batch cannot be
     understood, or another process has the same id.  A node that was told so does nothing any more.
@@ -179,7 +180,7 @@ class Node:
     def __init__(
         self,
         id: int,
-        n: int,
+        epoch: Epoch,
         *,
         cluster: str,
         timing: Timing,
@@ -195,8 +196,8 @@ class Node:
         slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
         self.id = id
-        self.n = n
-        self._identity = Identity(cluster, id, n, state_machine_name)
+        self.n = epoch.n
+        self._identity = Identity(cluster, id, epoch, state_machine_name)
         self._batching = batching
         self._state_machine = state_machine
         self._stepwise = stepwise(state_machine)
@@ -205,7 +206,7 @@ class Node:
         self._transport = transport
         self._timeouts = timeouts
         self._fatal = fatal
-        self._core = Replica(id, n, timing=timing, random=random, slots_reserved=slots_reserved)
+        self._core = Replica(id, epoch, timing=timing, random=random, slots_reserved=slots_reserved)
         self._digest = StateDigest(timeouts)
         self._running = False
         self._carrying_out = False

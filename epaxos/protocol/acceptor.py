@@ -103,7 +103,7 @@ class Acceptor:
     def on_accept(self, sender: int, message: Accept) -> Admission:
         """The owner of a ballot asks this replica to accept its value."""
         state = self._state
-        if owner(message.ballot, message.id, state.n) != sender:
+        if owner(message.ballot, message.id, state.epoch) != sender:
             return Admission.SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Accept, instance, message.ballot)
@@ -138,7 +138,7 @@ class Acceptor:
     def on_recover(self, sender: int, message: Recover) -> Admission:
         """Promise to take nothing below the ballot any more, and tell what is known."""
         state = self._state
-        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.n) != sender:
+        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.epoch) != sender:
             return Admission.SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Recover, instance, message.ballot)

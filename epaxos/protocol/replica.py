@@ -22,6 +22,7 @@ from epaxos.protocol.upkeep.catch_up import CatchUp
 from epaxos.protocol.upkeep.forgetting import Forgetting
 from epaxos.protocol.upkeep.heartbeats import Heartbeats
 from epaxos.protocol.upkeep.takeover import Takeover
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import (
@@ -54,10 +55,11 @@ Handler = Callable[[int, Any], object]
 
 
 class Replica:
-    """Replica `id` of a cluster of n.
+    """The replica of row `id` in `epoch`.
 
     `random` decides only how long to back off and where the numbers of reads begin; `timing` only when
-    to try again.  Each reservation covers `slots_reserved` slots.  `quorums` are `Quorums.of(n)` by default.
+    to try again.  Each reservation covers `slots_reserved` slots.  `quorums` are those of `epoch` by
+    default.
 
     `table` and `counters` are for readers; only the core changes them.
     """
@@ -65,14 +67,14 @@ class Replica:
     def __init__(
         self,
         id: int,
-        n: int,
+        epoch: Epoch,
         *,
         timing: Timing,
         random: Random,
         slots_reserved: int = SLOTS_RESERVED,
         quorums: Quorums | None = None,
     ) -> None:
-        self._state = state = ReplicaState(id, quorums or Quorums.of(n), timing, random)
+        self._state = state = ReplicaState(id, quorums or Quorums.of(epoch), timing, random)
         self.table = state.table
         self.counters = state.counters
         deadlines: Deadlines[InstanceId] = Deadlines()

@@ -29,6 +29,7 @@ from epaxos.interfaces import (
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.node.node import Node
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.resp.server import RespFactory, RespLimits
 from epaxos.service.descriptors import descriptors_for_clients
 from epaxos.service.timeouts import ReactorTimeouts
@@ -155,15 +156,16 @@ def build(
             fail(str(error))
 
     store = IStore(_store(config, id, reactor, store_failed))
+    epoch = Epoch.first(config.n)
     node = Node(
         id,
-        config.n,
+        epoch,
         cluster=config.cluster,
         timing=config.timing,
         batching=config.batching,
         state_machine=IStateMachine(_state_machine(config)),
         state_machine_name=config.state_machine,
-        executor=IExecutor(Executor(config.n)),
+        executor=IExecutor(Executor(epoch)),
         store=store,
         transport=ITransport(_transport(config, id, reactor, random, reader)),
         timeouts=timeouts,
@@ -241,7 +243,7 @@ def _state_machine(config: Config) -> IStateMachine:
 
 
 def _transport(config: Config, id: int, reactor: Any, random: Random, reader: SharedReader) -> ITransport:
-    identity = PeerIdentity(config.cluster, id, config.n)
+    identity = PeerIdentity(config.cluster, id, Epoch.first(config.n))
     if config.transport == "udp":
         return UdpTransport(
             identity,

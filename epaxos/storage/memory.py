@@ -34,7 +34,7 @@ class MemoryStore:
     def open(self, identity: Identity) -> Restored:
         """See IStore: always a new store."""
         self._open = True
-        nothing = no_deps(identity.n)
+        nothing = no_deps(identity.epoch)
         return Restored(True, 0, nothing, nothing, (), (), (), ())
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:

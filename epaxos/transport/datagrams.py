@@ -85,7 +85,7 @@ def batch_bytes_max(datagram_bytes_max: int, n: int) -> int:
 
 
 def _digest(identity: PeerIdentity) -> bytes:
-    return blake2b(f"{identity.n} {identity.cluster}".encode(), digest_size=8).digest()
+    return blake2b(f"{identity.epoch.n} {identity.cluster}".encode(), digest_size=8).digest()
 
 
 class DatagramWriter:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import WireError
 
@@ -38,17 +39,17 @@ _REFUSAL_CHARS_MAX = 200
 
 @dataclass(frozen=True)
 class PeerIdentity:
-    """One member of a cluster of `n`.  Raises ValueError when it cannot be."""
+    """One member of a cluster, in `epoch`.  Raises ValueError when it cannot be."""
 
     cluster: str
     replica: int
-    n: int
+    epoch: Epoch
 
     def __post_init__(self) -> None:
         if not 0 < len(self.cluster.encode()) <= _CLUSTER_BYTES_MAX:
             raise ValueError(f"the name of a cluster takes 1 to {_CLUSTER_BYTES_MAX} bytes in UTF-8")
-        if not 0 <= self.replica < self.n:
-            raise ValueError(f"there is no replica {self.replica} in a cluster of {self.n}")
+        if self.replica not in self.epoch.members:
+            raise ValueError(f"there is no replica {self.replica} in a cluster of {self.epoch.n}")
 
 
 class Refused(Exception):
@@ -61,7 +62,7 @@ def greet(identity: PeerIdentity, receiver: int) -> bytes:
         protocol=_PROTOCOL,
         version=VERSION,
         cluster=identity.cluster,
-        replicas=identity.n,
+        replicas=identity.epoch.n,
         sender=identity.replica,
         receiver=receiver,
     )
@@ -84,12 +85,12 @@ def examine(identity: PeerIdentity, greeting: bytes) -> int:
         raise Refused(f"protocol version {hello.version}, here it is {VERSION}")
     if hello.cluster != identity.cluster:
         raise Refused(f"cluster {hello.cluster!a}, here it is {identity.cluster!a}")
-    if hello.replicas != identity.n:
-        raise Refused(f"a cluster of {hello.replicas} replicas, here it has {identity.n}")
+    if hello.replicas != identity.epoch.n:
+        raise Refused(f"a cluster of {hello.replicas} replicas, here it has {identity.epoch.n}")
     if hello.receiver != identity.replica:
         raise Refused(f"looking for replica {hello.receiver}, here is {identity.replica}")
-    if hello.sender >= identity.n:
-        raise Refused(f"no replica {hello.sender} in this cluster of {identity.n}")
+    if hello.sender not in identity.epoch.members:
+        raise Refused(f"no replica {hello.sender} in this cluster of {identity.epoch.n}")
     if hello.sender == identity.replica:
         raise Refused(f"the dialler says that it is replica {hello.sender}, which is here")
     return hello.sender

@@ -82,7 +82,7 @@ class Incoming(Connection):
     def _receive(self, sender: int, frames: list[bytes]) -> None:
         messages: list[Message] = []
         for frame in frames:
-            messages += decode_frame(frame, self._owner.identity.n)
+            messages += decode_frame(frame, self._owner.identity.epoch)
         if messages:
             self._owner.receive(sender, messages)
 

@@ -59,7 +59,7 @@ class TcpTransport:
         settings: TcpSettings | None = None,
         reader: SharedReader | None = None,
     ) -> None:
-        others = set(range(identity.n)) - {identity.replica}
+        others = set(identity.epoch.members) - {identity.replica}
         if set(peers) != others:
             raise ValueError(f"endpoints are needed for the replicas {sorted(others)}, not {sorted(peers)}")
         self._identity = identity

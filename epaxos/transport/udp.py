@@ -102,7 +102,7 @@ class UdpTransport:
         reactor: Any,
         settings: UdpSettings | None = None,
     ) -> None:
-        others = set(range(identity.n)) - {identity.replica}
+        others = set(identity.epoch.members) - {identity.replica}
         if set(peers) != others:
             raise ValueError(f"addresses are needed for the replicas {sorted(others)}, not {sorted(peers)}")
         self._identity = identity
@@ -118,7 +118,7 @@ class UdpTransport:
         self._receive: Callable[[int, Sequence[Message]], None] | None = None
         self._port: Any = None
         self._socket: _Socket | None = None
-        self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.n)
+        self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.epoch.n)
         self._bytes_sent = 0
         self._bytes_received = 0
         self._messages_dropped = 0
@@ -226,7 +226,7 @@ class UdpTransport:
         peer = self._peers[sender]
         try:
             frame = peer.reader.read(datagram)
-            messages = decode_frame(frame, self._identity.n)
+            messages = decode_frame(frame, self._identity.epoch)
         except (DatagramError, WireError) as error:
             self._refuse(f"from {peer.name}", f"a datagram is refused: {error}")
             return

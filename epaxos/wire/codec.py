@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import NUMBER_LIMIT, Deps, InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -54,12 +55,13 @@ def encode(message: Message) -> bytes:
     return frame.SerializeToString()
 
 
-def decode_frame(data: bytes, n: int) -> list[Message]:
-    """The messages of a frame of a cluster of `n`, in order.  Raises WireError."""
+def decode_frame(data: bytes, epoch: Epoch) -> list[Message]:
+    """The messages of a frame of `epoch`, in order.  Raises WireError."""
     try:
         frame = wire.Frame.FromString(data)
     except DecodeError:
         raise WireError("not a frame") from None
+    n = epoch.n
     messages: list[Message] = []
     for message in frame.messages:
         kind = message.WhichOneof("kind")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Ready
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench.load import KEYS, VALUE_BYTES, command
 from tests.bench.processes import BenchCluster, wait_for
@@ -54,7 +55,7 @@ def _measure(commands: int, one_key: bool) -> Spent:
     )
     first, *blocked = [_with_payload(decided, machine) for decided in history]
     gc.collect()
-    executor = Executor(3)
+    executor = Executor(Epoch.first(3))
     begin = process_time()
     for decided in blocked:
         executor.commit(*decided)

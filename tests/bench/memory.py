@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import PreAccept
 from epaxos.protocol.values.timing import Timing
 from epaxos.statemachines.redis.machine import KeyValueStore
@@ -66,7 +67,7 @@ def _of_instances(size: int, count: int) -> tuple[float, float]:
     """Bytes an instance under way takes at its leader and at another replica, without its batch."""
     machine = KeyValueStore()
     random = Random(1)
-    leader, follower = (Replica(id, 3, timing=Timing(), random=Random(id)) for id in (0, 1))
+    leader, follower = (Replica(id, Epoch.first(3), timing=Timing(), random=Random(id)) for id in (0, 1))
     for replica in (leader, follower):
         replica.tick(0.0)
         replica.durable(replica.take_output())  # slots are reserved

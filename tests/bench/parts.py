@@ -13,6 +13,7 @@ from time import process_time
 
 from epaxos.interfaces import Ready
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, Message, PreAccept
 from epaxos.protocol.values.timing import Timing
@@ -38,7 +39,7 @@ class Cores:
     """n bare cores that pass messages; what they write is durable at once."""
 
     def __init__(self, n: int) -> None:
-        self.replicas = [Replica(id, n, timing=Timing(), random=Random(id)) for id in range(n)]
+        self.replicas = [Replica(id, Epoch.first(n), timing=Timing(), random=Random(id)) for id in range(n)]
         self.decided = [0] * n
         self._now = 0.0
         self.tick()
@@ -115,7 +116,7 @@ def _micro_lines(session: Session, size: int) -> list[tuple[str, float]]:
     return [
         ("core: one instance through three cores", _core(size, instances)),
         ("codec: encode PreAccept", _timed(lambda: encode(message), seconds)),
-        ("codec: decode PreAccept", _timed(lambda: decode_frame(frame, 3), seconds)),
+        ("codec: decode PreAccept", _timed(lambda: decode_frame(frame, Epoch.first(3)), seconds)),
         ("key-value store: batch of commands to columns", _timed(lambda: machine.batch(commands), seconds)),
         ("key-value store: apply a batch", _timed(lambda: machine.apply(ready), seconds)),
     ]

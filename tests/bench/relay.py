@@ -27,6 +27,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Commit
 from epaxos.wire.codec import decode_frame
 from epaxos.wire.frames import FrameReader
@@ -100,7 +101,7 @@ class CommitWatch:
         now = time.monotonic()
         for frame in self._frames.feed(data):
             try:
-                messages = decode_frame(frame, self._n)
+                messages = decode_frame(frame, Epoch.first(self._n))
             except ValueError:
                 continue  # the greeting
             for message in messages:

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from epaxos.interfaces import Checkpoint, Identity, IStore, Ready, StoreError, WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Phase
@@ -69,7 +70,7 @@ def _fill(folder: Path, keys: int, records: int) -> None:
     loop = Loop()
     failures: list[StoreError] = []
     store = LevelDBStore(folder, call_from_thread=loop.call_from_thread, failed=failures.append)
-    store.open(Identity("example", 0, N, "kv"))
+    store.open(Identity("example", 0, Epoch.first(N), "kv"))
     written: list[None] = []
     write_sets = chain(_checkpoints(store, keys), _records(records), [WriteSet(sync=True)])
     for count, write_set in enumerate(write_sets, 1):

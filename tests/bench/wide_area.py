@@ -21,6 +21,7 @@ from statistics import median, quantiles
 from threading import Thread
 
 from epaxos.config.file import example
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.simulation.network import ROUND_TRIPS_MS, SITES
 from tests.bench import peers
@@ -58,7 +59,7 @@ def _nearest_ms(site: str, sites: Sequence[str], quorum: int) -> float:
 
 def optimum_ms(site: str, sites: Sequence[str]) -> float:
     """What no protocol with our fast quorums can go below: the round trip to the nearest one."""
-    return _nearest_ms(site, sites, Quorums.of(len(sites)).fast)
+    return _nearest_ms(site, sites, Quorums.of(Epoch.first(len(sites))).fast)
 
 
 def _with_leader_ms(site: str, leader: str, sites: Sequence[str]) -> float:

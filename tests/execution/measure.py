@@ -9,6 +9,7 @@ from random import Random
 from time import process_time
 
 from epaxos.execution.executor import Executor
+from epaxos.protocol.values.epoch import Epoch
 from tests.execution import histories
 from tests.execution.histories import Decided
 
@@ -17,7 +18,7 @@ def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit
     """Commit all, calling `run` after `every` so many, and print the time of one instance."""
     decided = list(decided)
     gc.collect()
-    executor = Executor(n)
+    executor = Executor(Epoch.first(n))
     done = longest = 0.0
     start = process_time()
     for count, arguments in enumerate(decided, 1):

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import IExecutor
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import NOP, Batch
 from tests.execution.histories import barriers, batch, chain
@@ -148,7 +149,7 @@ CASES = [
 class RuleTests(SynchronousTestCase):
     def test_table(self) -> None:
         for name, steps in CASES:
-            executor = Executor(3)
+            executor = Executor(Epoch.first(3))
             for place, (id, commands, deps, expected) in enumerate(steps):
                 executor.commit(InstanceId(*id), commands, deps)
                 ran = executor.run()
@@ -156,7 +157,7 @@ class RuleTests(SynchronousTestCase):
             self.assertEqual(executor.run(), [], name)
 
     def test_the_batch_is_handed_out(self) -> None:
-        executor = Executor(1)
+        executor = Executor(Epoch.first(1))
         commands = batch("k")
         executor.commit(InstanceId(0, 1), commands, (0,))
         [(id, handed)] = executor.run()
@@ -165,7 +166,7 @@ class RuleTests(SynchronousTestCase):
 
     def test_one_key_for_the_search_is_no_key_of_a_client(self) -> None:
         """What stands for everything cannot be confused with a key, not even with the empty one."""
-        executor = Executor(2)
+        executor = Executor(Epoch.first(2))
         empty = Batch((b"",), (), b"", 1)
         executor.commit(InstanceId(1, 1), empty, (1, 0))
         executor.commit(InstanceId(0, 1), W, (0, 0))
@@ -175,10 +176,10 @@ class RuleTests(SynchronousTestCase):
 
 class ContractTests(SynchronousTestCase):
     def test_interface(self) -> None:
-        verifyObject(IExecutor, Executor(3))
+        verifyObject(IExecutor, Executor(Epoch.first(3)))
 
     def test_what_is_executed_is_known(self) -> None:
-        executor = Executor(2)
+        executor = Executor(Epoch.first(2))
         self.assertEqual((executor.executed, executor.committed, executor.busy), ((0, 0), (0, 0), False))
         executor.commit(InstanceId(0, 2), W, (1, 0))
         executor.commit(InstanceId(1, 2), OTHER, (0, 0))
@@ -196,7 +197,7 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual((executor.executed, executor.executed_beyond()), ((2, 3), ()))
 
     def test_a_second_commit_is_ignored(self) -> None:
-        executor = Executor(2)
+        executor = Executor(Epoch.first(2))
         for _ in range(2):
             executor.commit(InstanceId(0, 1), W, (0, 1))  # waits
             executor.commit(InstanceId(0, 3), OTHER, (0, 0))  # runs beyond
@@ -212,7 +213,7 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual((executor.run(), executor.waiting), ([], 0))
 
     def test_restored_instances_are_executed_and_committed(self) -> None:
-        executor = Executor(3)
+        executor = Executor(Epoch.first(3))
         executor.restore((4, 0, 2), iter([InstanceId(1, 2), InstanceId(2, 5)]))
         self.assertEqual((executor.executed, executor.committed), ((4, 0, 2), (4, 0, 2)))
         self.assertEqual(executor.executed_beyond(), (InstanceId(1, 2), InstanceId(2, 5)))
@@ -228,23 +229,23 @@ class ContractTests(SynchronousTestCase):
     def test_a_restart_goes_on_where_a_run_of_any_length_ended(self) -> None:
         """Taken up in between, the rest runs in the same order."""
         history = chain(3, 60)
-        whole = Executor(3)
+        whole = Executor(Epoch.first(3))
         for decided in history:
             whole.commit(*decided)
         expected = [id for id, _ in whole.run()]
         for limit in (1, 7, 30, 59):
-            first = Executor(3)
+            first = Executor(Epoch.first(3))
             for decided in history[::-1]:
                 first.commit(*decided)
             ran = [id for id, _ in first.run(limit)]
-            second = Executor(3)
+            second = Executor(Epoch.first(3))
             second.restore(first.executed, first.executed_beyond())
             for decided in history[::-1]:
                 second.commit(*decided)
             self.assertEqual(ran + [id for id, _ in second.run()], expected)
 
     def test_limits(self) -> None:
-        executor = Executor(1)
+        executor = Executor(Epoch.first(1))
         for decided in chain(1, 1000):
             executor.commit(*decided)
         self.assertEqual(len(executor.run(1)), 1)
@@ -256,7 +257,7 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual((executor.run(1), executor.busy), ([], False))
 
     def test_a_component_is_not_separated_by_a_limit(self) -> None:
-        executor = Executor(2)
+        executor = Executor(Epoch.first(2))
         executor.commit(InstanceId(0, 1), W, (0, 1))
         executor.commit(InstanceId(1, 1), W, (1, 0))
         executor.commit(InstanceId(0, 2), W, (1, 1))
@@ -265,7 +266,7 @@ class ContractTests(SynchronousTestCase):
 
     def test_an_empty_result_means_that_nothing_may_run(self) -> None:
         """However much had to be looked at before something was found."""
-        executor = Executor(3)
+        executor = Executor(Epoch.first(3))
         for decided in chain(1, 500):
             executor.commit(InstanceId(1, decided.id.slot), W, (0, decided.id.slot - 1, 1))
         executor.commit(InstanceId(2, 1), W, (1, 0, 0))
@@ -276,7 +277,7 @@ class ContractTests(SynchronousTestCase):
 
     def test_what_runs_around_a_bound_on_looks_comes_later(self) -> None:
         """A call that has something to return does not look at everything first."""
-        executor = Executor(2)
+        executor = Executor(Epoch.first(2))
         executor.commit(InstanceId(1, 1), OTHER, (0, 0))
         executor.commit(InstanceId(1, 2), W, (1, 0))
         for slot in range(3, 1000):
@@ -297,11 +298,11 @@ class ContractTests(SynchronousTestCase):
             ((0, 1), (1, 0, 0)),
             ((0, 3), (4, 0, 0)),
         ]
-        executor = Executor(3)
+        executor = Executor(Epoch.first(3))
         for id, deps in table:
             self.assertRaises(ValueError, executor.commit, InstanceId(*id), W, deps)
         self.assertEqual((executor.waiting, executor.committed), (0, (0, 0, 0)))
-        self.assertRaises(ValueError, Executor, 0)
+        self.assertRaises(ValueError, Executor, Epoch(0, ()))
         for limit in (0, -1):
             self.assertRaises(ValueError, executor.run, limit)
         self.assertRaises(ValueError, executor.restore, (0, 0), ())
@@ -309,7 +310,7 @@ class ContractTests(SynchronousTestCase):
         self.assertRaises(ValueError, executor.restore, (0, 0, 0), [InstanceId(3, 1)])
         executor.restore((1, 0, 0), ())
         self.assertRaises(ValueError, executor.restore, (1, 0, 0), ())
-        used = Executor(1)
+        used = Executor(Epoch.first(1))
         used.commit(InstanceId(0, 1), W, (0,))
         self.assertRaises(ValueError, used.restore, (0,), ())
 
@@ -317,7 +318,7 @@ class ContractTests(SynchronousTestCase):
 class MemoryTests(SynchronousTestCase):
     def test_a_batch_that_ran_is_not_kept(self) -> None:
         """Not even while others that pointed to it go on waiting."""
-        executor = Executor(3)
+        executor = Executor(Epoch.first(3))
         ring = [Batch((b"k",), (), b"payload", 1) for _ in range(2)]
         executor.commit(InstanceId(0, 1), ring[0], (0, 1, 1))
         executor.commit(InstanceId(1, 1), ring[1], (1, 0, 0))
@@ -335,7 +336,7 @@ class MemoryTests(SynchronousTestCase):
         """Keys and instances are forgotten: an executor that ran much is as small as one that ran little."""
         sizes = []
         for size in (0, 70, 4000):
-            executor = Executor(3)
+            executor = Executor(Epoch.first(3))
             for decided in barriers(size, 7):
                 executor.commit(*decided)
                 executor.run()
@@ -346,7 +347,7 @@ class MemoryTests(SynchronousTestCase):
     def test_keys_are_forgotten_while_one_goes_on_waiting(self) -> None:
         sizes = []
         for size in (4000, 8000):
-            executor = Executor(3)
+            executor = Executor(Epoch.first(3))
             executor.commit(InstanceId(1, 1), W, (1, 0, 0))
             for slot in range(1, size):
                 keys = (b"%d" % slot, b"x")

@@ -15,6 +15,7 @@ from epaxos.execution import conflicts
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
 from epaxos.execution.waiting import WaitingInstance
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP
 from tests.execution.histories import Decided, interferes, random_history
@@ -67,7 +68,7 @@ class OrderTests(SynchronousTestCase):
         """Commit a history in some order with runs in between: after each, exactly what may run has."""
         random, n, history = history_of(seed, size_max)
         reference = Reference(history)
-        executor = Executor(n)
+        executor = Executor(Epoch.first(n))
         committed: set[InstanceId] = set()
         order: list[InstanceId] = []
         commits = commit_order(random, history)
@@ -129,7 +130,7 @@ class OrderTests(SynchronousTestCase):
             random, n, history = history_of(seed)
             places: list[dict[InstanceId, int]] = []
             for _ in range(2):
-                executor = Executor(n)
+                executor = Executor(Epoch.first(n))
                 order: list[InstanceId] = []
                 for decided in commit_order(random, history):
                     executor.commit(*decided)
@@ -165,7 +166,7 @@ class OrderTests(SynchronousTestCase):
 def transcript(seed: int) -> list[list[str]]:
     """What every run returns, in order."""
     random, n, history = history_of(seed)
-    executor = Executor(n)
+    executor = Executor(Epoch.first(n))
     runs = []
     for place, decided in enumerate(commit_order(random, history)):
         executor.commit(*decided)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
 from epaxos.execution.waiting import WaitingInstance
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from tests.execution import histories
 from tests.execution.histories import Decided
@@ -35,7 +36,7 @@ class ScaleTests(SynchronousTestCase):
     def run_all(self, n: int, commits: Iterable[Decided], limit: int | None = None) -> list[InstanceId]:
         """Commit and run one after the other; everything has run at the end."""
         began = perf_counter()
-        executor = Executor(n)
+        executor = Executor(Epoch.first(n))
         order: list[InstanceId] = []
         count = 0
         for decided in commits:

@@ -31,6 +31,7 @@ from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.upkeep import catch_up
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
@@ -263,11 +264,11 @@ def frames(data: bytes) -> None:
 def message(data: bytes) -> None:
     """What a frame holds is refused, or could have been sent."""
     try:
-        messages = decode_frame(data, N)
+        messages = decode_frame(data, Epoch.first(N))
     except WireError as error:
         assert len(str(error)) < 200
         return
-    assert decode_frame(b"".join(map(encode, messages)), N) == messages
+    assert decode_frame(b"".join(map(encode, messages)), Epoch.first(N)) == messages
 
 
 def batch(data: bytes) -> None:
@@ -302,8 +303,8 @@ def _complaints(clock: Clock) -> Complaints:
 
 
 SETTINGS = TcpSettings(frame_bytes_max=FRAME_BYTES_MAX)
-HERE = PeerIdentity("example", 0, N)
-THERE = PeerIdentity("example", 1, N)
+HERE = PeerIdentity("example", 0, Epoch.first(N))
+THERE = PeerIdentity("example", 1, Epoch.first(N))
 GREETING = greet(THERE, HERE.replica)
 
 
@@ -374,7 +375,7 @@ def datagrams(data: bytes) -> None:
             datagram[choices.below(len(datagram))] = choices.byte()
         try:
             frame = reader.read(bytes(datagram[: len(datagram) - choices.of((0, 0, 0, 1, 20))]))
-            decode_frame(frame, N)
+            decode_frame(frame, Epoch.first(N))
         except (DatagramError, WireError) as error:
             assert len(str(error)) < 200
     assert reader.sequence.lost >= 0
@@ -495,7 +496,7 @@ def setting(data: bytes) -> None:
     _load("\n".join(lines).encode())
 
 
-FORMAT = RecordFormat(N)
+FORMAT = RecordFormat(Epoch.first(N))
 
 
 def record(data: bytes) -> None:
@@ -531,7 +532,7 @@ def _check_batch(decoded: Batch, data: bytes) -> None:
 
 def _check_checkpoint(decoded: tuple[Deps, tuple[InstanceId, ...]], data: bytes) -> None:
     assert FORMAT.encode_checkpoint(*decoded) == data
-    Executor(N).restore(*decoded)
+    Executor(Epoch.first(N)).restore(*decoded)
 
 
 def _check_deps(decoded: Deps, data: bytes) -> None:
@@ -560,12 +561,12 @@ _parts: _Kind = (records.decode_parts, _check_parts)
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
     """A replica goes on from these records; what it says then is well-formed."""
-    replica = Replica(0, N, timing=Timing(), random=Random(1))
+    replica = Replica(0, Epoch.first(N), timing=Timing(), random=Random(1))
     replica.tick(0.0)
     nothing = (0,) * N
     instances = [Instance.restore(record, batch) for record, batch in held]
     replica.restore(reserved=0, floor=nothing, executed=nothing, instances=instances)
-    executor = Executor(N)
+    executor = Executor(Epoch.first(N))
     for instance in replica.take_output().decided:
         assert instance.cmd is not None
         executor.commit(instance.id, instance.cmd, instance.deps)
@@ -573,7 +574,7 @@ def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
         replica.tick(seconds)
         while output := replica.take_output():
             for _, message in [*output.messages, *output.promises][:100]:
-                assert decode_frame(encode(message), N) == [message]
+                assert decode_frame(encode(message), Epoch.first(N)) == [message]
             for instance in output.instances.values():
                 FORMAT.encode_record(instance.record())
             replica.durable(output)
@@ -628,9 +629,9 @@ def database(data: bytes) -> None:
         held_records = list(restored.records)
     except StoreError:
         return
-    executor = Executor(N)
+    executor = Executor(Epoch.first(N))
     executor.restore(restored.executed, restored.beyond)
-    replica = Replica(0, N, timing=Timing(), random=Random(1))
+    replica = Replica(0, Epoch.first(N), timing=Timing(), random=Random(1))
     replica.tick(0.0)
     replica.restore(
         reserved=restored.reserved,

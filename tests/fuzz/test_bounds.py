@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import AcceptOK, Batch, Fetch, Heartbeat, PreAccept, Read, ReadOK
 from epaxos.resp.parser import CommandParser
@@ -156,6 +157,6 @@ class MemoryTests(SynchronousTestCase):
 def decode(data: bytes) -> None:
     """As the transport does."""
     try:
-        decode_frame(data, 3)
+        decode_frame(data, Epoch.first(3))
     except WireError:
         return

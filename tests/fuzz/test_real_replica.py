@@ -13,6 +13,7 @@ from threading import Event, Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.wire.codec import encode
 from epaxos.wire.frames import pack
@@ -96,7 +97,7 @@ def lie(port: int, seed: int, seconds: float) -> int:
     random = Random(seed)
     taken = 0
     end = time.monotonic() + seconds
-    greeting = greet(PeerIdentity("example", 2, N), 0)
+    greeting = greet(PeerIdentity("example", 2, Epoch.first(N)), 0)
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as wire:
             wire.sendall(pack([greeting], 1024))

@@ -17,6 +17,7 @@ from epaxos.execution.executor import Executor
 from epaxos.interfaces import Ready
 from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.instance import Instance, InstanceRecord
 from epaxos.protocol.values.messages import NOP, Batch, Heartbeat, Message, ReadOK
@@ -48,11 +49,11 @@ class Victim:
     def __init__(self, n: int) -> None:
         self.n = n
         self.now = 0.0
-        self._format = RecordFormat(n)
+        self._format = RecordFormat(Epoch.first(n))
         self._records: dict[InstanceId, bytes] = {}
         self._batches: dict[InstanceId, bytes] = {}
         self._reserved = 0
-        self._floor = self._executed = no_deps(n)
+        self._floor = self._executed = no_deps(Epoch.first(n))
         self._beyond: tuple[InstanceId, ...] = ()
         self._entries: dict[bytes, bytes] = {}
         self._unwritten: list[tuple[Output, list[InstanceRecord]]] = []
@@ -65,9 +66,9 @@ class Victim:
         """Start, or start again, from what is on disk."""
         self.machine = KeyValueStore()
         self.machine.restore(dict(self._entries), ())
-        self.executor = Executor(self.n)
+        self.executor = Executor(Epoch.first(self.n))
         self.executor.restore(self._executed, self._beyond)
-        self.core = Replica(0, self.n, timing=Timing(), random=Random(1))
+        self.core = Replica(0, Epoch.first(self.n), timing=Timing(), random=Random(1))
         self.core.tick(self.now)
         decoded = [
             (self._format.decode_record(id, record), self._batches.get(id))
@@ -90,7 +91,7 @@ class Victim:
         """Exactly what the transport would let in; the lowest numbers of ReadOK stand for own reads."""
         if isinstance(message, ReadOK) and message.number < len(self._asked):
             message = message._replace(number=list(self._asked)[message.number])
-        assert decode_frame(encode(message), self.n) == [message]
+        assert decode_frame(encode(message), Epoch.first(self.n)) == [message]
         self._told_of_a_double |= tells_of_a_double(message)
         self._do(lambda: self.core.receive(sender, message))
         self.turn()
@@ -191,7 +192,7 @@ class Victim:
     def _send(self, messages: list[tuple[int, Message]]) -> None:
         for replica, message in messages[:CHECKED_PER_TURN]:
             assert 0 < replica < self.n
-            assert decode_frame(encode(message), self.n) == [message], message
+            assert decode_frame(encode(message), Epoch.first(self.n)) == [message], message
 
     def _commit(self, decided: list[Instance]) -> None:
         for instance in decided:

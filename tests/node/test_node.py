@@ -37,6 +37,7 @@ from epaxos.interfaces import (
 from epaxos.node.digest import digest_of
 from epaxos.node.limits import Batching
 from epaxos.node.node import Node
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -228,12 +229,12 @@ class Cluster:
     def new(self, id: int, batching: Batching) -> Node:
         return Node(
             id,
-            3,
+            Epoch.first(3),
             cluster="test",
             timing=Timing(),
             batching=batching,
             state_machine=self.logs[id],
-            executor=Executor(3),
+            executor=Executor(Epoch.first(3)),
             store=self.disks[id],
             transport=self.wires[id],
             timeouts=ReactorTimeouts(self.clock),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord
 from epaxos.protocol.values.messages import Batch, Message
@@ -45,7 +46,7 @@ class Lab:
 
     def __init__(self, n: int, timing: Timing | None = None, named: bool | None = None) -> None:
         self.n = n
-        self.quorums = Quorums.of(n, named)
+        self.quorums = Quorums.of(Epoch.first(n), named)
         self.now = 0.0
         self.timing = timing or Timing()
         self.wire: list[Envelope] = []
@@ -64,7 +65,7 @@ class Lab:
         self.sent.clear()
 
     def _new(self, id: int) -> Replica:
-        return Replica(id, self.n, timing=self.timing, random=Random(id), quorums=self.quorums)
+        return Replica(id, Epoch.first(self.n), timing=self.timing, random=Random(id), quorums=self.quorums)
 
     # -- effects
 

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.protocol.acceptor import Acceptor
 from epaxos.protocol.admission import ADMISSION, Admission, admit
 from epaxos.protocol.memory.state import ReplicaState
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import (
@@ -179,7 +180,7 @@ class AcceptorTests(SynchronousTestCase):
 
     def handle(self, message: Message, phase: Phase, bal: int) -> tuple[Admission, Instance, ReplicaState]:
         """What becomes of an instance in this state when replica 0, which owns ballots 0 and 5, sends it."""
-        state = ReplicaState(1, Quorums.of(5), Timing(), Random(0))
+        state = ReplicaState(1, Quorums.of(Epoch.first(5)), Timing(), Random(0))
         instance = state.table.get(self.id)
         if phase is not Phase.INITIAL:
             state.learn_proposal(instance, self.batch)
@@ -240,7 +241,7 @@ class AcceptorTests(SynchronousTestCase):
             *((2, message) for message in self.messages() if type(message) in (PreAccept, Accept, Recover)),
             (0, Recover(self.id, 0)),
         ):
-            state = ReplicaState(1, Quorums.of(5), Timing(), Random(0))
+            state = ReplicaState(1, Quorums.of(Epoch.first(5)), Timing(), Random(0))
             acceptor = Acceptor(state)
             if isinstance(message, PreAccept):
                 outcome = acceptor.on_pre_accept(sender, message)
@@ -255,7 +256,7 @@ class AcceptorTests(SynchronousTestCase):
     def test_the_own_vote(self) -> None:
         """It counts at once where a fast quorum is named; else when its record is durable."""
         for n, at_once in ((3, True), (5, False)):
-            state = ReplicaState(0, Quorums.of(n), Timing(), Random(0))
+            state = ReplicaState(0, Quorums.of(Epoch.first(n)), Timing(), Random(0))
             message = PreAccept(self.id, self.batch, (0,) * n)
             vote = PreAcceptOK(self.id, (0,) * n)
             self.assertEqual(Acceptor(state).pre_accept_own(message), vote if at_once else None)

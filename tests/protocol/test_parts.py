@@ -13,6 +13,7 @@ from epaxos.protocol.memory.interference import InterferenceIndex, interferes
 from epaxos.protocol.memory.latency import Latency
 from epaxos.protocol.memory.slots import SLOTS_RESERVED, OwnSlots
 from epaxos.protocol.memory.table import InstanceTable
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, is_in, merge, next_ballot, owner
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import NOP, Batch, Phase
@@ -32,31 +33,32 @@ class QuorumTests(SynchronousTestCase):
             (7, 3, 2, 4, 5),
             (9, 4, 3, 5, 6),
         ):
-            quorums = Quorums.of(n)
+            quorums = Quorums.of(Epoch.first(n))
             self.assertEqual((quorums.f, quorums.e, quorums.slow, quorums.fast), (f, e, slow, fast))
 
     def test_bounds(self) -> None:
         """n >= max(2e+f-1, 2f+1): what the proof of recovery needs, for every n."""
         for n in range(1, 40):
-            quorums = Quorums.of(n)
+            quorums = Quorums.of(Epoch.first(n))
             self.assertGreaterEqual(n, max(2 * quorums.e + quorums.f - 1, 2 * quorums.f + 1))
 
     def test_no_cluster(self) -> None:
-        self.assertRaises(ValueError, Quorums.of, 0)
+        self.assertRaises(ValueError, Epoch.first, 0)
+        self.assertRaises(ValueError, Quorums.of, Epoch(0, ()))
 
     def test_a_fast_quorum_is_named_where_a_recovery_asks_all_of_it(self) -> None:
         """Any n-f replicas without the leader must include all others: f <= 1."""
-        self.assertEqual([Quorums.of(n).named for n in range(1, 8)], [True] * 4 + [False] * 3)
+        self.assertEqual([Quorums.of(Epoch.first(n)).named for n in range(1, 8)], [True] * 4 + [False] * 3)
         for n in range(1, 5):
-            self.assertEqual(Quorums.of(n).slow, Quorums.of(n).fast)
-        self.assertFalse(Quorums.of(3, named=False).named)
-        self.assertRaises(ValueError, Quorums.of, 5, named=True)
+            self.assertEqual(Quorums.of(Epoch.first(n)).slow, Quorums.of(Epoch.first(n)).fast)
+        self.assertFalse(Quorums.of(Epoch.first(3), named=False).named)
+        self.assertRaises(ValueError, Quorums.of, Epoch.first(5), named=True)
 
 
 class FastPathTests(SynchronousTestCase):
     def test_equal_answers(self) -> None:
         """n = 5, f = e = 2: three equal to D0, the leader's own included."""
-        quorums, zero, other = Quorums.of(5), (0,) * 5, (0, 1, 0, 0, 0)
+        quorums, zero, other = Quorums.of(Epoch.first(5)), (0,) * 5, (0, 1, 0, 0, 0)
         cases: list[tuple[dict[int, Deps], set[int], FastPath]] = [
             ({0: zero, 1: zero, 2: zero}, set(), FastPath.TAKEN),
             ({0: zero, 1: zero, 2: other, 3: zero}, set(), FastPath.TAKEN),
@@ -96,14 +98,14 @@ class LatencyTests(SynchronousTestCase):
         return latency.fastest(count, suspected.__contains__)
 
     def test_unknown_ones_come_in_order(self) -> None:
-        latency = Latency(1, 4, 1.0)
+        latency = Latency(1, Epoch.first(4), 1.0)
         self.assertEqual(self.nearest(latency), (2,))
         self.assertEqual(self.nearest(latency, 2), (2, 3))
         self.assertEqual(self.nearest(latency, 2, 2), (0, 3))
         self.assertEqual(self.nearest(latency, 2, 0, 2, 3), (2, 3), "better a suspected one than none")
 
     def test_those_that_answer_fastest(self) -> None:
-        latency = Latency(0, 3, 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
         for k in range(20):
             id = InstanceId(0, k + 1)
             latency.asks_all(id, k)
@@ -118,7 +120,7 @@ class LatencyTests(SynchronousTestCase):
         self.assertEqual(self.nearest(latency), (1,), "the newest answers count most")
 
     def test_one_that_does_not_answer_is_far(self) -> None:
-        latency = Latency(0, 3, 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
         latency.asks_all(InstanceId(0, 1), 0.0)
         latency.on_answer(InstanceId(0, 1), 2, 0.5)
         latency.asks_all(InstanceId(0, 2), 0.6)
@@ -127,7 +129,7 @@ class LatencyTests(SynchronousTestCase):
         self.assertEqual(self.nearest(latency), (2,))
 
     def test_one_that_was_missed_comes_after_others_until_it_answers(self) -> None:
-        latency = Latency(0, 4, 1.0)
+        latency = Latency(0, Epoch.first(4), 1.0)
         latency.on_silence([1])
         self.assertEqual(self.nearest(latency, 2), (2, 3))
         self.assertEqual(self.nearest(latency, 2, 2, 3), (1, 2), "better than a suspected one")
@@ -137,7 +139,7 @@ class LatencyTests(SynchronousTestCase):
     def test_when_all_are_asked(self) -> None:
         """Until all are known; then four times in the time that an answer is waited for, but not while
         the last such answers are.  An answer to what not all were asked says nothing."""
-        latency = Latency(0, 3, 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
         steps: list[tuple[float, bool, tuple[int, ...]]] = [
             (0.0, True, ()),
             (0.1, True, (1, 2)),
@@ -157,7 +159,7 @@ class LatencyTests(SynchronousTestCase):
 
     def test_silence_counts_no_longer_than_it_is_waited_for(self) -> None:
         """Or one lost answer before an hour's rest would keep leaders waiting for the fast path."""
-        latency = Latency(0, 3, 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
         latency.asks_all(InstanceId(0, 1), 0.0)
         latency.asks_all(InstanceId(0, 2), 3600.0)
         latency.on_answer(InstanceId(0, 2), 2, 7200.0)
@@ -170,14 +172,14 @@ class IdTests(SynchronousTestCase):
             for replica in range(n):
                 ballot = 0
                 for _ in range(4):
-                    above = next_ballot(ballot, replica, n)
+                    above = next_ballot(ballot, replica, Epoch.first(n))
                     self.assertTrue(ballot < above <= ballot + n)
                     self.assertEqual(above % n, replica)
                     ballot = above
 
     def test_owner(self) -> None:
-        self.assertEqual(owner(0, InstanceId(2, 9), 3), 2)
-        self.assertEqual(owner(4, InstanceId(2, 9), 3), 1)
+        self.assertEqual(owner(0, InstanceId(2, 9), Epoch.first(3)), 2)
+        self.assertEqual(owner(4, InstanceId(2, 9), Epoch.first(3)), 1)
 
     def test_vectors(self) -> None:
         self.assertEqual(merge([(1, 5, 0), (2, 3, 0)]), (2, 5, 0))
@@ -203,7 +205,7 @@ class InterferenceTests(SynchronousTestCase):
 
     def test_what_is_forgotten_is_named(self) -> None:
         """Else a vote that does not name it would not mean that the voter did not know it."""
-        index = InterferenceIndex(3)
+        index = InterferenceIndex(Epoch.first(3))
         x, y = Batch((b"x",), (), b"", 1), Batch((b"y",), (), b"", 1)
         index.add(InstanceId(0, 4), x)
         index.add(InstanceId(1, 2), x)
@@ -219,7 +221,7 @@ class InterferenceTests(SynchronousTestCase):
         """The index finds, per row, the highest interfering slot, in whatever order ids are added."""
         for seed in range(200):
             random = Random(seed)
-            index, known = InterferenceIndex(3), {}
+            index, known = InterferenceIndex(Epoch.first(3)), {}
             for _ in range(random.randrange(40)):
                 id = InstanceId(random.randrange(3), random.randrange(1, 30))
                 if id not in known:
@@ -242,7 +244,7 @@ class InterferenceTests(SynchronousTestCase):
 
     def test_memory_is_bounded(self) -> None:
         """What every member has executed is forgotten; what it has not is not."""
-        index = InterferenceIndex(2)
+        index = InterferenceIndex(Epoch.first(2))
         for slot in range(1, 200):
             index.add(
                 InstanceId(0, slot), Batch(tuple(b"%d %d" % (slot, k) for k in range(1000)), (), b"", 1000)
@@ -253,7 +255,7 @@ class InterferenceTests(SynchronousTestCase):
         self.assertEqual(index.deps_of(InstanceId(1, 1), recent), (195, 0))
 
     def test_unknown_proposals_interfere_with_everything(self) -> None:
-        index, batch = InterferenceIndex(2), Batch((b"k",), (), b"", 1)
+        index, batch = InterferenceIndex(Epoch.first(2)), Batch((b"k",), (), b"", 1)
         index.set_unknown(InstanceId(1, 7))
         self.assertEqual(index.deps_of(InstanceId(0, 1), batch), (0, 7))
         self.assertEqual(index.deps_of(InstanceId(1, 9), batch), (0, 7))
@@ -263,7 +265,7 @@ class InterferenceTests(SynchronousTestCase):
 
 class TableTests(SynchronousTestCase):
     def test_watermark(self) -> None:
-        table = InstanceTable(2)
+        table = InstanceTable(Epoch.first(2))
         seen = []
         for slot in (1, 3, 2, 5, 4):
             table.get(InstanceId(0, slot)).phase = Phase.COMMITTED
@@ -273,7 +275,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(table.known, (5, 0))
 
     def test_uncommitted(self) -> None:
-        table = InstanceTable(1)
+        table = InstanceTable(Epoch.first(1))
         for slot in (1, 3, 6):
             table.get(InstanceId(0, slot)).phase = Phase.COMMITTED
             table.on_committed(InstanceId(0, slot))
@@ -282,7 +284,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual([id.slot for id in table.uncommitted(0, 3, 9)], [2])
 
     def test_forget(self) -> None:
-        table = InstanceTable(2)
+        table = InstanceTable(Epoch.first(2))
         for slot in (1, 2, 4):
             table.get(InstanceId(1, slot))
         self.assertEqual(table.forget((3, 2)), [InstanceId(1, 1), InstanceId(1, 2)])
@@ -291,7 +293,7 @@ class TableTests(SynchronousTestCase):
         self.assertFalse(table.is_forgotten(InstanceId(1, 3)))
 
     def test_above(self) -> None:
-        table = InstanceTable(2)
+        table = InstanceTable(Epoch.first(2))
         for id in ((1, 5), (0, 2), (1, 3), (0, 1)):
             table.get(InstanceId(*id))
         self.assertEqual([i.id for i in table.above((1, 3))], [(0, 2), (1, 5)])
@@ -359,7 +361,7 @@ class SlotTests(SynchronousTestCase):
 
 class FailureDetectorTests(SynchronousTestCase):
     def test_silence(self) -> None:
-        detector = FailureDetector(0, 3, 1.0)
+        detector = FailureDetector(0, Epoch.first(3), 1.0)
         detector.advance(100.0)
         for now, heard in ((100.6, 1), (101.1, 1), (101.7, 1)):
             detector.advance(now)
@@ -368,7 +370,7 @@ class FailureDetectorTests(SynchronousTestCase):
 
     def trusting(self, n: int = 3, at: float = 100.0) -> FailureDetector:
         """A detector whose others have been connected for long."""
-        detector = FailureDetector(0, n, 1.0)
+        detector = FailureDetector(0, Epoch.first(n), 1.0)
         detector.advance(at - 60)
         for replica in range(1, n):
             detector.on_connected(replica)
@@ -433,20 +435,20 @@ class FailureDetectorTests(SynchronousTestCase):
         self.assertEqual(detector.newly_suspected, [1])
 
     def test_connections_before_the_first_tick(self) -> None:
-        detector = FailureDetector(0, 2, 1.0)
+        detector = FailureDetector(0, Epoch.first(2), 1.0)
         detector.on_disconnected(1)
         detector.on_connected(1)
         detector.advance(5.0)
         self.assertFalse(detector.suspects(1))
 
     def test_a_process_that_was_stopped_suspects_nobody(self) -> None:
-        detector = FailureDetector(0, 3, 1.0)
+        detector = FailureDetector(0, Epoch.first(3), 1.0)
         detector.advance(100.0)
         detector.advance(160.0)
         self.assertEqual([detector.suspects(r) for r in range(3)], [False] * 3)
 
     def test_rank(self) -> None:
-        detector = FailureDetector(2, 5, 1.0)
+        detector = FailureDetector(2, Epoch.first(5), 1.0)
         detector.advance(0.0)
         self.assertEqual([detector.rank(row) for row in range(5)], [2, 1, 0, 4, 3])
         self.assertEqual(detector.next_deadline(), 1.0)

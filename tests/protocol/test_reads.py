@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import NUMBER_LIMIT, Deps, InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -61,7 +62,7 @@ class QuorumTests(SynchronousTestCase):
 
     def test_they_meet_every_slow_quorum(self) -> None:
         for n in range(1, 10):
-            quorums = Quorums.of(n)
+            quorums = Quorums.of(Epoch.first(n))
             self.assertEqual(quorums.read + quorums.slow, n + 1)
             self.assertLessEqual(quorums.slow, quorums.fast)
 
@@ -84,7 +85,7 @@ class QuorumTests(SynchronousTestCase):
         """By one of every read quorum: after one round trip and after two, with as few votes as that takes,
         and when all have restarted meanwhile."""
         for n in range(1, 8):
-            for named in {Quorums.of(n).named, False}:
+            for named in {Quorums.of(Epoch.first(n)).named, False}:
                 for crossed in (False, True):
                     for restarted in (False, True):
                         self.check_committed(Lab(n, named=named), crossed, restarted)
@@ -260,7 +261,10 @@ class AnswerTests(SynchronousTestCase):
 
     def test_numbers_of_another_process(self) -> None:
         """They begin anywhere, and fit the wire however many follow."""
-        first = [Replica(0, 3, timing=Timing(), random=Random(seed)).read((b"x",)) for seed in range(1, 30)]
+        first = [
+            Replica(0, Epoch.first(3), timing=Timing(), random=Random(seed)).read((b"x",))
+            for seed in range(1, 30)
+        ]
         self.assertGreater(min(abs(a - b) for a, b in combinations(first, 2)), 1_000_000)
         self.assertLess(max(first), NUMBER_LIMIT // 2 + 1)
 

@@ -7,6 +7,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -55,7 +56,7 @@ class _Recoverer:
     """Replica 1 of five, which recovers ID at ballot 1 and is durable at once."""
 
     def __init__(self, own: RecoverOK | None = None) -> None:
-        self.replica = Replica(1, 5, timing=Timing(), random=Random(0))
+        self.replica = Replica(1, Epoch.first(5), timing=Timing(), random=Random(0))
         self.replica.tick(0.0)
         self.sent: list[tuple[int, Message]] = []
         self.flush()
@@ -151,7 +152,7 @@ class ChoiceTests(SynchronousTestCase):
         """n = 7: f = 3, e = 2; |Q| = 4, so |R| >= 2 validates and 1 does not."""
         id, none = InstanceId(0, 1), (0,) * 7
         for votes, validates in ((1, False), (2, True), (3, True)):
-            replica = Replica(1, 7, timing=Timing(), random=Random(0))
+            replica = Replica(1, Epoch.first(7), timing=Timing(), random=Random(0))
             replica.tick(0.0)
             replica.durable(replica.take_output())
             replica._recoveries.start(id)
@@ -170,7 +171,7 @@ class NamedChoiceTests(SynchronousTestCase):
     def choose(self, n: int, answers: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None]) -> object:
         """What replica n-1 proposes for (0, 1) after these answers: dependencies and who is named."""
         id, none = InstanceId(0, 1), (0,) * n
-        replica = Replica(n - 1, n, timing=Timing(), random=Random(0))
+        replica = Replica(n - 1, Epoch.first(n), timing=Timing(), random=Random(0))
         replica.tick(0.0)
         replica.durable(replica.take_output())
         replica._recoveries.start(id)
@@ -358,7 +359,7 @@ class ValidateAnswerTests(SynchronousTestCase):
             ("accepted, the proposal unknown", 3, Accept(other, 0, C, NONE), ()),
         ]
         for name, sender, message, expected in cases:
-            replica = Replica(2, 5, timing=Timing(), random=Random(0))
+            replica = Replica(2, Epoch.first(5), timing=Timing(), random=Random(0))
             replica.tick(0.0)
             replica.receive(sender, message)
             replica.receive(1, Recover(ID, 1))
@@ -367,7 +368,7 @@ class ValidateAnswerTests(SynchronousTestCase):
             self.assertEqual(replica.take_output().promises, [(1, ValidateOK(ID, 1, expected))], name)
 
     def test_a_committed_one_is_answered_alone(self) -> None:
-        replica = Replica(2, 5, timing=Timing(), random=Random(0))
+        replica = Replica(2, Epoch.first(5), timing=Timing(), random=Random(0))
         replica.tick(0.0)
         for other in range(1, 4):
             replica.receive(4, PreAccept(InstanceId(4, other), C, NONE))
@@ -379,7 +380,7 @@ class ValidateAnswerTests(SynchronousTestCase):
         self.assertEqual(replica.take_output().promises, [(1, answer)])
 
     def test_a_validated_value_is_named_from_then_on(self) -> None:
-        replica = Replica(2, 5, timing=Timing(), random=Random(0))
+        replica = Replica(2, Epoch.first(5), timing=Timing(), random=Random(0))
         replica.tick(0.0)
         replica.receive(1, Recover(ID, 1))
         replica.receive(1, Validate(ID, 1, C, D))

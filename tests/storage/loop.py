@@ -9,11 +9,12 @@ from threading import Event
 from typing import Any
 
 from epaxos.interfaces import Checkpoint, Identity, Restored, WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
 
-IDENTITY = Identity("test", 1, 3, "kv")
+IDENTITY = Identity("test", 1, Epoch.first(3), "kv")
 PATIENCE_S = 30
 
 Changes = Mapping[bytes, "bytes | None"]

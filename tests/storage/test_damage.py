@@ -12,6 +12,7 @@ from shutil import copytree, rmtree
 from typing import Any
 
 from epaxos.interfaces import StoreError, WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import Value
 from epaxos.protocol.values.messages import Phase
@@ -22,7 +23,7 @@ from tests.storage.loop import IDENTITY, batch, checkpoint, contents, proposal, 
 from tests.storage.test_leveldb import StoreCase
 
 WRITES = 400
-FORMAT = RecordFormat(3)
+FORMAT = RecordFormat(Epoch.first(3))
 
 
 def flip(path: Path, position: int, length: int = 1) -> None:
@@ -326,7 +327,7 @@ class FolderTests(DamageCase):
         for change, text in (
             ({"cluster": "other"}, "cannot be used: it belongs to cluster 'test', not to 'other'"),
             ({"replica": 0}, "cannot be used: it belongs to replica 1, not to replica 0"),
-            ({"n": 5}, "cannot be used: it belongs to a cluster of 3, not of 5"),
+            ({"epoch": Epoch.first(5)}, "cannot be used: it belongs to a cluster of 3, not of 5"),
             ({"state_machine": "printer"}, "cannot be used: it holds the state of the state machine 'kv'"),
         ):
             with self.assertRaises(StoreError) as caught:

@@ -7,6 +7,7 @@ import itertools
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Identity
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
@@ -23,14 +24,14 @@ from epaxos.storage.leveldb.records import (
     encode_parts,
 )
 
-IDENTITY = Identity("blue", 2, 5, "kv")
+IDENTITY = Identity("blue", 2, Epoch.first(5), "kv")
 
 
 class RecordTests(SynchronousTestCase):
     def test_records(self) -> None:
         """Every phase and value, with each kind of init_deps, for small and large clusters."""
         for n in (1, 2, 3, 7):
-            format = RecordFormat(n)
+            format = RecordFormat(Epoch.first(n))
             deps = tuple(range(10, 10 + n))
             for phase, value, init_deps, ballot, named in itertools.product(
                 Phase, Value, (None, deps, (0,) * n), (0, 5, 2**63 - 1), ((), tuple(range(n - 1)))
@@ -48,7 +49,7 @@ class RecordTests(SynchronousTestCase):
                 self.assertIs(type(found.value), Value)
 
     def test_damaged_records(self) -> None:
-        format, id = RecordFormat(3), InstanceId(0, 1)
+        format, id = RecordFormat(Epoch.first(3)), InstanceId(0, 1)
         good = format.encode_record(InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (0, 2, 3), None))
         for data in (
             b"",
@@ -59,7 +60,7 @@ class RecordTests(SynchronousTestCase):
             good[:2] + b"\x02" + good[3:],  # says that init_deps follow
             good[:3] + b"\x08" + good[4:],  # replica 3 of three was named
             good + b"\0" * 24,  # they follow, but it does not say so
-            RecordFormat(5).encode_record(
+            RecordFormat(Epoch.first(5)).encode_record(
                 InstanceRecord(id, Phase.ACCEPTED, 1, 1, Value.NOP, (1, 2, 3, 4, 5), None)
             ),
         ):
@@ -68,7 +69,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_impossible_records(self) -> None:
         """What no instance becomes is damage: nobody behind has to ask again."""
-        format, id, last = RecordFormat(3), InstanceId(0, 7), 2**63 - 1
+        format, id, last = RecordFormat(Epoch.first(3)), InstanceId(0, 7), 2**63 - 1
         deps = (6, last, 3)
         good = InstanceRecord(id, Phase.ACCEPTED, 4, 4, Value.PROPOSED, deps, deps)
         format.decode_record(id, format.encode_record(good))
@@ -90,7 +91,7 @@ class RecordTests(SynchronousTestCase):
                 format.decode_record(id, format.encode_record(bad))
 
     def test_impossible_numbers(self) -> None:
-        format = RecordFormat(3)
+        format = RecordFormat(Epoch.first(3))
         self.assertRaises(ValueError, decode_number, b"\x80" + bytes(7))
         self.assertRaises(ValueError, format.decode_deps, format.encode_deps((0, 2**63, 0)))
         for beyond in (InstanceId(0, 0), InstanceId(0, 2**63), InstanceId(3, 1)):
@@ -99,7 +100,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         """They are ordered as the ids are, each batch right behind its record."""
-        format = RecordFormat(3)
+        format = RecordFormat(Epoch.first(3))
         ids = [InstanceId(r, s) for r in range(3) for s in (1, 2, 255, 256, 2**40)]
         keys = [key for id in ids for key in (format.record_key(id), format.batch_key(id))]
         self.assertEqual(keys, sorted(keys))
@@ -116,7 +117,7 @@ class RecordTests(SynchronousTestCase):
             self.assertRaises(ValueError, format.decode_instance_key, bad)
 
     def test_checkpoints(self) -> None:
-        format = RecordFormat(2)
+        format = RecordFormat(Epoch.first(2))
         for executed, beyond in (
             ((0, 0), ()),
             ((5, 2**50), (InstanceId(0, 7), InstanceId(1, 2**50 + 3))),
@@ -152,7 +153,7 @@ class RecordTests(SynchronousTestCase):
             self.assertRaises(ValueError, decode_parts, encode_parts(impossible))
 
     def test_batches(self) -> None:
-        format, id = RecordFormat(3), InstanceId(1, 9)
+        format, id = RecordFormat(Epoch.first(3)), InstanceId(1, 9)
         batch = Batch((b"a", b""), (b"\xff",), b"payload", 3, True)
         self.assertEqual(format.decode_batch(id, format.encode_batch(batch)), batch)
         with self.assertRaisesRegex(ValueError, r"the batch of instance 1\.9 is damaged"):
@@ -161,7 +162,7 @@ class RecordTests(SynchronousTestCase):
     def test_numbers_and_vectors(self) -> None:
         self.assertEqual(decode_number(encode_number(2**63 - 1)), 2**63 - 1)
         self.assertRaises(ValueError, decode_number, b"1234567")
-        format = RecordFormat(3)
+        format = RecordFormat(Epoch.first(3))
         self.assertEqual(format.decode_deps(format.encode_deps((1, 2, 3))), (1, 2, 3))
         self.assertRaises(ValueError, format.decode_deps, b"12345678")
 
@@ -184,7 +185,7 @@ class RecordTests(SynchronousTestCase):
         for change, text in (
             ({"cluster": "green"}, "it belongs to cluster 'blue', not to 'green'"),
             ({"replica": 0}, "it belongs to replica 2, not to replica 0"),
-            ({"n": 3}, "it belongs to a cluster of 5, not of 3"),
+            ({"epoch": Epoch.first(3)}, "it belongs to a cluster of 5, not of 3"),
             ({"state_machine": "printer"}, "it holds the state of the state machine 'kv', not of 'printer'"),
         ):
             with self.assertRaises(ValueError) as caught:

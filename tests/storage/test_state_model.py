@@ -10,6 +10,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.storage.leveldb.records import STATE_KEY, Part, RecordFormat, StateParts, decode_parts
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.writer import GroupWriter
@@ -105,7 +106,9 @@ class ModelTests(SynchronousTestCase):
         self.check()
         state = StateFiles(self.folder, self.parts(), sync=self.sync)
         sequence = WriteSequence(1, 0, 1 << 20)
-        self.writer = GroupWriter(self.db, self.folder, RecordFormat(3), sequence, state, sync=self.sync)
+        self.writer = GroupWriter(
+            self.db, self.folder, RecordFormat(Epoch.first(3)), sequence, state, sync=self.sync
+        )
         self.wants_state = self.writer.wants_state
 
     def write(self, *write_sets: WriteSet, sync: bool) -> None:

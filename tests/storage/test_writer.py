@@ -10,6 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.storage import gil as pauses
 from epaxos.storage.leveldb import engine, writer
@@ -114,7 +115,7 @@ class GroupWriterTests(SynchronousTestCase):
         sequence = WriteSequence(1, 0, 1 << 20)
         state = StateFiles(self.folder, StateParts(Part(0)), sync=sync)
         self.addCleanup(state.close)
-        return GroupWriter(self.db, self.folder, RecordFormat(3), sequence, state, sync=sync)
+        return GroupWriter(self.db, self.folder, RecordFormat(Epoch.first(3)), sequence, state, sync=sync)
 
     def test_older_logs(self) -> None:
         """A sync of LevelDB reaches only its newest log; what was not synced may be in the one before."""

@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.handshake import PeerIdentity, accept, examine, greet
 from epaxos.transport.tcp import TcpSettings, TcpTransport
@@ -154,7 +155,7 @@ class TransportLab:
         self.clock = Clock()
         self.listener = ManualListener()
         self.endpoints = {peer: ManualEndpoint() for peer in range(n) if peer != replica}
-        self.identity = PeerIdentity("home", replica, n)
+        self.identity = PeerIdentity("home", replica, Epoch.first(n))
         self.transport = TcpTransport(
             self.identity,
             self.listener,
@@ -174,7 +175,7 @@ class TransportLab:
         """The connection to `peer`, accepted by it."""
         wire = self.endpoints[peer].succeed()
         (greeting,) = FrameReader(1024).feed(wire.writes.pop())
-        assert examine(PeerIdentity("home", peer, self.identity.n), greeting) == self.identity.replica
+        assert examine(PeerIdentity("home", peer, self.identity.epoch), greeting) == self.identity.replica
         wire.receive(pack([accept()], 1024))
         return wire
 
@@ -188,11 +189,14 @@ class TransportLab:
         """A connection from `sender`, accepted here."""
         wire = self.stranger()
         wire.receive(
-            pack([greet(PeerIdentity("home", sender, self.identity.n), self.identity.replica)], 1024)
+            pack(
+                [greet(PeerIdentity("home", sender, self.identity.epoch), self.identity.replica)],
+                1024,
+            )
         )
         assert wire.writes.pop() == pack([accept()], 1024)
         return wire
 
     def messages(self, write: bytes) -> list[list[Message]]:
         """The messages of each frame in what was written at once."""
-        return [decode_frame(frame, self.identity.n) for frame in FrameReader(2**20).feed(write)]
+        return [decode_frame(frame, self.identity.epoch) for frame in FrameReader(2**20).feed(write)]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     Accept,
@@ -39,7 +40,7 @@ SESSION = 7
 
 
 def identity(replica: int, cluster: str = "home", n: int = 3) -> PeerIdentity:
-    return PeerIdentity(cluster, replica, n)
+    return PeerIdentity(cluster, replica, Epoch.first(n))
 
 
 def writer(

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.transport.handshake import (
     HANDSHAKE_BYTES_MAX,
     VERSION,
@@ -20,7 +21,7 @@ from epaxos.transport.handshake import (
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import WireError
 
-HERE = PeerIdentity("home", 1, 3)
+HERE = PeerIdentity("home", 1, Epoch.first(3))
 
 
 def hello(**changes: Any) -> bytes:
@@ -39,8 +40,8 @@ def hello(**changes: Any) -> bytes:
 class GreetingTests(SynchronousTestCase):
     def test_the_right_one_is_known_by_its_id(self) -> None:
         for sender in (0, 2):
-            self.assertEqual(examine(HERE, greet(PeerIdentity("home", sender, 3), 1)), sender)
-        self.assertEqual(greet(PeerIdentity("home", 0, 3), 1), hello())
+            self.assertEqual(examine(HERE, greet(PeerIdentity("home", sender, Epoch.first(3)), 1)), sender)
+        self.assertEqual(greet(PeerIdentity("home", 0, Epoch.first(3)), 1), hello())
 
     def test_who_is_refused(self) -> None:
         cases: list[tuple[dict[str, Any], str]] = [
@@ -62,7 +63,7 @@ class GreetingTests(SynchronousTestCase):
             self.assertRaises(WireError, examine, HERE, greeting)
 
     def test_a_greeting_fits_its_bound(self) -> None:
-        longest = PeerIdentity("é" * 127, 2**31, 2**32 - 1)
+        longest = PeerIdentity("é" * 127, 2**31, Epoch(0, range(2**32 - 1)))  # type: ignore[arg-type]
         self.assertLess(len(greet(longest, 2**32 - 2)), HANDSHAKE_BYTES_MAX)
 
 
@@ -90,4 +91,4 @@ class IdentityTests(SynchronousTestCase):
     def test_who_cannot_be(self) -> None:
         cases = [("", 0, 1), ("x" * 256, 0, 1), ("home", 3, 3), ("home", -1, 3), ("home", 0, 0)]
         for cluster, replica, n in cases:
-            self.assertRaises(ValueError, PeerIdentity, cluster, replica, n)
+            self.assertRaises(ValueError, PeerIdentity, cluster, replica, Epoch(0, tuple(range(n))))

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import AcceptOK, Batch, Message, PreAccept, Waiting
 from epaxos.transport import tcp
@@ -61,7 +62,7 @@ class WholeTests(LogCase):
             self.assertRaises(
                 ValueError,
                 TcpTransport,
-                PeerIdentity("home", 1, 3),
+                PeerIdentity("home", 1, Epoch.first(3)),
                 ManualListener(),
                 peers,
                 clock=Clock(),
@@ -81,7 +82,7 @@ class WholeTests(LogCase):
 
         endpoint = ManualEndpoint()
         transport = TcpTransport(
-            PeerIdentity("home", 0, 2), Taken(), {1: endpoint}, clock=Clock(), random=Random(1)
+            PeerIdentity("home", 0, Epoch.first(2)), Taken(), {1: endpoint}, clock=Clock(), random=Random(1)
         )
         self.failureResultOf(transport.start(lambda sender, messages: None), CannotListenError)
         self.assertFalse(endpoint.waiting)
@@ -466,7 +467,7 @@ class ReceiveTests(LogCase):
     def test_a_greeting_in_pieces(self) -> None:
         lab = TransportLab()
         wire = lab.stranger()
-        for byte in pack([greet(PeerIdentity("home", 2, 3), 1)], 1024):
+        for byte in pack([greet(PeerIdentity("home", 2, Epoch.first(3)), 1)], 1024):
             self.assertEqual(wire.writes, [])
             wire.receive(bytes([byte]))
         self.assertEqual(len(wire.writes), 1)
@@ -476,10 +477,10 @@ class ReceiveTests(LogCase):
     def test_wrong_greetings_are_answered_and_refused(self) -> None:
         lab = TransportLab()
         cases = [
-            (greet(PeerIdentity("away", 2, 3), 1), "cluster 'away', here it is 'home'"),
-            (greet(PeerIdentity("home", 2, 5), 1), "a cluster of 5 replicas"),
-            (greet(PeerIdentity("home", 2, 3), 0), "looking for replica 0"),
-            (greet(PeerIdentity("home", 1, 3), 1), "it is replica 1"),
+            (greet(PeerIdentity("away", 2, Epoch.first(3)), 1), "cluster 'away', here it is 'home'"),
+            (greet(PeerIdentity("home", 2, Epoch.first(5)), 1), "a cluster of 5 replicas"),
+            (greet(PeerIdentity("home", 2, Epoch.first(3)), 0), "looking for replica 0"),
+            (greet(PeerIdentity("home", 1, Epoch.first(3)), 1), "it is replica 1"),
         ]
         for greeting, text in cases:
             self.warnings.clear()
@@ -493,7 +494,7 @@ class ReceiveTests(LogCase):
         self.assertEqual(lab.received, [])
 
     def test_garbage_is_closed_unanswered(self) -> None:
-        hello = pack([greet(PeerIdentity("home", 2, 3), 1)], 1024)
+        hello = pack([greet(PeerIdentity("home", 2, Epoch.first(3)), 1)], 1024)
         for garbage in (
             b"GET / HTTP/1.1\r\n\r\n",
             b"\x00\x00\x04\x01",

@@ -25,6 +25,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from epaxos.net.shared_reader import SharedReader
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import AcceptOK, Batch, Message, PreAccept
 from epaxos.transport.connection import Connection, Connections
@@ -150,7 +151,7 @@ class SocketsTests(TestCase):
                 return TCP4ClientEndpoint(reactor, HOST, ports[self._peer]).connect(factory)
 
         member = Member(
-            PeerIdentity(cluster, replica, n),
+            PeerIdentity(cluster, replica, Epoch.first(n)),
             TCP4ServerEndpoint(reactor, port, interface=HOST),
             {peer: WhereItListens(peer) for peer in range(n) if peer != replica},
             settings,
@@ -275,7 +276,7 @@ class SocketsTests(TestCase):
     @inlineCallbacks
     def test_garbage_and_oversized_frames(self) -> Any:
         member = self.member(0)
-        hello = pack([greet(PeerIdentity("home", 1, 2), 0)], 1024)
+        hello = pack([greet(PeerIdentity("home", 1, Epoch.first(2)), 0)], 1024)
         for garbage in (b"PING\r\n", hello + b"\xff" * 4, hello + pack([b"\xff\xff"], 10)):
             raw = Raw()
             yield connectProtocol(TCP4ClientEndpoint(reactor, HOST, member.port), raw)
@@ -289,7 +290,7 @@ class SocketsTests(TestCase):
         raw = Raw()
         yield connectProtocol(TCP4ClientEndpoint(reactor, HOST, member.port), raw)
         raw.transport.setTcpNoDelay(True)
-        for byte in pack([greet(PeerIdentity("home", 1, 2), 0)], 1024):
+        for byte in pack([greet(PeerIdentity("home", 1, Epoch.first(2)), 0)], 1024):
             raw.transport.write(bytes([byte]))
             yield until(lambda: True)
         yield until(lambda: raw.received == pack([accept()], 1024))
@@ -330,7 +331,7 @@ class SocketsTests(TestCase):
     def test_the_port_is_taken(self) -> Any:
         taken = self.member(0)
         second = Member(
-            PeerIdentity("home", 1, 2),
+            PeerIdentity("home", 1, Epoch.first(2)),
             TCP4ServerEndpoint(reactor, taken.port, interface=HOST),
             {0: TCP4ClientEndpoint(reactor, HOST, taken.port)},
             FAST,
@@ -344,7 +345,7 @@ class SocketsTests(TestCase):
         paths = [self.mktemp() for _ in range(2)]
         for replica, path in enumerate(paths):
             member = Member(
-                PeerIdentity("home", replica, 2),
+                PeerIdentity("home", replica, Epoch.first(2)),
                 serverFromString(reactor, f"unix:{path}"),
                 {1 - replica: clientFromString(reactor, f"unix:{paths[1 - replica]}")},
                 FAST,

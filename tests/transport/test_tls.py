@@ -16,6 +16,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from epaxos.net.tls import explain_tls, tls_handle
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.tcp import TcpSettings
 from tests.transport.certificates import Authority
@@ -52,7 +53,7 @@ class TlsTests(TestCase):
 
     def listen(self, replica: int, endpoint: IStreamServerEndpoint, dials: str = "tcp:127.0.0.1:1") -> Member:
         member = Member(
-            PeerIdentity("home", replica, 2),
+            PeerIdentity("home", replica, Epoch.first(2)),
             endpoint,
             {1 - replica: clientFromString(reactor, dials)},
             FAST,

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import AcceptOK, Batch, Conflict, Fetch, Message, PreAccept, ValidateOK
 from epaxos.transport.datagrams import (
@@ -27,6 +28,7 @@ from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.udp import DATAGRAMS_PER_TURN, UdpAddress, UdpSettings, UdpTransport
 from epaxos.wire.codec import encode
 
+THREE = Epoch.first(3)
 HERE = UdpAddress("10.0.0.1", 7000)
 PEERS = {0: UdpAddress("10.0.0.0", 7000), 2: UdpAddress("10.0.0.2", 7000)}
 SETTINGS = UdpSettings(datagram_bytes_max=1200, buffer_bytes=65_536, heard_within_s=1.0)
@@ -116,7 +118,12 @@ class Case(SynchronousTestCase):
 
     def make(self, settings: UdpSettings = SETTINGS) -> UdpTransport:
         return UdpTransport(
-            PeerIdentity("home", 1, 3), HERE, PEERS, session=1, reactor=self.reactor, settings=settings
+            PeerIdentity("home", 1, THREE),
+            HERE,
+            PEERS,
+            session=1,
+            reactor=self.reactor,
+            settings=settings,
         )
 
     def start(self) -> None:
@@ -129,7 +136,7 @@ class Case(SynchronousTestCase):
         self.reactor.port.protocol.datagramReceived(datagram, address)
 
     def datagram(self, *messages: Message, sender: int = 0) -> bytes:
-        writer = DatagramWriter(PeerIdentity("home", sender, 3), 1, 1, 1200)
+        writer = DatagramWriter(PeerIdentity("home", sender, THREE), 1, 1, 1200)
         (datagram,) = writer.write(map(encode, messages))
         return datagram
 
@@ -145,7 +152,13 @@ class LifeTests(Case):
     def test_peers(self) -> None:
         for peers in ({}, {0: HERE}, {0: HERE, 1: HERE, 2: HERE}):
             self.assertRaises(
-                ValueError, UdpTransport, PeerIdentity("home", 1, 3), HERE, peers, session=1, reactor=Clock()
+                ValueError,
+                UdpTransport,
+                PeerIdentity("home", 1, THREE),
+                HERE,
+                peers,
+                session=1,
+                reactor=Clock(),
             )
 
     def test_start_and_stop(self) -> None:
@@ -218,7 +231,11 @@ class SendTests(Case):
         self.assertGreater(len(self.reactor.port.written), 20)
         received: list[Message] = []
         other = UdpTransport(
-            PeerIdentity("home", 2, 3), PEERS[2], {0: PEERS[0], 1: HERE}, session=1, reactor=self.reactor
+            PeerIdentity("home", 2, THREE),
+            PEERS[2],
+            {0: PEERS[0], 1: HERE},
+            session=1,
+            reactor=self.reactor,
         )
         written = self.written()
         other.start(lambda sender, messages: received.extend(messages))
@@ -264,7 +281,7 @@ class ReceiveTests(Case):
 
     def test_doubles_and_gaps_are_counted(self) -> None:
         self.start()
-        writer = DatagramWriter(PeerIdentity("home", 0, 3), 1, 1, 1200)
+        writer = DatagramWriter(PeerIdentity("home", 0, THREE), 1, 1, 1200)
         datagrams = [datagram for ballot in range(5) for datagram in writer.write([encode(ok(ballot))])]
         for index in (0, 3, 3, 1):
             self.arrive(datagrams[index], PEERS[0])
@@ -362,7 +379,11 @@ class SocketTests(TestCase):
     def make(self, id: int) -> UdpTransport:
         peers = {peer: address for peer, address in enumerate(self.addresses) if peer != id}
         return UdpTransport(
-            PeerIdentity("home", id, 3), self.addresses[id], peers, session=1, reactor=self.reactor
+            PeerIdentity("home", id, THREE),
+            self.addresses[id],
+            peers,
+            session=1,
+            reactor=self.reactor,
         )
 
     def receiver(self, id: int) -> Callable[[int, Sequence[Message]], None]:

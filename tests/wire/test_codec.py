@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -107,7 +108,7 @@ class SizeTests(SynchronousTestCase):
 class RoundTripTests(SynchronousTestCase):
     def test_each_message(self) -> None:
         for message in MESSAGES:
-            decoded = decode_frame(encode(message), N)
+            decoded = decode_frame(encode(message), Epoch.first(N))
             self.assertTrue(same(decoded, [message]), f"{message} became {decoded}")
 
     def test_the_table_names_every_kind(self) -> None:
@@ -119,17 +120,17 @@ class RoundTripTests(SynchronousTestCase):
 
     def test_nop_is_the_constant(self) -> None:
         for message in (Accept(ID, 5, NOP, DEPS), Commit(ID, 5, NOP, DEPS)):
-            (decoded,) = decode_frame(encode(message), N)
+            (decoded,) = decode_frame(encode(message), Epoch.first(N))
             assert isinstance(decoded, (Accept, Commit))
             self.assertIs(decoded.batch, NOP)
         self.assertIs(decode_batch(encode_batch(NOP)), NOP)
 
     def test_concatenated_frames_are_one_frame(self) -> None:
         data = b"".join(map(encode, MESSAGES))
-        self.assertTrue(same(decode_frame(data, N), MESSAGES))
+        self.assertTrue(same(decode_frame(data, Epoch.first(N)), MESSAGES))
 
     def test_the_empty_frame(self) -> None:
-        self.assertEqual(decode_frame(b"", N), [])
+        self.assertEqual(decode_frame(b"", Epoch.first(N)), [])
 
     def test_batch_alone(self) -> None:
         for batch in (BATCH, BARRIER, Batch((b"",), (), b"", 2**32 - 1)):
@@ -207,13 +208,13 @@ class PropertyTests(SynchronousTestCase):
     @given(messages())
     def test_round_trip(self, sized: tuple[int, Message]) -> None:
         n, message = sized
-        (decoded,) = decode_frame(encode(message), n)
+        (decoded,) = decode_frame(encode(message), Epoch.first(n))
         self.assertTrue(same(decoded, message), f"{message} became {decoded}")
 
     @settings(deadline=None, max_examples=300)
     @given(st.binary(max_size=200))
     def test_any_bytes_are_decoded_or_refused(self, data: bytes) -> None:
-        for decode in (lambda: decode_frame(data, N), lambda: decode_batch(data)):
+        for decode in (lambda: decode_frame(data, Epoch.first(N)), lambda: decode_batch(data)):
             try:
                 decode()
             except WireError as error:
@@ -227,11 +228,11 @@ class PropertyTests(SynchronousTestCase):
         for _ in range(data.draw(st.integers(1, 3))):
             frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
         try:
-            decoded = decode_frame(bytes(frame), n)
+            decoded = decode_frame(bytes(frame), Epoch.first(n))
         except WireError:
             return
         for each in decoded:  # whatever it says now, it is a message that could have been sent
-            self.assertEqual(decode_frame(encode(each), n), [each])
+            self.assertEqual(decode_frame(encode(each), Epoch.first(n)), [each])
 
 
 class HostileTests(SynchronousTestCase):
@@ -297,20 +298,22 @@ class HostileTests(SynchronousTestCase):
             (framed("read_ok", number=1, deps=[1, 2, 2**63]), "a vector with slot"),
         ]
         for data, text in cases:
-            error = self.assertRaises(WireError, decode_frame, data, N)
+            error = self.assertRaises(WireError, decode_frame, data, Epoch.first(N))
             self.assertIn(text, str(error))
             self.assertIsInstance(error, ValueError)
 
     def test_one_wrong_message_refuses_the_frame(self) -> None:
         good = encode(MESSAGES[0])
-        self.assertRaises(WireError, decode_frame, good + framed("accept_ok", replica=9, slot=1) + good, N)
+        self.assertRaises(
+            WireError, decode_frame, good + framed("accept_ok", replica=9, slot=1) + good, Epoch.first(N)
+        )
 
     def test_unknown_fields_are_ignored(self) -> None:
         """A later version may add fields to a message."""
         inner = framed("accept_ok", **self.GOOD)
         message = wire.Frame.FromString(inner).messages[0].accept_ok.SerializeToString() + b"\xa2\x06\x01x"
         kind = b"\x22" + bytes([len(message)]) + message
-        self.assertEqual(decode_frame(b"\x0a" + bytes([len(kind)]) + kind, N), [AcceptOK(ID, 0)])
+        self.assertEqual(decode_frame(b"\x0a" + bytes([len(kind)]) + kind, Epoch.first(N)), [AcceptOK(ID, 0)])
 
     def test_batches(self) -> None:
         for data in (b"\xff", encode_batch(BATCH)[:-1], b"\x0a\x00", b"\x12\x01x", b"\x28\x01"):

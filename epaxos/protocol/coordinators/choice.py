@@ -167,4 +167,4 @@ def _again(rule: str, accepted: RecoverOK) -> Propose:
 
 
 def _nop(rule: str, quorums: Quorums) -> Propose:
-    return Propose(rule, NOP, no_deps(quorums.n))
+    return Propose(rule, NOP, no_deps(quorums.epoch))

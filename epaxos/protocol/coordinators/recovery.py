@@ -117,7 +117,7 @@ class Recoveries:
         id = instance.id
         if instance.phase is Phase.COMMITTED:
             return
-        ballot = next_ballot(instance.bal, state.id, state.n)
+        ballot = next_ballot(instance.bal, state.id, state.epoch)
         if ballot >= NUMBER_LIMIT:  # a peer lied about a ballot, and no peer would take a higher one
             self._recoveries.pop(id, None)
             return

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from epaxos.protocol.values.epoch import Epoch
+
 __all__ = ["FailureDetector"]
 
 
@@ -17,13 +19,13 @@ class FailureDetector:
     suspected since the caller emptied it.  Times are in seconds on the clock of `Replica.tick`.
     """
 
-    def __init__(self, id: int, n: int, suspect_after_s: float) -> None:
+    def __init__(self, id: int, epoch: Epoch, suspect_after_s: float) -> None:
         self._id = id
-        self._n = n
+        self._n = epoch.n
         self._suspect_after_s = suspect_after_s
         self._heard_at: list[float] | None = None
         self._heard_lately: set[int] = set()
-        self._connected_at = [-math.inf] * n
+        self._connected_at = [-math.inf] * self._n
         self._suspected_at: dict[int, float] = {}
         self._look_at = -math.inf
         self._now = 0.0

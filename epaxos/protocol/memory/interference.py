@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import compress, repeat
 from operator import is_not, le
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, merge, no_deps
 from epaxos.protocol.values.messages import Batch
 
@@ -40,12 +41,12 @@ class InterferenceIndex:
     An instance stays in the index when it becomes NOP: it is then named without need, which is safe.
     """
 
-    def __init__(self, n: int) -> None:
-        self._n = n
-        self._young = _Generation(n)
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+        self._young = _Generation(epoch)
         self._old: _Generation | None = None
         self._unknown: InstanceId | None = None
-        self._forgotten = no_deps(n)
+        self._forgotten = no_deps(epoch)
 
     def restore(self, floor: Deps) -> None:
         """After a restart: nothing up to `floor` will be added."""
@@ -54,7 +55,7 @@ class InterferenceIndex:
     def add(self, id: InstanceId, batch: Batch) -> None:
         """From now on `id` is known to carry `batch`."""
         if self._old is None and self._young.keys >= GENERATION_KEYS:
-            self._old, self._young = self._young, _Generation(self._n)
+            self._old, self._young = self._young, _Generation(self._epoch)
         self._young.add(id, batch)
 
     def set_unknown(self, id: InstanceId | None) -> None:
@@ -94,7 +95,7 @@ class InterferenceIndex:
             self._old = None
         if self._young.keys and self._young.is_below(floor):
             self._forgotten = merge((self._forgotten, self._young.tops))
-            self._young = _Generation(self._n)
+            self._young = _Generation(self._epoch)
 
     @property
     def keys(self) -> int:
@@ -105,8 +106,8 @@ class InterferenceIndex:
 class _Generation:
     """What was added in one stretch of time."""
 
-    def __init__(self, n: int) -> None:
-        self._nothing = no_deps(n)
+    def __init__(self, epoch: Epoch) -> None:
+        self._nothing = no_deps(epoch)
         self.tops = self._nothing
         self._barriers = self._nothing
         self._writes: dict[bytes, Deps] = {}

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 
 __all__ = ["Latency", "Unanswered"]
@@ -53,7 +54,8 @@ class Latency:
     `patience_s`.  Times are in seconds on the clock of `Replica.tick`.
     """
 
-    def __init__(self, id: int, n: int, patience_s: float) -> None:
+    def __init__(self, id: int, epoch: Epoch, patience_s: float) -> None:
+        n = epoch.n
         self._others = [(id + step) % n for step in range(1, n)]
         self._patience_s = patience_s
         self._answer_s: dict[int, float] = {}

@@ -46,19 +46,20 @@ class ReplicaState:
     """
 
     def __init__(self, id: int, quorums: Quorums, timing: Timing, random: Random) -> None:
-        n = quorums.n
+        epoch = quorums.epoch
         self.id = id
-        self.n = n
-        self.others = tuple(replica for replica in range(n) if replica != id)
+        self.epoch = epoch
+        self.n = epoch.n
+        self.others = tuple(replica for replica in range(self.n) if replica != id)
         self.quorums = quorums
         self.timing = timing
         self.random = random
         self.now = 0.0
         self.used_upto = 0
-        self.failures = FailureDetector(id, n, timing.suspect_after_s)
-        self.latency = Latency(id, n, timing.suspect_after_s)
-        self.table = InstanceTable(n)
-        self.index = InterferenceIndex(n)
+        self.failures = FailureDetector(id, epoch, timing.suspect_after_s)
+        self.latency = Latency(id, epoch, timing.suspect_after_s)
+        self.table = InstanceTable(epoch)
+        self.index = InterferenceIndex(epoch)
         self.counters = Counters()
         self.output = Output()
         self.newly_decided: list[InstanceId] = []

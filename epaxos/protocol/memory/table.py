@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from operator import le
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.errors import InvariantError
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.instance import Instance
@@ -23,13 +24,13 @@ class InstanceTable:
     slot up to `committed` is committed; `known` is the highest slot that was heard of.
     """
 
-    def __init__(self, n: int) -> None:
-        self.n = n
+    def __init__(self, epoch: Epoch) -> None:
+        n = epoch.n
         self.rows: list[dict[int, Instance]] = [{} for _ in range(n)]
         self._floor = [0] * n
         self._committed = [0] * n
         self._known = [0] * n
-        self._no_deps = no_deps(n)
+        self._no_deps = no_deps(epoch)
 
     @property
     def floor(self) -> Deps:

@@ -75,7 +75,7 @@ class CatchUp:
         self._proposals = proposals
         self._recoveries = recoveries
         self._rows = [Row() for _ in range(state.n)]
-        self._committed_at = [no_deps(state.n)] * state.n
+        self._committed_at = [no_deps(state.epoch)] * state.n
         self._started_upto = 0
 
     def restore(self, own_upto: int) -> None:

@@ -20,8 +20,8 @@ class Forgetting:
 
     def __init__(self, state: ReplicaState) -> None:
         self._state = state
-        self._executed_at = [no_deps(state.n)] * state.n
-        self._floors = (no_deps(state.n),) * FORGOTTEN_AFTER
+        self._executed_at = [no_deps(state.epoch)] * state.n
+        self._floors = (no_deps(state.epoch),) * FORGOTTEN_AFTER
         self._left = FORGOTTEN_AT_ONCE
         self.has_more = False
         """Whether the floor may rise further, in the next turn."""

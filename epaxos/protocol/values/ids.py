@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from epaxos.protocol.values.epoch import Epoch
+
 __all__ = [
     "NUMBER_LIMIT",
     "Deps",
@@ -28,7 +30,7 @@ NUMBER_LIMIT = 2**63
 """Slots and ballots are below it: they fit the signed 64 bits of anything that stores them."""
 
 initial_ballot = 0
-"""The ballot of the command leader; every other ballot b is owned by replica ``b mod n``."""
+"""The ballot of the command leader; every other ballot b is owned by row ``b mod n``."""
 
 
 class InstanceId(NamedTuple):
@@ -41,9 +43,9 @@ class InstanceId(NamedTuple):
         return f"{self.replica}.{self.slot}"
 
 
-def no_deps(n: int) -> Deps:
-    """The empty dependency set of a cluster of n."""
-    return (0,) * n
+def no_deps(epoch: Epoch) -> Deps:
+    """The empty dependency set."""
+    return (0,) * len(epoch.members)
 
 
 def merge(vectors: Iterable[Deps]) -> Deps:
@@ -56,12 +58,12 @@ def is_in(id: InstanceId, deps: Deps) -> bool:
     return id.slot <= deps[id.replica]
 
 
-def next_ballot(ballot: int, replica: int, n: int) -> int:
+def next_ballot(ballot: int, replica: int, epoch: Epoch) -> int:
     """The lowest ballot above `ballot` that `replica` owns; never 0, which is the command leader's."""
     above = ballot + 1
-    return above + (replica - above) % n
+    return above + (replica - above) % len(epoch.members)
 
 
-def owner(ballot: int, id: InstanceId, n: int) -> int:
+def owner(ballot: int, id: InstanceId, epoch: Epoch) -> int:
     """Who alone may propose a value for `id` at `ballot`."""
-    return id.replica if ballot == initial_ballot else ballot % n
+    return id.replica if ballot == initial_ballot else ballot % len(epoch.members)

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from epaxos.protocol.values.epoch import Epoch
+
 __all__ = ["Quorums"]
 
 
 class Quorums(NamedTuple):
-    """The sizes that follow from n; each counts the counting replica itself.
+    """The sizes that follow from the number of members, n; each counts the counting replica itself.
 
     f crashes are survived.  Up to e replicas may be down and the fast path still works.
     `named`: the command leader names its fast quorum beforehand, and whatever those answer is good
     (docs/protocol.md, "One round trip, always"); otherwise any n-e equal answers make the fast path.
     """
 
+    epoch: Epoch
     n: int
     f: int
     e: int
     named: bool
 
     @classmethod
-    def of(cls, n: int, named: bool | None = None) -> Quorums:
-        """The quorums of a cluster of n >= 1 replicas; by default `named` wherever it is sound.
+    def of(cls, epoch: Epoch, named: bool | None = None) -> Quorums:
+        """The quorums of an epoch; by default `named` wherever it is sound.
 
-        Raises ValueError for an n that is no cluster, and when `named` is asked for and f > 1:
+        Raises ValueError when the epoch has no members, and when `named` is asked for and f > 1:
         a recovery may then miss both the command leader and a member that it named.
         """
+        n = epoch.n
         if n < 1:
-            raise ValueError(f"a cluster has at least one replica, not {n}")
+            raise ValueError("an epoch has at least one member")
         f = (n - 1) // 2
         if named is None:
             named = f <= 1
         elif named and f > 1:
             raise ValueError(f"with {n} replicas a fast quorum cannot be named")
-        return cls(n, f, min(f, (n - f + 1) // 2), named)
+        return cls(epoch, n, f, min(f, (n - f + 1) // 2), named)
 
     @property
     def slow(self) -> int:

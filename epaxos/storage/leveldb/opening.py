@@ -144,7 +144,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
 
     Records, base and batches are read while they are iterated.  Raises StoreError, also then.
     """
-    path, nothing = folder.path, no_deps(format.n)
+    path, nothing = folder.path, no_deps(format.epoch)
     with _errors_of(path):
         reserved = db.get(RESERVED_KEY, verify_checksums=True)
         floor = db.get(FLOOR_KEY, verify_checksums=True)

@@ -14,6 +14,7 @@ from struct import Struct, error, iter_unpack, pack
 from typing import NamedTuple
 
 from epaxos.interfaces import Identity
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import NUMBER_LIMIT, Deps, InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
@@ -125,7 +126,14 @@ def decode_parts(data: bytes) -> StateParts:
 
 def encode_identity(identity: Identity) -> bytes:
     """Whose data this is and in which format, readable by people and by every later version."""
-    return json.dumps({"format": FORMAT, **identity._asdict()}).encode()
+    fields = {
+        "format": FORMAT,
+        "cluster": identity.cluster,
+        "replica": identity.replica,
+        "n": identity.epoch.n,
+        "state_machine": identity.state_machine,
+    }
+    return json.dumps(fields).encode()
 
 
 def decode_identity(data: bytes) -> Identity:
@@ -138,20 +146,23 @@ def decode_identity(data: bytes) -> Identity:
     if format != FORMAT:
         raise ValueError(f"it is in storage format {format}, and this version knows only format {FORMAT}")
     try:
-        return Identity(**fields)
-    except TypeError:
+        return Identity(epoch=Epoch.first(fields.pop("n")), **fields)
+    except (KeyError, TypeError, ValueError):
         raise ValueError("its identity is damaged") from None
 
 
 def check_identity(held: Identity, wanted: Identity) -> None:
     """Raise ValueError, saying what differs, unless data of `held` is the data of `wanted`."""
-    for name, what in (
-        ("cluster", "it belongs to cluster {!r}, not to {!r}"),
-        ("replica", "it belongs to replica {}, not to replica {}"),
-        ("n", "it belongs to a cluster of {}, not of {}"),
-        ("state_machine", "it holds the state of the state machine {!r}, not of {!r}"),
+    for found, expected, what in (
+        (held.cluster, wanted.cluster, "it belongs to cluster {!r}, not to {!r}"),
+        (held.replica, wanted.replica, "it belongs to replica {}, not to replica {}"),
+        (held.epoch.n, wanted.epoch.n, "it belongs to a cluster of {}, not of {}"),
+        (
+            held.state_machine,
+            wanted.state_machine,
+            "it holds the state of the state machine {!r}, not of {!r}",
+        ),
     ):
-        found, expected = getattr(held, name), getattr(wanted, name)
         if found != expected:
             raise ValueError(what.format(found, expected))
 
@@ -162,8 +173,9 @@ class RecordFormat:
     All decoding raises ValueError for anything that the encoding cannot have made.
     """
 
-    def __init__(self, n: int) -> None:
-        self.n = n
+    def __init__(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        n = self.n = epoch.n
         self._deps = Struct(f">{n}Q")
         # phase, value, what init_deps is, the fast quorum as bits; bal, abal; deps
         self._record = Struct(f">BBBBQQ{n}Q")

@@ -127,7 +127,7 @@ class LevelDBStore:
     def open(self, identity: Identity) -> Restored:
         """See IStore."""
         assert self._writer is None, "a store is opened once"
-        format = RecordFormat(identity.n)
+        format = RecordFormat(identity.epoch)
         self._folder.lock()
         try:
             db, sequence, fresh = open_database(self._folder, identity)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.messages import NOP, Batch
 
@@ -58,7 +59,7 @@ class _Sequence:
         self.ids: set[InstanceId] = set()
         self.writes: dict[bytes, int] = {}
         self.checkpoints: dict[tuple[Deps, tuple[InstanceId, ...]], _Step | None] = {
-            (no_deps(n), ()): None,
+            (no_deps(Epoch.first(n)), ()): None,
         }
 
     @property
@@ -81,7 +82,7 @@ class Invariants:
         self._n = n
         self._violated = violated
         self._ran = ran
-        self._durable = durable or (lambda: [no_deps(n)])
+        self._durable = durable or (lambda: [no_deps(Epoch.first(n))])
         self.decisions: dict[InstanceId, _Decision] = {}
         self._by_key: dict[bytes, list[InstanceId]] = {}
         self._barriers: list[InstanceId] = []

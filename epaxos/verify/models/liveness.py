@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import combinations
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.models.explorer import Explorer, Move, State
@@ -29,7 +30,7 @@ TURNS = 3
 def stuck(explorer: Explorer) -> Iterator[State | None]:
     """For each state in which the exploration ended: that state when it is stuck, else None."""
     n = explorer.model.n
-    survivors = [tuple(range(n)), *combinations(range(n), Quorums.of(n).slow)]
+    survivors = [tuple(range(n)), *combinations(range(n), Quorums.of(Epoch.first(n)).slow)]
     continuations = [_Continuations(explorer, alive) for alive in survivors]
     for state in explorer.ends:
         yield None if all(found.decide(state) for found in continuations) else state

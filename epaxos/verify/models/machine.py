@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord
 from epaxos.protocol.values.messages import NOP, Batch, Message
@@ -43,7 +44,7 @@ _RANDOM = _NoRandom()
 def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[int] = ()) -> Replica:
     """The core as it is in the product.  How far the others are it knows already, so that it asks those
     that it names alone until a wait ends; they answer in no time, but for those that are `far`."""
-    core = Replica(id, n, timing=_TIMING, random=_RANDOM, quorums=quorums)
+    core = Replica(id, Epoch.first(n), timing=_TIMING, random=_RANDOM, quorums=quorums)
     latency = core._state.latency
     probe = InstanceId(id, 0)
     latency.asks_all(probe, 0.0)
@@ -55,7 +56,7 @@ def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[
 
 def with_equal_answers(id: int, n: int) -> Replica:
     """The core with a fast path of any n-e equal answers, as EPaxos* has it, whatever n is."""
-    return new_replica(id, n, Quorums.of(n, named=False))
+    return new_replica(id, n, Quorums.of(Epoch.first(n), named=False))
 
 
 def naming(named: Mapping[int, int]) -> NewReplica:

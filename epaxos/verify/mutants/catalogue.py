@@ -543,7 +543,7 @@ _FORGETTING = (
         "the floor, what every member has executed, never falls",
         Forgetting.restore,
         "[state.table.floor] * state.n",
-        "[no_deps(state.n)] * state.n",
+        "[no_deps(state.epoch)] * state.n",
         n=5,
         profile="schemes",
     ),

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, WriteSet
 from epaxos.node.node import Node
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, Message, PreAccept
 from epaxos.verify.judges.bounds import allowed, held
@@ -136,7 +137,7 @@ class Host:
             partial(process.spend, step_us),
         )
         executor = ObservedExecutor(
-            cluster.parts.executor(plan.n), self.id, cluster.invariants, cluster.trace
+            cluster.parts.executor(cluster.epoch), self.id, cluster.invariants, cluster.trace
         )
         transport = VirtualTransport(
             cluster.network,
@@ -149,7 +150,7 @@ class Host:
         store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
         node = self.node = cluster.parts.node(
             self.id,
-            plan.n,
+            cluster.epoch,
             cluster=CLUSTER,
             timing=plan.timing,
             batching=plan.batching,
@@ -340,13 +341,14 @@ class Cluster:
         self.violated = violated
         self.parts = parts
         self.n = plan.n
+        self.epoch = Epoch.first(plan.n)
         self.network = Network(
             time,
             plan.n,
             plan.network,
             Dice(plan.seed, "network"),
             trace,
-            lambda message: parts.recode(message, plan.n),
+            lambda message: parts.recode(message, self.epoch),
         )
         self.hosts = [Host(id, self) for id in range(plan.n)]
 

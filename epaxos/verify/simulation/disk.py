@@ -60,7 +60,7 @@ class Contents:
     def format(self, identity: Identity) -> None:
         """A new store of `identity`."""
         self.identity = identity
-        self.floor = self.executed = no_deps(identity.n)
+        self.floor = self.executed = no_deps(identity.epoch)
 
     def apply(self, write_set: WriteSet) -> None:
         """All of a write set."""

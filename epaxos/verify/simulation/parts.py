@@ -12,6 +12,7 @@ from typing import Any
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import IExecutor, IStateMachine
 from epaxos.node.node import Node
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.wire.codec import decode_frame, encode
@@ -26,9 +27,9 @@ def _state_machine() -> IStateMachine:
     return KeyValueStore(ELEMENTS_PER_STEP)
 
 
-def _recode(message: Message, n: int) -> Message:
+def _recode(message: Message, epoch: Epoch) -> Message:
     """The message, as it comes out at the other end of a wire."""
-    (decoded,) = decode_frame(encode(message), n)
+    (decoded,) = decode_frame(encode(message), epoch)
     return decoded
 
 
@@ -36,7 +37,7 @@ def _recode(message: Message, n: int) -> Message:
 class Parts:
     """What makes a replica; `node` is called like `epaxos.node.node.Node`."""
 
-    executor: Callable[[int], IExecutor] = Executor
+    executor: Callable[[Epoch], IExecutor] = Executor
     state_machine: Callable[[], IStateMachine] = _state_machine
     node: Callable[..., Any] = Node
-    recode: Callable[[Message, int], Message] = _recode
+    recode: Callable[[Message, Epoch], Message] = _recode

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId, is_in
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.mutants.catalogue import MUTANTS
@@ -57,8 +58,8 @@ class MutationTests(SynchronousTestCase):
 
     def test_properties_can_be_broken(self) -> None:
         with Mutant("", "", (Edit(Quorums.fast, (("self.e", "self.f"),)),)).applied():
-            self.assertEqual(Quorums.of(7).fast, 4)
-        self.assertEqual(Quorums.of(7).fast, 5)
+            self.assertEqual(Quorums.of(Epoch.first(7)).fast, 4)
+        self.assertEqual(Quorums.of(Epoch.first(7)).fast, 5)
 
     def test_one_rule_may_be_spelt_in_two_places_of_a_function(self) -> None:
         with Mutant("", "", (Edit(is_in, (("id.slot", "0"), ("<=", "=="))),)).applied():

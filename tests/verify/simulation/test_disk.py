@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import Checkpoint, Identity, IStore, StoreError, WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
 from epaxos.verify.simulation.clock import SECOND, Process, VirtualTime
@@ -13,7 +14,7 @@ from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.disk import LOG_BATCHES_MIN, Disk, DiskSettings, VirtualStore
 from tests.storage.loop import merged
 
-IDENTITY = Identity("simulated", 0, 3, "kv")
+IDENTITY = Identity("simulated", 0, Epoch.first(3), "kv")
 SLOW = DiskSettings(sync_us=1000, write_us=100)
 
 

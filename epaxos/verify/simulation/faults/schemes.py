@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.faults.fault import Fault, FaultKind
@@ -289,7 +290,7 @@ def _forgetful_voter(scheme: _Scheme) -> None:
     """The votes that make the fast path are forgotten: that of one who was named, or those of just a
     fast quorum."""
     leader, *others = scheme.cast()
-    quorums = Quorums.of(scheme.n)
+    quorums = Quorums.of(Epoch.first(scheme.n))
     voters = others[:1] if quorums.named else others[: quorums.fast - 1]
     scheme.propose(leader)
     if not quorums.named:
@@ -436,7 +437,7 @@ def schemes(
         dice = Dice(seed, "scheme", number)
         scheme = _Scheme(dice, n, begin, round_trip)
         if n >= 3:
-            dice.pick(_NAMED if Quorums.of(n).named else _EQUAL)(scheme)
+            dice.pick(_NAMED if Quorums.of(Epoch.first(n)).named else _EQUAL)(scheme)
             scheme.end()
         else:
             scheme.propose(dice.below(n))
