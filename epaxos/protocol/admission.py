@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from operator import eq, le, lt
 from typing import NamedTuple
 
 from epaxos.protocol.values.instance import Instance
@@ -50,16 +51,18 @@ def _never(instance: Instance, ballot: int) -> bool:
 class Rule(NamedTuple):
     """When an instance takes the messages of one kind.
 
-    `phases`: the phases in which the instance takes it; empty for a message that belongs to no
-    instance, which is always taken.  `ballot(bal, b)`: whether the promised ballot `bal` allows a
-    message of ballot `b`; `ballot_text` says the same for people.  `leads_to`: each phase that the
-    instance may enter because of the message, with the condition ("" for none).  `repeats(instance, b)`:
-    whether the same answer is given again.  `is_request`: whether a decided instance answers it with
-    the Commit.
+    - `phases`: the phases in which the instance takes it; empty for a message that belongs to no
+      instance, which is always taken.
+    - `ballot(bal, b)`: whether the promised ballot `bal` allows a message of ballot `b`; None when every
+      ballot is allowed.  `ballot_text` says the same for people.
+    - `leads_to`: each phase that the instance may enter because of the message, and the condition ("" for
+      none).
+    - `repeats(instance, b)`: whether the same answer is given again; `repeats_text` says the same.
+    - `is_request`: whether a decided instance answers it with the Commit.
     """
 
     phases: frozenset[Phase]
-    ballot: Callable[[int, int], bool]
+    ballot: Callable[[int, int], bool] | None
     ballot_text: str
     leads_to: tuple[tuple[Phase, str], ...] = ()
     repeats: Callable[[Instance, int], bool] = _never
@@ -70,20 +73,12 @@ class Rule(NamedTuple):
 _UNDECIDED = frozenset({Phase.INITIAL, Phase.PREACCEPTED, Phase.ACCEPTED})
 
 
-def _any(bal: int, ballot: int) -> bool:
-    return True
-
-
-def _equal(bal: int, ballot: int) -> bool:
-    return bal == ballot
-
-
-_OF_NO_INSTANCE = Rule(frozenset(), _any, "")
+_OF_NO_INSTANCE = Rule(frozenset(), None, "")
 
 ADMISSION: Mapping[type, Rule] = {
     PreAccept: Rule(
         frozenset({Phase.INITIAL}),
-        lambda bal, ballot: bal == 0,
+        eq,
         "bal = 0",
         ((Phase.PREACCEPTED, ""),),
         lambda instance, ballot: instance.bal == 0 and instance.phase is Phase.PREACCEPTED,
@@ -92,42 +87,42 @@ ADMISSION: Mapping[type, Rule] = {
     ),
     PreAcceptOK: Rule(
         frozenset({Phase.PREACCEPTED}),
-        lambda bal, ballot: bal == 0,
+        eq,
         "bal = 0",
         ((Phase.COMMITTED, "fast quorum"), (Phase.ACCEPTED, "slow quorum")),
     ),
     Accept: Rule(
         _UNDECIDED,
-        lambda bal, ballot: bal <= ballot,
+        le,
         "bal <= b",
         ((Phase.ACCEPTED, ""),),
         is_request=True,
     ),
     AcceptOK: Rule(
         frozenset({Phase.ACCEPTED}),
-        _equal,
+        eq,
         "bal = b",
         ((Phase.COMMITTED, "slow quorum"),),
     ),
-    Commit: Rule(_UNDECIDED, _any, "any", ((Phase.COMMITTED, ""),)),
+    Commit: Rule(_UNDECIDED, None, "any", ((Phase.COMMITTED, ""),)),
     Recover: Rule(
         _UNDECIDED,
-        lambda bal, ballot: bal < ballot,
+        lt,
         "bal < b",
         (),
         lambda instance, ballot: instance.bal == ballot,
         "bal = b",
         is_request=True,
     ),
-    RecoverOK: Rule(_UNDECIDED, _equal, "bal = b", ((Phase.ACCEPTED, "slow quorum"),)),
+    RecoverOK: Rule(_UNDECIDED, eq, "bal = b", ((Phase.ACCEPTED, "slow quorum"),)),
     Validate: Rule(
         frozenset({Phase.INITIAL, Phase.PREACCEPTED}),
-        _equal,
+        eq,
         "bal = b",
         is_request=True,
     ),
-    ValidateOK: Rule(_UNDECIDED, _equal, "bal = b", ((Phase.ACCEPTED, "all of Q"),)),
-    Waiting: Rule(_UNDECIDED, _any, "any"),
+    ValidateOK: Rule(_UNDECIDED, eq, "bal = b", ((Phase.ACCEPTED, "all of Q"),)),
+    Waiting: Rule(_UNDECIDED, None, "any"),
     Fetch: _OF_NO_INSTANCE,
     Heartbeat: _OF_NO_INSTANCE,
     Read: _OF_NO_INSTANCE,
@@ -149,7 +144,8 @@ def admit(kind: type[Message], instance: Instance, ballot: int) -> Admission:
     if instance.phase is Phase.COMMITTED:
         return Admission.DECIDED
     rule = ADMISSION[kind]
-    if instance.phase in rule.phases and rule.ballot(instance.bal, ballot):
+    takes = rule.ballot
+    if instance.phase in rule.phases and (takes is None or takes(instance.bal, ballot)):
         return Admission.TAKE
     if rule.repeats(instance, ballot):
         return Admission.REPEAT

@@ -54,6 +54,19 @@ Handler = Callable[[int, Any], object]
 """Handles a message of the replica whose number comes first."""
 
 
+class _InTurn:
+    """Lets several handlers handle each message, one after the other."""
+
+    __slots__ = ("_handlers",)
+
+    def __init__(self, *handlers: Handler) -> None:
+        self._handlers = handlers
+
+    def __call__(self, sender: int, message: Any) -> None:
+        for handler in self._handlers:
+            handler(sender, message)
+
+
 class Replica:
     """The replica of row `id` in `epoch`.
 
@@ -89,21 +102,21 @@ class Replica:
         self._reads = ReadRounds(state)
         self._slots = OwnSlots(slots_reserved)
         self._unknown_upto = 0
-        self._handlers: dict[type, tuple[Handler, ...]] = {
-            PreAccept: (acceptor.on_pre_accept,),
-            PreAcceptOK: (self._proposals.on_pre_accept_ok,),
-            Accept: (acceptor.on_accept,),
-            AcceptOK: (self._rounds.on_accept_ok,),
-            Commit: (acceptor.on_commit, self._catch_up.on_commit),
-            Recover: (acceptor.on_recover,),
-            RecoverOK: (self._recoveries.on_recover_ok,),
-            Validate: (acceptor.on_validate,),
-            ValidateOK: (self._recoveries.on_validate_ok,),
-            Waiting: (self._recoveries.on_waiting,),
-            Fetch: (self._heartbeats.on_fetch, self._catch_up.on_fetch, self._takeover.on_fetch),
-            Heartbeat: (self._heartbeats.on_heartbeat,),
-            Read: (self._reads.on_read,),
-            ReadOK: (self._reads.on_read_ok,),
+        self._handlers: dict[type, Handler] = {
+            PreAccept: acceptor.on_pre_accept,
+            PreAcceptOK: self._proposals.on_pre_accept_ok,
+            Accept: acceptor.on_accept,
+            AcceptOK: self._rounds.on_accept_ok,
+            Commit: _InTurn(acceptor.on_commit, self._catch_up.on_commit),
+            Recover: acceptor.on_recover,
+            RecoverOK: self._recoveries.on_recover_ok,
+            Validate: acceptor.on_validate,
+            ValidateOK: self._recoveries.on_validate_ok,
+            Waiting: self._recoveries.on_waiting,
+            Fetch: _InTurn(self._heartbeats.on_fetch, self._catch_up.on_fetch, self._takeover.on_fetch),
+            Heartbeat: self._heartbeats.on_heartbeat,
+            Read: self._reads.on_read,
+            ReadOK: self._reads.on_read_ok,
         }
 
     # -- life
@@ -255,8 +268,7 @@ class Replica:
         state = self._state
         id = getattr(message, "id", None)
         if id is None or not (state.table.is_forgotten(id) or state.is_unused(id)):
-            for handler in self._handlers[type(message)]:
-                handler(sender, message)
+            self._handlers[type(message)](sender, message)
 
     def _after(self) -> None:
         """Tell everything in the core what was decided, which may end recoveries and so decide more."""

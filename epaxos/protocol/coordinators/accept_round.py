@@ -14,11 +14,11 @@ from epaxos.protocol.values.ids import Deps, InstanceId, initial_ballot
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import NOP, Accept, AcceptOK, Batch
 
-__all__ = ["AcceptRounds"]
+__all__ = ["AcceptRound", "AcceptRounds"]
 
 
 class AcceptRound:
-    """The replicas that have accepted the value of one ballot."""
+    """One round: its ballot, and the replicas that have accepted the value."""
 
     __slots__ = ("ballot", "voters")
 
@@ -37,12 +37,8 @@ class AcceptRounds:
         self._state = state
         self._acceptor = acceptor
         self._deadlines = deadlines
-        self._rounds: dict[InstanceId, AcceptRound] = {}
-
-    def ballot_of(self, id: InstanceId) -> int | None:
-        """The ballot of the round of `id`; None when there is none."""
-        accept_round = self._rounds.get(id)
-        return None if accept_round is None else accept_round.ballot
+        self.open: dict[InstanceId, AcceptRound] = {}
+        """The rounds that have not ended."""
 
     def start(self, instance: Instance, ballot: int, cmd: Batch, deps: Deps, holders: set[int]) -> None:
         """As the owner of `ballot`, ask all replicas to accept (cmd, deps).
@@ -55,7 +51,7 @@ class AcceptRounds:
         message = Accept(id, ballot, cmd, deps)
         if self._acceptor.on_accept(state.id, message) is not Admission.TAKE:
             return
-        self._rounds[id] = AcceptRound(ballot)
+        self.open[id] = AcceptRound(ballot)
         brief = message if cmd is NOP else message._replace(batch=None)
         for replica in state.others:
             if replica in holders:
@@ -68,7 +64,7 @@ class AcceptRounds:
     def on_accept_ok(self, sender: int, message: AcceptOK) -> None:
         """A vote for the value of a round of this replica; a slow quorum of them decides."""
         state = self._state
-        accept_round = self._rounds.get(message.id)
+        accept_round = self.open.get(message.id)
         if accept_round is None or accept_round.ballot != message.ballot:
             return
         instance = state.table.get(message.id)
@@ -84,16 +80,11 @@ class AcceptRounds:
         state.decide(instance, message.ballot, durably=False)
         state.tell_commit(instance, durably=False, holders=state.others)
 
-    def ask_again(self, instance: Instance) -> None:
+    def ask_again(self, instance: Instance, accept_round: AcceptRound) -> None:
         """Send the Accept, with its batch, to the replicas that have not voted for it."""
         state = self._state
-        accept_round = self._rounds[instance.id]
         message = Accept(instance.id, accept_round.ballot, instance.cmd, instance.deps)
         for replica in state.others:
             if replica not in accept_round.voters:
                 state.send(replica, message)
         self._deadlines.set(instance.id, state.now + state.timing.resend_s)
-
-    def drop(self, id: InstanceId) -> None:
-        """The round of `id`, if there is one, is over."""
-        self._rounds.pop(id, None)

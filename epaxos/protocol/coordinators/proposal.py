@@ -181,7 +181,7 @@ class Proposals:
         state = self._state
         for id, proposal in tuple(self._proposals.items()):
             instance = state.table.get(id)
-            in_round = self._rounds.ballot_of(id) is not None
+            in_round = id in self._rounds.open
             if replica in proposal.answers or instance.bal != initial_ballot or in_round:
                 continue
             if len(proposal.answers) >= state.quorums.slow:
@@ -206,11 +206,11 @@ class Proposals:
         """
         instance = self._state.table.get(id)
         proposal = self._proposals.get(id)
-        ballot = self._rounds.ballot_of(id)
-        if instance.bal != (initial_ballot if ballot is None else ballot):
+        accept_round = self._rounds.open.get(id)
+        if instance.bal != (initial_ballot if accept_round is None else accept_round.ballot):
             self.drop(id)
-        elif ballot is not None:
-            self._rounds.ask_again(instance)
+        elif accept_round is not None:
+            self._rounds.ask_again(instance, accept_round)
         elif proposal is not None:
             self._propose_again(instance, proposal)
 
@@ -247,5 +247,5 @@ class Proposals:
     def drop(self, id: InstanceId) -> None:
         """`id` is decided, or somebody else decides it: it is in no hands here."""
         self._proposals.pop(id, None)
-        self._rounds.drop(id)
+        self._rounds.open.pop(id, None)
         self._deadlines.clear(id)

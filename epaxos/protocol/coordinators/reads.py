@@ -9,7 +9,6 @@ rely on.  Nothing is promised, written or decided.
 from __future__ import annotations
 
 from epaxos.protocol.memory.deadlines import Deadlines
-from epaxos.protocol.memory.latency import Unanswered
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.values.ids import Deps, merge
 from epaxos.protocol.values.messages import Batch, Read, ReadOK
@@ -44,7 +43,7 @@ class ReadRounds:
         self._state = state
         self._rounds: dict[int, ReadRound] = {}
         self._deadlines: Deadlines[int] = Deadlines()
-        self._unanswered = Unanswered()
+        self._unanswered: set[int] = set()
         self._number = int(state.random.random() * FIRST_NUMBERS)
 
     def start(self, keys: tuple[bytes, ...]) -> int:
@@ -82,7 +81,7 @@ class ReadRounds:
 
     def on_read_ok(self, sender: int, message: ReadOK) -> None:
         """An answer.  The instances that it names may be new here, and may need recovery."""
-        self._unanswered.on_answer(sender)
+        self._unanswered.discard(sender)
         read = self._rounds.get(message.number)
         if read is not None:
             read.answered.add(sender)
@@ -105,6 +104,6 @@ class ReadRounds:
         state = self._state
         for number in self._deadlines.pop_due(state.now):
             read = self._rounds[number]
-            self._unanswered.on_silence(replica for replica in read.asked if replica not in read.answered)
+            self._unanswered.update(replica for replica in read.asked if replica not in read.answered)
             self._ask(number, read, tuple(r for r in state.others if r not in read.answered))
             self._deadlines.set(number, state.now + state.timing.resend_s)

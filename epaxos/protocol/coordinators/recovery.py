@@ -269,12 +269,11 @@ class Recoveries:
         if message.votes <= quorums.n - quorums.f - quorums.e:
             return
         if admit(Waiting, self._state.table.get(id), 0) is Admission.TAKE:
-            self._waits.on_excluding(id)
-            self._reconsider(id)
+            self._reconsider(self._waits.on_excluding(id))
 
-    def _reconsider(self, member: InstanceId) -> None:
-        """More is known of `member`: recoveries that wait for it may go on."""
-        for id in self._waits.waiters(member):
+    def _reconsider(self, waiters: tuple[InstanceId, ...]) -> None:
+        """More is known of an instance that the recoveries of `waiters` wait for: they may go on."""
+        for id in waiters:
             recovery = self._recoveries.get(id)
             if recovery is None or recovery.stage is not Stage.WAIT:
                 continue
@@ -297,8 +296,9 @@ class Recoveries:
         if recovery is not None:
             self._stop_waiting(id, recovery)
         self._deadlines.clear(id)
-        self._waits.on_decided(id)
-        self._reconsider(id)
+        waiters = self._waits.on_decided(id)
+        if waiters:
+            self._reconsider(waiters)
 
     # -- time
 

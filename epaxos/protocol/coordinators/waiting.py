@@ -41,17 +41,18 @@ class Waits:
                 if not waiters:
                     del self._waiters[member]
 
-    def waiters(self, member: InstanceId) -> tuple[InstanceId, ...]:
-        """The instances whose recoveries wait for `member`, in the order in which they began."""
+    def on_excluding(self, member: InstanceId) -> tuple[InstanceId, ...]:
+        """The recovery of `member` waits with enough votes to exclude others.
+
+        Returns the instances whose recoveries wait for `member`, in the order in which they began.
+        """
+        self._excluding.add(member)
         return tuple(self._waiters.get(member, ()))
 
-    def on_excluding(self, member: InstanceId) -> None:
-        """The recovery of `member` waits with enough votes to exclude others."""
-        self._excluding.add(member)
-
-    def on_decided(self, member: InstanceId) -> None:
-        """From now on the decision about `member` says more than its recovery did."""
+    def on_decided(self, member: InstanceId) -> tuple[InstanceId, ...]:
+        """`member` is decided, which says more than its recovery did.  Returns as `on_excluding`."""
         self._excluding.discard(member)
+        return tuple(self._waiters.get(member, ()))
 
     def look_at(self, id: InstanceId, member: InstanceId) -> Member:
         """What is known here of `member`, for which the recovery of `id` waits.

@@ -4,8 +4,8 @@ Three notions of "does not answer" exist, each for a purpose of its own, and saf
 
 - *suspected* (`failures`): nothing at all came for `suspect_after_s`, or all connections are lost.
   Others then recover the replica's instances.
-- *unanswered* (`Unanswered`): a question of one kind, PreAccept or Read, was not answered in time.  The
-  replica is asked such a question last until it answers one.
+- *unanswered* (`Latency` for PreAccept, `reads` for Read): a question of that kind was not answered in
+  time.  The replica is asked such a question last until it answers one, however late.
 - *slow* (`Latency`): the usual time from a PreAccept to its answer, from which follow whom to ask first
   and how long to wait.
 """
@@ -18,32 +18,12 @@ from collections.abc import Callable, Iterable
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 
-__all__ = ["Latency", "Unanswered"]
+__all__ = ["Latency"]
 
 WEIGHT = 0.25
 """The weight of the newest answer in the average, against all earlier ones."""
 PROBES = 4
 """At most PROBES PreAccepts per `patience_s` go to every replica, to refresh the estimates."""
-
-
-class Unanswered:
-    """The replicas that did not answer a question of one kind in time, and have answered none since."""
-
-    __slots__ = ("_replicas",)
-
-    def __init__(self) -> None:
-        self._replicas: set[int] = set()
-
-    def on_silence(self, replicas: Iterable[int]) -> None:
-        """The wait for the answers of `replicas` is over, and none of them has answered."""
-        self._replicas.update(replicas)
-
-    def on_answer(self, replica: int) -> None:
-        """`replica` has answered a question of this kind, however late."""
-        self._replicas.discard(replica)
-
-    def __contains__(self, replica: int) -> bool:
-        return replica in self._replicas
 
 
 class Latency:
@@ -62,7 +42,7 @@ class Latency:
         self._probe: InstanceId | None = None
         self._asked_at = -math.inf
         self._awaited: set[int] = set()
-        self._unanswered = Unanswered()
+        self._unanswered: set[int] = set()
 
     def asks_all(self, id: InstanceId, now: float) -> bool:
         """Whether the PreAccept of `id`, which leaves now, has to go to all other replicas.
@@ -81,11 +61,11 @@ class Latency:
 
     def on_silence(self, replicas: Iterable[int]) -> None:
         """These replicas were named, and have not answered in time."""
-        self._unanswered.on_silence(replicas)
+        self._unanswered.update(replicas)
 
     def on_answer(self, id: InstanceId, replica: int, now: float) -> None:
         """`replica` has answered the PreAccept of `id`."""
-        self._unanswered.on_answer(replica)
+        self._unanswered.discard(replica)
         if id == self._probe and replica in self._awaited:
             self._awaited.discard(replica)
             self._note(replica, now - self._asked_at)

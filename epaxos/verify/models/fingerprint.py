@@ -70,7 +70,7 @@ _IGNORED: dict[type, frozenset[str]] = {
         }
     ),
     Acceptor: frozenset({"_state"}),
-    AcceptRounds: frozenset({"_state", "_acceptor", "_deadlines", "_rounds"}),
+    AcceptRounds: frozenset({"_state", "_acceptor", "_deadlines", "open"}),
     Proposals: frozenset({"_state", "_acceptor", "_rounds", "_deadlines", "_proposals"}),
     Recoveries: frozenset({"_state", "_acceptor", "_proposals", "_rounds", "_recoveries", "_deadlines"}),
     Waits: frozenset({"_table", "_waiters"}),
@@ -157,7 +157,7 @@ def _replica(core: Replica) -> Hashable:
     table = state.table
     rounds = [
         (id, _freeze(accept_round))
-        for id, accept_round in core._rounds._rounds.items()
+        for id, accept_round in core._rounds.open.items()
         if table.get(id).bal == accept_round.ballot
     ]
     return (
