@@ -136,17 +136,24 @@ A repeated answer is safe: nothing that it tells can have changed since the firs
 message of the same ballot, which its owner sends only when it no longer counts those answers."""
 
 
+_COMMITTED, _TAKE = (
+    Phase.COMMITTED,
+    Admission.TAKE,
+)  # a lookup in an Enum costs as much as the rest of `admit`
+
+
 def admit(kind: type[Message], instance: Instance, ballot: int) -> Admission:
     """What `instance` does with a message of this kind and ballot.
 
     `ballot` is 0 for a PreAccept, for a PreAcceptOK, and for a Waiting, which carry none.
     """
-    if instance.phase is Phase.COMMITTED:
+    phase = instance.phase
+    if phase is _COMMITTED:
         return Admission.DECIDED
     rule = ADMISSION[kind]
     takes = rule.ballot
-    if instance.phase in rule.phases and (takes is None or takes(instance.bal, ballot)):
-        return Admission.TAKE
+    if phase in rule.phases and (takes is None or takes(instance.bal, ballot)):
+        return _TAKE
     if rule.repeats(instance, ballot):
         return Admission.REPEAT
     return Admission.SUPERSEDED

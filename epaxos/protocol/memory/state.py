@@ -20,6 +20,9 @@ from epaxos.protocol.values.timing import Timing
 __all__ = ["Counters", "DoubledError", "ReplicaState"]
 
 
+_COMMITTED = Phase.COMMITTED  # looked up once, because each lookup in an Enum costs 0.1 us
+
+
 class DoubledError(Exception):
     """Another process has used this replica's id, or this replica has lost its data: it must stop.
 
@@ -143,9 +146,9 @@ class ReplicaState:
         With `durably` nobody may be told before the record is durable, as a fast-path decision needs.
         Raises InvariantError when there is no value, or when `instance` is decided already.
         """
-        if instance.cmd is None or instance.phase is Phase.COMMITTED:
+        if instance.cmd is None or instance.phase is _COMMITTED:
             raise InvariantError(f"{instance} cannot be decided")
-        instance.phase = Phase.COMMITTED
+        instance.phase = _COMMITTED
         instance.bal = max(instance.bal, ballot)
         instance.abal = max(instance.abal, ballot)
         self.save(instance)

@@ -13,6 +13,7 @@ from epaxos.protocol.values.messages import Phase
 
 __all__ = ["InstanceTable"]
 
+_COMMITTED = Phase.COMMITTED  # looked up once, because each lookup in an Enum costs 0.1 us
 LOOKED_THROUGH_MAX = 50_000
 """Slots that one call of `uncommitted` looks at, at most, because that takes a few milliseconds."""
 
@@ -79,7 +80,7 @@ class InstanceTable:
         if slot != self._committed[row] + 1:
             return
         instances = self.rows[row]
-        while (instance := instances.get(slot)) is not None and instance.phase is Phase.COMMITTED:
+        while (instance := instances.get(slot)) is not None and instance.phase is _COMMITTED:
             slot += 1
         self._committed[row] = slot - 1
 
