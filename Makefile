@@ -6,6 +6,8 @@ JOBS ?= 2
 TARGETS ?=
 PROTOS := $(wildcard epaxos/*/*.proto)
 
+APIDOCS := build/docs/api/index.html
+
 # Another PYTHON gets an environment of its own, so that several can be tried side by side.
 ifeq ($(PYTHON),python3)
 VENV ?= .venv
@@ -16,12 +18,12 @@ BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
 QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit_status.py service/test_tap.py \
-  service/test_timeouts.py statemachines test_architecture.py test_limits.py wire \
+  service/test_timeouts.py statemachines test_architecture.py test_docs.py test_limits.py wire \
   $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
 
 .PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
-  longrun fuzz mutants compiled
+  longrun fuzz mutants compiled generated style docs news coverage
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,17 +36,29 @@ run: $(VENV)/.installed  ## three replicas in the foreground, on the ports of co
 demo: $(VENV)/.installed  ## three printers that execute concurrent proposals, and a check that they agree
 	@$(BIN)/python -m epaxos.tools.demo
 
-quick: lint  ## for the inner loop, under a minute: lint, the core and what else is fast, by pytest
+quick: style  ## for the inner loop, under a minute: ruff, mypy, the core and what else is fast, by pytest
 	$(BIN)/pytest -q -x -n $(JOBS) $(QUICK)
 
 test: lint trial pytest  ## lint, all tests by trial, and by pytest those that need no cluster
 
 test-real: pythons real  ## what is long: a part on the oldest and newest Python, and clusters by pytest
 
-lint: $(VENV)/.installed-test  ## ruff and mypy
+lint: style docs  ## ruff and mypy, and the docs without a warning
+
+style: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(APIDOCS)  ## the pages, and the API from the docstrings, in build/docs; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -b html -E -d build/doctrees docs build/docs
+
+# It takes half a minute, so only when a docstring may have changed.
+$(APIDOCS): docs/apidocs.py $(shell find epaxos -name '*.py' -not -name '*_pb2.py') | $(VENV)/.installed-docs
+	@rm -rf $(@D)
+	PYTHONPATH=docs $(BIN)/pydoctor -q -W --system-class apidocs.ProjectSystem --docformat restructuredtext \
+	  --project-name epaxos --project-base-dir . --privacy 'HIDDEN:**_pb2' --html-output $(@D) epaxos || \
+	  { rm -rf $(@D); exit 1; }
 
 trial: $(VENV)/.installed-test  ## the tests by trial
 	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
@@ -69,6 +83,10 @@ soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until C
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
 	@$(BIN)/python -m epaxos.verify.simulation --digests tests/verify/simulation/digests.txt
 
+generated: $(VENV)/.installed-test  ## whatever is generated from the code: comments of conf/cluster.ini, pages and tables of docs
+	$(BIN)/python -m tests.config.test_generated
+	$(BIN)/python -m tests.test_architecture
+
 longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(TRANSPORT),--transport $(TRANSPORT)) $(if $(OUT),--out $(OUT))
@@ -77,8 +95,8 @@ fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.hunt $(or $(SECONDS),60) $(TARGETS)
 
-bench: $(VENV)/.installed-bench  ## measure everything of docs/performance.md (BENCH='--quick', '--only set', '--help')
-	$(BIN)/python -m tests.bench $(BENCH)
+bench: $(VENV)/.installed-bench  ## measure everything (BENCH='--quick', '--only set', '--help'), or this tree against BASE=REVISION
+	$(BIN)/python -m tests.bench$(if $(BASE),.revisions $(BASE)) $(BENCH)
 
 models: $(VENV)/.installed  ## small models of the core, exhaustively, MODEL_SECONDS (120) for each at most
 	@$(BIN)/python -m epaxos.verify.models --seconds $(or $(MODEL_SECONDS),120)
@@ -119,6 +137,11 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/.python
 	@echo "installing what epaxos and its tests need into $(VENV)"
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]' || { $(HINT); exit 1; }
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/.installed-test
+	@echo "installing what builds the docs into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[docs]' || { $(HINT); exit 1; }
+	@touch $@
 
 $(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/.installed-test
 	@echo "installing what the bench compares with into $(VENV)"

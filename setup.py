@@ -16,7 +16,8 @@ BESIDE_THE_CORE = """
     service/timeouts
     statemachines/columns statemachines/redis/machine
     storage/gil storage/memory
-    storage/leveldb/records storage/leveldb/sequence storage/leveldb/store storage/leveldb/writer
+    storage/leveldb/pace storage/leveldb/records storage/leveldb/sequence storage/leveldb/shared
+    storage/leveldb/store storage/leveldb/thread storage/leveldb/writer
     transport/incoming transport/link transport/outgoing transport/tcp
     wire/codec wire/frames
 """

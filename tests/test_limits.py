@@ -1,4 +1,4 @@
-"""docs/limits.md says every bound, with the value that it has in the code.
+"""docs: concepts/limits says every bound, with the value that it has in the code.
 
 A new bound needs one row there.  What counts as a bound: a number among the settings; a constant of a module
 or a field of a class whose name ends with MAX or LIMIT.  Other constants may be on the page, too.
@@ -16,16 +16,14 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.config.file import Limits, Storage
-from epaxos.config.settings import SETTINGS
-from epaxos.node.limits import Batching
-from epaxos.protocol.values.timing import Timing
+from epaxos.config.kinds import Number
+from epaxos.config.settings import SECTIONS
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "limits.md"
+PAGE = ROOT / "docs" / "concepts" / "limits.md"
 NOT_OF_THE_PRODUCT = ("verify/", "tools/demo.py", "wire/wire_pb2.py")
 NO_BOUNDS = {
-    "resp.server.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs/operations.md",
+    "resp.server.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs: operating/troubleshooting",
     "transport.connection.TcpSettings.queue_bytes_max": "the setting peer_queue_bytes_max",
     "transport.link._DOUBLINGS_MAX": "of an exponent, which the longest wait cuts off long before",
 }
@@ -85,7 +83,7 @@ def _assigned(node: ast.stmt) -> list[str]:
 
 def bounds() -> list[str]:
     """All bounds that are no settings."""
-    settings = {key for keys in SETTINGS.values() for key in keys}
+    settings = {key for section in SECTIONS.values() for key in section.settings}
     found = []
     for path in sorted((ROOT / "epaxos").rglob("*.py")):
         if not str(path.relative_to(ROOT / "epaxos")).startswith(NOT_OF_THE_PRODUCT):
@@ -99,17 +97,16 @@ class LimitsTests(SynchronousTestCase):
 
     def test_every_setting(self) -> None:
         """Its default and what is allowed are those of the code."""
-        defaults = {f.name: f.default for kind in (Timing, Batching, Limits, Storage) for f in fields(kind)}
-        for section, readers in SETTINGS.items():
-            for key, reader in readers.items():
-                low, high = getattr(reader, "low", None), getattr(reader, "high", None)
-                if low is None or high is None:
-                    continue  # no number
-                name = f"[{section}] {key}"
-                row = f"| `{name}` | {shown(defaults[key])} | {shown(low)} to {shown(high)} | … | … |"
-                self.assertIn(name, self.rows, f"docs/limits.md needs this row: {row}")
+        for section in SECTIONS.values():
+            for key, setting in section.settings.items():
+                if not isinstance(setting.kind, Number):
+                    continue
+                low, high = setting.kind.low, setting.kind.high
+                name = f"[{section.name}] {key}"
+                row = f"| `{name}` | {shown(setting.default)} | {shown(low)} to {shown(high)} | … | … |"
+                self.assertIn(name, self.rows, f"{PAGE.name} needs this row: {row}")
                 default, (allowed, *rest) = self.rows[name]
-                self.assertEqual(number(default), defaults[key], row)
+                self.assertEqual(number(default), setting.default, row)
                 self.assertEqual([number(text) for text in allowed.split(" to ")], [low, high], row)
                 self.assertEqual(len(rest), 2, row)
 
@@ -117,11 +114,11 @@ class LimitsTests(SynchronousTestCase):
         for name in bounds():
             if name not in NO_BOUNDS:
                 row = f"| `{name}` | {shown(value_of(name))} | … | … |"
-                self.assertIn(name, self.rows, f"docs/limits.md needs this row: {row}")
+                self.assertIn(name, self.rows, f"{PAGE.name} needs this row: {row}")
 
     def test_every_value(self) -> None:
         """Nothing on the page is gone from the code, or has another value."""
-        settings = {f"[{section}] {key}" for section, keys in SETTINGS.items() for key in keys}
+        settings = {f"[{name}] {key}" for name, section in SECTIONS.items() for key in section.settings}
         for name, (value, rest) in self.rows.items():
             if name.startswith("["):
                 self.assertIn(name, settings)

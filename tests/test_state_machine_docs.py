@@ -1,4 +1,4 @@
-"""The example of docs/state-machines.md, as a third party would install it."""
+"""The example of docs: using/state-machines, as a third party would install it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ except CommandError as error:
 
 class ExampleTests(SynchronousTestCase):
     def test_it_is_found_and_works(self) -> None:
-        text = (ROOT / "docs" / "state-machines.md").read_text()
+        text = (ROOT / "docs" / "using" / "state-machines.md").read_text()
         machine, plugin = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
         folder = Path(self.mktemp())
         (folder / "twisted" / "plugins").mkdir(parents=True)

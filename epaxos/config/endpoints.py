@@ -1,7 +1,8 @@
-"""Endpoint strings as the configuration holds them: what is wrong with one, and which address it names.
+"""Endpoint strings as text: what is wrong with one, found without a reactor and without a socket.
 
-Twisted makes endpoints of these strings; here they are only looked at, without a reactor.  It knows
-none of UDP: `udp:PORT:interface=ADDRESS`, and `udp:ADDRESS:PORT` to reach that, are ours.
+`service/endpoints.py` makes endpoints of these strings.  Here Twisted's own parsers only say whether a
+string is one of theirs.  Twisted has no endpoints for UDP: `udp:PORT:interface=ADDRESS`, and
+`udp:ADDRESS:PORT` to reach that, are ours.
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 
-from epaxos.transport.udp import UdpAddress
-
 __all__ = [
-    "Address",
+    "CHECKED",
+    "CLIENT_EXAMPLE",
+    "NETWORK",
+    "SERVER_EXAMPLE",
+    "UDP_CLIENT_EXAMPLE",
+    "UDP_SERVER_EXAMPLE",
+    "WILDCARDS",
+    "UdpEndpoint",
     "check_client",
     "check_peer_client",
     "check_peer_server",
     "check_server",
-    "client_for",
     "explain",
     "is_udp",
-    "machine_of",
-    "server_address",
+    "split",
     "udp_client",
     "udp_server",
 ]
@@ -36,37 +39,27 @@ CLIENT_EXAMPLE = "tcp:127.0.0.1:7000"
 UDP_SERVER_EXAMPLE = "udp:7000:interface=127.0.0.1"
 UDP_CLIENT_EXAMPLE = "udp:127.0.0.1:7000"
 
-_WILDCARDS = {"", "0.0.0.0", "::"}
-_NETWORK = {"tcp", "tcp6", "ssl"}
-_CHECKED = {"tcp", "tcp6", "unix"}  # others need files, descriptors or plugins of the machine that uses them
+WILDCARDS = {"", "0.0.0.0", "::"}
+"""The addresses that mean every interface."""
+NETWORK = {"tcp", "tcp6", "ssl"}
+"""The types of endpoints that have a port."""
+CHECKED = {"tcp", "tcp6", "unix"}
+"""The types that are checked completely.  Others need files, descriptors or plugins that only the machine
+has that uses them."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where something listens: a port of an interface ("" is every one), or the path of a Unix socket."""
+class UdpEndpoint(NamedTuple):
+    """An IP address as text ("": every interface, to listen on) and a port."""
 
-    port: int | None
-    interface: str
-    path: str = ""
-    is_udp: bool = False
-
-    def overlaps(self, other: Address) -> bool:
-        """Whether both cannot be listened on by one machine."""
-        if self.port is None or other.port is None:
-            return self.port == other.port and self.path == other.path
-        if self.is_udp != other.is_udp:
-            return False
-        interfaces = {self.interface, other.interface}
-        return self.port == other.port and (len(interfaces) == 1 or "" in interfaces)
-
-    def __str__(self) -> str:
-        if self.port is None:
-            return f"socket {self.path}"
-        return f"port {self.port}" + (f" of {self.interface}" if self.interface else "")
+    host: str
+    port: int
 
 
-def _split(text: str) -> tuple[str, list[str], dict[str, str]]:
-    """Type, positional and named arguments; a backslash quotes, as in Twisted."""
+def split(text: str) -> tuple[str, list[str], dict[str, str]]:
+    """The type of an endpoint string, its positional and its named arguments.
+
+    A backslash quotes the next character, as in Twisted.
+    """
     kind, *arguments = re.split(r"(?<!\\):", text)
     positional, named = [], {}
     for argument in arguments:
@@ -79,12 +72,11 @@ def _split(text: str) -> tuple[str, list[str], dict[str, str]]:
     return kind.lower(), positional, named
 
 
-def _quote(argument: str) -> str:
-    return re.sub(r"([\\:=])", r"\\\1", argument)
-
-
 def explain(error: BaseException, example: str) -> str:
-    """What Twisted says of a bad endpoint string, in words for people."""
+    """The error that Twisted raised for a bad endpoint string, in words for people.
+
+    `example` is a valid string of that kind.
+    """
     text = str(error)
     if match := re.search(r"missing .* required positional argument: '(\w+)'", text):
         text = f"its {match[1]} is missing"
@@ -103,13 +95,13 @@ def explain(error: BaseException, example: str) -> str:
 
 
 def _check(parse: Callable[[Any, str], object], text: str, example: str) -> None:
-    kind, positional, named = _split(text)
+    kind, positional, named = split(text)
     try:
         parse(None, text)
     except Exception as error:
-        if kind in _CHECKED or "Unknown endpoint type" in str(error):
+        if kind in CHECKED or "Unknown endpoint type" in str(error):
             raise ValueError(explain(error, example)) from None
-    if kind in _NETWORK:
+    if kind in NETWORK:
         index = 0 if parse is serverFromString else 1
         _port(named.get("port", positional[index] if len(positional) > index else ""), example)
     if kind == "unix" and not any((*positional[:1], named.get("address"), named.get("path"))):
@@ -117,47 +109,47 @@ def _check(parse: Callable[[Any, str], object], text: str, example: str) -> None
 
 
 def check_server(text: str) -> None:
-    """Raise ValueError for what can be seen to be wrong with a server's endpoint string."""
+    """Raise ValueError if `text` is seen not to be a server's endpoint string."""
     _check(serverFromString, text, SERVER_EXAMPLE)
 
 
 def check_client(text: str) -> None:
-    """As `check_server`, for a client's."""
+    """Raise ValueError if `text` is seen not to be a client's endpoint string."""
     _check(clientFromString, text, CLIENT_EXAMPLE)
 
 
 def is_udp(text: str) -> bool:
-    """Whether the endpoint, a server's or a client's, is one of UDP."""
-    return _split(text)[0] == "udp"
+    """Whether the endpoint string, a server's or a client's, is one of UDP."""
+    return split(text)[0] == "udp"
 
 
-def udp_server(text: str) -> UdpAddress:
-    """Where `udp:PORT` or `udp:PORT:interface=ADDRESS` listens.  Raises ValueError."""
-    _, positional, named = _split(text)
-    _known(named, {"interface"}, UDP_SERVER_EXAMPLE)
+def udp_server(text: str) -> UdpEndpoint:
+    """The address that `udp:PORT` or `udp:PORT:interface=ADDRESS` listens on.  Raises ValueError."""
+    _, positional, named = split(text)
+    _check_names(named, {"interface"}, UDP_SERVER_EXAMPLE)
     interface = named.get("interface", "")
     if len(positional) != 1:
         raise ValueError(f"it is made of a port and its interface; a valid one is {UDP_SERVER_EXAMPLE}")
     host = "" if interface == "" else _ip_address(interface, UDP_SERVER_EXAMPLE)
-    return UdpAddress(host, _port(positional[0], UDP_SERVER_EXAMPLE))
+    return UdpEndpoint(host, _port(positional[0], UDP_SERVER_EXAMPLE))
 
 
-def udp_client(text: str) -> UdpAddress:
-    """Where `udp:ADDRESS:PORT` is.  Raises ValueError.
+def udp_client(text: str) -> UdpEndpoint:
+    """The address of `udp:ADDRESS:PORT`.  Raises ValueError.
 
-    No names: datagrams are taken from this address alone, so it has to be known, not looked up.
+    ADDRESS is no host name, because datagrams are accepted from this address alone.
     """
-    _, positional, named = _split(text)
-    _known(named, set(), UDP_CLIENT_EXAMPLE)
+    _, positional, named = split(text)
+    _check_names(named, set(), UDP_CLIENT_EXAMPLE)
     if len(positional) != 2:
         raise ValueError(f"it is made of an address and a port; a valid one is {UDP_CLIENT_EXAMPLE}")
     host = _ip_address(positional[0], UDP_CLIENT_EXAMPLE)
-    if host in _WILDCARDS:
+    if host in WILDCARDS:
         raise ValueError(f"{host} is not the address of one machine; a valid one is {UDP_CLIENT_EXAMPLE}")
-    return UdpAddress(host, _port(positional[1], UDP_CLIENT_EXAMPLE))
+    return UdpEndpoint(host, _port(positional[1], UDP_CLIENT_EXAMPLE))
 
 
-def _known(named: dict[str, str], names: set[str], example: str) -> None:
+def _check_names(named: dict[str, str], names: set[str], example: str) -> None:
     for name in named.keys() - names:
         raise ValueError(f"it has no argument {name!r}; a valid one is {example}")
 
@@ -176,7 +168,7 @@ def _ip_address(text: str, example: str) -> str:
 
 
 def check_peer_server(text: str) -> None:
-    """As `check_server`, and UDP is possible too."""
+    """As `check_server`; an endpoint of UDP is good, too."""
     if is_udp(text):
         udp_server(text)
     else:
@@ -184,45 +176,8 @@ def check_peer_server(text: str) -> None:
 
 
 def check_peer_client(text: str) -> None:
-    """As `check_client`, and UDP is possible too."""
+    """As `check_client`; an endpoint of UDP is good, too."""
     if is_udp(text):
         udp_client(text)
     else:
         check_client(text)
-
-
-def server_address(text: str) -> Address | None:
-    """What a (checked) server endpoint listens on; None where that cannot be told."""
-    kind, positional, named = _split(text)
-    if kind == "udp":
-        host, port = udp_server(text)
-        return Address(port, "" if host in _WILDCARDS else host, is_udp=True)
-    if kind in _NETWORK:
-        port = int(named.get("port", positional[0] if positional else ""))
-        interface = named.get("interface", "")
-        return Address(port, "" if interface in _WILDCARDS else interface)
-    if kind == "unix":
-        return Address(None, "", named.get("address") or positional[0])
-    return None
-
-
-def client_for(server: str) -> str | None:
-    """How to reach a (checked) server endpoint, where it says so itself; else None."""
-    kind, _, _ = _split(server)
-    address = server_address(server)
-    if address is None or kind not in {*_CHECKED, "udp"}:
-        return None
-    if address.port is None:
-        return f"unix:{_quote(address.path)}"
-    if not address.interface:
-        return None
-    return f"{'udp' if address.is_udp else 'tcp'}:{_quote(address.interface)}:{address.port}"
-
-
-def machine_of(client: str) -> str:
-    """A name for the machine that a client endpoint leads to; equal for what is surely one machine."""
-    kind, positional, named = _split(client)
-    if kind == "unix":
-        return "localhost"
-    host = named.get("host", positional[0] if positional else client)
-    return "localhost" if host.startswith("127.") or host in {"localhost", "::1"} else host

@@ -1,129 +1,287 @@
-"""The settings of a configuration file: which keys each section has, and which values they may have."""
+"""Every setting, declared once: its name, section, kind, bounds, default, unit, and what it sets.
+
+A section of the configuration file is a frozen dataclass, and a setting is a field of it, so a default
+stands nowhere else.  `[timing]` is the exception: its dataclass belongs to the core, which imports
+nothing, so the settings of that section are listed beside it and take their defaults from its fields.
+
+`render.py` makes `conf/cluster.ini`, docs/reference/settings.md and `twistd epaxos --help-settings` of
+these declarations.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from epaxos.config.endpoints import check_peer_client, check_peer_server, check_server
+from epaxos.config.kinds import (
+    CLIENT_ENDPOINT,
+    FOLDER,
+    NAME,
+    PEER_ENDPOINT,
+    SERVER_ENDPOINT,
+    YES_OR_NO,
+    Kind,
+    Number,
+    OneOf,
+)
+from epaxos.protocol.values.timing import Timing
 
-__all__ = ["CLUSTER", "REPLICA", "SETTINGS", "Reader"]
+__all__ = [
+    "REPLICA",
+    "SECTIONS",
+    "Batch",
+    "Cluster",
+    "Limits",
+    "ReplicaConfig",
+    "Section",
+    "Setting",
+    "Storage",
+]
 
-Reader = Callable[[str], Any]
-"""Makes a value of a text.  ValueError: why not, continuing "KEY = TEXT: "."""
+
+class Setting(NamedTuple):
+    """One setting.  `sentence` says what it sets; `more` is for those who want to change it."""
+
+    kind: Kind
+    sentence: str
+    more: str = ""
+    default: Any = MISSING
+    is_required: bool = False
+
+
+class Section(NamedTuple):
+    """One section of the file: its settings in the order of the file, and the class that holds them."""
+
+    name: str
+    sentence: str
+    holder: type
+    settings: Mapping[str, Setting]
+
+
+def _seconds(low: float, high: float) -> Number:
+    return Number(float(low), float(high), "seconds")
+
+
+def _setting(default: Any, kind: Kind, sentence: str, more: str = "") -> Any:
+    """A field with this default."""
+    return field(default=default, metadata={"setting": Setting(kind, sentence, more, default)})
+
+
+def _no_default(kind: Kind, sentence: str, more: str = "", *, is_required: bool = True) -> Any:
+    """A field without a default."""
+    return field(metadata={"setting": Setting(kind, sentence, more, is_required=is_required)})
 
 
 @dataclass(frozen=True)
-class _Number:
-    """A number from `low` to `high`."""
+class Cluster:
+    """`[cluster]`: what all replicas have in common."""
 
-    kind: type
-    low: float
-    high: float
-
-    def __call__(self, text: str) -> float:
-        allowed = f"{self.low:,} to {self.high:,}".replace(",", "_")
-        what = "a whole number" if self.kind is int else "a number of seconds"
-        try:
-            number: float = self.kind(text)
-        except ValueError:
-            raise ValueError(f"is not {what}; allowed: {allowed}") from None
-        if not self.low <= number <= self.high:  # nor is it NaN
-            raise ValueError(f"is out of range; allowed: {allowed}")
-        return number
-
-
-def _whole(low: int, high: int) -> _Number:
-    return _Number(int, low, high)
+    name: str = _no_default(
+        NAME,
+        "The name of the cluster.",
+        "A replica refuses to talk to a cluster of another name, and to open its data.",
+    )
+    state_machine: str = _setting(
+        "kv",
+        NAME,
+        "The state machine that runs the replicated commands: kv, the Redis-like store, or the name of a"
+        " plugin.",
+    )
+    transport: str = _setting(
+        "tcp",
+        OneOf(("tcp", "udp")),
+        "How replicas talk to each other: over TCP, or over UDP, without connections.",
+    )
 
 
-def _seconds(low: float, high: float) -> _Number:
-    return _Number(float, low, high)
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"is not known; allowed: {', '.join(allowed)}")
-        return text
-
-    return read
-
-
-def _yes_or_no(text: str) -> bool:
-    return _one_of("yes", "no")(text) == "yes"
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
-        raise ValueError("is not a name; allowed: 1 to 64 of the characters A-Z a-z 0-9 _ . -")
-    return text
-
-
-def _endpoint(check: Callable[[str], None]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        try:
-            check(text)
-        except ValueError as why:
-            raise ValueError(f"is not an endpoint: {why}") from None
-        return text
-
-    return read
-
-
-def _path(text: str) -> str:
-    if not text or "\0" in text:
-        raise ValueError("is not a folder")
-    return text
-
-
-CLUSTER: dict[str, Reader] = {
-    "name": _name,
-    "state_machine": _name,
-    "transport": _one_of("tcp", "udp"),
+_TIMING = {
+    "heartbeat_s": Setting(
+        _seconds(0.01, 60), "A replica sends a heartbeat to every other replica this often."
+    ),
+    "suspect_after_s": Setting(
+        _seconds(0.03, 3600),
+        "A replica that was not heard of for this time is suspected: the others recover its instances.",
+        "It must be more than twice heartbeat_s.  With transport = tcp, a replica whose process ends is"
+        " suspected at once.",
+    ),
+    "resend_s": Setting(_seconds(0.01, 60), "A message that is not answered within this time is sent again."),
+    "recover_after_s": Setting(
+        _seconds(0.05, 3600),
+        "An instance of a replica that is not suspected is recovered when it was not decided for this time.",
+    ),
+    "turn_s": Setting(
+        _seconds(0.001, 60),
+        "The k-th replica in line waits k times this time before it recovers an instance.",
+        "The replicas take turns because two that recover one instance at a time hinder each other.",
+    ),
+    "backoff_max_s": Setting(
+        _seconds(0.1, 3600), "The longest time between two attempts to recover one instance."
+    ),
+    "fast_path_wait_s": Setting(
+        _seconds(0, 1),
+        "How long a replica that has the answers of a majority waits for those that may still allow the"
+        " fast path.",
+        "With up to four replicas it is also the shortest wait before others than the nearest are asked.",
+    ),
 }
-"""Of `[cluster]`."""
 
-REPLICA: dict[str, Reader] = {
-    "peer": _endpoint(check_peer_server),
-    "client": _endpoint(check_server),
-    "status": _endpoint(check_server),
-    "peer_connect": _endpoint(check_peer_client),
-    "data": _path,
-}
-"""Of every `[replica N]`."""
 
-SETTINGS: dict[str, dict[str, Reader]] = {
-    "timing": {
-        "heartbeat_s": _seconds(0.01, 60),
-        "suspect_after_s": _seconds(0.03, 3600),
-        "resend_s": _seconds(0.01, 60),
-        "recover_after_s": _seconds(0.05, 3600),
-        "turn_s": _seconds(0.001, 60),
-        "backoff_max_s": _seconds(0.1, 3600),
-        "fast_path_wait_s": _seconds(0, 1),
-    },
-    "batch": {
-        "commands_max": _whole(1, 1_000_000),
-        "bytes_max": _whole(1_000, 30_000_000),
-        "window": _whole(1, 10_000),
-    },
-    "limits": {
-        "request_timeout_s": _seconds(0.1, 3600),
-        "clients_max": _whole(1, 1_000_000),
-        "clients_bytes_max": _whole(1_000_000, 1_000_000_000_000),
-        "client_keepalive_s": _whole(0, 32_767),
-        "client_timeout_s": _seconds(0, 31_536_000),
-        "command_bytes_max": _whole(1_000, 30_000_000),
-        "peer_queue_bytes_max": _whole(1_000_000, 4_000_000_000),
-        "datagram_bytes_max": _whole(1_200, 65_507),
-    },
-    "storage": {
-        "engine": _one_of("leveldb", "memory"),
-        "sync": _yes_or_no,
-        "checkpoint_s": _seconds(0.01, 3600),
-    },
+@dataclass(frozen=True)
+class Batch:
+    """`[batch]`: how a replica gathers commands into instances."""
+
+    commands_max: int = _setting(
+        1000,
+        Number(1, 1_000_000, "commands"),
+        "The most commands in one instance.",
+        "Commands that one client sent together stay together, so an instance may carry more.",
+    )
+    bytes_max: int = _setting(
+        1_000_000,
+        Number(1_000, 30_000_000, "bytes"),
+        "The most bytes of commands in one instance.",
+        "Commands that one client sent together stay together, so an instance may carry more.",
+    )
+    window: int = _setting(
+        16,
+        Number(1, 10_000, "instances"),
+        "The most instances that one replica has in flight.",
+        "Commands that arrive meanwhile make the next batches larger.",
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`[limits]`: what bounds the time and the memory that others can make a replica spend."""
+
+    request_timeout_s: float = _setting(
+        5.0,
+        _seconds(0.1, 3600),
+        "A client whose commands no quorum answers within this time gets an error.",
+    )
+    clients_max: int = _setting(
+        10_000,
+        Number(1, 1_000_000, "clients"),
+        "The most clients that may be connected to one replica; further ones are refused.",
+    )
+    clients_bytes_max: int = _setting(
+        1_073_741_824,
+        Number(1_000_000, 1_000_000_000_000, "bytes"),
+        "The most bytes that all clients together may make one replica hold.",
+        "Long commands that have not arrived completely or are in flight count, and replies that clients have"
+        " not taken.  Beyond it, the client that holds the most is disconnected.",
+    )
+    client_keepalive_s: int = _setting(
+        300,
+        Number(0, 32_767, "whole seconds"),
+        "TCP asks a silent client this often whether it is still there; 0: never.",
+        "After three questions without an answer its connection is closed.",
+    )
+    client_timeout_s: float = _setting(
+        0.0,
+        _seconds(0, 31_536_000),
+        "A client that sends nothing, takes nothing and waits for nothing for this time is disconnected;"
+        " 0: never.",
+    )
+    command_bytes_max: int = _setting(
+        16_000_000,
+        Number(1_000, 30_000_000, "bytes"),
+        "The most bytes of one command; a longer one is refused.",
+    )
+    peer_queue_bytes_max: int = _setting(
+        67_108_864,
+        Number(1_000_000, 4_000_000_000, "bytes"),
+        "The most bytes that may wait for one other replica; more are dropped and sent again later.",
+    )
+    datagram_bytes_max: int = _setting(
+        60_000,
+        Number(1_200, 65_507, "bytes"),
+        "With transport = udp, the most bytes of one datagram; the same on all replicas.",
+        "A command that does not fit into one datagram is refused.  60_000 is for machines and networks that"
+        " reassemble IP fragments; 1_400 fits into one packet on almost every network.",
+    )
+
+
+@dataclass(frozen=True)
+class Storage:
+    """`[storage]`: how a replica remembers."""
+
+    engine: str = _setting(
+        "leveldb",
+        OneOf(("leveldb", "memory")),
+        "Where a replica keeps what it promised: in a database on disk, or in memory only.",
+        "memory is for tests and clusters that may be lost: a replica that restarts has forgotten what it"
+        " promised, so it cannot come back, and a new member must take its place.",
+    )
+    sync: bool = _setting(
+        True,
+        YES_OR_NO,
+        "Whether a promise is on the disk before it is sent.",
+        "no is faster, but when a machine fails (not just a process) its replica may have forgotten what it"
+        " promised, and a new member must take its place.",
+    )
+    checkpoint_s: float = _setting(
+        1.0,
+        _seconds(0.01, 3600),
+        "The state is made durable this often, when it changed.",
+        "A restart executes again whatever came after the last checkpoint.",
+    )
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """`[replica N]`: member N of the cluster, with `data` as an absolute path."""
+
+    id: int
+    peer: str = _no_default(PEER_ENDPOINT, "Where the replica listens for the other replicas.")
+    client: str = _no_default(SERVER_ENDPOINT, "Where it listens for Redis clients.")
+    status: str = _no_default(SERVER_ENDPOINT, "Where it listens for GET /status over HTTP.")
+    peer_connect: str = _no_default(
+        CLIENT_ENDPOINT,
+        "How the other replicas reach `peer`.",
+        "Not needed when `peer` is tcp:PORT:interface=ADDRESS or unix:PATH.  With transport = udp the address"
+        " is an IP address, not a name.",
+        is_required=False,
+    )
+    data: Path = _no_default(  # noqa: RUF009  # it is a field
+        FOLDER,
+        "The folder of its data, which is made when it is missing.",
+        "Relative to the folder of this file, and never shared with another replica.",
+    )
+
+
+def _of(name: str, holder: type) -> Section:
+    """The section whose settings are declared as fields of `holder`."""
+    sentence = (holder.__doc__ or "").partition(": ")[2]
+    settings = {each.name: each.metadata.get("setting") for each in dataclasses.fields(holder)}
+    return Section(
+        name,
+        sentence[:1].upper() + sentence[1:],
+        holder,
+        {key: setting for key, setting in settings.items() if setting is not None},
+    )
+
+
+def _timing() -> Section:
+    defaults = {each.name: each.default for each in dataclasses.fields(Timing)}
+    settings = {name: setting._replace(default=defaults[name]) for name, setting in _TIMING.items()}
+    return Section("timing", "How long a replica waits for what.", Timing, settings)
+
+
+SECTIONS: Mapping[str, Section] = {
+    section.name: section
+    for section in (
+        _of("cluster", Cluster),
+        _timing(),
+        _of("batch", Batch),
+        _of("limits", Limits),
+        _of("storage", Storage),
+    )
 }
-"""Of the other sections; every key is a field of Timing, Batching, Limits or Storage."""
+"""The sections that each file has at most once, but for `[state_machine]`, which the state machine reads."""
+
+REPLICA = _of("replica N", ReplicaConfig)
+"""The section that each member has."""

@@ -39,4 +39,4 @@ class IClients(Interface):
         """How many keys the state holds; None when the state machine does not tell (`ICountsKeys`)."""
 
     def status() -> Deferred[dict[str, Any]]:
-        """What `GET /status` shows (docs/operations.md).  May be cancelled."""
+        """What `GET /status` shows (docs: operating/status).  May be cancelled."""

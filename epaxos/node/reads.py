@@ -1,7 +1,7 @@
 """Which commands are read without an instance, and the reads that are under way.
 
 A command that only reads one key needs no place in the order of the commands: it is enough that it
-sees everything that was committed before it came (docs/protocol.md, "Reads").  So these are taken out
+sees everything that was committed before it came (docs: protocol/reads).  So these are taken out
 of a batch, and the rest is proposed.
 """
 

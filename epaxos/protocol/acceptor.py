@@ -7,7 +7,7 @@ A coordinator's own vote passes through the same methods: it hands its own Accep
 its own acceptor, which promises the answer to itself.  The vote of a command leader for its own proposal
 alone has a method of its own, `pre_accept_own`, which says why.
 
-Sources: EPaxos* (arXiv 2511.02743), sections 3 and 4; docs/protocol.md, "Commit" and "Recovery".
+Sources: EPaxos* (arXiv 2511.02743), sections 3 and 4; docs: protocol/rules.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Acceptor:
         It differs from `on_pre_accept` in two points.  The vote is D0 itself: D0 names what
         interferes here, and asking the index again would find the same.  And with a named fast quorum the
         vote needs no record, because every value but NOP that can be decided contains D0, which the
-        PreAccept carries (docs/protocol.md, "The own vote").
+        PreAccept carries (docs: protocol/proofs).
         """
         state = self._state
         instance = state.table.get(message.id)

@@ -127,7 +127,7 @@ class Replica:
         Slots that were reserved may have been proposed before the crash, even if no record shows it.
         Until they are decided they count as interfering with everything.  Otherwise this replica could
         vote for another instance without naming a forgotten one of its own, and rule 2 of validation relies
-        on command leaders that name their own (docs/protocol.md, "Processes that come back").
+        on command leaders that name their own (docs: protocol/restart).
         """
         state = self._state
         table = state.table

@@ -5,29 +5,32 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
-from epaxos.config.file import Config, ConfigError, load
+from epaxos.config.model import Config, ConfigError
+from epaxos.config.render import help_text
 from epaxos.service.assembly import build
+from epaxos.service.configuration import load_and_check
 from epaxos.service.descriptors import raise_limit
 from epaxos.service.exit_status import Process, make_streams_usable
 from epaxos.service.log_file import ReplicaLog, choose
+from epaxos.service.pid_file import remove_stale
 from epaxos.service.timeouts import use_steady_clock
-from epaxos.storage.folder import is_in_use
 
 __all__ = ["Options", "makeService"]
 
 SWITCH_INTERVAL_S = 0.0005
-"""The store's thread gives up the interpreter lock to write, and a busy event loop would hand it back
-only after Python's default of 5 ms: ten times what a sync takes on a good disk."""
+"""The longest time for which a busy event loop keeps the interpreter lock that the store's thread waits
+for.  Python's default of 5 ms is ten times as long as a sync takes on a good disk."""
 
 GC_THRESHOLDS = (50_000, 20, 100)
-"""A read of a thousand commands makes a thousand lists, and Python would look for garbage among them
-every 700. What is no longer used goes without: cycles are made by exceptions, and hardly elsewhere."""
+"""See gc.set_threshold.  A read of a thousand commands makes a thousand lists, and by default Python would
+look for cycles after every 700.  Cycles are rare: exceptions make them, and hardly anything else."""
 
 
 def _id(text: str) -> int:
@@ -41,13 +44,14 @@ class Options(usage.Options):
 
     synopsis = "--id NUMBER --config FILE"
     longdesc = (
-        "Runs one replica of an epaxos cluster. SIGTERM stops it. Status 0: it was told to; 1: it failed."
+        "Runs one replica of an epaxos cluster.  SIGTERM stops it.  Exit status 0: it was told to stop;"
+        " 1: it failed.  conf/cluster.ini is an example of a configuration."
     )
     optParameters = [
-        ["id", "i", None, "The number of this replica: which section [replica NUMBER] is its own.", _id],
-        ["config", "c", None, "The configuration of the cluster, an ini file that all replicas are given."],
+        ["id", "i", None, "The number of this replica; [replica NUMBER] is its section of the file.", _id],
+        ["config", "c", None, "The configuration file of the cluster, the same for all its replicas."],
     ]
-    optFlags = [["check", None, "Only say whether the configuration is good."]]
+    optFlags = [["check", None, "Only check the configuration, and say that it is good or what is wrong."]]
 
     config: Config
     log: ReplicaLog | None = None
@@ -56,13 +60,31 @@ class Options(usage.Options):
         make_streams_usable()
         super().__init__()
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """See usage.Options.  Under twistd, wrong options end the process, with the synopsis and one line.
+
+        twistd itself would print everything about all options.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            if self.parent is None:
+                raise
+            print(self.getSynopsis(), f"epaxos: {error}; `twistd epaxos --help` says more", sep="\n")
+            sys.exit(1)
+
+    def opt_help_settings(self) -> None:
+        """Print every setting of the configuration file, and exit."""
+        print(help_text())
+        sys.exit(0)
+
     def postOptions(self) -> None:
-        """Read the configuration.  What is wrong with it ends the process, with one line."""
+        """Read the configuration.  A wrong one ends the process, with one line on stderr."""
         for name in ("id", "config"):
             if self[name] is None:
                 raise usage.UsageError(f"--{name} is missing")
         try:
-            self.config = load(self["config"])
+            self.config = load_and_check(self["config"])
             replica = self.config.replica(self["id"])
         except ConfigError as error:
             sys.exit(f"epaxos: {error}")
@@ -72,10 +94,10 @@ class Options(usage.Options):
         self._keep_apart()
 
     def _keep_apart(self) -> None:
-        """Names of its own for the files that twistd writes, so that replicas can share a folder.
+        """Give the files that twistd writes names of this replica, so that replicas can share a folder.
 
-        In the foreground there is no pid file: what it would guard against, the lock on the data
-        folder does, and one that a kill -9 left behind cannot keep a replica from starting again.
+        In the foreground there is no pid file, because the lock on the data folder protects as well, and
+        because a pid file that a kill -9 left behind would keep the replica from starting again.
         """
         twistd = self.parent
         if twistd is None:
@@ -88,51 +110,9 @@ class Options(usage.Options):
         if twistd["logfile"] not in (None, "", "-") and not (twistd["syslog"] or twistd["logger"]):
             self.log, twistd["logger"] = choose(os.path.abspath(twistd["logfile"]))
         if twistd["pidfile"]:
-            self._check_pid_file(Path(twistd["pidfile"]))
-
-    def _check_pid_file(self, path: Path) -> None:
-        """Remove a pid file that no live replica of ours wrote: twistd would refuse to start because of
-        an empty one, or because another process has got the number since."""
-        id = self["id"]
-        try:
-            try:
-                text = path.read_text(errors="replace")
-            except FileNotFoundError:
-                if not os.access(path.parent, os.W_OK):
-                    sys.exit(f"epaxos: the pid file {path} cannot be written")
-                return
-            number = int(text) if text.strip().isdecimal() else None
-            if self.config.storage.engine == "memory":
-                lives = number is not None and _is_replica(number, id)
-            else:
-                lives = _is_in_use(self.config.replica(id).data)
-            if lives:
-                who = "another process" if number is None else f"process {number}"
-                sys.exit(f"epaxos: replica {id} runs already, says {path}: {who}")
-            path.unlink()
-        except OSError as error:
-            sys.exit(f"epaxos: the pid file {path} cannot be used: {error.strerror}")
-
-
-def _is_in_use(data: Path) -> bool:
-    """Whether a replica has it open.  What is wrong with a folder that cannot be opened, the store says."""
-    try:
-        return is_in_use(data)
-    except OSError:
-        return False
-
-
-def _is_replica(number: int, id: int) -> bool:
-    """Whether the process runs replica `id`, as far as its command line says; only where there is /proc."""
-    try:
-        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    if number == os.getpid() or b"epaxos" not in words:
-        return False
-    rest = words[words.index(b"epaxos") :]
-    given = [b"%d" % id, b"--id=%d" % id, b"-i%d" % id]
-    return any(word in given for word in rest)
+            keeps = self.config.storage.engine != "memory"
+            data = self.config.replica(self["id"]).data if keeps else None
+            remove_stale(Path(twistd["pidfile"]), self["id"], data)
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -142,7 +122,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     use_steady_clock(reactor)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    reactor.callWhenRunning(gc.freeze)  # all that is there by then stays
+    reactor.callWhenRunning(gc.freeze)  # whatever exists by then stays until the end
     process = Process(reactor)
     process.take_signals(options.log)
     try:

@@ -20,8 +20,11 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.task import deferLater, react
 
-from epaxos.config.endpoints import client_for
-from epaxos.config.file import Config, ReplicaConfig, example, load
+from epaxos.config.addresses import client_for
+from epaxos.config.example import example
+from epaxos.config.file import load
+from epaxos.config.model import Config
+from epaxos.config.settings import ReplicaConfig
 from epaxos.tools.local_cluster import Launcher
 from epaxos.tools.redis_client import connect
 

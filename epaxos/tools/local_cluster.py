@@ -27,8 +27,9 @@ from twisted.internet.task import deferLater, react
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from epaxos.config.endpoints import server_address
-from epaxos.config.file import Config, ConfigError, load
+from epaxos.config.addresses import server_address
+from epaxos.config.model import Config, ConfigError
+from epaxos.service.configuration import load_and_check
 from epaxos.service.exit_status import make_streams_usable
 from epaxos.tools.redis_client import connect
 
@@ -170,7 +171,7 @@ class Launcher:
                 url = "http://{}:{}/status".format(*address)
                 while not await deferToThread(_sees_all, url):
                     await deferLater(self._reactor, POLL_S)
-        if self._config.state_machine == "kv":
+        if self._config.cluster.state_machine == "kv":
             for replica in self._config.replicas:
                 if address := _address_of(replica.client):
                     connection = await connect(TCP4ClientEndpoint(self._reactor, *address))
@@ -197,7 +198,7 @@ class Launcher:
 
 def _summary(config: Config) -> list[str]:
     """What to tell people once the cluster is ready."""
-    lines = [f"the cluster {config.cluster!r} is ready: {config.n} replicas"]
+    lines = [f"the cluster {config.cluster.name!r} is ready: {config.n} replicas"]
     for replica in config.replicas:
         lines.append(
             f"replica {replica.id}: Redis clients on {replica.client}, GET /status on {replica.status}"
@@ -208,7 +209,7 @@ def _summary(config: Config) -> list[str]:
 async def run(reactor: Any, path: str) -> None:
     """Run the cluster until SIGINT or SIGTERM.  Raises SystemExit when it cannot go on."""
     try:
-        config = load(path)
+        config = load_and_check(path)
     except ConfigError as error:
         raise SystemExit(_refusal(str(error))) from None
 

@@ -3,7 +3,7 @@
 A datagram is, all numbers big-endian:
 
     ======  =====  ==========================================================================
-    offset  bytes
+    offset  bytes  what is there
     ======  =====  ==========================================================================
     0       4      `EPXD`
     4       1      version of the wire protocol, as in the greeting of a stream

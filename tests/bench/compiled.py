@@ -23,7 +23,7 @@ FOLDER = Path("build/compiled")
 
 def why_not(folder: Path, source: Path = Path()) -> str | None:
     """What is wrong with the build in `folder`, None when this Python can run it and it is of `source`."""
-    if not (folder / "epaxos" / f"node{get_config_var('EXT_SUFFIX')}").exists():
+    if not (folder / "epaxos" / "node" / f"node{get_config_var('EXT_SUFFIX')}").exists():
         return "the compiled build (`make compiled`, with the same PYTHON)"
     for path in source.glob("epaxos/**/*.py"):
         built = folder / path.relative_to(source)

@@ -49,9 +49,9 @@ class RedisBenchmark:
         self._seconds = seconds
         self._rate = 1000.0 * min(pipeline, 50)  # a guess, so that the first run is short
 
-    def run(self, one_key: bool = False) -> float:
-        """Commands a second, the sum over the ports."""
-        requests = max(self._pipeline * 50, int(self._rate * self._seconds / len(self._ports)))
+    def run(self, one_key: bool = False, requests: int = 0) -> float:
+        """Commands a second, the sum over the ports; `requests` fixes how many each port gets."""
+        requests = requests or self.requests
         processes = [
             subprocess.Popen(
                 [*GUARD, *self._command(port, clients, requests, one_key)],
@@ -69,6 +69,11 @@ class RedisBenchmark:
                 process.wait()
         self._rate = sum(_rps(output, errors) for output, errors in outputs)
         return self._rate
+
+    @property
+    def requests(self) -> int:
+        """How many commands each port gets in the next run, at the rate of the last one."""
+        return max(self._pipeline * 50, int(self._rate * self._seconds / len(self._ports)))
 
     def _command(self, port: int, clients: int, requests: int, one_key: bool) -> list[str]:
         keys = [] if one_key else ["-r", str(KEYS)]

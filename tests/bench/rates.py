@@ -19,7 +19,7 @@ CONNECTIONS = 51
 GOALS = {100: 0.35, 16: 0.25, 1: 0.30}
 DURABLE_GOAL = 0.70
 SKETCH_RATES = {100: 187_000, 16: 150_000, 1: 25_000}
-"""Of the throw-away sketch that the design began with (memory only, no recovery); see docs/performance.md."""
+"""Of the throw-away sketch that the design began with (memory only, no recovery); docs: performance."""
 
 Figures = dict[str, list[float]]
 

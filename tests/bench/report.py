@@ -1,4 +1,4 @@
-"""The results for people: a table in the terminal, and Markdown for docs/performance.md."""
+"""The results for people: a table in the terminal, and Markdown for the pages of docs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bench.plots import svg
 from tests.bench.results import Result, Row
 
-__all__ = ["BEGIN", "END", "insert", "markdown", "table", "write_plots"]
+__all__ = ["BEGIN", "END", "insert", "markdown", "summary", "table", "write_plots"]
 
 BEGIN = "<!-- bench: written by `make bench`, begin -->"
 END = "<!-- bench: end -->"
@@ -45,9 +45,14 @@ def _ratios(results: Iterable[Result]) -> str:
     return table(HEAD, rows) if rows else "(nothing with a goal was measured)"
 
 
+def summary(results: Sequence[Result], machine: str) -> str:
+    """The ratios that have a goal."""
+    return f"Measured on {machine}\n\n{_ratios(results)}\n"
+
+
 def markdown(results: Sequence[Result], machine: str, plots_at: str) -> str:
     """Everything, for a page from which `plots_at` leads to the plots."""
-    parts = [f"Measured on {machine}", _ratios(results)]
+    parts = [summary(results, machine).rstrip()]
     for result in results:
         how = ", quick" if result.quick else ""
         if result.busy is not None:

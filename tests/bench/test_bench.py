@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench import report, wide_area
-from tests.bench.__main__ import PAGE
+from tests.bench.__main__ import PAGE, SUMMARY
 from tests.bench.compiled import why_not
 from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConversation, put
 from tests.bench.load import RedisConversation, connections_of
@@ -23,6 +23,7 @@ from tests.bench.parts import Cores, set_commands
 from tests.bench.plots import svg
 from tests.bench.relay import Delay, Link
 from tests.bench.results import Plot, Result, Row, Table
+from tests.bench.revisions import BASE, CONTROL, THIS, Comparison, exported, turns
 from tests.bench.session import Session
 
 ROW = Row("work", "Redis", "/s", 30.0, 100.0, 0.3, 0.25, runs=[[30.0], [100.0]])
@@ -40,9 +41,10 @@ class CompiledTests(SynchronousTestCase):
         self.addCleanup(folder.cleanup)
         self.source, self.build = Path(folder.name) / "source", Path(folder.name) / "build"
         for root in (self.source, self.build):
-            (root / "epaxos" / "protocol").mkdir(parents=True)
+            (root / "epaxos" / "node").mkdir(parents=True)
+            (root / "epaxos" / "protocol").mkdir()
             (root / "epaxos" / "protocol" / "state.py").write_text("one = 1\n")
-        (self.build / "epaxos" / f"node{get_config_var('EXT_SUFFIX')}").touch()
+        (self.build / "epaxos" / "node" / f"node{get_config_var('EXT_SUFFIX')}").touch()
 
     def test_a_build_of_the_same_sources_is_measured(self) -> None:
         self.assertIsNone(why_not(self.build, self.source))
@@ -54,7 +56,7 @@ class CompiledTests(SynchronousTestCase):
         state.write_text("one = 1\n")
         (self.source / "epaxos" / "new.py").touch()
         self.assertIn("other sources", why_not(self.build, self.source) or "")
-        for native in (self.build / "epaxos").glob("*.so"):
+        for native in (self.build / "epaxos" / "node").glob("*.so"):
             native.rename(native.with_name("node.cpython-39-other.so"))
         self.assertIn("make compiled", why_not(self.build, self.source) or "")
 
@@ -90,9 +92,37 @@ class ResultsTests(SynchronousTestCase):
             page.write_text("no marks")
             self.assertRaises(ValueError, report.insert, page, "new")
 
-    def test_the_page_in_docs_has_the_marks(self) -> None:
-        page = (Path(__file__).parents[2] / PAGE).read_text()
-        self.assertLess(page.index(report.BEGIN), page.index(report.END))
+    def test_the_pages_in_docs_have_the_marks(self) -> None:
+        for path in (SUMMARY, PAGE):
+            page = (Path(__file__).parents[2] / path).read_text()
+            self.assertLess(page.index(report.BEGIN), page.index(report.END))
+
+
+class RevisionsTests(SynchronousTestCase):
+    def compared(self, this: float, control: float) -> Comparison:
+        """Rounds in which the machine slows down; the ratios stay but for one round that was disturbed."""
+        speeds = (1000.0, 500.0, 250.0)
+        rates = {THIS: [this * speed for speed in speeds], CONTROL: [control * speed for speed in speeds]}
+        rates[THIS][1] = 1.0
+        return Comparison("SET", {**rates, BASE: list(speeds)})
+
+    def test_this_tree_is_held_against_the_control_of_the_same_run(self) -> None:
+        for this, control, slower in ((0.98, 1.0, False), (0.96, 1.0, True), (0.96, 0.98, False)):
+            self.assertIs(self.compared(this, control).is_slower, slower, (this, control))
+
+    def test_the_row_says_both_ratios_and_the_verdict(self) -> None:
+        cells = self.compared(0.9, 1.01).cells()
+        self.assertEqual(cells, ["SET", "225", "500", "0.900", "1.010", "3", "UNDER control - 0.03"])
+        self.assertEqual(self.compared(1.0, 1.0).cells()[-1], "not under control - 0.03")
+
+    def test_each_build_comes_first_equally_often(self) -> None:
+        orders = [turns("abc", number) for number in range(6)]
+        self.assertEqual(sorted(order[0] for order in orders), list("aabbcc"))
+        self.assertEqual({"".join(sorted(order)) for order in orders}, {"abc"})
+
+    def test_a_revision_that_git_does_not_know(self) -> None:
+        error = self.assertRaises(SystemExit, exported("no-such-revision").__enter__)
+        self.assertIn("no-such-revision", str(error))
 
 
 class RedisConversationTests(SynchronousTestCase):

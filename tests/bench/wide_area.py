@@ -20,7 +20,7 @@ from random import Random
 from statistics import median, quantiles
 from threading import Thread
 
-from epaxos.config.file import example
+from epaxos.config.example import example
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.simulation.network import ROUND_TRIPS_MS, SITES

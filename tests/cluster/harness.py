@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 import redis
 
-from epaxos.config.file import example
+from epaxos.config.example import example
 from epaxos.tools.demo import free_base_port
 from tests.cluster.links import Links
 from tests.cluster.load import connect

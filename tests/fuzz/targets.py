@@ -24,7 +24,9 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import Logger
 
 from epaxos.admin.status import status_site
-from epaxos.config.file import ConfigError, example, load
+from epaxos.config.example import example
+from epaxos.config.file import load
+from epaxos.config.model import ConfigError
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
 from epaxos.net.quiet_log import Complaints
@@ -40,15 +42,17 @@ from epaxos.resp.hiredis_parser import CommonParser
 from epaxos.resp.parser import CommandParser
 from epaxos.resp.process_facts import ProcessFacts
 from epaxos.resp.server import RespFactory, RespLimits
+from epaxos.service.endpoints import check_datagrams, connecting, listening
 from epaxos.statemachines import columns_pb2
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import records
 from epaxos.storage.leveldb.opening import restore
-from epaxos.storage.leveldb.records import Part, RecordFormat, StateParts, decode_identity
+from epaxos.storage.leveldb.records import RecordFormat, decode_identity
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.torn_log import end_of_whole_records
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, encode_manifest
 from epaxos.storage.state.pieces import (
     decode_batches,
     decode_entries,
@@ -452,11 +456,12 @@ def _load(text: bytes) -> None:
         path.write_bytes(text)
         try:
             config = load(path)
+            check_datagrams(config)
             reactor = MemoryReactorClock()
             for replica in config.replicas:
-                config.connecting(replica.id, reactor)
+                connecting(config, replica.id, reactor)
                 for key in ("peer", "client", "status"):
-                    config.listening(replica.id, key, reactor)
+                    listening(config, replica.id, key, reactor)
         except ConfigError as error:
             assert "\n" not in str(error), "one line"
 
@@ -539,8 +544,8 @@ def _check_deps(decoded: Deps, data: bytes) -> None:
     assert FORMAT.encode_deps(decoded) == data
 
 
-def _check_parts(decoded: StateParts, data: bytes) -> None:
-    assert records.encode_parts(decoded) == data
+def _check_manifest(decoded: Manifest, data: bytes) -> None:
+    assert encode_manifest(decoded) == data
 
 
 def _check_identity(decoded: Identity, data: bytes) -> None:
@@ -556,7 +561,7 @@ _stored_batch: _Kind = (partial(FORMAT.decode_batch, ID), _check_batch)
 _checkpoint: _Kind = (FORMAT.decode_checkpoint, _check_checkpoint)
 _deps: _Kind = (FORMAT.decode_deps, _check_deps)
 _identity: _Kind = (decode_identity, _check_identity)
-_parts: _Kind = (records.decode_parts, _check_parts)
+_parts: _Kind = (decode_manifest, _check_manifest)
 
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
@@ -599,7 +604,7 @@ def _good_database() -> Mapping[bytes, bytes]:
         records.RESERVED_KEY: records.encode_number(256),
         records.FLOOR_KEY: FORMAT.encode_deps((1, 0, 0)),
         records.CHECKPOINT_KEY: FORMAT.encode_checkpoint((2, 1, 0), (InstanceId(1, 3),)),
-        records.STATE_KEY: records.encode_parts(StateParts(Part(1))),
+        records.STATE_KEY: encode_manifest(Manifest(StateFile(1))),
     }
     for slot, phase in ((2, Phase.COMMITTED), (3, Phase.PREACCEPTED), (4, Phase.ACCEPTED)):
         id = InstanceId(0, slot)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.config.file import example
+from epaxos.config.example import example
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.storage.state.pieces import encode_batches, encode_entries
 from epaxos.wire.codec import encode

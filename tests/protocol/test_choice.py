@@ -1,6 +1,7 @@
-"""The choices of a recovery, as tables of cases: each row names the rule of docs/protocol.md that it shows.
+"""The choices of a recovery, as tables of cases: each row names the rule that it shows.
 
-The rules are those of EPaxos* (arXiv 2511.02743), section 4; 4n and 5n are those of "One round trip, always".
+The rules are those of EPaxos* (arXiv 2511.02743), section 4 (docs: protocol/rules, "Recovery"); 4n and 5n
+are those of docs: protocol/fast-path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commit, rule by rule (docs/protocol.md, "Commit"): state, event, expected effect."""
+"""Commit, rule by rule (docs: protocol/rules, "Commit"): state, event, expected effect."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class SlowPathTests(SynchronousTestCase):
 
 
 class NamedFastQuorumTests(SynchronousTestCase):
-    """docs/protocol.md, "One round trip, always": f = 1."""
+    """docs: protocol/fast-path: f = 1."""
 
     def test_whatever_interferes_it_is_one_round_trip(self) -> None:
         for n in (2, 3, 4):
@@ -262,7 +262,7 @@ class NamedFastQuorumTests(SynchronousTestCase):
 
 
 class ThriftTests(SynchronousTestCase):
-    """docs/protocol.md, "One round trip, always": the PreAccept goes to those that were named alone."""
+    """docs: protocol/fast-path: the PreAccept goes to those that were named alone."""
 
     def after_a_probe(self, n: int = 3, answer_s: float = 0.0, named: bool | None = None) -> Lab:
         """All have answered replica 0 within the time; what was sent until then is forgotten."""

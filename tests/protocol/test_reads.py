@@ -1,4 +1,4 @@
-"""Reads without an instance (docs/protocol.md, "Reads"): whom they ask, and what they have to come after."""
+"""Reads without an instance (docs: protocol/reads): whom they ask, and what they have to come after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovery, rule by rule (docs/protocol.md, "Recovery"), and the traps that have caught others."""
+"""Recovery, rule by rule (docs: protocol/rules, "Recovery"), and the traps that have caught others."""
 
 from __future__ import annotations
 

@@ -18,10 +18,13 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from epaxos.config.endpoints import client_for
-from epaxos.config.file import Config, ConfigError, example, load
+from epaxos.config.addresses import client_for
+from epaxos.config.example import example
+from epaxos.config.file import load
+from epaxos.config.model import Config, ConfigError
 from epaxos.interfaces import StoreError
-from epaxos.service.assembly import Port, ReplicaService, build
+from epaxos.service.assembly import build
+from epaxos.service.service import Port, ReplicaService
 from epaxos.tools.demo import free_base_port
 from epaxos.tools.redis_client import connect
 

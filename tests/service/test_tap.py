@@ -17,8 +17,8 @@ from twisted.python.usage import UsageError
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.config.file import example
-from epaxos.service.assembly import ReplicaService
+from epaxos.config.example import example
+from epaxos.service.service import ReplicaService
 from epaxos.service.tap import Options, makeService
 
 
@@ -65,7 +65,7 @@ class TapTests(SynchronousTestCase):
 
     def test_every_option_has_help(self) -> None:
         lines = [line.strip() for line in str(Options()).splitlines()]
-        for name in ("-i, --id=", "-c, --config=", "--check"):
+        for name in ("-i, --id=", "-c, --config=", "--check", "--help-settings"):
             (line,) = (line for line in lines if line.startswith(name))
             self.assertGreater(len(line), len(name) + 20)
 
@@ -83,6 +83,23 @@ class TapTests(SynchronousTestCase):
             with self.assertRaises(UsageError, msg=str(arguments)) as refusal:
                 self.parse(*arguments)
             self.assertIn(said, str(refusal.exception))
+
+    def test_wrong_options_under_twistd(self) -> None:
+        """Our own synopsis and one line, not all options of twistd."""
+        self.patch(sys, "stdout", output := StringIO())
+        with self.assertRaises(SystemExit) as end:
+            self.parse_all("epaxos", "--config", str(self.path))
+        self.assertEqual(end.exception.code, 1)
+        synopsis, line = output.getvalue().splitlines()
+        self.assertRegex(synopsis, r"^Usage: .* epaxos --id NUMBER --config FILE$")
+        self.assertEqual(line, "epaxos: --id is missing; `twistd epaxos --help` says more")
+
+    def test_help_of_settings(self) -> None:
+        self.patch(sys, "stdout", output := StringIO())
+        with self.assertRaises(SystemExit) as end:
+            self.parse("--help-settings")
+        self.assertEqual(end.exception.code, 0)
+        self.assertIn("[timing]\n  heartbeat_s: 0.2 (0.01 to 60 seconds)\n", output.getvalue())
 
     def refused(self, id: int, text: str | None) -> str:
         """What is said of the configuration `text`, in one line."""

@@ -10,11 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.storage import gil as pauses
-from epaxos.storage.leveldb import store as leveldb
-from epaxos.storage.leveldb.records import StateParts
+from epaxos.storage.leveldb import thread
 from epaxos.storage.state import files as state_files
 from epaxos.storage.state import pieces
-from epaxos.storage.state.files import read_base, read_logs
+from epaxos.storage.state.manifest import Manifest
+from epaxos.storage.state.reading import read_base, read_logs
 from tests.storage.loop import CLEARING, PATIENCE_S, Changes, Executed, change, merged, run
 
 LOG_BYTES_MIN = 3000
@@ -25,7 +25,7 @@ State = dict[bytes, bytes]
 
 def make_small(case: SynchronousTestCase) -> None:
     """A base is due after some 3000 bytes of log, and written in pieces of 300, only while the log grows."""
-    case.patch(leveldb, "UNFINISHED_S", PATIENCE_S)
+    case.patch(thread, "UNFINISHED_S", PATIENCE_S)
     case.patch(state_files, "LOG_BYTES_MIN", LOG_BYTES_MIN)
     case.patch(state_files, "SYNCED_BYTES", 1000)
     case.patch(pieces, "PIECE_BYTES", PIECE_BYTES)
@@ -66,9 +66,9 @@ class History:
         case.assertEqual(entries, self.states[length])
         case.assertEqual(run(entries, held), self.state)
 
-    def check_files(self, case: SynchronousTestCase, folder: Path, parts: StateParts) -> None:
+    def check_files(self, case: SynchronousTestCase, folder: Path, manifest: Manifest) -> None:
         """The same of the files."""
-        self.check(case, merged(read_base(folder, parts)), read_logs(folder, parts))
+        self.check(case, merged(read_base(folder, manifest)), read_logs(folder, manifest))
 
 
 def some_changes(random: Random, keys: int = 100, share: float = 0.15) -> dict[bytes, bytes | None]:

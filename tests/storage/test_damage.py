@@ -19,8 +19,8 @@ from epaxos.protocol.values.messages import Phase
 from epaxos.storage.leveldb import engine
 from epaxos.storage.leveldb import opening as database
 from epaxos.storage.leveldb.records import CHECKPOINT_KEY, IDENTITY_KEY, STATE_KEY, RecordFormat, write_key
+from tests.storage.case import StoreCase
 from tests.storage.loop import IDENTITY, batch, checkpoint, contents, proposal, record
-from tests.storage.test_leveldb import StoreCase
 
 WRITES = 400
 FORMAT = RecordFormat(Epoch.first(3))

@@ -12,16 +12,12 @@ from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
 from epaxos.storage.leveldb.records import (
-    Part,
     RecordFormat,
-    StateParts,
     check_identity,
     decode_identity,
     decode_number,
-    decode_parts,
     encode_identity,
     encode_number,
-    encode_parts,
 )
 
 IDENTITY = Identity("blue", 2, Epoch.first(5), "kv")
@@ -128,29 +124,6 @@ class RecordTests(SynchronousTestCase):
         self.assertRaises(
             ValueError, format.decode_checkpoint, format.encode_checkpoint((0, 0), [InstanceId(2, 1)])
         )
-
-    def test_parts_of_the_state(self) -> None:
-        base, first, second = Part(3, 100, 7), Part(3, 2**63 - 1, 2**32 - 1), Part(2**63 - 1, 1, 0)
-        for parts in (
-            StateParts(Part(0)),
-            StateParts(base),
-            StateParts(Part(2), (first, second)),
-            StateParts(base, (first, second)),
-        ):
-            data = encode_parts(parts)
-            self.assertEqual(decode_parts(data), parts)
-            self.assertRaises(ValueError, decode_parts, data[:-1])
-        self.assertRaises(ValueError, decode_parts, b"")
-        for impossible in (
-            StateParts(Part(4), (first,)),
-            StateParts(base, (second, first)),
-            StateParts(base, (first, first)),
-            StateParts(base, (Part(3),)),
-            StateParts(Part(2**63)),
-            StateParts(Part(0, 2**63)),
-            StateParts(base, (first, Part(2**63, 1))),
-        ):
-            self.assertRaises(ValueError, decode_parts, encode_parts(impossible))
 
     def test_batches(self) -> None:
         format, id = RecordFormat(Epoch.first(3)), InstanceId(1, 9)

@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import WriteSet
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.storage.leveldb.records import STATE_KEY, Part, RecordFormat, StateParts, decode_parts
+from epaxos.storage.leveldb.records import STATE_KEY, RecordFormat
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.writer import GroupWriter
 from epaxos.storage.state import piece_file
 from epaxos.storage.state.files import StateFiles
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest
 from tests.storage.loop import Executed, checkpoint_of
 from tests.storage.small import LOG_BYTES_MIN, History, make_small, size_of, some_batches
 from tests.storage.test_writer import FakeDB
@@ -95,16 +96,16 @@ class ModelTests(SynchronousTestCase):
         self.most = 0
         self.open()
 
-    def parts(self) -> StateParts:
+    def manifest(self) -> Manifest:
         held = self.db.held.get(STATE_KEY)
-        return StateParts(Part(0)) if held is None else decode_parts(held)
+        return Manifest(StateFile(0)) if held is None else decode_manifest(held)
 
     def check(self) -> None:
-        self.history.check_files(self, self.folder, self.parts())
+        self.history.check_files(self, self.folder, self.manifest())
 
     def open(self) -> None:
         self.check()
-        state = StateFiles(self.folder, self.parts(), sync=self.sync)
+        state = StateFiles(self.folder, self.manifest(), sync=self.sync)
         sequence = WriteSequence(1, 0, 1 << 20)
         self.writer = GroupWriter(
             self.db, self.folder, RecordFormat(Epoch.first(3)), sequence, state, sync=self.sync
@@ -154,14 +155,14 @@ class ModelTests(SynchronousTestCase):
             self.history.cut(self.db.lose(self.random))
             self.synced.lose(self.random)
         self.seen["given up"] += bool(self.bases() - self.recorded_bases())
-        self.seen["several generations"] += len(self.parts().logs) > 1
+        self.seen["several generations"] += len(self.manifest().logs) > 1
         self.open()
 
     def bases(self) -> set[str]:
         return {path.name for path in self.folder.glob("*.base")}
 
     def recorded_bases(self) -> set[str]:
-        base = self.parts().base
+        base = self.manifest().base
         return {f"{base.generation}.base"} if base.length else set()
 
     def size(self) -> int:

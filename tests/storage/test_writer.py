@@ -14,11 +14,12 @@ from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.storage import gil as pauses
 from epaxos.storage.leveldb import engine, writer
-from epaxos.storage.leveldb.records import Part, RecordFormat, StateParts, encode_number, write_key
+from epaxos.storage.leveldb.records import RecordFormat, encode_number, write_key
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.torn_log import end_of_whole_records
 from epaxos.storage.leveldb.writer import CHUNK, GroupWriter
 from epaxos.storage.state.files import StateFiles
+from epaxos.storage.state.manifest import Manifest, StateFile
 from tests.storage.loop import batch, checkpoint_of, proposal
 
 
@@ -113,7 +114,7 @@ class GroupWriterTests(SynchronousTestCase):
 
     def writer(self, sync: bool = True) -> GroupWriter:
         sequence = WriteSequence(1, 0, 1 << 20)
-        state = StateFiles(self.folder, StateParts(Part(0)), sync=sync)
+        state = StateFiles(self.folder, Manifest(StateFile(0)), sync=sync)
         self.addCleanup(state.close)
         return GroupWriter(self.db, self.folder, RecordFormat(Epoch.first(3)), sequence, state, sync=sync)
 

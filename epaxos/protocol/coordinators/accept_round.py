@@ -1,7 +1,7 @@
 """The round in which the owner of a ballot asks all replicas to accept its value.
 
 Both a slow path (ballot 0) and a recovery (a higher ballot) end with such a round.
-Source: EPaxos* (arXiv 2511.02743), section 3; docs/protocol.md, "Commit".
+Source: EPaxos* (arXiv 2511.02743), section 3; docs: protocol/rules, "Commit".
 """
 
 from __future__ import annotations

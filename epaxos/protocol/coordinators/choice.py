@@ -1,9 +1,9 @@
 """What a recovery chooses, as pure functions of the answers that it has collected.
 
 Nothing here has state or effects.  Each choice names the rule that leads to it, with the number that the
-rule has in docs/protocol.md, "Recovery" and "One round trip, always".
+rule has in the documentation.
 
-Source: EPaxos* (arXiv 2511.02743), section 4.
+Source: EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery", and protocol/fast-path.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether the answers to a PreAccept make the fast path: counting, and nothing else.
 
-EPaxos* (arXiv 2511.02743), section 3, for equal answers; docs/protocol.md, "One round trip, always",
+EPaxos* (arXiv 2511.02743), section 3, for equal answers; docs: protocol/fast-path,
 for a named fast quorum.
 """
 

@@ -1,6 +1,6 @@
 """The command leader: propose a batch, collect PreAcceptOK, take the fast path or the slow path.
 
-Source: EPaxos* (arXiv 2511.02743), section 3; docs/protocol.md, "Commit" and "One round trip, always".
+Source: EPaxos* (arXiv 2511.02743), section 3; docs: protocol/rules, "Commit", and protocol/fast-path.
 """
 
 from __future__ import annotations

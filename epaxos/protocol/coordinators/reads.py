@@ -1,4 +1,4 @@
-"""Reads without an instance: which writes a read has to come after (docs/protocol.md, "Reads").
+"""Reads without an instance: which writes a read has to come after (docs: protocol/reads).
 
 The replica asks a read quorum which instances that write the keys each knows.  Whatever was committed
 before the read has the votes of a slow quorum, and one of these voters is in the read quorum.  So when

@@ -4,7 +4,7 @@ Ask for what is known (Recover), choose (`choice`), perhaps validate the choice 
 instances, then run an accept round.  Any replica may recover any instance at any time: safety does
 not depend on who recovers, or when.
 
-Source: EPaxos* (arXiv 2511.02743), section 4; docs/protocol.md, "Recovery".
+Source: EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which recoveries wait for which conflicting instances (validation rule 3).
 
-Source: EPaxos* (arXiv 2511.02743), section 4; docs/protocol.md, "Recovery".
+Source: EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery".
 """
 
 from __future__ import annotations

@@ -67,10 +67,10 @@ class InterferenceIndex:
         """For every row the highest slot that interferes with `batch`, 0 where there is none.
 
         What was forgotten is named, whatever its keys were: a vote for a command that does not name an
-        instance must mean that the voter did not know it (docs/protocol.md, "Forgetting").
+        instance must mean that the voter did not know it (docs: protocol/forgetting).
 
         In id's own row only slots below its own count: a later instance of that row already names
-        id, because its leader knew id (docs/protocol.md, "Commit").
+        id, because its leader knew id (docs: protocol/rules, "Commit").
         """
         slots = list(self.named_by(batch))
         own = id.replica

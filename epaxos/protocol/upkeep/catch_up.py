@@ -1,6 +1,6 @@
 """Catching up: fetch the commits that others hold, and recover what nobody brings to a decision.
 
-Source: docs/protocol.md, "Catching up".  Nothing here decides anything.
+Source: docs: protocol/catching-up.  Nothing here decides anything.
 """
 
 from __future__ import annotations

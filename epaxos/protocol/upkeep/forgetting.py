@@ -1,4 +1,4 @@
-"""Forgetting: what every member has durably executed is dropped (docs/protocol.md, "Forgetting")."""
+"""Forgetting: what every member has durably executed is dropped (docs: protocol/forgetting)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Heartbeats: tell the others how far this replica is, and learn how far they are.
 
-Source: docs/protocol.md, "Catching up", "Forgetting" and "Doubled and wiped replicas".
+Source: docs: protocol/catching-up, protocol/failures ("Doubled and wiped replicas").
 """
 
 from __future__ import annotations

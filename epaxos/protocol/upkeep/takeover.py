@@ -4,7 +4,7 @@ Instances that interfere with an open one of a failed replica cannot run before 
 of every replica wait for it.  Nothing here decides anything: it only asks (Fetch) and starts recoveries,
 sooner than `catch_up` would with the next heartbeats.
 
-Source: docs/protocol.md, "When a replica fails".
+Source: docs: protocol/failures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many replicas are enough (EPaxos*, section 3; docs/protocol.md, "Words")."""
+"""How many replicas are enough (EPaxos*, section 3; docs: protocol/rules, "Words")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Quorums(NamedTuple):
 
     f crashes are survived.  Up to e replicas may be down and the fast path still works.
     `named`: the command leader names its fast quorum beforehand, and whatever those answer is good
-    (docs/protocol.md, "One round trip, always"); otherwise any n-e equal answers make the fast path.
+    (docs: protocol/fast-path); otherwise any n-e equal answers make the fast path.
     """
 
     epoch: Epoch

@@ -24,18 +24,16 @@ from epaxos.storage.leveldb.records import (
     RESERVED_KEY,
     STATE_KEY,
     WRITE_PREFIX,
-    Part,
     RecordFormat,
-    StateParts,
     check_identity,
     decode_identity,
     decode_number,
-    decode_parts,
     encode_identity,
 )
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.torn_log import cut_torn_end
-from epaxos.storage.state.files import read_base, read_logs
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest
+from epaxos.storage.state.reading import read_base, read_logs
 
 __all__ = ["open_database", "restore", "text_of"]
 
@@ -139,7 +137,7 @@ def _scan(db: Any, prefix: bytes) -> Any:
     return db.iterator(prefix=prefix, verify_checksums=True, fill_cache=False)
 
 
-def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, StateParts]:
+def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, Manifest]:
     """What the database and the files of the state hold, and which parts of the files that is.
 
     Records, base and batches are read while they are iterated.  Raises StoreError, also then.
@@ -152,7 +150,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
         files = db.get(STATE_KEY, verify_checksums=True)
     try:
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
-        parts = decode_parts(files) if files is not None else StateParts(Part(0))
+        manifest = decode_manifest(files) if files is not None else Manifest(StateFile(0))
         if (files is None) is not (checkpoint is None):
             raise ValueError("it knows its state and not how far it is, or the other way round")
         restored = Restored(
@@ -162,10 +160,10 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             executed=executed,
             beyond=beyond,
             records=_records(db, path, format),
-            base=read_base(folder.state, parts),
-            batches=read_logs(folder.state, parts),
+            base=read_base(folder.state, manifest),
+            batches=read_logs(folder.state, manifest),
         )
-        return restored, parts
+        return restored, manifest
     except ValueError as why:
         raise StoreError(f"{path} is damaged: {why}") from None
 

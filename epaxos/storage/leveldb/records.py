@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable
 from itertools import chain
 from struct import Struct, error, iter_unpack, pack
-from typing import NamedTuple
 
 from epaxos.interfaces import Identity
 from epaxos.protocol.values.epoch import Epoch
@@ -29,35 +28,32 @@ __all__ = [
     "RESERVED_KEY",
     "STATE_KEY",
     "WRITE_PREFIX",
-    "Part",
     "RecordFormat",
-    "StateParts",
     "check_identity",
     "decode_identity",
     "decode_number",
-    "decode_parts",
     "encode_identity",
     "encode_number",
-    "encode_parts",
     "write_key",
 ]
 
 FORMAT = 3
-"""The version of everything in this module and `pieces.py`.  A store of another version is refused."""
+"""The version of all bytes on disk: of this module, and of manifest.py and pieces.py in `state/`.
+
+A store of another version is refused."""
 
 IDENTITY_KEY = b"\x00identity"
 RESERVED_KEY = b"\x01reserved"
 FLOOR_KEY = b"\x01floor"
 CHECKPOINT_KEY = b"\x01checkpoint"
 STATE_KEY = b"\x01state"
-"""Which parts of which files are the state (`state_files.py`)."""
+"""The manifest of the files of the state (`state/manifest.py`)."""
 WRITE_PREFIX = b"\x02"
-"""The numbers of the latest writes, by which a hole is found (`sequence.py`)."""
+"""The numbers of the latest writes, which show whether one is missing (`sequence.py`)."""
 INSTANCE_PREFIX = b"\x03"
 
 _NUMBER = Struct(">Q")
 _NUMBERED_KEY = Struct(">cQ")
-_PART = Struct(">QQI")
 _INSTANCE_KEY = Struct(">cHQB")
 _RECORD, _BATCH = 0, 1
 _NO_INIT_DEPS, _SAME_INIT_DEPS, _OWN_INIT_DEPS = range(3)
@@ -84,44 +80,6 @@ def decode_number(data: bytes) -> int:
 def write_key(number: int) -> bytes:
     """The key that the write of this number leaves."""
     return _NUMBERED_KEY.pack(WRITE_PREFIX, number)
-
-
-class Part(NamedTuple):
-    """What counts of a file of the state: its first `length` bytes, the last piece of which has checksum
-    `crc`.  There need be no file when it is nothing."""
-
-    generation: int
-    length: int = 0
-    crc: int = 0
-
-
-class StateParts(NamedTuple):
-    """The files of the state: a base, and the logs of what was executed since then, the oldest first."""
-
-    base: Part
-    logs: tuple[Part, ...] = ()
-
-
-def encode_parts(parts: StateParts) -> bytes:
-    """The value of STATE_KEY."""
-    return b"".join(_PART.pack(*part) for part in (parts.base, *parts.logs))
-
-
-def decode_parts(data: bytes) -> StateParts:
-    """See `encode_parts`.  Raises ValueError."""
-    try:
-        base, *logs = map(Part._make, _PART.iter_unpack(data))
-    except (error, ValueError):
-        raise ValueError(f"a list of the files of the state of {len(data)} bytes") from None
-    generations = [part.generation for part in logs]
-    if (
-        any(max(part.generation, part.length) >= NUMBER_LIMIT for part in (base, *logs))
-        or generations != sorted(set(generations))
-        or (generations and generations[0] < base.generation)
-        or not all(part.length for part in logs)
-    ):
-        raise ValueError("an impossible list of the files of the state")
-    return StateParts(base, tuple(logs))
 
 
 def encode_identity(identity: Identity) -> bytes:

@@ -16,10 +16,10 @@ from epaxos.storage.leveldb.records import (
     STATE_KEY,
     RecordFormat,
     encode_number,
-    encode_parts,
 )
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.state.files import StateFiles
+from epaxos.storage.state.manifest import encode_manifest
 
 __all__ = ["GroupWriter"]
 
@@ -75,9 +75,9 @@ class GroupWriter:
         if any(write_sets) or not self._state.recorded or (sync and self._unsynced):
             batch = self._db.write_batch(sync=sync)
             self._fill(batch, write_sets)
-            parts = self._state.settle()
-            if parts is not None:
-                batch.put(STATE_KEY, encode_parts(parts))
+            manifest = self._state.settle()
+            if manifest is not None:
+                batch.put(STATE_KEY, encode_manifest(manifest))
             self.sequence.add_to(batch)
             size = batch.approximate_size()
             batch.write()

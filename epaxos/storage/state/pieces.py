@@ -1,11 +1,11 @@
-"""What the files of the state are made of: pieces, one after the other.
+"""The format of the files of the state: pieces, one after the other.
 
-A piece is its length, a checksum and a payload.  The checksum goes on from that of the piece before,
-so that a piece that is lost, doubled or in another's place is found.
+A piece is its length, a checksum and a payload.  The checksum continues that of the piece before, so
+that a lost, doubled or misplaced piece is found.
 
 A base is made of entries, as columns: their number, the lengths of the keys, those of the values, all
 keys, all values.  A log is made of executed batches, one after the other: the instance, the length
-and the batch as it crosses the cluster.  Nothing here is done command by command or key by key.
+and the batch as it is sent between replicas.  No Python code here runs per command or per key.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ __all__ = [
 ]
 
 PIECE_BYTES = 64 << 10
-"""A piece holds about so much, but one entry or batch at least."""
+"""About the most bytes of a piece.  A single entry or batch may have more."""
 PIECE_ENTRIES = 2000
-"""And no more entries than this, which take about half a millisecond."""
-
+"""The most entries of a piece; they take about half a millisecond."""
 PIECE_BATCHES = 200
-"""Nor than so many batches."""
+"""The most batches of a piece."""
 
 _HEADER = Struct("<II")
 _COUNT = Struct("<I")
@@ -53,9 +52,9 @@ _value = itemgetter(1)
 
 
 def frame(payload: bytes, crc: int) -> tuple[bytes, int]:
-    """What is written before the piece, and its checksum.
+    """The header of a piece, and its checksum.
 
-    `crc`: that of the piece before it, 0 for the first.
+    `crc`: the checksum of the piece before it, 0 for the first.
     """
     crc = crc32(payload, crc)
     return _HEADER.pack(len(payload), crc), crc
@@ -64,7 +63,7 @@ def frame(payload: bytes, crc: int) -> tuple[bytes, int]:
 def read_pieces(file: BufferedIOBase, length: int, crc: int) -> Iterator[bytes]:
     """The payloads of the pieces in the first `length` bytes of the file.
 
-    `crc`: the checksum of the last piece.  Raises ValueError for anything that was not written so.
+    `crc`: the checksum of the last piece.  Raises ValueError unless the bytes are what was written there.
     """
     position = found = 0
     while position < length:
@@ -92,11 +91,11 @@ def encode_entries(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
     while chunk := list(islice(rest, PIECE_ENTRIES)):
         keys, values = list(map(_key, chunk)), list(map(_value, chunk))
         key_lengths, value_lengths = list(map(len, keys)), list(map(len, values))
-        for part in _parts(list(accumulate(map(add, key_lengths, value_lengths)))):
-            yield _encode(keys[part], values[part], key_lengths[part], value_lengths[part])
+        for cut in _slices(list(accumulate(map(add, key_lengths, value_lengths)))):
+            yield _encode(keys[cut], values[cut], key_lengths[cut], value_lengths[cut])
 
 
-def _parts(ends: list[int]) -> Iterator[slice]:
+def _slices(ends: list[int]) -> Iterator[slice]:
     """Entries whose sizes add up to `ends`, cut where a piece is full."""
     start = size = 0
     while start < len(ends):
@@ -134,17 +133,17 @@ def decode_entries(payload: bytes) -> Iterable[tuple[bytes, bytes]]:
 
 def encode_batches(batches: Iterable[tuple[InstanceId, Batch]]) -> Iterator[bytes]:
     """The payloads that hold the batches."""
-    parts: list[bytes] = []
+    payload: list[bytes] = []
     size = 0
     for (replica, slot), batch in batches:
         data = encode_batch(batch)
-        parts += (_BATCH.pack(replica, slot, len(data)), data)
+        payload += (_BATCH.pack(replica, slot, len(data)), data)
         size += _BATCH.size + len(data)
-        if size >= PIECE_BYTES or len(parts) >= 2 * PIECE_BATCHES:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
+        if size >= PIECE_BYTES or len(payload) >= 2 * PIECE_BATCHES:
+            yield b"".join(payload)
+            payload, size = [], 0
+    if payload:
+        yield b"".join(payload)
 
 
 def decode_batches(payload: bytes) -> Iterator[tuple[InstanceId, Batch]]:

@@ -6,9 +6,10 @@ protocol works; it has its own notion of interference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from epaxos.interfaces import CommandError, Reply
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.messages import NOP, Batch
@@ -91,6 +92,7 @@ class Invariants:
         self._read_after: dict[tuple[bytes, InstanceId], int] = {}
         self._before_barrier: dict[InstanceId, int] = {}
         self._states: dict[int, tuple[int, frozenset[tuple[bytes, bytes]]]] = {}
+        self._replies: dict[InstanceId, tuple[int, list[object]]] = {}
         self._carriers: dict[str, InstanceId] = {}
         self._carried: dict[InstanceId, tuple[str, ...]] = {}
 
@@ -204,6 +206,19 @@ class Invariants:
                 f" and differ in the keys {different}"
             )
 
+    def on_replies(self, replica: int, id: InstanceId, replies: Sequence[Reply], commands: int) -> None:
+        """`replica` has run `id`, whose batch has so many commands, and these are its replies: the same
+        wherever, and however often, it is run."""
+        if len(replies) != commands:
+            self._violated(f"Replies: {id} has {commands} commands, and {len(replies)} replies")
+        comparable = [_comparable(reply) for reply in replies]
+        first, known = self._replies.setdefault(id, (replica, comparable))
+        if known != comparable:
+            self._violated(
+                f"Replies: {id} is answered with {comparable} at replica {replica},"
+                f" and with {known} at replica {first}"
+            )
+
     def on_partial(self, replica: int, id: InstanceId, who: str) -> None:
         """`who` looks at the state of `replica` while `id` is applied in part."""
         self._violated(f"Wholeness: {who} at replica {replica} sees {id} applied in part")
@@ -277,6 +292,13 @@ class Invariants:
     def sum(self, replica: int) -> int:
         """A number that is equal where the same was run."""
         return self._sequences[replica].sum
+
+
+def _comparable(reply: Reply) -> object:
+    """Equal for equal replies: an error is compared by its text."""
+    if isinstance(reply, (list, tuple)):
+        return [_comparable(element) for element in reply]
+    return (type(reply).__name__, str(reply)) if isinstance(reply, CommandError) else reply
 
 
 def _shown(batch: Batch) -> str:

@@ -1,4 +1,4 @@
-"""The models that `make models` explores.  docs/testing.md tells what they cover and what came out."""
+"""The models that `make models` explores.  docs: testing/models tells what they cover and what came out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mutants: every rule of docs/protocol.md that can be broken, broken in one place.
+"""The mutants: every rule of the protocol (docs: protocol/rules) that can be broken, broken in one place.
 
 To add one: its name, the rule that it breaks, and the change.  `make mutants` then has to catch it.
 """

@@ -83,7 +83,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Mutant:
-    """`rule`: what docs/protocol.md says and this mutant does not do.  `changes` are made together.
+    """`rule`: what the pages of the protocol say and this mutant does not do.  `changes` are made together.
 
     `n`: how many replicas it is hunted with, where the rule is of some sizes only; else the seeds say.
     `profile`: of the plans that it is hunted with.

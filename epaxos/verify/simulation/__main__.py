@@ -29,6 +29,8 @@ _EXAMPLES = """examples:
   python -m epaxos.verify.simulation --soak --save found      fresh ones until Ctrl-C; failures go to a folder
   python -m epaxos.verify.simulation --seed 7 --trace         one, message by message
   python -m epaxos.verify.simulation --seed 7 --shrink        the smallest part of it that still fails
+  python -m epaxos.verify.simulation --seeds 0..1000 --state-machine leaderboard --commands scores.txt
+                                                              your own state machine, a Twisted plugin
 
 The exit status is 0 when nothing was found, 1 when something was, 2 when the call makes no sense."""
 
@@ -77,6 +79,12 @@ def _parser() -> ArgumentParser:
     chosen = parser.add_argument_group("what a seed does not decide")
     chosen.add_argument("--n", type=_positive, metavar="N", help="the number of replicas")
     chosen.add_argument("--profile", choices=sorted(PROFILES), help="the kind of network and times")
+    chosen.add_argument(
+        "--state-machine", metavar="NAME", help="hunt the state machine of this plugin, with --commands"
+    )
+    chosen.add_argument(
+        "--commands", type=Path, metavar="FILE", help="what its clients ask for, one template a line"
+    )
     one = parser.add_argument_group("with --seed")
     one.add_argument("--trace", action="store_true", help="print what happens, message by message")
     one.add_argument("--shrink", action="store_true", help="make it small, if it fails")
@@ -95,11 +103,14 @@ def _one(options: Namespace, settings: Settings) -> int:
     """`--seed`."""
     plan = settings.plan(options.seed).keep(options.clients, options.faults, options.operations)
     print(plan.describe())
-    result = simulate(plan, trace=True, show=print) if options.trace else run(plan)
+    if options.trace:
+        result = simulate(plan, trace=True, show=print, components=settings.components())
+    else:
+        result = run(plan, settings)
     if result.failed:
         print("FOUND", result.violations[0])
         if options.shrink:
-            Failures(sys.stdout, settings, None).made_small(shrunk(result))
+            Failures(sys.stdout, settings, None).made_small(shrunk(result, settings))
         return 1
     print(
         f"nothing found: {result.answered} of {result.operations} operations answered,"
@@ -144,7 +155,7 @@ def _many(options: Namespace, settings: Settings) -> int:
                 progress.clear()
                 failures.found(result)
                 if progress.failures <= SHRUNK_MAX:
-                    failures.made_small(shrunk(result))
+                    failures.made_small(shrunk(result, settings))
     except KeyboardInterrupt:
         pass
     progress.clear()
@@ -156,9 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say.  The exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    settings = Settings(options.n, options.profile)
+    if (options.state_machine is None) is not (options.commands is None):
+        parser.error("--state-machine and --commands need each other")
+    settings = Settings(options.n, options.profile, options.state_machine, options.commands)
     try:
         Plan.of(0, settings.n, settings.profile)
+        settings.components()
     except ValueError as error:
         parser.error(str(error))
     if options.digests is not None:

@@ -103,7 +103,7 @@ class Client:
     """One client: one thing after the other, and elsewhere, sometimes the same again, when that fails.
 
     `violated(text)` is told what no replica may do to a client.  With a `script` it submits just that,
-    when told to, until it is answered.
+    when told to, until it is answered.  `commands_of` says what it submits otherwise.
     """
 
     def __init__(
@@ -117,6 +117,7 @@ class Client:
         trace: Trace,
         violated: Callable[[str], None],
         script: Sequence[Words] = (),
+        commands_of: Callable[[Dice, Workload, str], list[Words]] = commands_of,
     ) -> None:
         self._number = number
         self._workload = workload
@@ -131,6 +132,7 @@ class Client:
         if number < len(workload.errands):
             self._begin, self._home = workload.errands[number]
         self._script = script
+        self._commands_of = commands_of
         self._left = 0 if script else workload.operations
         self._count = 0
         self._waiting: list[Operation] = []
@@ -165,7 +167,7 @@ class Client:
         """Submit something new."""
         self._left -= 1
         self._count += 1
-        words = commands_of(self._dice, self._workload, f"c{self._number}.{self._count}")
+        words = self._commands_of(self._dice, self._workload, f"c{self._number}.{self._count}")
         leaves = self._dice.below(100) < self._workload.leaving
         self.submit(words, self._home)
         if leaves and self._waiting:

@@ -19,11 +19,11 @@ from epaxos.protocol.values.messages import Batch, Message, PreAccept
 from epaxos.verify.judges.bounds import allowed, held
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.simulation.clock import SECOND, Process, ReplicaClock, VirtualTime
+from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.dice import Dice, seeded
 from epaxos.verify.simulation.disk import Disk, VirtualStore
 from epaxos.verify.simulation.network import Network, VirtualTransport
 from epaxos.verify.simulation.observers import Commands, ObservedExecutor, ObservedStateMachine
-from epaxos.verify.simulation.parts import Parts
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.trace import Trace
 
@@ -129,15 +129,17 @@ class Host:
         cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
         commands = Commands()
         step_us = Dice(plan.seed, "steps", self.id, self._lives).pick(STEP_US)
+        inner = cluster.components.new_state_machine()
         machine = ObservedStateMachine(
-            cluster.parts.state_machine(),
+            inner,
             self.id,
             cluster.invariants,
             commands,
             partial(process.spend, step_us),
+            judges_replies=cluster.components.subject is not None,
         )
         executor = ObservedExecutor(
-            cluster.parts.executor(cluster.epoch), self.id, cluster.invariants, cluster.trace
+            cluster.components.executor(cluster.epoch), self.id, cluster.invariants, cluster.trace
         )
         transport = VirtualTransport(
             cluster.network,
@@ -148,7 +150,7 @@ class Host:
             partial(self._spring_traps, after=True),
         )
         store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
-        node = self.node = cluster.parts.node(
+        node = self.node = cluster.components.node(
             self.id,
             cluster.epoch,
             cluster=CLUSTER,
@@ -261,10 +263,12 @@ class Host:
         self._cluster.trace.note(f"R{self.id}", f"gives up: {text}")
         self._cluster.time.after(0, partial(self.crash, power=False))
 
-    @staticmethod
-    def _held(node: Node) -> int:
-        world = (Host, Invariants, ReplicaClock, Trace, VirtualStore, VirtualTransport)
-        return held(node, world)
+    def _held(self, node: Node) -> int:
+        """How many entries the tables of a process have.  What a state machine that is not ours holds for
+        a key is its own affair."""
+        world: tuple[type, ...] = (Host, Invariants, ReplicaClock, Trace, VirtualStore, VirtualTransport)
+        subject = self._cluster.components.subject
+        return held(node, world if subject is None else (*world, subject.kind))
 
     def check_bounds(self, keys: int) -> None:
         """What the process holds is in proportion to what is not finished with, and to the keys."""
@@ -332,14 +336,14 @@ class Cluster:
         trace: Trace,
         invariants: Invariants,
         violated: Callable[[str], None],
-        parts: Parts,
+        components: Components,
     ) -> None:
         self.plan = plan
         self.time = time
         self.trace = trace
         self.invariants = invariants
         self.violated = violated
-        self.parts = parts
+        self.components = components
         self.n = plan.n
         self.epoch = Epoch.first(plan.n)
         self.network = Network(
@@ -348,7 +352,7 @@ class Cluster:
             plan.network,
             Dice(plan.seed, "network"),
             trace,
-            lambda message: parts.recode(message, self.epoch),
+            lambda message: components.recode(message, self.epoch),
         )
         self.hosts = [Host(id, self) for id in range(plan.n)]
 

@@ -15,14 +15,12 @@ from functools import partial
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from epaxos.interfaces import Checkpoint, Identity, IStore, Restored, StoreError, WriteSet
-from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
-from epaxos.protocol.values.instance import InstanceRecord
-from epaxos.protocol.values.messages import Batch
+from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
 from epaxos.verify.simulation.clock import Process, VirtualTime
+from epaxos.verify.simulation.contents import Contents
 from epaxos.verify.simulation.dice import Dice
 
-__all__ = ["Contents", "Disk", "DiskSettings", "VirtualStore"]
+__all__ = ["Disk", "DiskSettings", "VirtualStore"]
 
 
 @dataclass(frozen=True)
@@ -41,47 +39,6 @@ class DiskSettings:
 
 LOG_BATCHES_MIN = 8
 """With so many batches since the last whole state, the next checkpoint is to bring one."""
-
-
-class Contents:
-    """What is on a disk, as a store reads it."""
-
-    def __init__(self) -> None:
-        self.identity: Identity | None = None
-        self.reserved = 0
-        self.floor: Deps = ()
-        self.executed: Deps = ()
-        self.beyond: tuple[InstanceId, ...] = ()
-        self.records: dict[InstanceId, InstanceRecord] = {}
-        self.batches: dict[InstanceId, Batch] = {}
-        self.entries: dict[bytes, bytes] = {}
-        self.log: list[tuple[InstanceId, Batch]] = []
-
-    def format(self, identity: Identity) -> None:
-        """A new store of `identity`."""
-        self.identity = identity
-        self.floor = self.executed = no_deps(identity.epoch)
-
-    def apply(self, write_set: WriteSet) -> None:
-        """All of a write set."""
-        self.batches.update(write_set.batches)
-        self.records.update((record.id, record) for record in write_set.records)
-        if write_set.reserved is not None:
-            self.reserved = write_set.reserved
-        if write_set.floor is not None:
-            self.floor = write_set.floor
-        for id in write_set.dropped:
-            self.records.pop(id, None)
-            self.batches.pop(id, None)
-        if write_set.checkpoint is not None:
-            self._take(write_set.checkpoint)
-
-    def _take(self, checkpoint: Checkpoint) -> None:
-        self.executed = checkpoint.executed
-        self.beyond = checkpoint.beyond
-        self.log += checkpoint.batches
-        if checkpoint.state is not None:
-            self.entries, self.log = dict(checkpoint.state), []
 
 
 class Disk:

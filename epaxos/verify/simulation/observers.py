@@ -93,7 +93,8 @@ class ObservedStateMachine:
     """The state machine of one process of `replica`.
 
     `took_step()` is called after each step.  Nobody may see a batch that is applied in part: whoever looks
-    at the state, or begins something else, while one is breaks the rule.
+    at the state, or begins something else, while one is breaks the rule.  `judges_replies`: each batch is
+    asked for its replies, wherever it is applied, and the judge compares them.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class ObservedStateMachine:
         invariants: Invariants,
         commands: Commands,
         took_step: Callable[[], None] = lambda: None,
+        judges_replies: bool = False,
     ) -> None:
         self._machine = machine
         self._stepwise = stepwise(machine)
@@ -110,6 +112,7 @@ class ObservedStateMachine:
         self._invariants = invariants
         self._commands = commands
         self._took_step = took_step
+        self._judges_replies = judges_replies
         self._begun: InstanceId | None = None
 
     def check(self, command: Command) -> None:
@@ -149,7 +152,10 @@ class ObservedStateMachine:
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
         self._see("a batch")
-        replies = self._machine.apply(ready)
+        replies = self._machine.apply([*map(self._asked, ready)])
+        if len(replies) != len(ready):
+            raise ValueError(f"there are replies of {len(replies)} batches, and {len(ready)} were applied")
+        replies = [self._heard(one, answers) for one, answers in zip(ready, replies)]
         if ready:
             self._invariants.on_applied(self._replica, ready[-1].id, self._machine.entries)
         return replies
@@ -158,8 +164,9 @@ class ObservedStateMachine:
         """See IStepwise."""
         self._see("a batch")
         self._begun = ready.id
-        for replies in self._stepwise.apply_in_steps(ready):
+        for replies in self._stepwise.apply_in_steps(self._asked(ready)):
             if replies is not None:
+                replies = self._heard(ready, replies)
                 self._begun = None
                 self._invariants.on_applied(self._replica, ready.id, self._machine.entries)
             self._took_step()
@@ -173,6 +180,17 @@ class ObservedStateMachine:
         """See IStateMachine."""
         self._see("a checkpoint or a digest")
         return self._machine.entries()
+
+    def _asked(self, ready: Ready) -> Ready:
+        """The batch as the state machine gets it."""
+        return ready._replace(wanted=True) if self._judges_replies else ready
+
+    def _heard(self, ready: Ready, replies: Sequence[Reply]) -> Sequence[Reply]:
+        """The replies as the node gets them."""
+        if not self._judges_replies:
+            return replies
+        self._invariants.on_replies(self._replica, ready.id, replies, ready.batch.commands)
+        return replies if ready.wanted else ()
 
     def _see(self, who: str) -> None:
         if self._begun is not None:

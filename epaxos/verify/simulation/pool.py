@@ -7,12 +7,16 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
+from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, simulate
 from epaxos.verify.simulation.shrink import Shrinker, kind
+from epaxos.verify.simulation.subject import Subject
 
 __all__ = ["Settings", "Shrunk", "results", "run", "shrunk"]
 
@@ -23,14 +27,32 @@ CHUNKS_AHEAD = 2
 
 
 class Settings(NamedTuple):
-    """What is the same for all plans of a call, where it is not left to the seed."""
+    """What is the same for all runs of a call, where it is not left to the seed.
+
+    `state_machine`: the name of a plugin whose state machine is hunted with the templates of the file
+    `commands` (see `subject`), instead of ours with ours; both or neither.
+    """
 
     n: int | None = None
     profile: str | None = None
+    state_machine: str | None = None
+    commands: Path | None = None
 
     def plan(self, seed: int) -> Plan:
         """The plan of a seed."""
         return Plan.of(seed, self.n, self.profile)
+
+    def components(self) -> Components:
+        """What the replicas are made of.  Raises ValueError as `Subject.load` does."""
+        return _components(self.state_machine, self.commands)
+
+
+@lru_cache(maxsize=1)
+def _components(state_machine: str | None, commands: Path | None) -> Components:
+    """Made once in each process."""
+    if state_machine is None or commands is None:
+        return Components()
+    return Components(subject=Subject.load(state_machine, commands))
 
 
 class Shrunk(NamedTuple):
@@ -40,22 +62,22 @@ class Shrunk(NamedTuple):
     violation: str
 
 
-def run(plan: Plan) -> Result:
+def run(plan: Plan, settings: Settings) -> Result:
     """One run; what goes wrong in the simulator itself is a finding too."""
     try:
-        return simulate(plan)
+        return simulate(plan, components=settings.components())
     except Exception:
         return Result(plan, [f"the simulation broke off: {traceback.format_exc()}"])
 
 
-def shrunk(result: Result) -> Shrunk:
+def shrunk(result: Result, settings: Settings) -> Shrunk:
     """The failing plan made small."""
     sought = kind(result.violations[0])
     last = Shrunk(result.plan, result.violations[0])
 
     def fails(plan: Plan) -> bool:
         nonlocal last
-        violations = run(plan).violations
+        violations = run(plan, settings).violations
         if not violations or kind(violations[0]) != sought:
             return False
         last = Shrunk(plan, violations[0])
@@ -73,7 +95,7 @@ def _begin() -> None:
 
 
 def _run_chunk(seeds: list[int], settings: Settings) -> list[Result]:
-    return [run(settings.plan(seed)) for seed in seeds]
+    return [run(settings.plan(seed), settings) for seed in seeds]
 
 
 def results(

@@ -14,11 +14,11 @@ from epaxos.verify.judges import model
 from epaxos.verify.judges.history import History
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.judges.linearizability import Verdict, judge
-from epaxos.verify.simulation.clients import Client
+from epaxos.verify.simulation.clients import Client, commands_of
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
+from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.faults.kinds import Faults
-from epaxos.verify.simulation.parts import Parts
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.trace import Trace
 
@@ -60,11 +60,11 @@ def simulate(
     plan: Plan,
     trace: bool = False,
     show: Callable[[str], None] | None = None,
-    parts: Parts | None = None,
+    components: Components | None = None,
 ) -> Result:
     """Carry out the plan.  With `trace` the result has a digest of everything that happened, and
     `show` gets it line by line."""
-    run = _Run(plan, trace, show, parts or Parts())
+    run = _Run(plan, trace, show, components or Components())
     tracebacks = _Tracebacks(run.violated)
     globalLogPublisher.addObserver(tracebacks)
     try:
@@ -90,15 +90,18 @@ class _Tracebacks:
 class _Run:
     """The world of one run."""
 
-    def __init__(self, plan: Plan, trace: bool, show: Callable[[str], None] | None, parts: Parts) -> None:
+    def __init__(
+        self, plan: Plan, trace: bool, show: Callable[[str], None] | None, components: Components
+    ) -> None:
         self._plan = plan
+        self._subject = components.subject
         self._violations: list[str] = []
         self._undecided = False
         self._time = VirtualTime()
         self._trace = Trace(lambda: self._time.now, trace, show)
         self._history = History()
         self._invariants = Invariants(plan.n, self.violated, self._history.run, self._durable)
-        self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, parts)
+        self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, components)
         self._faults = Faults(self._cluster)
         self._clients = [self._client(number) for number in plan.workload.clients]
 
@@ -106,6 +109,7 @@ class _Run:
         return Client(
             number, self._plan.workload, self._plan.seed, self._time,
             self._cluster, self._history, self._trace, self.violated, script,
+            commands_of if self._subject is None else self._subject.commands_of,
         )  # fmt: skip
 
     def _durable(self) -> list[Deps]:
@@ -163,8 +167,9 @@ class _Run:
         return all(client.finished for client in self._clients) or "\n".join(waiting)
 
     def _read_everything(self) -> list[Client]:
-        """At every replica that is well a last client reads every key that was ever named."""
-        keys = sorted(self._keys())
+        """At every replica that is well a last client reads every key that was ever named.  What reads a key
+        of a state machine that is not ours is not known."""
+        keys = sorted(self._keys()) if self._subject is None else []
         readers = []
         for replica in self._well() if keys and not self._violations else ():
             script = [(b"GET", key) for key in keys]
@@ -175,8 +180,8 @@ class _Run:
 
     def _keys(self) -> set[bytes]:
         """Every key that a client named."""
-        operations = self._history.operations
-        return {key for operation in operations for key in model.keys_of(operation.command) or ()}
+        keys_of = model.keys_of if self._subject is None else self._subject.keys_of
+        return {key for operation in self._history.operations for key in keys_of(operation.command) or ()}
 
     def _check_bounds(self) -> None:
         if not self._violations:
@@ -226,6 +231,8 @@ class _Run:
     # -- the verdict
 
     def _judge_history(self) -> None:
+        if self._subject is not None:
+            return  # the judge does not know what its commands mean
         judgement = judge(self._history.operations, JUDGE_STEPS_MAX)
         if judgement.verdict is Verdict.NOT_LINEARIZABLE:
             self.violated(f"Linearizability: {judgement.explanation}")

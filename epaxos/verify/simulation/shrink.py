@@ -13,7 +13,17 @@ from epaxos.verify.simulation.plan import Plan
 __all__ = ["Shrinker", "kind"]
 
 RUNS_MAX = 300
-_KINDS = ("Agreement", "Visibility", "Order", "Digest", "Bounds", "Liveness", "Linearizability")
+_KINDS = (
+    "Agreement",
+    "Visibility",
+    "Order",
+    "Digest",
+    "Replies",
+    "Wholeness",
+    "Bounds",
+    "Liveness",
+    "Linearizability",
+)
 
 Fails = Callable[[Plan], bool]
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.node.node import Node
 from epaxos.protocol.values.instance import Instance
 from epaxos.verify.judges.bounds import allowed, held
-from epaxos.verify.simulation.parts import Parts
+from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import simulate
 
@@ -66,6 +66,6 @@ class _Leaking(Node):
 
 class LeakTests(SynchronousTestCase):
     def test_a_leak_is_found(self) -> None:
-        result = simulate(Plan.of(2, 3, "lan"), parts=Parts(node=_Leaking))
+        result = simulate(Plan.of(2, 3, "lan"), components=Components(node=_Leaking))
         self.assertTrue(result.violations)
         self.assertIn("Bounds: the tables of replica", result.violations[0])

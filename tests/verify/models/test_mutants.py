@@ -29,7 +29,7 @@ def story(mutant: str, model: Model) -> list[str]:
 
 
 class NamedFastQuorumTests(SynchronousTestCase):
-    """docs/protocol.md, "One round trip, always"."""
+    """docs: protocol/fast-path."""
 
     def test_the_answer_of_another(self) -> None:
         told = story("another's answer", replace(ONE_RECOVERY, proposers=(0,)))

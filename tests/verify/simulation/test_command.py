@@ -19,7 +19,7 @@ from epaxos.verify.simulation.report import Failures, Progress, again
 from epaxos.verify.simulation.run import Result
 
 
-def _fake(plan: Plan, trace: bool = False, show: object = None, parts: object = None) -> Result:
+def _fake(plan: Plan, trace: bool = False, show: object = None, components: object = None) -> Result:
     """As if the first fault of seed 3 were a bug, and seed 4 broke the simulator."""
     if plan.seed == 4:
         raise RuntimeError("the simulator is broken")
@@ -100,24 +100,24 @@ class PoolTests(SynchronousTestCase):
 
     def test_what_breaks_the_simulator_is_a_finding(self) -> None:
         with patch.object(pool, "simulate", _fake):
-            result = pool.run(Plan.of(4))
+            result = pool.run(Plan.of(4), Settings())
         self.assertIn("the simulation broke off: Traceback", result.violations[0])
 
     def test_shrunk(self) -> None:
         with patch.object(pool, "simulate", _fake):
-            found = shrunk(pool.run(Plan.of(3, 3, "chaos")))
+            found = shrunk(pool.run(Plan.of(3, 3, "chaos"), Settings()), Settings())
         self.assertEqual(found.violation, "Agreement: broken")
         self.assertEqual([fault.name for fault in found.plan.faults], [0])
         self.assertEqual(found.plan.workload.clients, ())
 
     def test_what_fails_otherwise_is_another_finding(self) -> None:
-        def fake(plan: Plan) -> Result:
+        def fake(plan: Plan, settings: Settings) -> Result:
             return Result(plan, ["Agreement: x" if len(plan.faults) > 3 else "Order: y"])
 
         plan = Plan.of(3, 3, "chaos")
         self.assertGreater(len(plan.faults), 3)
         with patch.object(pool, "run", fake):
-            self.assertEqual(len(shrunk(Result(plan, ["Agreement: x"])).plan.faults), 4)
+            self.assertEqual(len(shrunk(Result(plan, ["Agreement: x"]), Settings()).plan.faults), 4)
 
 
 class ReportTests(SynchronousTestCase):

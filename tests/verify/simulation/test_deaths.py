@@ -15,9 +15,9 @@ from epaxos.protocol.values.timing import Timing
 from epaxos.verify.judges.history import History, Operation
 from epaxos.verify.simulation import cluster
 from epaxos.verify.simulation.clock import SECOND
+from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.faults.fault import Fault, FaultKind
 from epaxos.verify.simulation.network import NetworkSettings, wide_area_delays
-from epaxos.verify.simulation.parts import Parts
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, _Run, simulate
 from tests.builds import plain_only
@@ -60,7 +60,7 @@ class DeathTests(SynchronousTestCase):
     def longest_wait_s(self, seed: int, n: int, network: NetworkSettings) -> float:
         victim, died_at = seed % n, 2 * SECOND + 1700 * seed
         plan = busy(seed, n, network, (Fault(0, died_at, FaultKind.KILL, (victim,), 3 * SECOND, 1),))
-        run = _Run(plan, False, None, Parts())
+        run = _Run(plan, False, None, Components())
         waits_us = [0]
         answer = History.answer
 

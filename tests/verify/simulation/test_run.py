@@ -21,8 +21,8 @@ from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, Commit, Message
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation import run
+from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.digests import KnownRun, digest_of, read_digests
-from epaxos.verify.simulation.parts import Parts
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, simulate
 
@@ -198,12 +198,14 @@ def _garbled(message: Message, n: int) -> Message:
 class FindingTests(SynchronousTestCase):
     """Runs with a broken part; `epaxos/verify/simulation/mutants` breaks the protocol itself."""
 
-    def find(self, parts: Parts, *expected: str, seeds: Iterable[int] = range(12), n: int = 3) -> Result:
+    def find(
+        self, components: Components, *expected: str, seeds: Iterable[int] = range(12), n: int = 3
+    ) -> Result:
         """A run that fails as expected."""
         self.addCleanup(self.flushLoggedErrors)
         texts = []
         for seed in seeds:
-            result = simulate(Plan.of(seed, n, "chaos"), parts=parts)
+            result = simulate(Plan.of(seed, n, "chaos"), components=components)
             texts += [violation[:100] for violation in result.violations]
             if any(violation.startswith(expected) for violation in result.violations):
                 return result
@@ -217,38 +219,38 @@ class FindingTests(SynchronousTestCase):
             self.assertGreater(result.counters["fast_path"], 0)
 
     def test_a_state_machine_that_is_wrong_everywhere(self) -> None:
-        self.find(Parts(state_machine=_LosesIncrements), "Linearizability: ", "Digest: ")
+        self.find(Components(state_machine=_LosesIncrements), "Linearizability: ", "Digest: ")
 
     def test_a_state_machine_that_differs(self) -> None:
-        self.find(Parts(state_machine=_DiffersByReplica), "Digest: ")
+        self.find(Components(state_machine=_DiffersByReplica), "Digest: ")
 
     def test_an_executor_that_heeds_no_order(self) -> None:
-        self.find(Parts(executor=_Unordered), "Order: ")
+        self.find(Components(executor=_Unordered), "Order: ")
 
     def test_an_executor_that_does_nothing(self) -> None:
-        result = self.find(Parts(executor=_NeverExecutes), "Liveness: ")
+        result = self.find(Components(executor=_NeverExecutes), "Liveness: ")
         self.assertIn(" s after the faults", result.violations[0])
 
     def test_an_executor_that_forgets(self) -> None:
-        self.find(Parts(executor=_Forgetful), "replica ")
+        self.find(Components(executor=_Forgetful), "replica ")
 
     def test_a_node_that_breaks(self) -> None:
-        self.find(Parts(node=_Raises), "replica 0: internal error")
+        self.find(Components(node=_Raises), "replica 0: internal error")
 
     def test_a_traceback_in_the_log(self) -> None:
-        self.find(Parts(node=_Logs), "something went wrong")
+        self.find(Components(node=_Logs), "something went wrong")
 
     def test_a_codec_that_garbles(self) -> None:
         recoded = [seed for seed in range(60) if Plan.of(seed, 3, "chaos").network.recoded]
-        self.find(Parts(recode=_garbled), "Agreement: ", "replica ", seeds=recoded)
+        self.find(Components(recode=_garbled), "Agreement: ", "replica ", seeds=recoded)
 
     def test_what_never_comes_to_an_end(self) -> None:
         class Busy(Executor):
             busy = True
 
         with patch.object(run, "_EVENTS_MAX", 5000):
-            self.find(Parts(executor=Busy), "more than 5000 events: something never comes to an end")
+            self.find(Components(executor=Busy), "more than 5000 events: something never comes to an end")
 
     def test_a_run_ends_with_the_first_finding(self) -> None:
-        result = self.find(Parts(executor=_Unordered), "Order: ")
+        result = self.find(Components(executor=_Unordered), "Order: ")
         self.assertLess(result.seconds, result.plan.active_us / 1e6 + 60)

@@ -1,0 +1,83 @@
+"""What has to fit together in a configuration whose settings are good each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from epaxos.config.addresses import Address, machine_of, server_address
+from epaxos.config.endpoints import udp_client, udp_server
+from epaxos.config.model import Config
+from epaxos.config.settings import ReplicaConfig
+
+__all__ = ["check"]
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for settings that contradict each other."""
+    _check_timing(config)
+    _check_apart(config)
+    if config.cluster.transport == "udp":
+        _check_families(config)
+
+
+def _check_timing(config: Config) -> None:
+    timing = config.timing
+    if timing.suspect_after_s <= 2 * timing.heartbeat_s:
+        raise config.error(
+            f"[timing] suspect_after_s = {timing.suspect_after_s:g}: must be more than twice"
+            f" heartbeat_s = {timing.heartbeat_s:g}"
+        )
+
+
+def _check_apart(config: Config) -> None:
+    """No two replicas of one machine listen on one address or share a folder."""
+    _check_connects(config)
+    _check_listening(config)
+    folders: dict[tuple[str, Path], str] = {}
+    for replica in config.replicas:
+        section = f"[replica {replica.id}]"
+        first = folders.setdefault((machine_of(replica.peer_connect), replica.data), section)
+        if first != section:
+            raise config.error(f"{section} data = {replica.data}: is the folder of {first} too")
+
+
+def _check_connects(config: Config) -> None:
+    connects: dict[str, str] = {}
+    for replica in config.replicas:
+        section = f"[replica {replica.id}]"
+        first = connects.setdefault(replica.peer_connect, section)
+        if first != section:
+            raise config.error(f"{section} peer_connect = {replica.peer_connect}: is that of {first} too")
+
+
+def _check_listening(config: Config) -> None:
+    listening: list[tuple[str, str, Address]] = []
+    for replica in config.replicas:
+        machine = machine_of(replica.peer_connect)
+        for key in ("peer", "client", "status"):
+            text = getattr(replica, key)
+            address = server_address(text)
+            if address is None:
+                continue
+            for other, other_machine, taken in listening:
+                if machine == other_machine and address.overlaps(taken):
+                    where = f"[replica {replica.id}] {key} = {text}"
+                    raise config.error(f"{where}: {address} is taken by {other}")
+            listening.append((f"[replica {replica.id}] {key}", machine, address))
+
+
+def _check_families(config: Config) -> None:
+    """All replicas have addresses of one family, because a UDP socket has one."""
+    families = {is_v6: replica for replica in config.replicas for is_v6 in _families(replica)}
+    if len(families) == 2:
+        old, new = families[False], families[True]
+        raise config.error(
+            f"[replica {new.id}] peer_connect = {new.peer_connect}: is of IPv6, and"
+            f" [replica {old.id}] of IPv4; give all peers addresses of one kind, and an interface of it"
+        )
+
+
+def _families(replica: ReplicaConfig) -> set[bool]:
+    """Whether its addresses are of IPv6: that on which it listens (no address counts as IPv4), and that
+    at which it is reached."""
+    return {":" in udp_server(replica.peer).host, ":" in udp_client(replica.peer_connect).host}

@@ -1,0 +1,53 @@
+"""What the event loop and the writer's thread share: the writer, the lock on it, and whether it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+from epaxos.interfaces import WriteSet
+from epaxos.storage.folder import DataFolder
+from epaxos.storage.leveldb.opening import text_of
+from epaxos.storage.leveldb.writer import GroupWriter
+
+__all__ = ["Item", "SharedWriter"]
+
+Item = tuple[WriteSet, Callable[[], None]]
+"""A write set, and whom to call when it is durable."""
+
+
+class SharedWriter:
+    """The writer of an open store.  Only who holds `lock` may use it.
+
+    `is_broken`: a write failed, so nothing may be written any more.  Either thread may set it, at any
+    time, and nobody takes it back.
+    """
+
+    def __init__(self, writer: GroupWriter, folder: DataFolder) -> None:
+        self.writer = writer
+        self.lock = Lock()
+        self.is_broken = False
+        self._folder = folder
+
+    def write(self, group: Sequence[Item], sync: bool) -> None:
+        """Write the group in one step; sync it when `sync` is true or a write set asks for it.
+
+        Raises engine.Error, OSError.
+        """
+        write_sets = [write_set for write_set, _ in group]
+        if self.writer.write(write_sets, sync or any(write_set.sync for write_set in write_sets)):
+            self._folder.set_synced(self.writer.sequence.last)
+
+    def progress(self) -> tuple[dict[str, int], bool]:
+        """The counters of the writer, and whether the next checkpoint should bring the whole state."""
+        writer = self.writer
+        counters = {
+            "store_writes": writer.writes,
+            "store_syncs": writer.syncs,
+            "store_bytes": writer.bytes,
+        }
+        return counters, writer.wants_state
+
+    def failure(self, error: BaseException) -> str:
+        """What to tell the operator about a write that raised `error`."""
+        return f"{self._folder.path} cannot be written: {text_of(error)}"

@@ -1,0 +1,124 @@
+"""The writer's thread: writes that would hold up the event loop, and bases of the state.
+
+While the thread writes, groups gather in its queue, and its next write has all of them.  Everything in
+this module but the constructor, `start`, `put` and `close` runs in the thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Protocol
+
+from epaxos.storage.leveldb.shared import Item, SharedWriter
+
+__all__ = ["Reports", "WriterThread"]
+
+UNFINISHED_S = 0.1
+"""The time without a write, in seconds, after which a base under way is continued.  The snapshot that it
+is made of keeps replaced values in memory until the base is whole."""
+BUSY_BYTES = 1
+"""The least bytes of a base that are then written when other writes came meanwhile: one piece, because
+promises wait for it."""
+QUIET_BYTES = 1 << 20
+"""The same when no other write came meanwhile.  A base of 1 GB takes two minutes."""
+
+
+class Reports(Protocol):
+    """What the thread has called in the event loop."""
+
+    def on_written(self, group: list[Item], counters: dict[str, int], wants_state: bool) -> None:
+        """The group is written, and synced when somebody asked for it."""
+
+    def on_failed(self, text: str) -> None:
+        """A write failed, or the thread did.  Nothing is written any more."""
+
+    def on_closed(self) -> None:
+        """The database and the files are closed, and the thread ends."""
+
+
+class WriterThread:
+    """The thread of one store, from `start` to `close`.
+
+    `call_from_thread` has a function called in the event loop.
+    """
+
+    def __init__(
+        self, shared: SharedWriter, call_from_thread: Callable[..., object], reports: Reports
+    ) -> None:
+        self._shared = shared
+        self._call_from_thread = call_from_thread
+        self._reports = reports
+        self._queue: SimpleQueue[list[Item] | None] = SimpleQueue()  # None: close
+
+    def start(self) -> None:
+        """Begin to write."""
+        Thread(target=self._run, name="epaxos store", daemon=True).start()
+
+    def put(self, group: list[Item]) -> None:
+        """Have the group written after those before it."""
+        self._queue.put(group)
+
+    def close(self) -> None:
+        """Have everything closed once all groups are written and synced."""
+        self._queue.put(None)
+
+    # -- in the thread
+
+    def _run(self) -> None:
+        """Whatever ends the thread early is reported, because the replica would wait for it for ever."""
+        try:
+            self._try(self._write_until_closed)
+            self._try(self._shared.writer.close)
+        finally:
+            self._call_from_thread(self._reports.on_closed)
+
+    def _try(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except BaseException as error:
+            self._report_failure(error)
+
+    def _report_failure(self, error: BaseException) -> None:
+        self._shared.is_broken = True
+        self._call_from_thread(self._reports.on_failed, self._shared.failure(error))
+
+    def _write_until_closed(self) -> None:
+        shared, writer = self._shared, self._shared.writer
+        at_end = more = False
+        while not at_end:
+            writes, wait_s = writer.writes, self._wait_s(more)
+            group, at_end = self._next_group(wait_s)
+            idle = not (group or at_end or more)
+            more = False
+            try:
+                with shared.lock:
+                    if shared.is_broken:  # perhaps by the event loop, a moment ago
+                        continue
+                    least = 0
+                    if idle:
+                        least = QUIET_BYTES if writer.writes == writes else BUSY_BYTES
+                    if group or at_end or (idle and not writer.recorded):
+                        shared.write(group, at_end or idle)
+                        self._call_from_thread(self._reports.on_written, group, *shared.progress())
+                    more = writer.go_on(least)
+            except Exception as error:  # whatever it was, nothing may be reported durable from now on
+                self._report_failure(error)
+
+    def _wait_s(self, more: bool) -> float | None:
+        """How long to wait for a group, in seconds; None: until one comes."""
+        if more:
+            return 0
+        return UNFINISHED_S if self._shared.writer.unfinished and not self._shared.is_broken else None
+
+    def _next_group(self, wait_s: float | None) -> tuple[list[Item], bool]:
+        """All groups that have gathered, or the first one that comes within `wait_s`, as one; and whether
+        it is the last."""
+        group: list[Item] = []
+        try:
+            while (items := self._queue.get(not group, wait_s)) is not None:
+                group += items
+        except Empty:
+            return group, False
+        return group, True

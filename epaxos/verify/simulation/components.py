@@ -1,0 +1,52 @@
+"""Which executor, state machine, node and codec a simulated replica is made of: the real ones by default.
+
+Tests put broken ones in their place; a hunt for another state machine puts in that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from epaxos.execution.executor import Executor
+from epaxos.interfaces import IExecutor, IStateMachine
+from epaxos.node.node import Node
+from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.messages import Message
+from epaxos.statemachines.redis.machine import KeyValueStore
+from epaxos.verify.simulation.subject import Subject
+from epaxos.wire.codec import decode_frame, encode
+
+__all__ = ["Components"]
+
+ELEMENTS_PER_STEP = 3
+"""Small, so that the short batches of the workload take several steps each."""
+
+
+def _state_machine() -> IStateMachine:
+    return KeyValueStore(ELEMENTS_PER_STEP)
+
+
+def _recode(message: Message, epoch: Epoch) -> Message:
+    """The message as it comes out at the other end of a wire."""
+    (decoded,) = decode_frame(encode(message), epoch)
+    return decoded
+
+
+@dataclass(frozen=True)
+class Components:
+    """How to make the components of a replica; `node` is called like `epaxos.node.node.Node`.
+
+    `subject`: the state machine of somebody else that is hunted.  Then `state_machine` is not used.
+    """
+
+    executor: Callable[[Epoch], IExecutor] = Executor
+    state_machine: Callable[[], IStateMachine] = _state_machine
+    node: Callable[..., Any] = Node
+    recode: Callable[[Message, Epoch], Message] = _recode
+    subject: Subject | None = None
+
+    def new_state_machine(self) -> IStateMachine:
+        """An empty state machine."""
+        return self.state_machine() if self.subject is None else self.subject.state_machine()

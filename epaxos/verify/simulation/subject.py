@@ -1,0 +1,96 @@
+"""A state machine that is not ours, for the simulator to hunt: the plugin, and what its clients ask for.
+
+The commands come from a text file, one template a line; blank lines and lines that begin with `;` say
+nothing.  Words are separated by blanks.  In a word `#9` stands for a number from 0 to 8, and `@` for a text
+that no other command of the run has.  A template that stands there twice is asked for twice as often:
+
+    SCORE board#2 player#3 #9
+    TOP board#2
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory
+from epaxos.statemachines.registry import find_factory
+from epaxos.verify.simulation.dice import Dice
+from epaxos.verify.simulation.plan import Workload
+
+__all__ = ["Subject"]
+
+_VARIABLE = re.compile(rb"#([1-9][0-9]{0,8})|@")
+_SAMPLES = 20
+
+
+class Subject:
+    """How to make the state machine, and the templates of its commands.
+
+    Raises ValueError when there is no template, and when `check` of the state machine refuses a sample.
+    """
+
+    def __init__(self, factory: IStateMachineFactory, lines: Iterable[str]) -> None:
+        self._factory = factory
+        self._templates = [
+            tuple(line.encode().split()) for line in lines if line.strip() and not line.startswith(";")
+        ]
+        if not self._templates:
+            raise ValueError("there is no command")
+        self._specimen = self.state_machine()
+        dice = Dice(0, "samples")
+        for template in self._templates:
+            for _ in range(_SAMPLES):
+                self._try(_filled(template, dice, b"sample"))
+
+    @classmethod
+    def load(cls, name: str, commands: Path) -> Subject:
+        """The state machine of the plugin `name`, with the templates of a file.
+
+        Raises ValueError, with a text for people, when either is wrong or missing.
+        """
+        try:
+            lines = commands.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise ValueError(f"{commands} cannot be read: {error}") from error
+        try:
+            return cls(find_factory(name), lines)
+        except ValueError as error:
+            raise ValueError(f"{name}, {commands}: {error}") from error
+
+    @property
+    def kind(self) -> type:
+        """The class of the state machine."""
+        return type(self._specimen)
+
+    def _try(self, command: tuple[bytes, ...]) -> None:
+        try:
+            self._specimen.check(command)
+        except CommandError as error:
+            raise ValueError(f"{b' '.join(command).decode()!r} is refused: {error}") from error
+
+    def state_machine(self) -> IStateMachine:
+        """A new, empty one, made without options."""
+        return self._factory.create({})
+
+    def commands_of(self, dice: Dice, workload: Workload, name: str) -> list[tuple[bytes, ...]]:
+        """What a client submits next, one command or a pipeline of up to four."""
+        count = dice.between(2, 4) if dice.below(100) < workload.pipelined else 1
+        return [
+            _filled(dice.pick(self._templates), dice, f"{name}{'abcd'[i]}".encode()) for i in range(count)
+        ]
+
+    def keys_of(self, command: Sequence[bytes]) -> Sequence[bytes]:
+        """The keys that the state machine names for `command`."""
+        batch = self._specimen.batch([command])
+        return (*batch.writes, *batch.reads)
+
+
+def _filled(template: tuple[bytes, ...], dice: Dice, unique: bytes) -> tuple[bytes, ...]:
+    """The command that the template stands for, with this `unique` text in the place of each `@`."""
+
+    def value(match: re.Match[bytes]) -> bytes:
+        return unique if match[1] is None else b"%d" % dice.below(int(match[1]))
+
+    return tuple(_VARIABLE.sub(value, word) for word in template)

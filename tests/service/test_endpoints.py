@@ -1,0 +1,97 @@
+"""Endpoints made of a configuration, and what is said of those that cannot be made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.testing import MemoryReactorClock
+
+from epaxos.config.example import example
+from epaxos.config.model import ConfigError
+from epaxos.service.configuration import load_and_check
+from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
+from tests.config.case import ConfigCase
+
+ROOT = Path(__file__).parents[2]
+_WITHOUT_TLS = """
+import sys
+from pathlib import Path
+sys.modules["OpenSSL"] = None
+from twisted.internet.testing import MemoryReactorClock
+from epaxos.config.file import load
+from epaxos.config.model import ConfigError
+from epaxos.service.endpoints import connecting, listening
+config, reactor = load(Path(sys.argv[1])), MemoryReactorClock()
+try:
+    listening(config, 0, "peer", reactor)
+    connecting(config, 1, reactor)
+except ConfigError as error:
+    print(error)
+"""
+
+
+class EndpointTests(ConfigCase):
+    def test_endpoints(self) -> None:
+        config = self.load(example(3))
+        reactor = MemoryReactorClock()
+        for key in ("peer", "client", "status"):
+            self.assertIsInstance(listening(config, 0, key, reactor), TCP4ServerEndpoint)
+        self.assertEqual(sorted(connecting(config, 1, reactor)), [0, 2])
+
+    def test_endpoint_of_a_missing_certificate(self) -> None:
+        text = example(1).replace("client = tcp:7100", "client = ssl:7100:privateKey=/no/such/key.pem")
+        config = self.load(text)
+        with self.assertRaises(ConfigError) as caught:
+            listening(config, 0, "client", MemoryReactorClock())
+        self.assertIn("[replica 0] client = ssl:7100:privateKey=/no/such/key.pem:", str(caught.exception))
+
+    def test_tls_without_its_libraries(self) -> None:
+        """Each kind of endpoint says what is missing, when a replica is to use it."""
+        for key, endpoint in (
+            ("peer", "ssl:7000:privateKey=key.pem"),
+            ("peer_connect", "ssl:a.example:7000"),
+            ("peer_connect", "ssl:a.example:7000:hostname=a.example"),
+            ("peer_connect", "tls:a.example:7000:trustRoots=/etc"),
+        ):
+            other = {"peer": "peer_connect = tcp:a.example:7000", "peer_connect": "peer = tcp:7000"}[key]
+            line = "peer = tcp:7000:interface=127.0.0.1"
+            path = self.write(example(2).replace(line, f"{key} = {endpoint}\n{other}")).absolute()
+            out = subprocess.run(
+                [sys.executable, "-c", _WITHOUT_TLS, str(path)], cwd=ROOT, capture_output=True, text=True
+            )
+            self.assertEqual(
+                out.stdout.strip(),
+                f"{path}: [replica 0] {key} = {endpoint}: TLS needs the extra of Twisted:"
+                " pip install 'twisted[tls]'",
+                out.stderr,
+            )
+
+    def test_udp(self) -> None:
+        config = self.load(example(3, transport="udp"))
+        self.assertEqual(config.cluster.transport, "udp")
+        self.assertEqual(udp_listening(config, 1), ("127.0.0.1", 7001))
+        self.assertEqual(udp_peers(config, 1), {0: ("127.0.0.1", 7000), 2: ("127.0.0.1", 7002)})
+        elsewhere = "client = tcp:7000\nstatus = tcp:8080\ndata = /var/lib/epaxos\n"
+        config = self.load(
+            f"[cluster]\nname = c\ntransport = udp\n"
+            f"[replica 0]\npeer = udp:7000:interface=\\:\\:\npeer_connect = udp:fe80\\:\\:1:7000\n{elsewhere}"
+            f"[replica 1]\npeer = udp:7000:interface=FE80\\:\\:0002\n{elsewhere}"
+        )
+        self.assertEqual(udp_listening(config, 0), ("::", 7000))
+        self.assertEqual(udp_peers(config, 0), {1: ("fe80::2", 7000)})
+        self.assertEqual(udp_peers(config, 1), {0: ("fe80::1", 7000)})
+
+    def test_a_datagram_has_to_hold_a_batch(self) -> None:
+        limits = "[limits]\ndatagram_bytes_max = 1200\n"
+        load_and_check(self.write(limits + example(7, transport="udp")))
+        load_and_check(self.write(limits + example(40)))
+        path = self.write(limits + example(40, transport="udp"))
+        with self.assertRaises(ConfigError) as caught:
+            load_and_check(path)
+        self.assertEqual(
+            str(caught.exception),
+            f"{path}: [limits] datagram_bytes_max = 1200: must be at least 1436 with 40 replicas",
+        )

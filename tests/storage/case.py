@@ -1,0 +1,59 @@
+"""Stores in one data folder, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.interfaces import StoreError, WriteSet
+from epaxos.storage.leveldb.store import LevelDBStore
+from tests.storage.loop import (
+    IDENTITY,
+    Loop,
+    contents,
+)
+
+
+class StoreCase(SynchronousTestCase):
+    """Stores in one data folder, one after the other."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.loop = Loop()
+        self.failures: list[StoreError] = []
+
+    def make(self, **options: Any) -> LevelDBStore:
+        return LevelDBStore(
+            self.path,
+            call_from_thread=self.loop.call_from_thread,
+            failed=self.failures.append,
+            **options,
+        )
+
+    def close_store(self, store: LevelDBStore) -> None:
+        closed: list[object] = []
+        store.close().addCallback(closed.append)
+        self.loop.run_until(lambda: closed)
+
+    def write(self, *write_sets: WriteSet, **options: Any) -> LevelDBStore:
+        """The sets, each alone, by a store that is then closed."""
+        store = self.make(**options)
+        store.open(IDENTITY)
+        for write_set in write_sets:
+            self.write_by(store, write_set)
+        self.close_store(store)
+        return store
+
+    def write_by(self, store: LevelDBStore, write_set: WriteSet) -> None:
+        """Only what asks for a sync is sure to be written before something else comes."""
+        durable: list[int] = []
+        store.write(write_set, lambda: durable.append(1))
+        self.loop.run_until(lambda: durable or not write_set.sync)
+
+    def restored(self) -> dict[str, Any]:
+        store = self.make()
+        held = contents(store.open(IDENTITY))
+        self.close_store(store)
+        return held
