@@ -1,46 +1,63 @@
-"""Commands in parts: who is told what, and when."""
+"""What one batch takes of the commands that wait."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import CommandError, Outcome, Unavailable
-from epaxos.node.intake import split
+from epaxos.interfaces import (
+    CommandError,
+    Outcome,
+)
+from epaxos.node.limits import Batching
+from epaxos.protocol.values.messages import (
+    PreAccept,
+)
+from tests.node.lab import Cluster
 
-COMMANDS = [[b"%d" % number] for number in range(7)]
 
+class IntakeTests(SynchronousTestCase):
+    def test_what_comes_in_one_turn_is_one_batch(self) -> None:
+        cluster = Cluster().start()
+        outcomes = [cluster.submit(0, [b"k", b"%d" % k]) for k in range(5)]
+        cluster.run(0.1)
+        self.assertEqual(outcomes, [[[b"01234"[: k + 1]]] for k in range(5)])
+        self.assertEqual(len(cluster.logs[2].batches), 1)
 
-class PartsTests(SynchronousTestCase):
-    def test_all_are_there_in_order(self) -> None:
-        for count, lengths in ((1, [7]), (2, [4, 3]), (3, [3, 3, 1]), (5, [2, 2, 2, 1]), (7, [1] * 7)):
-            parts = split(COMMANDS, lambda outcome: None, count)
-            self.assertEqual([len(commands) for commands, _ in parts], lengths)
-            self.assertEqual([command for commands, _ in parts for command in commands], COMMANDS)
+    def test_batches_are_bounded(self) -> None:
+        cluster = Cluster(Batching(commands_max=4)).start()
+        for _ in range(5):
+            cluster.submit(0, [b"k", b"x"], [b"k", b"y"])
+        cluster.run(0.1)
+        self.assertEqual([len(batch) for batch in cluster.logs[1].batches], [4, 4, 2])
 
-    def test_answered_once_all_are(self) -> None:
-        outcomes: list[Outcome] = []
-        parts = split(COMMANDS, outcomes.append, 3)
-        for commands, done in reversed(parts):
-            self.assertEqual(outcomes, [])
-            done([command[0] for command in commands])
-        self.assertEqual(outcomes, [[command[0] for command in COMMANDS]])
+    def test_batches_fit_the_transport(self) -> None:
+        """What the transport cannot carry together goes in several batches, whatever the sizes were said
+        to be; the replies are those of one, in order."""
+        for stated in (0, 20, 90, 10_000):
+            cluster = Cluster(batch_bytes_max=120).start()
+            outcomes: list[list[Outcome]] = [[] for _ in range(4)]
+            for outcome in outcomes:
+                commands = [[b"k", b"%03d" % k] for k in range(10)]
+                cluster.nodes[0].submit(commands, outcome.append, stated)
+            cluster.run(0.2)
+            text = b"".join(b"%03d" % k for k in range(10)) * 4
+            replies = [text[: 3 * k + 3] for k in range(40)]
+            self.assertEqual(outcomes, [[replies[start : start + 10]] for start in range(0, 40, 10)])
+            sent = [m for send in cluster.wires[0].sends for _, m in send if isinstance(m, PreAccept)]
+            self.assertLessEqual(max(message.batch.size_bytes for message in sent), 120)
 
-    def test_parts_of_parts(self) -> None:
-        outcomes: list[Outcome] = []
-        (first, first_done), (second, second_done) = split(COMMANDS, outcomes.append, 2)
-        second_done([2] * len(second))
-        for commands, done in split(first, first_done, 4):
-            done([1] * len(commands))
-        self.assertEqual(outcomes, [[1] * 4 + [2] * 3])
-
-    def test_a_part_that_failed(self) -> None:
-        """Each command has its own answer: the replies of what ran are not lost."""
-        outcomes: list[Outcome] = []
-        (_, first), (_, second) = split(COMMANDS, outcomes.append, 2)
-        second(Unavailable("CLUSTERDOWN no quorum", True))
-        first([0, 1, 2, 3])
-        ((*replies, a, b, c),) = outcomes
-        self.assertEqual(replies, [0, 1, 2, 3])
-        for error in (a, b, c):
-            self.assertIsInstance(error, CommandError)
-            self.assertEqual(str(error), "CLUSTERDOWN no quorum")
+    def test_a_command_that_no_batch_holds(self) -> None:
+        """It is refused, before anything is proposed; those that came with it run."""
+        cluster = Cluster(batch_bytes_max=120).start()
+        alone = cluster.submit(0, [b"k", b"x" * 200])
+        among = cluster.submit(0, [b"k", b"a"], [b"k", b"x" * 200], [b"k", b"b"])
+        cluster.run(0.1)
+        (replies,) = among
+        self.assertEqual((replies[0], replies[2]), (b"a", b"ab"))
+        for refusal in (alone[0][0], replies[1]):
+            self.assertIsInstance(refusal, CommandError)
+            self.assertEqual(
+                str(refusal),
+                "ERR the command is too large: 224 bytes, and no more than 120 are carried between replicas",
+            )
+        self.assertEqual(cluster.logs[2].texts, {b"k": b"ab"})
