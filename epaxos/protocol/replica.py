@@ -193,11 +193,11 @@ class Replica:
         self._handle(sender, message)
         self._after()
 
-    def connected(self, replica: int) -> None:
+    def on_connected(self, replica: int) -> None:
         """There is a connection with `replica`, after there was none."""
         self._state.failures.on_connected(replica)
 
-    def disconnected(self, replica: int) -> None:
+    def on_disconnected(self, replica: int) -> None:
         """All connections with `replica` are lost, and no new one could be made at once."""
         self._state.failures.on_disconnected(replica)
         self._takeover.on_time()
@@ -221,7 +221,7 @@ class Replica:
         self._state.now = now
         self._state.failures.advance(now)
 
-    def hear(self, sender: int) -> None:
+    def on_heard(self, sender: int) -> None:
         """`sender` lives: something came from it that is not handed to `receive`."""
         self._state.failures.on_heard(sender)
 
@@ -234,7 +234,7 @@ class Replica:
         self._recoveries.on_timeout(id)
         self._after()
 
-    def durable(self, output: Output) -> None:
+    def on_durable(self, output: Output) -> None:
         """All that `output` and every earlier output wrote is durable: own votes count now."""
         if output.reserved is not None:
             self._slots.on_durable(output.reserved)
@@ -242,7 +242,7 @@ class Replica:
             self._handle(self._state.id, message)
         self._after()
 
-    def executed(self, executed: Deps) -> None:
+    def on_executed(self, executed: Deps) -> None:
         """This replica has durably executed every row up to the slot in `executed`."""
         self._heartbeats.on_executed(executed)
 

@@ -584,7 +584,7 @@ def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
                 assert decode_frame(encode(message), Epoch.first(N)) == [message]
             for instance in output.instances.values():
                 FORMAT.encode_record(instance.record())
-            replica.durable(output)
+            replica.on_durable(output)
 
 
 class _Held:

@@ -59,7 +59,7 @@ class FailureTests(SynchronousTestCase):
     @plain_only
     def test_a_bug_outside_of_a_turn_stops_the_replica_too(self) -> None:
         """Else it would go on, and never write a checkpoint again, or wake at a time."""
-        for what in ("_checkpoints.take", "_core.executed", "_core.next_deadline"):
+        for what in ("_checkpoints.take", "_core.on_executed", "_core.next_deadline"):
             cluster = Cluster(Batching(checkpoint_s=0.5)).start()
             owner: Any = cluster.nodes[0]
             *path, name = what.split(".")

@@ -375,7 +375,7 @@ class ForgettingTests(SynchronousTestCase):
         lab.advance(0.3)
         core = lab.replicas[0]
         far = (0, 1_000_000, 10)
-        core.executed(far)
+        core.on_executed(far)
         lab.flush(0)
         for sender in (1, 2):
             core.receive(sender, Heartbeat(far, far))
@@ -403,7 +403,7 @@ class ForgettingTests(SynchronousTestCase):
         self.assertEqual(len(lab.disks[0].records), 15)
         for id in range(3):
             lab.disks[id].executed = (5, 5, 5)
-            lab.replicas[id].executed((5, 5, 5))
+            lab.replicas[id].on_executed((5, 5, 5))
             lab.flush(id)
         floors = set()
         for _ in range(40):

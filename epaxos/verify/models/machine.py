@@ -237,7 +237,7 @@ class Machine:
     def _become_durable(self, output: Output, effects: Effects) -> None:
         effects.messages += output.promises
         effects.decide(output.decided_durably)
-        self.core.durable(output)
+        self.core.on_durable(output)
 
     # -- copies
 

@@ -555,7 +555,7 @@ _FORGETTING = (
         "dropped is what every member has durably executed",
         Node._execute,
         "applier.run()\n",
-        "applier.run()\n        self._core.executed(self._executor.executed)\n",
+        "applier.run()\n        self._core.on_executed(self._executor.executed)\n",
     ),
 )
 
