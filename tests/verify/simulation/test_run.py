@@ -1,4 +1,4 @@
-"""Whole runs: the same seed is the same run, and what is broken is found."""
+"""Whole runs: the same seed gives the same run, and broken components are found."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ for run in read_digests(Path(sys.argv[1])):
 
 
 def digests_of(python: str, hash_seed: str) -> dict[int, str]:
-    """The digests of the known runs, as a fresh interpreter finds them."""
+    """The digests of the known runs, computed by a fresh interpreter."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     out = subprocess.run(
         [python, "-c", _PRINT_DIGESTS, str(DIGESTS)],
@@ -131,7 +131,7 @@ class _LosesIncrements(KeyValueStore):
 
 
 class _DiffersByReplica(KeyValueStore):
-    """A machine whose state depends on which replica it is."""
+    """A state machine whose state depends on its replica."""
 
     machines = 0
 
@@ -147,14 +147,14 @@ class _DiffersByReplica(KeyValueStore):
 
 
 class _Unordered(Executor):
-    """Runs what is committed at once."""
+    """Runs every instance as soon as it is committed."""
 
     def commit(self, id: InstanceId, batch: Batch, deps: Any) -> None:
         super().commit(id, batch, tuple(0 for _ in deps))
 
 
 class _NeverExecutes(Executor):
-    """Commits and does nothing."""
+    """Takes commits and never runs anything."""
 
     busy = False
 
@@ -189,14 +189,14 @@ class _Logs(Node):
 
 
 def _garbled(message: Message, n: int) -> Message:
-    """A codec that turns one dependency of commits."""
+    """A codec that changes one dependency of each Commit."""
     if isinstance(message, Commit) and n > 1:
         return message._replace(deps=(*message.deps[:-1], message.deps[-1] + 1))
     return message
 
 
 class FindingTests(SynchronousTestCase):
-    """Runs with a broken part; `epaxos/verify/simulation/mutants` breaks the protocol itself."""
+    """Runs with a broken component.  `epaxos/verify/mutants` breaks the protocol itself."""
 
     def find(
         self, components: Components, *expected: str, seeds: Iterable[int] = range(12), n: int = 3
