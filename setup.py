@@ -11,15 +11,17 @@ from setuptools import setup
 
 BESIDE_THE_CORE = """
     net/eager_write net/shared_reader
-    node/backoff node/gathering node/intake node/node node/outbox node/reads
-    resp/hiredis_parser resp/parser resp/server resp/turn
+    node/alarm node/applier node/backoff node/checkpoints node/in_flight node/intake node/journal
+    node/node node/outbox node/pacing node/reads node/separation node/submissions
+    resp/connection resp/hiredis_parser resp/holding resp/parser resp/pipeline resp/session resp/shapes
+    resp/sorter resp/span resp/traffic resp/turn
     service/timeouts
-    statemachines/columns statemachines/redis/machine
+    statemachines/columns statemachines/redis/batches statemachines/redis/machine statemachines/redis/state
     storage/gil storage/memory
     storage/leveldb/pace storage/leveldb/records storage/leveldb/sequence storage/leveldb/shared
     storage/leveldb/store storage/leveldb/thread storage/leveldb/writer
-    transport/incoming transport/link transport/outgoing transport/tcp
-    wire/codec wire/frames
+    transport/encode_turn transport/incoming transport/link transport/outgoing transport/tcp
+    wire/batch wire/checks wire/codec wire/frames wire/proposing wire/recovering wire/strangers wire/upkeep
 """
 CORE = ["epaxos/protocol/**/*.py", "epaxos/execution/*.py"]
 LEFT_OUT = ("__init__.py", "timing.py")

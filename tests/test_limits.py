@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "concepts" / "limits.md"
 NOT_OF_THE_PRODUCT = ("verify/", "tools/demo.py", "wire/wire_pb2.py")
 NO_BOUNDS = {
-    "resp.server.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs: operating/troubleshooting",
+    "resp.limits.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs: operating/troubleshooting",
     "transport.connection.TcpSettings.queue_bytes_max": "the setting peer_queue_bytes_max",
     "transport.link._DOUBLINGS_MAX": "of an exponent, which the longest wait cuts off long before",
 }
@@ -131,8 +131,8 @@ class LimitsTests(SynchronousTestCase):
 
     def test_what_would_be_missed(self) -> None:
         """The scan finds every kind of name."""
-        path = ROOT / "epaxos" / "resp" / "server.py"
-        self.assertIn("resp.server.SHAPES_MAX", list(names_in(path)))
-        self.assertIn("resp.server.RespLimits.pipeline_bytes_max", list(names_in(path)))
+        resp = ROOT / "epaxos" / "resp"
+        self.assertIn("resp.shapes.SHAPES_MAX", list(names_in(resp / "shapes.py")))
+        self.assertIn("resp.limits.RespLimits.pipeline_bytes_max", list(names_in(resp / "limits.py")))
         self.assertIn("protocol.values.ids.NUMBER_LIMIT", bounds())
-        self.assertIn("statemachines.redis.commands.INT_MAX", bounds())
+        self.assertIn("interfaces.redis.INTEGER_MAX", bounds())

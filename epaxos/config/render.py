@@ -23,7 +23,7 @@ _OPTIONS = (
     "One section for each member, numbered from 0 without a gap.",
 )
 _INI_BEGIN = """\
-# A cluster of three replicas on one machine.  Every replica is given this same file:
+# A cluster of three replicas on one host.  Every replica is given this same file:
 #
 #     twistd -n epaxos --id 0 --config conf/cluster.ini
 #
@@ -39,23 +39,23 @@ All replicas of a cluster are given the same configuration file. A line is `KEY 
 begin with `#` or `;` are comments. `conf/cluster.ini` is an example, and has every setting as a
 comment. `twistd epaxos --help-settings` prints this list. A value that is not allowed is refused at
 the start, in one line that names the file, the section and the key; `twistd epaxos --check` only
-looks.
+checks the file.
 """
 
 
 def cluster_ini() -> str:
-    """The text of `conf/cluster.ini`: every setting with its default, and three replicas on one machine."""
-    parts = [_INI_BEGIN]
+    """The text of `conf/cluster.ini`: every setting with its default, and three replicas on one host."""
+    blocks = [_INI_BEGIN]
     for section in SECTIONS.values():
-        parts.append(f"[{section.name}]\n" + "\n".join(_ini_settings(section)))
+        blocks.append(f"[{section.name}]\n" + "\n".join(_ini_settings(section)))
     options, members = _OPTIONS
-    parts.append(f"[state_machine]\n{_comment(options)}")
+    blocks.append(f"[state_machine]\n{_comment(options)}")
     keys = "".join(
         _comment(f"{name}: {_meaning(setting)}", hanging="    ") for name, setting in REPLICA.settings.items()
     )
-    parts.append(f"{_comment(members)}#\n{keys}")
-    parts += [replica_section(id) for id in range(EXAMPLE_REPLICAS)]
-    return "\n".join(parts)
+    blocks.append(f"{_comment(members)}#\n{keys}")
+    blocks += [replica_section(id) for id in range(EXAMPLE_REPLICAS)]
+    return "\n".join(blocks)
 
 
 def _ini_settings(section: Section) -> Iterator[str]:
@@ -78,13 +78,13 @@ def _comment(text: str, hanging: str = "") -> str:
 
 def reference() -> str:
     """The page docs/reference/settings.md."""
-    parts = [_REFERENCE_BEGIN]
+    blocks = [_REFERENCE_BEGIN]
     for section in SECTIONS.values():
-        parts.append(_reference_section(section.name, section.sentence, section.settings))
+        blocks.append(_reference_section(section.name, section.sentence, section.settings))
     options, members = _OPTIONS
-    parts.append(f"## `[state_machine]`\n\n{_single_spaced(options)}\n")
-    parts.append(_reference_section(REPLICA.name, members, REPLICA.settings))
-    return "\n".join(parts)
+    blocks.append(f"## `[state_machine]`\n\n{_single_spaced(options)}\n")
+    blocks.append(_reference_section(REPLICA.name, members, REPLICA.settings))
+    return "\n".join(blocks)
 
 
 def _reference_section(name: str, sentence: str, settings: Mapping[str, Setting]) -> str:
@@ -107,7 +107,7 @@ def _single_spaced(text: str) -> str:
 
 def help_text() -> str:
     """What `twistd epaxos --help-settings` prints."""
-    parts = ["Settings of the configuration file.  conf/cluster.ini is an example."]
+    blocks = ["Settings of the configuration file.  conf/cluster.ini is an example."]
     for section in (*SECTIONS.values(), REPLICA):
         lines = [f"[{section.name}]"]
         for name, setting in section.settings.items():
@@ -115,5 +115,5 @@ def help_text() -> str:
             lines.append(f"  {name}: {default} ({setting.kind.allowed()})")
             indent = " " * 6
             lines.append(fill(_meaning(setting), 80, initial_indent=indent, subsequent_indent=indent))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)

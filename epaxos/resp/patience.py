@@ -21,18 +21,15 @@ LOOK_S_MIN = 0.05
 class Quiet(Protocol):
     """A connection."""
 
-    was_active: bool
-    """Set when something comes, or is taken; reset here."""
     quiet_since: float
     """When it was last seen to be active."""
+
+    def take_activity(self) -> bool:
+        """Whether something came or was taken since the last call, or the client waits for the replica."""
 
     @property
     def is_leaving(self) -> bool:
         """Whether it is to be closed once its client has taken its replies."""
-
-    @property
-    def awaits_answer(self) -> bool:
-        """Whether the client waits for the replica, rather than the replica for the client."""
 
     def on_impatience(self) -> None:
         """Nothing has happened for too long."""
@@ -75,8 +72,7 @@ class Patience:
         self._due = self._clock.callLater(self._look_s, self._look)
         now_s = self._clock.seconds()
         for connection in list(self._watched):
-            if connection.was_active or connection.awaits_answer:
-                connection.was_active = False
+            if connection.take_activity():
                 connection.quiet_since = now_s
             elif now_s - connection.quiet_since >= (LEAVE_S if connection.is_leaving else self._timeout_s):
                 connection.on_impatience()

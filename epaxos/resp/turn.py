@@ -1,7 +1,8 @@
-"""What several connections send in one turn, handled as one: parsed, judged and submitted once.
+"""What several connections receive in one turn, handled as one: parsed, judged and submitted together.
 
-With one command a read, most of what a command costs is the way there and back.  Only what is usual goes
-together; everything else is given to its connection, as if it had come alone.
+With one command a read, most of the cost of a command is the way there and back.  Only the usual goes
+together: whole, valid commands of connections that run commands as usual.  Everything else is given to
+its connection, as if it had come alone.
 """
 
 from __future__ import annotations
@@ -9,45 +10,57 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.logger import Logger
 
 from epaxos.interfaces import Command, IClients, Outcome, Unavailable
 from epaxos.net.shared_reader import Read, hand_over
 from epaxos.resp.hiredis_parser import CommonParser
+from epaxos.resp.interfaces import IClientConnection
+from epaxos.resp.pipeline import COMMANDS_TOGETHER, Pipeline
+from epaxos.resp.span import Span
+from epaxos.resp.traffic import Traffic
 
-__all__ = ["COMMANDS_TOGETHER", "Together"]
+__all__ = ["Turn"]
 
-COMMANDS_TOGETHER = 1000
-"""So many commands are submitted together at most."""
 READ_BYTES_MAX = 16384
-"""In a longer read the commands themselves count most, and it may be cut off in the middle of one."""
+"""A longer read is handled alone: its commands outweigh its way, and it may end inside of one."""
 
 _log = Logger()
 _T = TypeVar("_T")
 
-_Wanted = tuple[Any, list[list[bytes]], int]
-"""A connection, its commands, and how many bytes they were."""
+_Wanted = tuple[IClientConnection, list[list[bytes]], int]
+"""A connection, its commands, and the number of their bytes."""
 
 
-class Together:
-    """Takes (connection, data) pairs, each connection once, and asks `clients` for what they want.
+class Turn:
+    """Takes what connections have received, and submits the commands in it to `clients`.
 
-    `are_valid(commands)`: whether the replica can run all of them.
+    `are_valid(commands)`: whether the replica can run all of them.  `seconds()`: a clock that never goes
+    back.
     """
 
-    def __init__(self, clients: IClients, are_valid: Callable[[Sequence[Command]], bool]) -> None:
+    def __init__(
+        self,
+        clients: IClients,
+        are_valid: Callable[[Sequence[Command]], bool],
+        traffic: Traffic,
+        seconds: Callable[[], float],
+    ) -> None:
         self._clients = clients
         self._are_valid = are_valid
+        self._traffic = traffic
+        self._seconds = seconds
         self._parser = CommonParser()
 
     def receive(self, reads: Sequence[Read]) -> None:
-        """All that has come in a turn."""
+        """Handle pairs of a connection (IClientConnection) and its data, each connection once."""
+        self._traffic.turn_s = self._seconds()
         usual, alone = _partition(reads, _is_usual)
         parsed = self._parse(usual)
-        if parsed is None and len(usual) > 1:  # some only look like it
-            usual, others = _partition(usual, lambda read: self._parse([read]) is not None)
+        if parsed is None and len(usual) > 1:  # some only look like whole commands
+            usual, others = _partition(usual, self._is_parsed)
             alone += others
             parsed = self._parse(usual)
         if parsed is None:
@@ -59,34 +72,41 @@ class Together:
     def _parse(self, reads: Sequence[Read]) -> list[list[list[bytes]]] | None:
         return self._parser.parse([data for _, data in reads])
 
+    def _is_parsed(self, read: Read) -> bool:
+        return self._parse([read]) is not None
+
+    def _is_runnable(self, wanted: _Wanted) -> bool:
+        return self._are_valid(wanted[1])
+
     def _take(self, wanted: list[_Wanted]) -> None:
-        commands = list(chain.from_iterable(own for _, own, _ in wanted))
+        commands = list(chain.from_iterable([own for _, own, _ in wanted]))
         alone: list[_Wanted] = []
         if not self._are_valid(commands):
-            wanted, alone = _partition(wanted, lambda part: self._are_valid(part[1]))
-            commands = list(chain.from_iterable(own for _, own, _ in wanted))
+            wanted, alone = _partition(wanted, self._is_runnable)
+            commands = list(chain.from_iterable([own for _, own, _ in wanted]))
         if len(commands) > COMMANDS_TOGETHER:
             wanted, alone = [], alone + wanted
         for connection, own, size_bytes in alone:
             connection.take(own, size_bytes)
         if wanted:
-            parts = [
-                (connection, connection.expect(own, size_bytes)) for connection, own, size_bytes in wanted
-            ]
-            total = sum(size_bytes for _, _, size_bytes in wanted)
-            self._clients.submit(commands, partial(_hand_out, parts), total)
+            expected: list[tuple[Pipeline, Span]] = []
+            for connection, own, size_bytes in wanted:
+                pipeline = connection.pipeline
+                expected.append((pipeline, pipeline.expect(own, size_bytes)))
+            total = sum([size_bytes for _, _, size_bytes in wanted])
+            self._clients.submit(commands, partial(_hand_out, expected), total)
 
 
 def _partition(items: Sequence[_T], is_one: Callable[[_T], bool]) -> tuple[list[_T], list[_T]]:
-    """Those that are, and those that are not."""
-    parts: tuple[list[_T], list[_T]] = ([], [])
+    """The items for which `is_one` is true, and the others, both in order."""
+    halves: tuple[list[_T], list[_T]] = ([], [])
     for item in items:
-        parts[not is_one(item)].append(item)
-    return parts
+        halves[not is_one(item)].append(item)
+    return halves
 
 
 def _is_usual(read: Read) -> bool:
-    """Whether it looks like whole commands."""
+    """Whether the data looks like whole commands, of a connection that runs commands as usual."""
     connection, data = read
     return (
         data[:1] == b"*"
@@ -96,13 +116,13 @@ def _is_usual(read: Read) -> bool:
     )
 
 
-def _hand_out(parts: list[tuple[Any, Any]], outcome: Outcome) -> None:
-    """Tell each connection what became of its commands."""
+def _hand_out(expected: list[tuple[Pipeline, Span]], outcome: Outcome) -> None:
+    """Give each client its replies.  A bug costs the connection that shows it."""
     end = 0
-    for connection, span in parts:
+    for pipeline, span in expected:
         start, end = end, end + span.commands
         try:
-            connection.on_outcome(span, outcome if isinstance(outcome, Unavailable) else outcome[start:end])
+            pipeline.on_outcome(span, outcome if isinstance(outcome, Unavailable) else outcome[start:end])
         except Exception:
             _log.failure("an answer could not be delivered")
-            connection.transport.abortConnection()
+            pipeline.abort()

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from zope.interface import implementer
 
 from epaxos.interfaces import Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.interfaces.redis import wrong_arity
 from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
 
@@ -52,7 +53,7 @@ class Printer:
             name = command[0][:128].decode("utf-8", "backslashreplace")
             raise CommandError(f"ERR unknown command '{name}', the printer knows PRINT key text")
         if len(command) < ELEMENTS_MIN:
-            raise CommandError("ERR wrong number of arguments for 'print' command")
+            raise wrong_arity("print")
 
     def is_valid_shape(self, name: bytes, length: int) -> bool:
         """See IStateMachine."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,19 +81,29 @@ class LauncherTests(SynchronousTestCase):
             subprocess.run(["kill", "-9", str(launched.pid_of(2))], check=True)
             launched.says("replica 2 was killed by SIGKILL")
             self.assertEqual(cluster.client(1).get("a"), b"b")
-            launched.says("replica 2 of 3 is there", 2)
+            launched.says("replica 2 of 3 is ready for clients", 2)
             self.assertEqual(cluster.client(2).get("a"), b"b")
 
             # So is a replica that alone got a Ctrl-C.
             os.kill(launched.pid_of(1), signal.SIGINT)
             launched.says("replica 1, which was killed by SIGINT, is started again")
-            launched.says("replica 1 of 3 is there", 2)
+            launched.says("replica 1 of 3 is ready for clients", 2)
 
             launched.process.send_signal(signal.SIGINT)
             launched.process.wait(PATIENCE_S)
             self.check_all_gone(cluster)
             self.assertNotIn("Traceback", launched.said())
             self.assertEqual(launched.said().count("is started again\n"), 2)
+
+    def test_interrupted_again_and_again(self) -> None:
+        """Somebody who presses Ctrl-C until it ends gets no traceback."""
+        with Cluster() as cluster, self.launched(cluster) as launched:
+            launched.says("is ready: 3 replicas")
+            while launched.process.poll() is None:
+                launched.process.send_signal(signal.SIGINT)
+                time.sleep(0.02)
+            self.check_all_gone(cluster)
+            self.assertNotIn("Traceback", launched.said())
 
     def test_a_replica_that_ends_by_itself_ends_all(self) -> None:
         with Cluster() as cluster, socket.create_server(("127.0.0.1", cluster.redis_ports[1])):

@@ -206,6 +206,39 @@ class SignalTests(ProcessCase):
                 self.assertTrue(cluster.client(0).set("a", "b"))
             self.assertEqual(cluster.terminate(0), 0)
 
+    def test_interrupted_and_terminated(self) -> None:
+        """As at Ctrl-C under `make run`, which sends one and the terminal the other: the first decides how
+        it ends, and there is no traceback."""
+        for first, second, status in (
+            (signal.SIGINT, signal.SIGTERM, -signal.SIGINT),
+            (signal.SIGTERM, signal.SIGINT, 0),
+        ):
+            with Cluster(1) as cluster:
+                command = [*TWISTD, "-n", *self.options(cluster)]
+                with self.running(
+                    cluster, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                ) as process:
+                    assert process.stdout is not None
+                    process.send_signal(first)
+                    said = b""
+                    while f"{first.name}: stopping".encode() not in said:
+                        said += process.stdout.readline()
+                    process.send_signal(second)
+                    rest, _ = process.communicate(timeout=PATIENCE_S)
+                    self.assertEqual(process.returncode, status)
+                    self.assertNotIn(b"Traceback", said + rest)
+
+    def test_both_signals_at_once(self) -> None:
+        """Sent while the process cannot run, so that it finds both."""
+        with Cluster(1) as cluster:
+            command = [*TWISTD, "-n", *self.options(cluster)]
+            with self.running(cluster, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+                for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+                    process.send_signal(number)
+                said, _ = process.communicate(timeout=PATIENCE_S)
+                self.assertIn(process.returncode, (0, -signal.SIGINT))
+                self.assertNotIn(b"Traceback", said)
+
     def test_of_a_daemon(self) -> None:
         with Cluster(1) as cluster, daemon(self, cluster) as pid:
             log = cluster.folder / "epaxos-0.log"

@@ -39,9 +39,10 @@ from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
 from epaxos.protocol.values.timing import Timing
 from epaxos.resp.hiredis_parser import CommonParser
+from epaxos.resp.limits import RespLimits
 from epaxos.resp.parser import CommandParser
 from epaxos.resp.process_facts import ProcessFacts
-from epaxos.resp.server import RespFactory, RespLimits
+from epaxos.resp.server import RespFactory
 from epaxos.service.endpoints import check_datagrams, connecting, listening
 from epaxos.statemachines import columns_pb2
 from epaxos.statemachines.printer import Printer
@@ -184,7 +185,7 @@ def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
         RespLimits(command_bytes_max=COMMAND_BYTES_MAX),
         seconds=clock.seconds,
     )
-    factory._process = _Unmeasured(Clock().seconds)
+    factory.shared.information.process = _Unmeasured(Clock().seconds)
     wire = _Client()
     connection = factory.buildProtocol(None)
     connection.makeConnection(wire)

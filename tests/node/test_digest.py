@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import ITimeoutService
-from epaxos.node.digest import PORTION_BYTES, PORTIONS_PER_STEP, STEP_S, StateDigest, digest_of
+from epaxos.node.digest import QUANTA_PER_STEP, QUANTUM_BYTES, STEP_S, StateDigest, digest_of
 from epaxos.statemachines.redis.shards import ShardedDict
 
 Entries = list[tuple[bytes, bytes]]
@@ -61,7 +61,7 @@ class DigestTests(SynchronousTestCase):
 
     def test_only_the_entries_count(self) -> None:
         entries = [(b"%d" % number, b"v" * (number % 7)) for number in range(5000)]
-        entries.append((b"long", b"x" * (3 * PORTION_BYTES + 1)))
+        entries.append((b"long", b"x" * (3 * QUANTUM_BYTES + 1)))
         digest = digest_of(entries)
         Random(1).shuffle(entries)
         self.assertEqual(digest_of(entries), digest)
@@ -85,13 +85,13 @@ class DigestTests(SynchronousTestCase):
         return steps
 
     def test_a_step_is_bounded(self) -> None:
-        """By time; by the number of portions; and a long value is cut."""
+        """By time; by the number of quanta; and a long value is cut."""
         entries = [(b"%d" % number, b"v") for number in range(20_000)]
-        portions = 20_000 * 1001 // PORTION_BYTES
-        self.assertGreaterEqual(self.steps(entries, STEP_S), portions)
-        self.assertGreaterEqual(self.steps(entries, 0), portions // PORTIONS_PER_STEP)
-        self.assertLess(self.steps(entries, 0), portions // PORTIONS_PER_STEP + 3)
-        self.assertGreaterEqual(self.steps([(b"k", bytes(20 * PORTION_BYTES))], STEP_S), 20)
+        quanta = 20_000 * 1001 // QUANTUM_BYTES
+        self.assertGreaterEqual(self.steps(entries, STEP_S), quanta)
+        self.assertGreaterEqual(self.steps(entries, 0), quanta // QUANTA_PER_STEP)
+        self.assertLess(self.steps(entries, 0), quanta // QUANTA_PER_STEP + 3)
+        self.assertGreaterEqual(self.steps([(b"k", bytes(20 * QUANTUM_BYTES))], STEP_S), 20)
 
     def test_one_after_the_other(self) -> None:
         """Whoever asks gets the state as it was then; one that is computed is shared."""

@@ -9,10 +9,10 @@ from random import Random
 from twisted.internet.address import UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.resp.server import RespLimits
+from epaxos.resp.limits import RespLimits
 from tests.resp.differential import Session, difference, session, skips_nothing
+from tests.resp.lab import Server, Wire
 from tests.resp.reference import RealConnection, RealRedis
-from tests.resp.test_server import Server, Wire
 
 COMMANDS = int(os.environ.get("DIFFERENTIAL_COMMANDS", "6000"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
@@ -40,7 +40,7 @@ class OurConnection:
             if self.is_closed:
                 break
             if self._random.random() < 0.5:
-                self._server.factory.receive([(self.connection, piece)])
+                self._server.factory.shared.receive([(self.connection, piece)])
             else:
                 self.connection.dataReceived(piece)
             while self._server.replica.held:
@@ -60,7 +60,7 @@ class DifferentialTests(SynchronousTestCase):
         self.real = RealRedis("--maxclients", str(CLIENTS_MAX), "--proto-max-bulk-len", "16000000")
         self.addCleanup(self.real.close)
         self.server = Server(RespLimits(clients_max=CLIENTS_MAX), settings={"appendonly": "no"})
-        self.server.factory.settings["appendfsync"] = "everysec"
+        self.server.factory.shared.settings["appendfsync"] = "everysec"
 
     def test_random_sessions(self) -> None:
         seed, tried = SEED, 0
@@ -79,7 +79,7 @@ class DifferentialTests(SynchronousTestCase):
         try:
             for pieces in sent:
                 answer, expected = ours.send(pieces), b"".join(map(real.send, pieces))
-                if ours.connection.is_refusing or b"unknown command 'sync'" in answer.lower():
+                if ours.connection.session.is_refusing or b"unknown command 'sync'" in answer.lower():
                     return None  # what was left of a broken command was one that only Redis has
                 wrong = difference(answer, expected)
                 if wrong is not None and skips_nothing(b"".join(chain(*sent))):

@@ -17,9 +17,11 @@ from twisted.trial.unittest import TestCase
 
 from epaxos.interfaces import Unavailable
 from epaxos.net.quiet_log import Complaints
-from epaxos.resp.server import RespConnection, RespFactory, RespLimits
+from epaxos.resp.connection import RespConnection
+from epaxos.resp.limits import RespLimits
+from epaxos.resp.server import RespFactory
 from tests.net.test_shared_reader import turns, until
-from tests.resp.test_server import OneReplica, encode
+from tests.resp.lab import OneReplica, encode, held_bytes
 
 reactor: Any = the_reactor
 CLIENTS = 1000
@@ -110,8 +112,10 @@ class LeavingTests(TestCase):
             alive = [made() for made in self.made if made() is not None]
             self.assertEqual(alive, [])
             self.made.clear()
-        self.assertEqual(self.factory.holdings.total_bytes, 0)
-        self.assertEqual((len(self.factory.patience._watched), len(self.factory.writers._queue)), (0, 0))
+        self.assertEqual(self.factory.shared.register.holdings.total_bytes, 0)
+        self.assertEqual(
+            (len(self.factory.shared.patience._watched), len(self.factory.shared.writers._queue)), (0, 0)
+        )
 
     def submitted(self) -> bool:
         return len(self.replica.held) > 0 and sum(len(c) for c, _ in self.replica.held) == AT_A_TIME
@@ -120,7 +124,7 @@ class LeavingTests(TestCase):
         """Every client has asked for much, and takes none of it."""
         self.replica.run()
         connections = self.factory.connections
-        return len(connections) == AT_A_TIME and all(connection.held_bytes for connection in connections)
+        return len(connections) == AT_A_TIME and all(held_bytes(connection) for connection in connections)
 
     @inlineCallbacks
     def test_close(self) -> Any:

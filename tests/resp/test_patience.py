@@ -16,6 +16,10 @@ class Connection:
         self.awaits_answer = False
         self.ended = 0
 
+    def take_activity(self) -> bool:
+        was_active, self.was_active = self.was_active or self.awaits_answer, False
+        return was_active
+
     def on_impatience(self) -> None:
         self.ended += 1
 

@@ -12,9 +12,10 @@ from zope.interface.verify import verifyObject
 from epaxos.interfaces import CommandError, IStepwise, Ready, Reply, SimpleString
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
-from epaxos.statemachines.redis import commands as kv_commands
+from epaxos.statemachines.redis import strings
 from epaxos.statemachines.redis.growing import GROWS_FROM_BYTES
-from epaxos.statemachines.redis.machine import ELEMENTS_PER_STEP, KeyValueStore
+from epaxos.statemachines.redis.machine import KeyValueStore
+from epaxos.statemachines.redis.state import ELEMENTS_PER_STEP
 from epaxos.verify.judges import model
 
 ID = InstanceId(0, 1)
@@ -176,7 +177,7 @@ class FlushTests(SynchronousTestCase):
         store = self.filled(3 * ELEMENTS_PER_STEP)
         before = store.entries()
         in_steps(store, [words("FLUSHDB"), words("SET a 1")])
-        self.assertEqual(store._discarded, [])
+        self.assertEqual(store._state.discarded, [])
         self.assertEqual(len(dict(before)), 3 * ELEMENTS_PER_STEP)
         self.assertEqual(dict(store.entries()), {b"a": b"1"})
 
@@ -184,7 +185,7 @@ class FlushTests(SynchronousTestCase):
         store = self.filled(3 * ELEMENTS_PER_STEP)
         for _ in range(2):
             in_steps(store, [words("FLUSHALL")])
-            self.assertEqual(store._discarded, [])
+            self.assertEqual(store._state.discarded, [])
             in_steps(store, [[b"SET", b"%d" % k, b"v"] for k in range(2 * ELEMENTS_PER_STEP)])
 
     def test_large_values_are_freed_a_few_at_a_time(self) -> None:
@@ -245,7 +246,7 @@ class CostTests(SynchronousTestCase):
 
     def test_the_longest(self) -> None:
         """What is refused is not copied, and the value stays."""
-        self.patch(kv_commands, "VALUE_BYTES_MAX", 16_000_010)
+        self.patch(strings, "VALUE_BYTES_MAX", 16_000_010)
         began = process_time()
         commands = [[b"APPEND", b"log", b"y" * 11]] * 1000 + [
             [b"APPEND", b"log", b"y" * 10],

@@ -10,9 +10,12 @@ from typing import Any
 from epaxos.execution.conflicts import Conflicts
 from epaxos.execution.executor import Executor
 from epaxos.execution.waiting import Component
+from epaxos.node.applier import Applier
+from epaxos.node.checkpoints import Checkpoints
 from epaxos.node.disk_watch import DiskWatch
 from epaxos.node.node import Node
-from epaxos.node.reads import Reading
+from epaxos.node.reads import PendingRead
+from epaxos.node.refusals import Refusals
 from epaxos.protocol.admission import ADMISSION
 from epaxos.protocol.coordinators.commit import CommitRules
 from epaxos.protocol.coordinators.fast_path import judge_equal, judge_named
@@ -514,20 +517,20 @@ _RESTARTS = (
     _edit(
         "run beyond, not in the checkpoint",
         "a checkpoint says exactly what was run",
-        Node._checkpoint,
+        Checkpoints.take,
         "self._executor.executed_beyond()",
         "()",
     ),
     _edit(
         "checkpoint in two writes",
         "state and frontier are written in one step",
-        Node._write_checkpoint,
-        "self._store.write(WriteSet(checkpoint=self._checkpoint(), sync=True), on_durable)",
+        Checkpoints._write,
+        "self._store.write(WriteSet(checkpoint=self.take(self._store.wants_state), sync=True), durable)",
         """\
-checkpoint = self._checkpoint()
+checkpoint = self.take(self._store.wants_state)
     frontier = checkpoint._replace(batches=[], state=None)
     first, second = WriteSet(checkpoint=frontier, sync=True), WriteSet(checkpoint=checkpoint, sync=True)
-    self._store.write(first, lambda: self._store.write(second, on_durable))""",
+    self._store.write(first, lambda: self._store.write(second, durable))""",
     ),
 )
 
@@ -551,11 +554,9 @@ _FORGETTING = (
     _edit(
         "executed, not durably",
         "dropped is what every member has durably executed",
-        Node._begin,
-        "    while self._to_apply:\n",
-        "    if self._to_apply:\n"
-        "        self._core.executed(self._executor.executed)\n"
-        "    while self._to_apply:\n",
+        Node._execute,
+        "applier.run()\n",
+        "applier.run()\n        self._core.executed(self._executor.executed)\n",
     ),
 )
 
@@ -599,37 +600,38 @@ _EXECUTION = (
     _edit(
         "half a batch",
         "nobody sees a batch that is applied in part",
-        Node._go_on,
+        Applier._go_on,
         "self._work = _Work(steps, done, applies)\n",
         """\
 self._work = _Work(steps, done, applies)
                 self._find_readable()
-                while applies and self._to_read:
-                    self._on_read(self._state_machine.read(self._to_read[0][0].commands))
+                while applies and self._reads.ready:
+                    *_, replies = self._machine.read_in_steps(self._reads.next_commands())
+                    self._reads.on_read(replies)
 """,
         profile="chaos",
     ),
     _edit(
         "read before it is applied",
         "a read runs when all that it names is in the state",
-        Node._find_readable,
-        "self._applied_up_to()",
+        Applier._find_readable,
+        "self.applied_up_to()",
         "self._executor.executed",
         profile="chaos",
     ),
     _edit(
         "checkpoint ahead of the state",
         "a checkpoint claims what is in the state",
-        Node._on_checkpoint_due,
-        "bool(self._to_apply or self._work)",
-        "self._work is not None",
+        Applier.is_settled,
+        "not (self._released or self._work)",
+        "self._work is None",
     ),
     _edit(
         "proposed again too early",
         "commands are proposed again when their instance has become NOP",
-        Node._expire,
+        Refusals.refuse_overdue,
         'submission.answer(Unavailable(f"{text}; the command may still run", True))',
-        "submission.deadline = now + timeout_s\n                self._queue.append(submission)",
+        "submission.deadline = now + timeout_s\n                self._intake.add(submission)",
     ),
 )
 
@@ -645,7 +647,7 @@ _READS = (
     _edit(
         "read before execution",
         "a read runs when all that it names is executed",
-        Reading.is_ready,
+        PendingRead.is_ready,
         "self.deps is not None and all(map(le, self.deps, executed))",
         "self.deps is not None",
         profile="chaos",

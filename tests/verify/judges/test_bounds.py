@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -59,9 +60,9 @@ class _Leaking(Node):
         super().__init__(*arguments, **options)
         self.remembered: list[int] = []
 
-    def _commit(self, decided: list[Instance]) -> None:
+    def _on_decided(self, decided: Sequence[Instance]) -> None:
         self.remembered += [instance.id.slot for instance in decided]
-        super()._commit(decided)
+        super()._on_decided(decided)
 
 
 class LeakTests(SynchronousTestCase):

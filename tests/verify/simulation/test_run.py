@@ -125,8 +125,8 @@ class _LosesIncrements(KeyValueStore):
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         replies = super().apply(ready)
         self._applied += len(ready)
-        if self._applied > 5 and b"c0" in self._data:
-            self._data[b"c0"] = b"0"
+        if self._applied > 5 and b"c0" in self._state.data:
+            self._state.data[b"c0"] = b"0"
         return replies
 
 
@@ -142,7 +142,7 @@ class _DiffersByReplica(KeyValueStore):
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         replies = super().apply(ready)
-        self._data[b"me"] = self._number
+        self._state.data[b"me"] = self._number
         return replies
 
 
@@ -172,7 +172,7 @@ class _Forgetful(Executor):
 class _Raises(Node):
     """Fails when an instance is decided."""
 
-    def _commit(self, decided: list[Any]) -> None:
+    def _on_decided(self, decided: list[Any]) -> None:
         if decided:
             raise RuntimeError("a bug")
 
@@ -180,12 +180,12 @@ class _Raises(Node):
 class _Logs(Node):
     """Goes on after a bug, and logs it."""
 
-    def _commit(self, decided: list[Any]) -> None:
+    def _on_decided(self, decided: list[Any]) -> None:
         try:
             assert not decided, "a bug that is only logged"
         except AssertionError:
             Logger().failure("something went wrong")
-        super()._commit(decided)
+        super()._on_decided(decided)
 
 
 def _garbled(message: Message, n: int) -> Message:

@@ -1,0 +1,65 @@
+"""What a session command is made of, and what several of them say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from epaxos.interfaces import Command, CommandError, Reply
+from epaxos.interfaces.redis import SYNTAX_ERROR
+from epaxos.resp.encoder import RespMap
+from epaxos.resp.interfaces import IClient
+
+__all__ = [
+    "NAME_ERROR",
+    "PATTERNS_BYTES_MAX",
+    "REDIS_VERSION",
+    "SYNTAX",
+    "Handler",
+    "Served",
+    "Subcommand",
+    "is_plain",
+    "map_of",
+    "whole_text_of",
+]
+
+REDIS_VERSION = "7.2.0"
+"""The version of Redis that clients are told; they choose their own commands by it."""
+PATTERNS_BYTES_MAX = 1024
+"""Bytes of the names and patterns of one `CONFIG GET` together, because each is tried on each setting."""
+SYNTAX = CommandError(SYNTAX_ERROR)
+NAME_ERROR = CommandError("ERR Client names cannot contain spaces, newlines or special characters.")
+
+Handler = Callable[[IClient, Command], Reply]
+"""Answers a command of the client, whose arity fits."""
+
+
+class Subcommand(NamedTuple):
+    """`arity`: see CommandInfo; both names count.  `summary`: a line of `HELP`."""
+
+    handler: Handler
+    arity: int
+    summary: str
+
+
+class Served(NamedTuple):
+    """A session command, answered by its handler or by that of a subcommand.  `arity`: see CommandInfo."""
+
+    arity: int
+    handler: Handler | None = None
+    subcommands: Mapping[bytes, Subcommand] = {}
+
+
+def is_plain(name: bytes) -> bool:
+    """Whether `name` holds only printable ASCII, without spaces, as names of clients must."""
+    return all(33 <= byte <= 126 for byte in name)
+
+
+def map_of(fields: Mapping[bytes, Reply]) -> RespMap:
+    """A reply of fields and values."""
+    return RespMap(element for field in fields.items() for element in field)
+
+
+def whole_text_of(data: bytes) -> str:
+    """The text that an error shows of an option, whatever its length; up to a NUL byte, as with Redis."""
+    return data.partition(b"\0")[0].decode("utf-8", "surrogateescape")

@@ -1,0 +1,80 @@
+"""The table of session commands: who answers which command.
+
+A new command brings its file, or its function in one of them, and its entry in `COMMANDS` there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from epaxos.interfaces import Command, CommandError, Reply, SimpleString
+from epaxos.interfaces.redis import fits, text_of, wrong_arity
+from epaxos.resp.commands import attack, basic, client, command, config, hello, info, transactions
+from epaxos.resp.commands.spec import Handler, Served
+from epaxos.resp.interfaces import IClient
+from epaxos.resp.session import Session
+
+__all__ = ["HANDLERS", "SERVED", "full_name", "handler_of"]
+
+SERVED: Mapping[bytes, Served] = {
+    **basic.COMMANDS,
+    **hello.COMMANDS,
+    **info.COMMANDS,
+    **client.COMMANDS,
+    **config.COMMANDS,
+    **command.COMMANDS,
+}
+"""The session commands that `COMMAND` shows, by their names in upper case."""
+
+_REFUSED: Mapping[bytes, Served] = {**transactions.COMMANDS, **attack.COMMANDS}
+HANDLERS = frozenset([*SERVED, *_REFUSED])
+"""The names that never reach the state machine, in upper case."""
+_ALLOWED_WHILE_REFUSING = transactions.ALLOWED.union(attack.COMMANDS)
+
+
+def handler_of(session: Session, command: Command) -> Handler | None:
+    """The handler that answers the command of this session; None when the state machine answers it."""
+    name = command[0].upper()
+    if session.is_refusing and name not in _ALLOWED_WHILE_REFUSING:
+        return transactions.refuse
+    served = SERVED.get(name) or _REFUSED.get(name)
+    if served is None:
+        return None
+    if not served.subcommands or len(command) == 1:
+        if served.handler is None or not fits(served.arity, len(command)):
+            return _refuse_arity
+        return served.handler
+    if command[1].upper() == b"HELP":
+        return _help if len(command) == 2 else _refuse_arity
+    subcommand = served.subcommands.get(command[1].upper())
+    if subcommand is None:
+        return _refuse_subcommand
+    return subcommand.handler if fits(subcommand.arity, len(command)) else _refuse_arity
+
+
+def full_name(command: Command) -> bytes:
+    """The name of a session command with its subcommand, `client|list`; empty for any other command."""
+    name = command[0].upper()
+    served = SERVED.get(name)
+    if served is None or not served.subcommands or len(command) == 1:
+        return name.lower() if name in HANDLERS else b""
+    subcommand = command[1].upper()
+    exists = subcommand in served.subcommands or subcommand == b"HELP"
+    return b"|".join([name, subcommand]).lower() if exists else b""
+
+
+def _refuse_arity(client: IClient, command: Command) -> Reply:
+    return wrong_arity(full_name(command).decode())
+
+
+def _refuse_subcommand(client: IClient, command: Command) -> Reply:
+    name = command[0].decode("ascii").upper()
+    return CommandError(f"ERR unknown subcommand '{text_of(command[1])}'. Try {name} HELP.")
+
+
+def _help(client: IClient, command: Command) -> Reply:
+    name = command[0].decode("ascii").upper()
+    lines = [f"{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    for subcommand, (_, _, summary) in SERVED[name.encode()].subcommands.items():
+        lines += [subcommand.decode(), f"    {summary}"]
+    return list(map(SimpleString, [*lines, "HELP", "    this list"]))

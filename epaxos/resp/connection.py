@@ -1,0 +1,247 @@
+"""One client connection: from bytes to commands, and when the connection ends.
+
+Valid commands of a plain session go to the replica as they come (`Pipeline.submit`); all others go
+through the `Sorter`.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    ITCPTransport,
+    IUNIXTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from epaxos.interfaces import CommandError
+from epaxos.net.eager_write import send_promptly
+from epaxos.resp.encoder import encode_reply
+from epaxos.resp.hiredis_parser import RespError
+from epaxos.resp.holding import Account
+from epaxos.resp.interfaces import IClientConnection
+from epaxos.resp.parser import CommandParser
+from epaxos.resp.pipeline import UNCOUNTED_BYTES, Pipeline
+from epaxos.resp.session import Session, Silence
+from epaxos.resp.shared import Shared
+from epaxos.resp.sorter import Sorter
+
+__all__ = ["RespConnection", "address_of"]
+
+UNIX = "unix:0"
+"""The address of a client that came by a Unix socket."""
+REFUSAL = b"-ERR max number of clients reached\r\n"
+KEEPALIVE_PROBES = 3
+"""Probes that a client may leave unanswered; they are a third of `keepalive_s` apart, as with Redis."""
+
+
+@implementer(IClientConnection, IPushProducer, IHalfCloseableProtocol)
+class RespConnection(Protocol):
+    """One client, `client_id`, at `address`.  No object that it holds leads back to it once it is lost."""
+
+    def __init__(self, server: Shared, client_id: int, address: str) -> None:
+        self.server = server
+        self.session = session = Session(client_id, address, server.seconds())
+        account = Account(server.register.holdings, server.register.relieve)
+        self.pipeline = Pipeline(
+            server.replica, server.limits, server.traffic, server.writers, account, session
+        )
+        self._sorter = Sorter(server, session, self.pipeline)
+        self._parser = CommandParser(server.limits.command_bytes_max)
+        self.quiet_since = 0.0
+        """See Quiet."""
+
+    # -- beginning and end
+
+    def connectionMade(self) -> None:
+        """See Protocol."""
+        wire: Any = self.transport
+        server, session, limits = self.server, self.session, self.server.limits
+        own_address = wire.getHost()
+        session.tcp_port = getattr(own_address, "port", 0)
+        session.place = f"addr={session.address} laddr={address_of(own_address)} fd={_descriptor_of(wire)}"
+        self.pipeline.open(wire)
+        if not server.register.admit(self, wire):
+            server.patience.watch(self)
+            send_promptly(wire, REFUSAL)
+            wire.loseConnection()
+            self.pipeline.is_leaving = self.pipeline.is_gone = True
+            return
+        server.patience.on_connected(self)
+        wire.registerProducer(self, True)
+        self.pipeline.source = server.reader.join(wire, self, server.receive)
+        if ITCPTransport.providedBy(wire) and not IUNIXTransport.providedBy(wire):  # a Unix socket is both
+            wire.setTcpNoDelay(True)
+            if limits.keepalive_s:
+                _keep_alive(wire, limits.keepalive_s)
+
+    def readConnectionLost(self) -> None:
+        """See IHalfCloseableProtocol: the client sends no more, and may still wait for replies."""
+        self.pipeline.hears_no_more = True
+        if not self._sorter.is_behind:
+            self.hang_up()
+
+    def writeConnectionLost(self) -> None:
+        """See IHalfCloseableProtocol.  Here only whole connections are closed."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol.  What is under way runs on, and nobody gets its replies."""
+        self._sorter.drop()
+        self.pipeline.close()
+        source, self.pipeline.source = self.pipeline.source, None  # it leads to this connection
+        if source is not None:
+            self.server.reader.leave(source)
+        self.server.register.forget(self)
+        self.server.patience.on_lost(self)
+
+    def leave(self) -> None:
+        """See IClient."""
+        self.pipeline.is_leaving = True
+        self.server.patience.watch(self)
+
+    def hang_up(self) -> None:
+        """See IClientConnection."""
+        self.leave()
+        self.pipeline.flush()
+
+    def cut_off(self, why: str) -> None:
+        """See IClientConnection."""
+        self._abandon(f"cut off: {why}")
+
+    def refuse_attack(self, text: str) -> None:
+        """See IClient."""
+        self._abandon(text)
+
+    def _abandon(self, complaint: str) -> None:
+        self.server.complain(self.session.address, complaint)
+        self._sorter.drop()
+        self.pipeline.abandon()
+
+    # -- the socket takes replies, or does not
+
+    def pauseProducing(self) -> None:
+        """See IPushProducer: the client does not take its replies."""
+        self.pipeline.set_full(True)
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer: the client takes its replies again."""
+        self.pipeline.set_full(False)
+
+    def stopProducing(self) -> None:
+        """See IPushProducer: the connection is lost."""
+        self.pipeline.is_leaving = True
+
+    # -- patience
+
+    @property
+    def is_leaving(self) -> bool:
+        """See Quiet."""
+        return self.pipeline.is_leaving
+
+    def take_activity(self) -> bool:
+        """See Quiet."""
+        pipeline = self.pipeline
+        was_active, pipeline.was_active = pipeline.was_active or pipeline.awaits_answer, False
+        return was_active
+
+    def on_impatience(self) -> None:
+        """See Quiet.  An idle client leaves; one that takes no replies is cut off."""
+        if self.pipeline.is_leaving or not self.pipeline.is_empty:
+            self.cut_off("it takes no replies")
+        else:
+            self.hang_up()
+
+    # -- commands
+
+    @property
+    def is_between_commands(self) -> bool:
+        """See IClientConnection."""
+        return self._sorter.is_plain and not (self.pipeline.is_leaving or self._parser.is_inside)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        pipeline = self.pipeline
+        if pipeline.is_leaving:
+            return
+        self.server.traffic.turn_s = self.session.heard_s = self.server.seconds()
+        pipeline.was_active = True
+        commands, error = self._parser.feed(data)
+        pipeline.coming_bytes += len(data)
+        if commands:
+            size_bytes, pipeline.coming_bytes = pipeline.coming_bytes, 0  # a long command came in many reads
+            self.take(commands, size_bytes)
+        elif not self._parser.is_inside:
+            pipeline.coming_bytes = 0
+        if pipeline.coming_bytes > UNCOUNTED_BYTES:
+            pipeline.count_own()
+        if error is not None:
+            error.__traceback__ = None  # it leads here, and so to itself
+            if pipeline.is_leaving:
+                return
+            if self._sorter.is_behind:
+                self._sorter.postpone_error(error)
+            else:
+                self.refuse(error)
+
+    def take(self, commands: list[list[bytes]], size_bytes: int) -> None:
+        """See IClientConnection."""
+        if self._sorter.is_plain and self.server.shapes.are_valid(commands):
+            self.pipeline.submit(commands, size_bytes)
+        else:
+            self._sorter.sort(self, commands, size_bytes)
+
+    def refuse(self, error: RespError) -> None:
+        """See IClientConnection."""
+        session = self.session
+        self.server.complain(session.address, str(error))
+        if session.silence is Silence.NONE:
+            self.pipeline.answer(encode_reply(CommandError(str(error)), session.resp))
+        self.hang_up()
+
+    def describe(self) -> str:
+        """See IClient.  There is no subscription and no transaction, and only one database and user."""
+        session, pipeline = self.session, self.pipeline
+        now_s = self.server.seconds()
+        flags = ("c" if pipeline.is_leaving else "") + ("U" if session.address == UNIX else "")
+        return (
+            f"id={session.client_id} {session.place} name={session.client_name.decode()}"
+            f" age={int(now_s - session.connected_s)} idle={int(now_s - session.heard_s)}"
+            f" flags={flags or 'N'} db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf={self._parser.held_bytes}"
+            f" events={'' if pipeline.is_paused else 'r'}"
+            f" cmd={session.last_name.lower().decode('ascii', 'replace') or 'NULL'}"
+            f" user=default redir=-1 resp={session.resp}"
+            f" lib-name={session.library_name.decode()} lib-ver={session.library_version.decode()}\n"
+        )
+
+
+def address_of(address: IAddress | None) -> str:
+    """The address as Redis shows it: `127.0.0.1:7100`, `[::1]:7100`."""
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if not host:
+        return UNIX
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _descriptor_of(transport: Any) -> int:
+    """The file descriptor of the transport; -1 where it has none."""
+    try:
+        return int(transport.fileno())
+    except AttributeError:
+        return -1
+
+
+def _keep_alive(wire: Any, keepalive_s: int) -> None:
+    """As Redis: the first probe after `keepalive_s`, the others a third of it apart."""
+    wire.setTcpKeepAlive(True)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, keepalive_s),
+        (socket.TCP_KEEPINTVL, max(1, keepalive_s // KEEPALIVE_PROBES)),
+        (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
+    ):
+        wire.socket.setsockopt(socket.IPPROTO_TCP, option, value)
