@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from epaxos.interfaces import CommandInfo
 from epaxos.resp.session_commands import SERVED
+
+from epaxos.interfaces import CommandInfo
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.generated.page import page, rows
 

@@ -22,7 +22,7 @@ from epaxos.protocol.values.messages import Batch, Commit, Message
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation import run
 from epaxos.verify.simulation.components import Components
-from epaxos.verify.simulation.digests import KnownRun, digest_of, read_digests
+from epaxos.verify.simulation.digests import RecordedRun, digest_of, read_digests
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, simulate
 
@@ -40,7 +40,7 @@ for run in read_digests(Path(sys.argv[1])):
 
 
 def digests_of(python: str, hash_seed: str) -> dict[int, str]:
-    """The digests of the known runs, computed by a fresh interpreter."""
+    """The digests of the recorded runs, computed by a fresh interpreter."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     out = subprocess.run(
         [python, "-c", _PRINT_DIGESTS, str(DIGESTS)],
@@ -74,12 +74,14 @@ def _can_simulate(python: str) -> bool:
 
 
 class DeterminismTests(SynchronousTestCase):
-    def known(self) -> dict[int, str]:
-        return {known.seed: known.digest for known in read_digests(DIGESTS)}
+    def recorded(self) -> dict[int, str]:
+        return {each.seed: each.digest for each in read_digests(DIGESTS)}
 
     def assert_known(self, found: dict[int, str], where: str) -> None:
         self.assertEqual(
-            found, self.known(), f"{where}: if what replicas say was changed on purpose, run `make digests`"
+            found,
+            self.recorded(),
+            f"{where}: if what replicas say was changed on purpose, run `make digests`",
         )
 
     def test_the_same_twice(self) -> None:
@@ -112,7 +114,7 @@ class DeterminismTests(SynchronousTestCase):
             self.assert_known(digests_of(python, "random"), python)
 
     def test_reading_digests(self) -> None:
-        self.assertIn(KnownRun(2, "chaos", 3, self.known()[2]), read_digests(DIGESTS))
+        self.assertIn(RecordedRun(2, "chaos", 3, self.recorded()[2]), read_digests(DIGESTS))
 
 
 class _LosesIncrements(KeyValueStore):
