@@ -39,7 +39,7 @@ from epaxos.service.timeouts import ReactorTimeouts
 
 @implementer(IStateMachine)
 class Log:
-    """A state machine that appends: the command is `[key, text]`, the reply the whole text of the key.
+    """A state machine that appends: a command is `[key, text]`, its reply the text of the key.
 
     The text ? only reads, in an instance; `[?, key]` needs none.  With ! among them a batch is a barrier.
     """
@@ -192,7 +192,7 @@ class Wires:
 
 
 class Cluster:
-    """Three nodes on one clock.  Messages of the kinds in `held` stay on their way until `release`."""
+    """Three nodes on one clock.  Messages of the kinds in `held` wait until `release`."""
 
     def __init__(
         self,

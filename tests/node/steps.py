@@ -20,7 +20,7 @@ LONG = 40
 
 
 class Watch:
-    """Notes who looks at the state of replica 0, or begins other work, in the middle of a batch or a read."""
+    """Notes who looks at the state of replica 0, or begins work, during a batch or a read."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -56,7 +56,7 @@ class WatchedLog(Log):
 
 @implementer(IStepwise)
 class StepLog(WatchedLog):
-    """A Log in steps: one for each command of a batch, then `tidying` more; `reading` ones for a read."""
+    """A Log in steps: one for each command, then `tidying` more; `reading` ones for a read."""
 
     tidying = 0
     reading = 0

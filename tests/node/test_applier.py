@@ -1,4 +1,4 @@
-"""A slow state machine: other work gets its turn, and nobody sees a batch that is applied in part."""
+"""A slow state machine: other work gets its turn, and nobody sees a batch in part."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class WholenessTests(SteppedCase):
         self.assertLess(batches, 21, "it comes after those that were proposed, and no others")
 
     def test_a_read_of_another_replica_comes_between_the_batches(self) -> None:
-        """The batches of replica 1 are a long row here; the read names none of them, and does not wait."""
+        """A read that names none of the many batches of replica 1 does not wait for them."""
         for k in range(20):
             self.cluster.submit(1, *[[b"%d" % k, b"x"]] * 10)
             self.cluster.clock.advance(0)

@@ -65,7 +65,7 @@ class CheckpointTests(SynchronousTestCase):
             )
 
     def test_checkpoints_bring_what_was_executed(self) -> None:
-        """Checkpoints have each batch once, in order, also those of other replicas; a stop brings the rest."""
+        """Each batch of every replica is in one checkpoint, in order; a stop brings the rest."""
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()
         for step, text in enumerate((b"a", b"b", b"c", b"d", b"e")):
             cluster.submit(step % 3, [b"k", text])
@@ -95,7 +95,7 @@ class CheckpointTests(SynchronousTestCase):
             self.assertEqual([each.executed for each in disk.checkpoints()], [(4, 0, 0), (4, 1, 0)])
 
     def test_the_whole_state_where_the_store_wants_it(self) -> None:
-        """The state is that after the batches of the checkpoint, which has these, too.  A stop brings no state."""
+        """The state is that after the batches of the checkpoint.  A stop brings no state."""
         cluster = Cluster(Batching(checkpoint_s=0.5)).start()
         disk = cluster.disks[0]
         for text, wanted in ((b"a", False), (b"b", True), (b"c", False), (b"d", True)):
@@ -124,7 +124,7 @@ class WholenessTests(SteppedCase):
             yield dict(log.texts)
 
     def test_checkpoints(self) -> None:
-        """A checkpoint that is due in the middle of a batch waits for everything that was released."""
+        """A checkpoint that is due during a batch waits for everything that was released."""
         self.use(StepLog, Batching(checkpoint_s=0.01))
         disk = self.cluster.disks[0]
         disk.wants_state = True
@@ -171,7 +171,7 @@ class WholenessTests(SteppedCase):
         return self.cluster.disks[0].batches()
 
     def test_stop_in_the_middle(self) -> None:
-        """No checkpoint is written, and the next start executes the batch again, from its beginning."""
+        """No checkpoint is written, and the next start executes the batch again."""
         outcome = self.submit_long()
         self.run_into_the_long_one()
         self.assertEqual(self.stopped(), [])
