@@ -8,10 +8,10 @@ from epaxos.interfaces import (
     CommandError,
     Outcome,
 )
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.messages import (
     PreAccept,
 )
+from tests.defaults import default_batching
 from tests.node.lab import Cluster
 
 
@@ -24,7 +24,7 @@ class IntakeTests(SynchronousTestCase):
         self.assertEqual(len(cluster.logs[2].batches), 1)
 
     def test_batches_are_bounded(self) -> None:
-        cluster = Cluster(Batching(commands_max=4)).start()
+        cluster = Cluster(default_batching(commands_max=4)).start()
         for _ in range(5):
             cluster.submit(0, [b"k", b"x"], [b"k", b"y"])
         cluster.run(0.1)

@@ -11,7 +11,7 @@ from epaxos.interfaces import (
     Outcome,
     Unavailable,
 )
-from epaxos.node.limits import Batching
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 
 
@@ -129,7 +129,7 @@ class SilentDiskTests(UnavailableCase):
 
     def test_a_slow_disk_is_used(self) -> None:
         """Two seconds a sync: commands are answered, and the replica is silent once at most."""
-        cluster = Cluster(Batching(request_timeout_s=60)).start()
+        cluster = Cluster(default_batching(request_timeout_s=60)).start()
         disk = cluster.disks[0]
         disk.slow = True
         outcomes: list[Outcome] = []

@@ -13,7 +13,6 @@ from epaxos.interfaces import (
     IClients,
     Unavailable,
 )
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -25,6 +24,7 @@ from epaxos.protocol.values.messages import (
     RecoverOK,
 )
 from tests.builds import plain_only
+from tests.defaults import default_batching
 from tests.node.lab import Cluster
 
 
@@ -60,7 +60,7 @@ class FailureTests(SynchronousTestCase):
     def test_a_bug_outside_of_a_turn_stops_the_replica_too(self) -> None:
         """Else it would go on, and never write a checkpoint again, or wake at a time."""
         for what in ("_checkpoints.take", "_core.executed", "_core.next_deadline"):
-            cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+            cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
             owner: Any = cluster.nodes[0]
             *path, name = what.split(".")
             for part in path:

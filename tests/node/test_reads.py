@@ -14,7 +14,6 @@ from epaxos.interfaces import (
     Reply,
     SimpleString,
 )
-from epaxos.node.limits import Batching
 from epaxos.node.reads import PendingRead
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
@@ -26,6 +25,7 @@ from epaxos.protocol.values.messages import (
     Read,
     ReadOK,
 )
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 from tests.node.recorder import Recorder, run, words
 
@@ -328,7 +328,7 @@ class ClusterTests(UnavailableCase):
     def test_no_majority(self) -> None:
         """It is told in time, alone or among writes; nobody is asked any more; late answers do nothing."""
         for commands in ([[b"?", b"k"]], [[b"?", b"k"], [b"x", b"1"]]):
-            cluster = Cluster(Batching(request_timeout_s=2)).start()
+            cluster = Cluster(default_batching(request_timeout_s=2)).start()
             cluster.held = {ReadOK}
             outcomes = cluster.submit(0, *commands)
             cluster.run(1.9)
@@ -347,7 +347,7 @@ class ClusterTests(UnavailableCase):
             self.assertEqual(again, [[None]])
 
     def test_one_that_waits_for_an_instance_is_told_in_time(self) -> None:
-        cluster = Cluster(Batching(request_timeout_s=2)).start()
+        cluster = Cluster(default_batching(request_timeout_s=2)).start()
         cluster.held = {Commit}
         cluster.submit(1, [b"k", b"a"])
         cluster.run(0.02)
@@ -362,7 +362,7 @@ class ClusterTests(UnavailableCase):
     def test_an_instance_that_became_nop_is_proposed_again_with_its_reads(self) -> None:
         """Whatever had been answered before: the read, nothing, or the read in the same turn."""
         for held, together in (({PreAcceptOK}, False), ({PreAcceptOK, ReadOK}, False), ({ReadOK}, True)):
-            cluster = Cluster(Batching(request_timeout_s=60)).start()
+            cluster = Cluster(default_batching(request_timeout_s=60)).start()
             self.written(cluster)
             cluster.held = set(held) | {PreAcceptOK, PreAccept}
             outcomes = cluster.submit(0, [b"?", b"k"], [b"x", b"1"])

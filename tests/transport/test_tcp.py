@@ -25,6 +25,7 @@ from epaxos.transport.tcp import TcpTransport
 from epaxos.wire.codec import encode
 from epaxos.wire.frames import pack
 from tests.builds import plain_only
+from tests.defaults import default_tcp
 from tests.transport.lab import SETTINGS, ManualEndpoint, ManualListener, TransportLab, Wire, connect
 
 ID = InstanceId(0, 1)
@@ -67,6 +68,7 @@ class WholeTests(LogCase):
                 peers,
                 clock=Clock(),
                 random=Random(1),
+                settings=default_tcp(),
             )
 
     def test_alone(self) -> None:
@@ -82,7 +84,12 @@ class WholeTests(LogCase):
 
         endpoint = ManualEndpoint()
         transport = TcpTransport(
-            PeerIdentity("home", 0, Epoch.first(2)), Taken(), {1: endpoint}, clock=Clock(), random=Random(1)
+            PeerIdentity("home", 0, Epoch.first(2)),
+            Taken(),
+            {1: endpoint},
+            clock=Clock(),
+            random=Random(1),
+            settings=default_tcp(),
         )
         self.failureResultOf(transport.start(lambda sender, messages: None), CannotListenError)
         self.assertFalse(endpoint.waiting)
