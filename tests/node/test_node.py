@@ -126,7 +126,7 @@ class ConnectionTests(SynchronousTestCase):
     @plain_only
     def test_an_own_bug_stops_the_replica(self) -> None:
         cluster = Cluster().start()
-        cluster.nodes[0]._core.disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
+        cluster.nodes[0]._core.on_disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
         cluster.wires[0].connection(2, False)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(cluster.fatal, ["internal error, see the log"])
