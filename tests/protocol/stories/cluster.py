@@ -156,7 +156,7 @@ class StoryCluster:
             host.disk.apply(write_set)
             self._send(host, "=>", output.promises)
             self._decide(host, output.decided_durably)
-            host.core.durable(output)
+            host.core.on_durable(output)
 
     def _send(self, host: _Host, arrow: str, outgoing: Iterable[tuple[int, Message]]) -> None:
         receivers: dict[str, list[int]] = {}
@@ -261,7 +261,7 @@ class StoryCluster:
     def disconnect(self, id: int, other: int) -> None:
         """Replica `id` loses all connections with `other`."""
         host = self._running(id)
-        host.core.disconnected(other)
+        host.core.on_disconnected(other)
         self._flush(host)
 
     def tick(self, seconds: float) -> None:
@@ -293,7 +293,7 @@ class StoryCluster:
         host.disk.apply(WriteSet(checkpoint=checkpoint))
         host.executed = []
         self.lines.append(f"{id} writes a checkpoint: executed={show_frontier(executor.executed)}")
-        host.core.executed(executor.executed)
+        host.core.on_executed(executor.executed)
         self._flush(host)
 
     def crash(self, id: int) -> None:

@@ -124,6 +124,6 @@ class ReconnectTests(SynchronousTestCase):
             if not detector.suspects(replica):
                 detector._suspect(replica)
 
-        with patch.object(FailureDetector, "disconnected", suspect):
+        with patch.object(FailureDetector, "on_disconnected", suspect):
             result = self.run_with_breaks(0, 5)
         self.assertGreater(result.counters["recovered"], 0.2 * result.instances)
