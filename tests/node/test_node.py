@@ -55,7 +55,7 @@ class FailureTests(SynchronousTestCase):
     @plain_only
     def test_a_bug_outside_of_a_turn_stops_the_replica_too(self) -> None:
         """Otherwise the replica would go on without checkpoints, or without its timer."""
-        for what in ("_checkpoints.take", "_core.executed", "_core.next_deadline"):
+        for what in ("_checkpoints.take", "_core.on_executed", "_core.next_deadline"):
             cluster = Cluster(Batching(checkpoint_s=0.5)).start()
             owner: Any = cluster.nodes[0]
             *path, name = what.split(".")
@@ -126,7 +126,7 @@ class ConnectionTests(SynchronousTestCase):
     @plain_only
     def test_an_own_bug_stops_the_replica(self) -> None:
         cluster = Cluster().start()
-        cluster.nodes[0]._core.disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
+        cluster.nodes[0]._core.on_disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
         cluster.wires[0].connection(2, False)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(cluster.fatal, ["internal error, see the log"])
@@ -155,7 +155,7 @@ class DoubledTests(SynchronousTestCase):
             id = InstanceId(0, 1)
             if late:
                 cluster.disks[0].slow = True
-                cluster.nodes[0]._core._recovery.start(id)
+                cluster.nodes[0]._core._recoveries.start(id)
                 cluster.run(0.001)
                 ballot = cluster.nodes[0]._core.table.get(id).bal
                 vote = RecoverOK(id, ballot, 1, Phase.ACCEPTED, other, (0, 0, 0), None)
