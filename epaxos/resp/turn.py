@@ -15,7 +15,7 @@ from typing import TypeVar
 from twisted.logger import Logger
 
 from epaxos.interfaces import Command, IClients, Outcome, Unavailable
-from epaxos.net.shared_reader import Read, hand_over
+from epaxos.net.shared_reader import Received, hand_over
 from epaxos.resp.hiredis_parser import CommonParser
 from epaxos.resp.interfaces import IClientConnection
 from epaxos.resp.pipeline import COMMANDS_TOGETHER, Pipeline
@@ -24,7 +24,7 @@ from epaxos.resp.traffic import Traffic
 
 __all__ = ["Turn"]
 
-READ_BYTES_MAX = 16384
+RECEIVED_BYTES_MAX = 16384
 """A longer read is handled alone: its commands outweigh its way, and it may end inside of one."""
 
 _log = Logger()
@@ -54,7 +54,7 @@ class Turn:
         self._seconds = seconds
         self._parser = CommonParser()
 
-    def receive(self, reads: Sequence[Read]) -> None:
+    def receive(self, reads: Sequence[Received]) -> None:
         """Handle pairs of a connection (IClientConnection) and its data, each connection once."""
         self._traffic.turn_s = self._seconds()
         usual, alone = _partition(reads, _is_usual)
@@ -69,10 +69,10 @@ class Turn:
             self._take([(connection, own, len(data)) for (connection, data), own in zip(usual, parsed)])
         hand_over(alone)
 
-    def _parse(self, reads: Sequence[Read]) -> list[list[list[bytes]]] | None:
+    def _parse(self, reads: Sequence[Received]) -> list[list[list[bytes]]] | None:
         return self._parser.parse([data for _, data in reads])
 
-    def _is_parsed(self, read: Read) -> bool:
+    def _is_parsed(self, read: Received) -> bool:
         return self._parse([read]) is not None
 
     def _is_runnable(self, wanted: _Wanted) -> bool:
@@ -105,13 +105,13 @@ def _partition(items: Sequence[_T], is_one: Callable[[_T], bool]) -> tuple[list[
     return halves
 
 
-def _is_usual(read: Read) -> bool:
+def _is_usual(read: Received) -> bool:
     """Whether the data looks like whole commands, of a connection that runs commands as usual."""
     connection, data = read
     return (
         data[:1] == b"*"
         and data[-2:] == b"\r\n"
-        and len(data) <= READ_BYTES_MAX
+        and len(data) <= RECEIVED_BYTES_MAX
         and connection.is_between_commands
     )
 

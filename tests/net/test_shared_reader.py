@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.net import shared_reader
-from epaxos.net.shared_reader import Read, SharedReader, Source
+from epaxos.net.shared_reader import Received, SharedReader, Source
 from epaxos.service.timeouts import ReactorTimeouts
 from tests.builds import plain_only
 
@@ -85,7 +85,7 @@ class Group(Factory):
     def __init__(self, reader: SharedReader) -> None:
         self.port = reactor.listenTCP(0, self, interface=HOST)
         self.reader = reader
-        self.calls: list[list[Read]] = []
+        self.calls: list[list[Received]] = []
         self.connections: list[Receiver] = []
         self.on_receive: Callable[[], object] = lambda: None
         self.on_data: Callable[[], object] = lambda: None
@@ -93,7 +93,7 @@ class Group(Factory):
     def buildProtocol(self, addr: object) -> Receiver:
         return Receiver(self)
 
-    def receive(self, reads: Sequence[Read]) -> None:
+    def receive(self, reads: Sequence[Received]) -> None:
         for receiver, _ in reads:
             assert not receiver.lost
         self.calls.append(list(reads))
