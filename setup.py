@@ -11,7 +11,8 @@ from setuptools import setup
 
 BESIDE_THE_CORE = """
     net/eager_write net/shared_reader
-    node/backoff node/gathering node/intake node/node node/outbox node/reads
+    node/alarm node/applier node/backoff node/checkpoints node/in_flight node/intake node/journal
+    node/node node/outbox node/pacing node/reads node/separation node/submissions
     resp/connection resp/hiredis_parser resp/holding resp/parser resp/pipeline resp/session resp/shapes
     resp/sorter resp/span resp/traffic resp/turn
     service/timeouts

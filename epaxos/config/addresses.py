@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from epaxos.config.endpoints import CHECKED, NETWORK, WILDCARDS, split, udp_server
 
-__all__ = ["Address", "client_for", "machine_of", "server_address"]
+__all__ = ["Address", "client_for", "host_of", "server_address"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Address:
     is_udp: bool = False
 
     def overlaps(self, other: Address) -> bool:
-        """Whether one machine cannot listen on both."""
+        """Whether one host cannot listen on both."""
         if self.port is None or other.port is None:
             return self.port == other.port and self.path == other.path
         if self.is_udp != other.is_udp:
@@ -69,8 +69,8 @@ def client_for(server: str) -> str | None:
     return f"{'udp' if address.is_udp else 'tcp'}:{_quote(address.interface)}:{address.port}"
 
 
-def machine_of(client: str) -> str:
-    """A name for the machine that a client endpoint leads to.  Equal names: surely one machine."""
+def host_of(client: str) -> str:
+    """A name for the host that a client endpoint leads to.  Equal names: surely one host."""
     kind, positional, named = split(client)
     if kind == "unix":
         return "localhost"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from epaxos.config.addresses import Address, machine_of, server_address
+from epaxos.config.addresses import Address, host_of, server_address
 from epaxos.config.endpoints import udp_client, udp_server
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
@@ -30,13 +30,13 @@ def _check_timing(config: Config) -> None:
 
 
 def _check_apart(config: Config) -> None:
-    """No two replicas of one machine listen on one address or share a folder."""
+    """No two replicas of one host listen on one address or share a folder."""
     _check_connects(config)
     _check_listening(config)
     folders: dict[tuple[str, Path], str] = {}
     for replica in config.replicas:
         section = f"[replica {replica.id}]"
-        first = folders.setdefault((machine_of(replica.peer_connect), replica.data), section)
+        first = folders.setdefault((host_of(replica.peer_connect), replica.data), section)
         if first != section:
             raise config.error(f"{section} data = {replica.data}: is the folder of {first} too")
 
@@ -53,17 +53,17 @@ def _check_connects(config: Config) -> None:
 def _check_listening(config: Config) -> None:
     listening: list[tuple[str, str, Address]] = []
     for replica in config.replicas:
-        machine = machine_of(replica.peer_connect)
+        host = host_of(replica.peer_connect)
         for key in ("peer", "client", "status"):
             text = getattr(replica, key)
             address = server_address(text)
             if address is None:
                 continue
-            for other, other_machine, taken in listening:
-                if machine == other_machine and address.overlaps(taken):
+            for other, other_host, taken in listening:
+                if host == other_host and address.overlaps(taken):
                     where = f"[replica {replica.id}] {key} = {text}"
                     raise config.error(f"{where}: {address} is taken by {other}")
-            listening.append((f"[replica {replica.id}] {key}", machine, address))
+            listening.append((f"[replica {replica.id}] {key}", host, address))
 
 
 def _check_families(config: Config) -> None:

@@ -44,8 +44,8 @@ WILDCARDS = {"", "0.0.0.0", "::"}
 NETWORK = {"tcp", "tcp6", "ssl"}
 """The types of endpoints that have a port."""
 CHECKED = {"tcp", "tcp6", "unix"}
-"""The types that are checked completely.  Others need files, descriptors or plugins that only the machine
-has that uses them."""
+"""The types that are checked completely.  Others need files, descriptors or plugins that only
+the host has that uses them."""
 
 
 class UdpEndpoint(NamedTuple):
@@ -145,7 +145,7 @@ def udp_client(text: str) -> UdpEndpoint:
         raise ValueError(f"it is made of an address and a port; a valid one is {UDP_CLIENT_EXAMPLE}")
     host = _ip_address(positional[0], UDP_CLIENT_EXAMPLE)
     if host in WILDCARDS:
-        raise ValueError(f"{host} is not the address of one machine; a valid one is {UDP_CLIENT_EXAMPLE}")
+        raise ValueError(f"{host} is not the address of one host; a valid one is {UDP_CLIENT_EXAMPLE}")
     return UdpEndpoint(host, _port(positional[1], UDP_CLIENT_EXAMPLE))
 
 

@@ -1,4 +1,4 @@
-"""A configuration file for a cluster on one machine, made from nothing."""
+"""A configuration file for a cluster on one host, made from nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["example", "replica_section"]
 
 
 def example(n: int = 3, base_port: int = 7000, data: str = "../data", transport: str = "tcp") -> str:
-    """A configuration file for n replicas on this machine, with default settings.
+    """A configuration file for n replicas on this host, with default settings.
 
     Replica i has the peer port `base_port` + i, the Redis port 100 above it, the status port 200
     above it, and the data folder `data`/i.

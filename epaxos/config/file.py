@@ -55,17 +55,17 @@ def load(path: str | os.PathLike[str]) -> Config:
 
 
 def _check_sections(file: IniFile) -> list[int]:
-    """The ids of the replicas, in order.  Raises ConfigError unless all sections are known."""
+    """The ids of the replicas, in order.  Raises ConfigError for a section that there is not."""
     names = file.sections.sections()
     if not names:
         raise file.error("is empty; conf/cluster.ini is an example")
-    known = [*SECTIONS, _OPTIONS]
+    allowed = [*SECTIONS, _OPTIONS]
     ids = []
     for name in names:
         if match := _REPLICA_SECTION.fullmatch(name):
             ids.append(int(match[1]))
-        elif name not in known:
-            raise file.error(f"[{name}]: {unknown('section', name, [*known, 'replica 0'])}")
+        elif name not in allowed:
+            raise file.error(f"[{name}]: {unknown('section', name, [*allowed, 'replica 0'])}")
     ids.sort()
     if not ids:
         raise file.error("the section [replica 0] is missing")

@@ -91,8 +91,8 @@ class IniFile:
         return dict(self.sections.items(name)) if self.sections.has_section(name) else {}
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
+def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
     """That there is no `what` of this name, and which there are, or which was probably meant."""
-    near = get_close_matches(name, known, 1)
-    rest = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    near = get_close_matches(name, allowed, 1)
+    rest = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
     return f"unknown {what}; {rest}"

@@ -200,7 +200,7 @@ class Limits:
         60_000,
         Number(1_200, 65_507, "bytes"),
         "With transport = udp, the most bytes of one datagram; the same on all replicas.",
-        "A command that does not fit into one datagram is refused.  60_000 is for machines and networks that"
+        "A command that does not fit into one datagram is refused.  60_000 is for hosts and networks that"
         " reassemble IP fragments; 1_400 fits into one packet on almost every network.",
     )
 
@@ -220,7 +220,7 @@ class Storage:
         True,
         YES_OR_NO,
         "Whether a promise is on the disk before it is sent.",
-        "no is faster, but when a machine fails (not just a process) its replica may have forgotten what it"
+        "no is faster, but when a host fails (not just a process) its replica may have forgotten what it"
         " promised, and a new member must take its place.",
     )
     checkpoint_s: float = _setting(

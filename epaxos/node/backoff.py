@@ -1,30 +1,34 @@
-"""Trying something less often while it is of no use."""
+"""Exponential backoff in occasions, not in time."""
 
 from __future__ import annotations
 
 __all__ = ["UNTRIED_MAX", "Backoff"]
 
 UNTRIED_MAX = 63
-"""After tries in vain, so many occasions at most go by without another."""
+"""The largest number of occasions that are skipped after a try that failed."""
 
 
 class Backoff:
-    """Whether to try on the next occasion: after a try in vain some go by, twice as many every time."""
+    """Whether to try on the next occasion.
+
+    After a try that failed, some occasions are skipped: 1, then 3, then 7, up to UNTRIED_MAX.
+    """
 
     def __init__(self) -> None:
         self._untried = 0
         self._untried_left = 0
 
     def may_try(self) -> bool:
-        """Asked on each occasion."""
+        """Whether to try now.  To be asked once on each occasion."""
         if not self._untried_left:
             return True
         self._untried_left -= 1
         return False
 
-    def was_of_use(self) -> None:
-        """The latest try was; the next one in vain counts as the first."""
+    def on_success(self) -> None:
+        """The latest try succeeded: the next failure counts as the first."""
         self._untried = 0
 
-    def was_in_vain(self) -> None:
+    def on_failure(self) -> None:
+        """The latest try failed."""
         self._untried_left = self._untried = min(2 * self._untried + 1, UNTRIED_MAX)

@@ -1,4 +1,7 @@
-"""A digest of a state machine's state, computed in small steps so that the event loop goes on."""
+"""A digest of the state machine's state, computed in small steps so that other work gets its turn.
+
+The digest is the sum of the hashes of all entries, so their order does not matter.
+"""
 
 from __future__ import annotations
 
@@ -14,31 +17,34 @@ from epaxos.interfaces import ITimeoutService
 __all__ = ["StateDigest", "digest_of"]
 
 STEP_S = 0.005
-"""A step takes about this time, and then everything else gets its turn."""
-PORTIONS_PER_STEP = 16
-"""A step takes no more portions than this, whatever the clock says."""
-PORTION_BYTES = 256 << 10
-"""What is computed between two looks at the clock: about half a millisecond."""
+"""The time, in seconds, after which a step ends and other work gets its turn."""
+QUANTA_PER_STEP = 16
+"""The largest number of quanta in a step, whatever the clock says."""
+QUANTUM_BYTES = 256 << 10
+"""The quantum, which is the work between two looks at the clock: about half a millisecond."""
 ENTRY_BYTES = 1000
-"""An entry takes as long as this number of bytes, beside its value."""
+"""The cost of an entry beside its value, as the number of bytes that take as long to hash."""
 BITS = 128
 
 
 def _sums(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[int]:
-    """Numbers, one for each portion, whose sum is the digest.  A long value is part of several portions."""
+    """Numbers, one for each quantum of work, whose sum is the digest.
+
+    A quantum is several entries, or a slice of one long value.
+    """
     total = size = 0
     for key, value in entries:
         hashed = blake2b(len(key).to_bytes(8, "big") + key, digest_size=BITS // 8)
-        size += ENTRY_BYTES + len(value)
-        if len(value) > PORTION_BYTES:
+        if len(value) > QUANTUM_BYTES:
             whole = memoryview(value)
-            for start in range(0, len(value), PORTION_BYTES):
-                hashed.update(whole[start : start + PORTION_BYTES])
+            for start in range(0, len(value), QUANTUM_BYTES):
+                hashed.update(whole[start : start + QUANTUM_BYTES])
                 yield 0
-        else:
+        else:  # most values: a loop for them would cost a quarter more
             hashed.update(value)
         total += int.from_bytes(hashed.digest(), "big")
-        if size >= PORTION_BYTES:
+        size += ENTRY_BYTES + len(value)
+        if size >= QUANTUM_BYTES:
             yield total
             total = size = 0
     yield total
@@ -49,12 +55,12 @@ def _text(total: int) -> str:
 
 
 def digest_of(entries: Iterable[tuple[bytes, bytes]]) -> str:
-    """The digest, a hex string: equal for equal sets of entries, in whatever order."""
+    """The digest of the entries, a hex string: equal for equal sets of entries, in any order."""
     return _text(sum(_sums(entries)))
 
 
 class _Job:
-    """The digest of one version of the state, and who waits for it."""
+    """The digest of one version of the state while it is computed, and the Deferreds that wait."""
 
     def __init__(self, version: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
         self.version = version
@@ -64,13 +70,13 @@ class _Job:
 
 
 class StateDigest:
-    """The digest of the newest state, remembered until the state changes.
+    """Computes digests, and remembers that of the newest state.
 
-    Digests are computed one after the other, in the order in which they were asked for: several that
-    went on at once would stop everything else for several steps in a row.
+    Digests are computed one after the other, in the order in which they were asked for, because
+    several at once would stop everything else for several steps in a row.
 
-    A Deferred may be cancelled.  A digest that nobody waits for is dropped at once, with the snapshot that
-    it reads; so there are no more snapshots than there are Deferreds that wait.
+    A Deferred may be cancelled.  A digest that nobody waits for is dropped at once, with the
+    snapshot that it reads.  So there are no more snapshots than waiting Deferreds.
     """
 
     def __init__(self, timeouts: ITimeoutService) -> None:
@@ -78,10 +84,10 @@ class StateDigest:
         self._version: int | None = None
         self._digest = ""
         self._jobs: deque[_Job] = deque()
-        self._goes_on = False  # a step is going to be called
+        self._is_step_due = False  # a call of `_step` is scheduled
 
     def of(self, version: int, entries: Callable[[], Iterable[tuple[bytes, bytes]]]) -> Deferred[str]:
-        """The digest of `entries()` as they are now; `version` changes whenever they may have."""
+        """The digest of `entries()` as they are now; `version` differs whenever they may."""
         if version == self._version:
             return succeed(self._digest)
         if self._jobs and self._jobs[-1].version == version:
@@ -89,7 +95,7 @@ class StateDigest:
         job = _Job(version, entries())
         result = self._wait_for(job)
         self._jobs.append(job)
-        if not self._goes_on:
+        if not self._is_step_due:
             self._step()
         return result
 
@@ -99,24 +105,25 @@ class StateDigest:
         return result
 
     def _give_up(self, job: _Job, result: Deferred[str]) -> None:
-        """The result is cancelled.  A job whose digest is being told is not among the jobs any more."""
+        """`result` is cancelled.  When it is one of several that are being fired, the job is no
+        longer in the queue."""
         job.waiting.remove(result)
         if not job.waiting and job in self._jobs:
             self._jobs.remove(job)
 
     def _step_later(self) -> None:
-        self._goes_on = True
+        self._is_step_due = True
         self._timeouts.call_later(0, self._step)
 
     def _step(self) -> None:
-        self._goes_on = False
+        self._is_step_due = False
         if not self._jobs:
             return
         job = self._jobs[0]
         ends = self._timeouts.now() + STEP_S
-        for number, some in enumerate(job.sums, 1):
-            job.total += some
-            if number == PORTIONS_PER_STEP or self._timeouts.now() >= ends:
+        for number, addend in enumerate(job.sums, 1):
+            job.total += addend
+            if number == QUANTA_PER_STEP or self._timeouts.now() >= ends:
                 self._step_later()
                 return
         self._jobs.popleft()

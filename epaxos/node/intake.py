@@ -1,44 +1,109 @@
-"""Commands that were submitted together and do not fit into one batch: in parts, answered together."""
+"""The queue of submissions that are not proposed yet, and how the next batch is taken from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
-from epaxos.interfaces import Command, CommandError, Outcome, Reply, Unavailable
+from epaxos.interfaces import CommandError, IStateMachine, Unavailable
+from epaxos.node.limits import Batching
+from epaxos.node.separation import ReadNames, Separation
+from epaxos.node.submissions import Submission
 
-__all__ = ["Part", "split"]
-
-Part = tuple[Sequence[Command], Callable[[Outcome], None]]
-"""Some of the commands, and whom to tell what became of them."""
+__all__ = ["Intake"]
 
 
-def split(commands: Sequence[Command], done: Callable[[Outcome], None], count: int) -> list[Part]:
-    """The commands in about `count` parts, in order.
+class Intake:
+    """Submissions wait here, first in, first out.
 
-    Once each part's outcome is told, `done` gets the replies of all.  Those of a part that failed
-    are errors: the others may have run.
+    `batch_bytes_max`: see `ITransport`.  `add` appends a submission; it is the queue's own method,
+    because it is called for each submission of a client.
     """
-    length = -(-len(commands) // count)
-    parts = [commands[start : start + length] for start in range(0, len(commands), length)]
-    whole = _Whole(len(parts), done)
-    return [(part, partial(whole.on_part, index, len(part))) for index, part in enumerate(parts)]
+
+    def __init__(self, machine: IStateMachine, batching: Batching, batch_bytes_max: int | None) -> None:
+        self._machine = machine
+        self._is_read = ReadNames(machine)
+        self._commands_max = batching.commands_max
+        self._bytes_max = batching.bytes_max
+        self._batch_bytes_max = batch_bytes_max
+        if batch_bytes_max is not None:  # stated sizes are estimates, so an eighth is left free
+            self._bytes_max = min(batching.bytes_max, batch_bytes_max - batch_bytes_max // 8)
+        self._queue: deque[Submission] = deque()
+        self.add: Callable[[Submission], None] = self._queue.append
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    @property
+    def commands(self) -> int:
+        """The number of commands that wait."""
+        return sum(len(submission.commands) for submission in self._queue)
+
+    def add_first(self, submissions: Sequence[Submission]) -> None:
+        """Put submissions before all others, in their order."""
+        self._queue.extendleft(reversed(submissions))
+
+    def take(self) -> tuple[Separation, Sequence[Submission]] | None:
+        """Take submissions for the next batch, at least one, with their commands told apart.
+
+        None when the transport cannot carry the result: then what was taken is back in the queue
+        in smaller pieces, or was refused.  Only while something waits.
+        """
+        submissions = self._next_submissions()
+        if len(submissions) == 1:
+            commands = submissions[0].commands
+        else:
+            commands = list(chain.from_iterable(submission.commands for submission in submissions))
+        separation = Separation(commands, self._is_read, self._machine)
+        limit = self._batch_bytes_max
+        if limit is not None and separation.size_bytes > limit:
+            self._make_smaller(submissions, separation.size_bytes, limit)
+            return None
+        return separation, submissions
+
+    def _next_submissions(self) -> list[Submission]:
+        queue = self._queue
+        submissions = [queue.popleft()]
+        commands = len(submissions[0].commands)
+        size = submissions[0].size_bytes
+        while queue:
+            commands += len(queue[0].commands)
+            size += queue[0].size_bytes
+            if commands > self._commands_max or size > self._bytes_max:
+                break
+            submissions.append(queue.popleft())
+        return submissions
+
+    def _make_smaller(self, submissions: list[Submission], size_bytes: int, limit: int) -> None:
+        """The batch of these takes `size_bytes`, more than the `limit` of the transport.  Queue
+        them so that smaller batches result, or refuse a single command, which cannot be split."""
+        first = submissions[0]
+        if len(submissions) > 1:  # their sizes were underestimated
+            estimate = sum(submission.size_bytes + 1 for submission in submissions)
+            for submission in submissions:
+                submission.size_bytes = (submission.size_bytes + 1) * size_bytes // estimate + 1
+        elif len(first.commands) > 1:
+            count = min(len(first.commands), size_bytes // limit + 1)
+            submissions = first.split(count, size_bytes // count)
+        else:
+            text = f"{size_bytes} bytes, and no more than {limit} are carried between replicas"
+            first.answer([CommandError(f"ERR the command is too large: {text}")])
+            return
+        self.add_first(submissions)
+
+    def refuse_all(self, text: str) -> None:
+        """Answer everything that waits with Unavailable: it was not run."""
+        refused = list(self._queue)
+        self._queue.clear()
+        _refuse(refused, text)
+
+    def refuse_overdue(self, now: float, text: str) -> None:
+        """Answer with Unavailable whatever has waited too long, from the front of the queue."""
+        while self._queue and self._queue[0].deadline <= now:
+            _refuse([self._queue.popleft()], text)
 
 
-class _Whole:
-    """What is known of the outcome of all parts."""
-
-    def __init__(self, count: int, done: Callable[[Outcome], None]) -> None:
-        self._replies: list[Sequence[Reply]] = [()] * count
-        self._missing = count
-        self._done = done
-
-    def on_part(self, index: int, length: int, outcome: Outcome) -> None:
-        """The outcome of a part of `length` commands.  To be called once for each."""
-        if isinstance(outcome, Unavailable):
-            outcome = [CommandError(str(outcome))] * length
-        self._replies[index] = outcome
-        self._missing -= 1
-        if not self._missing:
-            self._done(list(chain.from_iterable(self._replies)))
+def _refuse(submissions: Iterable[Submission], text: str) -> None:
+    for submission in submissions:
+        submission.answer(Unavailable(text, False))

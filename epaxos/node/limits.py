@@ -1,4 +1,4 @@
-"""How a replica gathers client commands into instances, and when it writes checkpoints."""
+"""The settings of one replica about batches, time-outs and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ __all__ = ["Batching"]
 
 @dataclass(frozen=True)
 class Batching:
-    """The bounds of one replica's work; `config.py` reads and bounds them."""
+    """How a replica gathers commands into batches, and what bounds its work.
+
+    `config/file.py` reads these settings and checks their bounds.
+    """
 
     commands_max: int = 1000
-    """An instance carries about so many commands at most (more when one client sent them together)."""
+    """The number of commands in a batch.  What one client sends together may exceed it."""
     bytes_max: int = 1_000_000
-    """An instance carries about so many bytes at most (more when one client sent them together)."""
+    """The size of a batch in bytes, about.  What one client sends together may exceed it."""
     window: int = 16
-    """So many own instances are in flight at most; what comes meanwhile makes the next batches bigger."""
+    """The number of own instances in flight.  Commands that come meanwhile join later batches."""
     request_timeout_s: float = 5.0
-    """A client whose commands no quorum answered for so long is told so."""
+    """A client whose commands are not answered within this time, in seconds, is told so."""
     checkpoint_s: float = 1.0
-    """The state is made durable this often, when it changed."""
+    """The time between two checkpoints, in seconds.  There is none while nothing changes."""
     command_bytes_max: int = 16_000_000
-    """A longer command is refused."""
+    """The size of one command, in bytes.  A longer command is refused."""

@@ -1,74 +1,105 @@
-"""Commits wait a moment for company: a message that goes to the same replica anyway.
+"""What is sent to other replicas, and when.
 
-Who reads a Commit has been woken for it, and whoever sends it has made a system call.  As long as
-nothing waits for its execution, it may as well arrive with the next PreAccept or PreAcceptOK, or with
-the next Commit: a replica with few clients is then woken half as often, and those that it asks have
-the processors for themselves.
+Commit messages are delayed by up to 1 ms, so that they share a write with the next message to the
+same replica: each message that arrives alone wakes its receiver, and each write costs a system
+call.  Only a Commit whose dependencies are all executed is delayed, because nothing waits for it.
+A replica with few clients is then woken half as often, and leaves the processors to the replicas
+that it asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import le
 
 from epaxos.node.backoff import Backoff
 from epaxos.protocol.values.ids import Deps
 from epaxos.protocol.values.messages import Commit, Message
 
-__all__ = ["Company"]
+__all__ = ["Outbox"]
 
 WAIT_S = 0.001
-"""No Commit waits longer."""
+"""The longest delay of a Commit."""
 WAIT_MIN_S = 0.0005
-"""After so long it leaves with whatever the replica does then, to spare it a turn of its own."""
+"""After this delay a Commit leaves in the next turn that the replica takes for any other reason,
+which spares a turn for the Commit alone."""
 
 _Item = tuple[int, Message]
 
 
-class Company:
-    """Holds Commits back, until `due` at the latest.
+class Outbox:
+    """Gathers the messages of a turn, and hands them to `send`, in order to each replica.
 
-    When they found no company, it tries again only after some turns, twice as many every time: far
-    from each other, or with a single rare client, replicas do not wait.
+    When no other message joined the delayed Commits, the next delays are skipped (`Backoff`).  So
+    replicas that are far from each other, or that have a single rare client, do not wait.
+
+    `now`: the clock of `ITimeoutService`.  `due`: the time at which delayed Commits leave at the
+    latest; None when there are none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[Sequence[_Item]], None], now: Callable[[], float]) -> None:
         self.due: float | None = None
-        self._waiting: list[_Item] = []
-        self._found = False
+        self._send = send
+        self._now = now
+        self._outgoing: list[_Item] = []
+        self._delayed: list[_Item] = []
+        self._was_joined = False
         self._backoff = Backoff()
 
-    def gather(self, now: float, outgoing: Sequence[_Item], executed: Deps) -> Sequence[_Item]:
-        """What of this turn's messages, and of those that wait, leaves now; in order to each replica.
+    def add(self, messages: Sequence[_Item]) -> None:
+        """Messages for this turn, each with the replica that it is for."""
+        self._outgoing += messages
 
-        A Commit that names what is not executed leaves at once: where commands interfere, others wait
-        for it.
-        """
+    @property
+    def has_only_commits(self) -> bool:
+        """Whether this turn has no messages but Commits.  Nobody waits for a Commit as clients wait
+        for their replies."""
+        return all(isinstance(message, Commit) for _, message in self._outgoing)
+
+    def flush(self, executed: Deps) -> None:
+        """Send what leaves in this turn.  `executed`: everything executed before this turn."""
+        outgoing, self._outgoing = self._outgoing, []
+        if outgoing or self.due is not None:
+            leaving = self._choose(self._now(), outgoing, executed)
+            if leaving:
+                self._send(leaving)
+
+    def send_delayed(self) -> None:
+        """Send the delayed Commits, when no turn follows."""
+        self._send(self._end_delay())
+
+    def drop(self) -> None:
+        """Forget everything that was not sent."""
+        self._outgoing.clear()
+        self._end_delay()
+
+    def _choose(self, now: float, outgoing: Sequence[_Item], executed: Deps) -> Sequence[_Item]:
+        """The messages of this turn, and the delayed ones, that leave now."""
         if self.due is not None and now >= self.due - WAIT_S + WAIT_MIN_S:
-            return [*self.end(), *outgoing]
-        hurried = {dest for dest, message in outgoing if not _may_wait(message, executed)}
+            return [*self._end_delay(), *outgoing]
+        prompt = {dest for dest, message in outgoing if not _may_wait(message, executed)}
         if self.due is None:
-            if all(dest in hurried for dest, _ in outgoing):
+            if all(dest in prompt for dest, _ in outgoing):
                 return outgoing
             if not self._backoff.may_try():
                 return outgoing
             self.due = now + WAIT_S
-            self._found = False
-        elif any(dest in hurried for dest, _ in self._waiting):
-            self._found = True
-        known = [*self._waiting, *outgoing]
-        self._waiting = [item for item in known if item[0] not in hurried]
-        if not self._waiting:
-            self.end()
-        return [item for item in known if item[0] in hurried]
+            self._was_joined = False
+        elif any(dest in prompt for dest, _ in self._delayed):
+            self._was_joined = True
+        unsent = [*self._delayed, *outgoing]
+        self._delayed = [item for item in unsent if item[0] not in prompt]
+        if not self._delayed:
+            self._end_delay()
+        return [item for item in unsent if item[0] in prompt]
 
-    def end(self) -> Sequence[_Item]:
-        """Wait no longer: what waits leaves now."""
-        leaving, self._waiting = self._waiting, []
-        if self._found or len(leaving) > len({dest for dest, _ in leaving}):
-            self._backoff.was_of_use()
+    def _end_delay(self) -> Sequence[_Item]:
+        """Delay nothing any more; the Commits that were delayed."""
+        leaving, self._delayed = self._delayed, []
+        if self._was_joined or len(leaving) > len({dest for dest, _ in leaving}):
+            self._backoff.on_success()
         elif leaving:
-            self._backoff.was_in_vain()
+            self._backoff.on_failure()
         self.due = None
         return leaving
 

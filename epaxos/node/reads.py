@@ -1,34 +1,32 @@
-"""Which commands are read without an instance, and the reads that are under way.
+"""Reads without an instance, from the core's question to the moment at which they may run.
 
-A command that only reads one key needs no place in the order of the commands: it is enough that it
-sees everything that was committed before it came (docs: protocol/reads).  So these are taken out
-of a batch, and the rest is proposed.
+A read first waits for the core, which asks enough other replicas which instances the read has to
+come after.  Then it waits until these instances are in the state (docs: protocol/reads).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import compress
-from operator import itemgetter, le, not_
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from operator import itemgetter, le
 
 from epaxos.interfaces import Command, IStateMachine, Reply
+from epaxos.node.submissions import Bundle
+from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import Batch
 
-__all__ = ["Reading", "Separation"]
+__all__ = ["PendingRead", "Reads"]
 
-NAMES_MAX = 1000
-"""So many names of commands, in all their spellings, are remembered."""
-
-_name = itemgetter(0)
 _key = itemgetter(1)
 
 
-class Reading:
+class PendingRead:
     """Commands that read, in their order.
 
-    `since`: own instances from this slot on were proposed later.  `deps`: when everything up to there is
-    executed, they may be run; None as long as that is not known.  `done` gets the replies.
+    `since`: own instances from this slot on were proposed later.  `deps`: the commands may run once
+    everything up to these slots is executed; None until the core says so.  `done` gets the replies.
     """
 
     def __init__(
@@ -42,91 +40,106 @@ class Reading:
         self._early: dict[int, Reply] = {}
 
     def is_ready(self, executed: Deps) -> bool:
+        """Whether the commands may run on a state that holds everything up to `executed`."""
         return self.deps is not None and all(map(le, self.deps, executed))
 
     def on_read(self, replies: Sequence[Reply]) -> None:
-        """The commands were read: hand the replies over."""
+        """The commands were run, and gave these replies: hand the replies over."""
         replies = list(replies)
         for number, reply in self._early.items():
             replies[number] = reply
         self._done(replies)
 
     def is_overtaken_by(self, id: InstanceId, batch: Batch) -> bool:
-        """Whether `batch`, of an own instance that is about to run, writes what is read here, although
-        it was proposed later: a client must not read what it wrote after that."""
+        """Whether `batch` writes what is read here, although it was proposed later.
+
+        `id` is an own instance that is about to run.  A client must not read what it wrote after
+        it had asked for the read.
+        """
         return id.slot >= self._since and (batch.barrier or not self.keys.isdisjoint(batch.writes))
 
     def run_before(self, batch: Batch, machine: IStateMachine) -> None:
-        """Read what `batch`, which overtakes this, writes; it names all that this has to come after."""
+        """Read now what `batch`, which overtakes this read, is going to write.  This is allowed
+        because `batch` itself comes after everything that this read has to come after."""
         written = self.keys if batch.barrier else self.keys & batch.writes
         for number, command in enumerate(self.commands):
             if command[1] in written and number not in self._early:
                 (self._early[number],) = machine.read([command])
 
 
-class Separation:
-    """Commands of one batch, in two parts.
+class Reads:
+    """All reads of this replica that have not run.
 
-    `batch`: what is proposed, None when that is nothing; `reads`: what is read without an instance.
-    Those that read what others of the batch write stay among them: there the order matters.
+    They wait for the core and for instances first, and are then ready, in a queue of their own.
     """
 
-    def __init__(self, commands: Sequence[Command], is_read: _Names, machine: IStateMachine) -> None:
-        self.reads: Sequence[Command] = ()
-        self.batch: Batch | None = None
-        self._is_read: list[bool] = []
-        kinds = set(map(is_read.__getitem__, set(map(_name, commands))))
-        if True not in kinds:
-            self.batch = machine.batch(commands)
-        elif False not in kinds:
-            self.reads = commands
-        else:
-            flags = list(map(is_read.__getitem__, map(_name, commands)))
-            self._separate(commands, flags, machine)
-
-    def _separate(self, commands: Sequence[Command], flags: list[bool], machine: IStateMachine) -> None:
-        batch = machine.batch(list(compress(commands, map(not_, flags))))
-        written = frozenset(batch.writes)
-        if batch.barrier or not written.isdisjoint(map(_key, compress(commands, flags))):
-            flags = [
-                read and not batch.barrier and command[1] not in written
-                for read, command in zip(flags, commands)
-            ]
-            batch = machine.batch(list(compress(commands, map(not_, flags))))
-        self.batch = batch
-        if True in flags:
-            self.reads = list(compress(commands, flags))
-            self._is_read = flags
+    def __init__(self, core: Replica, machine: IStateMachine) -> None:
+        self.commands_read = 0
+        self._core = core
+        self._machine = machine
+        self._waiting: dict[int, tuple[PendingRead, Bundle]] = {}
+        self._ready: deque[tuple[PendingRead, Bundle]] = deque()
 
     @property
-    def size_bytes(self) -> int:
-        """What the larger part takes on the wire."""
-        asked = Batch((), tuple(set(map(_key, self.reads))), b"", 0).size_bytes
-        return max(asked, self.batch.size_bytes if self.batch is not None else 0)
+    def waiting(self) -> bool:
+        """Whether a read waits for the core or for instances."""
+        return bool(self._waiting)
 
-    def merge(self, replies: Sequence[Reply], read: Sequence[Reply]) -> Sequence[Reply]:
-        """The replies of both parts, in the order of the commands."""
-        if not self._is_read:
-            return replies or read
-        rest, own = iter(replies), iter(read)
-        return [next(own) if is_read else next(rest) for is_read in self._is_read]
+    @property
+    def ready(self) -> bool:
+        """Whether a read may run."""
+        return bool(self._ready)
 
-    @staticmethod
-    def names(machine: IStateMachine) -> _Names:
-        """What `is_read` of the machine says, remembered."""
-        return _Names(machine)
+    def start(self, bundle: Bundle) -> None:
+        """Start the reads of `bundle`.  They come after every own instance proposed so far."""
+        core = self._core
+        read = PendingRead(bundle.separation.reads, core.next_slot, bundle.on_read)
+        number = bundle.read_number = core.read(tuple(read.keys))
+        self._waiting[number] = (read, bundle)
 
+    def end(self, bundle: Bundle) -> None:
+        """Nobody waits for the reads of `bundle` any more, if it still has any that wait."""
+        number, bundle.read_number = bundle.read_number, None
+        if number is not None:
+            self._core.end_read(number)
+            self._waiting.pop(number, None)
 
-class _Names(dict[bytes, bool]):
-    def __init__(self, machine: IStateMachine) -> None:
-        super().__init__()
-        self._machine = machine
-        for info in machine.commands():
-            name = info.name.upper().encode()
-            self[name] = machine.is_read(name)
+    def on_answered(self, answered: Sequence[tuple[int, Deps]]) -> None:
+        """The core says after what the reads with these numbers come (`Output.reads`)."""
+        for number, deps in answered:
+            if number in self._waiting:  # it may just have been given up
+                self._waiting[number][0].deps = deps
 
-    def __missing__(self, name: bytes) -> bool:
-        if len(self) >= NAMES_MAX:
-            self.clear()
-        is_read = self[name] = self._machine.is_read(name)
-        return is_read
+    def on_own_batch(self, id: InstanceId, batch: Batch) -> None:
+        """The own instance `id` is about to run: read what it overtakes."""
+        for read, _ in chain(self._waiting.values(), self._ready):
+            if read.is_overtaken_by(id, batch):
+                read.run_before(batch, self._machine)
+
+    def find_ready(self, applied: Deps) -> Sequence[Bundle]:
+        """Move the reads that may run on this state to the queue of ready ones; their bundles."""
+        numbers = [number for number, (read, _) in self._waiting.items() if read.is_ready(applied)]
+        found = [self._waiting.pop(number) for number in numbers]
+        for _, bundle in found:
+            bundle.read_number = None
+        self._ready.extend(found)
+        return [bundle for _, bundle in found]
+
+    def next_commands(self) -> Sequence[Command]:
+        """The commands of the first ready read; only while one is ready."""
+        return self._ready[0][0].commands
+
+    def on_read(self, replies: Sequence[Reply]) -> None:
+        """The first ready read was run, and gave these replies."""
+        read, _ = self._ready.popleft()
+        self.commands_read += len(read.commands)
+        read.on_read(replies)
+
+    def bundles(self) -> Iterator[Bundle]:
+        """The bundles of all reads that have not run."""
+        return (bundle for _, bundle in chain(self._waiting.values(), self._ready))
+
+    def clear(self) -> None:
+        """Forget all reads, without a word to the core."""
+        self._waiting.clear()
+        self._ready.clear()

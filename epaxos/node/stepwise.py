@@ -1,4 +1,4 @@
-"""Any state machine, step by step."""
+"""Lets any state machine be driven step by step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["stepwise"]
 
 
 def stepwise(machine: IStateMachine) -> IStepwise:
-    """`machine` itself when it can be interrupted; else one that takes a step for each batch.
+    """`machine` itself when it provides IStepwise, else an adapter with one step a batch.
 
-    A class that is derived from a stepwise one, and overrides only `apply` or `read`, means these.
+    A class that is derived from a stepwise one and overrides only `apply` or `read` gets the
+    adapter, because its `apply_in_steps` or `read_in_steps` is not its own.
     """
     if (
         IStepwise.providedBy(machine)
@@ -25,7 +26,7 @@ def stepwise(machine: IStateMachine) -> IStepwise:
 
 
 def _is_overridden(kind: type, name: str, in_steps: str) -> bool:
-    """Whether a class defines `name`, and leaves `in_steps` to one that it is derived from."""
+    """Whether `kind` or a base class defines `name`, and only a base of that class `in_steps`."""
     for each in kind.__mro__:
         if in_steps in vars(each):
             return False
@@ -35,7 +36,7 @@ def _is_overridden(kind: type, name: str, in_steps: str) -> bool:
 
 
 class _OneStep:
-    """What `IStepwise` adds, for a machine that has only `apply` and `read`."""
+    """Adds the methods of IStepwise to a machine that has only `apply` and `read`."""
 
     def __init__(self, machine: IStateMachine) -> None:
         self._machine = machine

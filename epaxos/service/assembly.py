@@ -45,9 +45,9 @@ __all__ = ["build"]
 
 SILENCE_S_MIN = 5.0
 SILENCES_SUSPECTED = 5
-"""A connection is given up when its replica has been suspected for so many times as long as that takes.
+"""A connection that is silent for this many times suspect_after_s is given up, but not before SILENCE_S_MIN.
 
-After a link was dead the kernel sends again later and later; a new connection is there sooner.
+After a link was dead, the kernel sends again at longer and longer intervals; a new connection works sooner.
 """
 
 _log = Logger()

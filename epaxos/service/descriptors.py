@@ -1,7 +1,7 @@
-"""How many files and connections the operating system lets this process have open.
+"""The number of files and connections that the operating system lets this process have open.
 
-A replica that cannot open the next file of its store has to stop.  So clients get only a part of what the
-limit allows, and the rest stays for the store, the other replicas and the status port.
+A replica that cannot open the next file of its store has to stop.  So clients get only some of the
+descriptors that the limit allows; the rest is kept for the store, the other replicas and the status port.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ from pathlib import Path
 __all__ = ["NOT_FOR_CLIENTS", "descriptors_for_clients", "raise_limit"]
 
 NOT_FOR_CLIENTS = 224
-"""Up to 100 are connections that are just being refused, up to 64 those of strangers at the other ports; the
-rest is for the store's files, the log, the event loop and the listening sockets."""
+"""The descriptors that clients do not get.  Up to 100 are connections that are being refused, and up to 64
+those of strangers at the other ports; the rest is for the store's files, the log, the event loop and the
+listening sockets."""
 OF_EACH_PEER = 4
-"""One connection for each direction, and as many that replace them."""
+"""The descriptors for each other replica: a connection for each direction, and two that replace them."""
 NR_OPEN = Path("/proc/sys/fs/nr_open")
 
 
 def raise_limit() -> int:
-    """Raise this process' soft limit of open files as far as it goes; the limit that then holds."""
+    """Raise the soft limit of open files of this process as far as possible.  Returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit in (hard, _kernel_limit()):
         if limit is None or _as_number(limit) <= _as_number(soft):
             continue
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        except (OSError, ValueError):  # the kernel allows no process so many, or forbids to ask
+        except (OSError, ValueError):  # more than the kernel allows any process, or not permitted
             continue
         return _as_number(limit)
     return _as_number(soft)
 
 
 def descriptors_for_clients(limit: int, n: int) -> int:
-    """How many of `limit` clients may use, in a cluster of n replicas; less than 1: none."""
+    """The descriptors out of `limit` that clients may use in a cluster of n replicas.  It may be below 1."""
     return limit - NOT_FOR_CLIENTS - OF_EACH_PEER * (n - 1)
 
 

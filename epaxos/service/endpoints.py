@@ -1,6 +1,6 @@
 """The endpoints of a replica, made of the strings of its configuration.
 
-All functions raise ConfigError for what only the machine that uses an endpoint can tell, such as a
+All functions raise ConfigError for what only the host that uses an endpoint can tell, such as a
 certificate that cannot be read.
 """
 

@@ -1,11 +1,11 @@
-"""How the process of a replica ends, and with which exit status: 0 when it was told to, 1 when it failed.
+"""How the process of a replica ends, and with which exit status: 0 if it was told to stop, 1 if it failed.
 
-twistd has a status for neither: a service that fails makes no difference to it, and after SIGTERM it
-dies of that signal once more, however cleanly it had stopped.
+twistd has neither status: a service that fails makes no difference to it, and after SIGTERM it dies of that
+signal once more, however cleanly it had stopped.
 
-A replica that must stop stops, whatever happens while it says why: stderr may be a broken pipe, the
-disk of the log full, a stop may wait for a disk that hangs.  So the end is decided first, then said,
-and a timer that needs no thread of Python's ends what has not ended by then.
+A replica that must stop does stop, whatever happens while it says why: stderr may be a broken pipe, the
+disk of the log full, and a stop may wait for a disk that hangs.  So the end is decided first and said
+afterwards, and a timer that needs no Python thread ends a process that is still there.
 """
 
 from __future__ import annotations
@@ -25,44 +25,29 @@ from twisted.logger import Logger
 
 from epaxos.service.log_file import ReplicaLog
 
-__all__ = ["FAIL_S_MAX", "STOP_S_MAX", "Process", "StartError", "make_streams_usable"]
+__all__ = ["FAIL_S_MAX", "STOP_S_MAX", "Process", "StartError"]
 
 FAIL_S_MAX = 10.0
-"""A replica that failed has ended after this time, even if its disk or its stderr hangs."""
+"""The longest time, in seconds, until a replica that failed has ended, even if its disk or stderr hangs."""
 STOP_S_MAX = 25.0
-"""So has one that was told to stop; less than TimeoutStopSec in conf/epaxos@.service, because a service
-manager that kills it says less."""
+"""The longest time, in seconds, until a replica that was told to stop has ended.  It is less than
+TimeoutStopSec in conf/epaxos@.service, because a service manager that kills it says less."""
 _SPARE_S = 1.0
-"""The second timer is that much later than the first, which says why the process ends."""
+"""The seconds from the first timer, which says why the process ends, to the second one."""
 
 
-def make_streams_usable() -> None:
-    """Let everything be printed, and nothing of ours become a standard stream.
+def _do_nothing(*_: object) -> None:
+    """The handler of a signal once the end is decided.
 
-    A character that the encoding of the stream does not have is escaped, because a UnicodeEncodeError
-    would replace the line that it is in.  A descriptor from 0 to 2 that is closed is opened on
-    /dev/null, because the next file that is opened would otherwise get what is meant for people.
+    With SIG_IGN, Python would print a traceback about a signal that arrived just before.
     """
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            stream = open(os.devnull, "w")  # noqa: SIM115  # for the life of the process
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
-        with suppress(Exception):  # a test runner's stream cannot be changed
-            stream.reconfigure(errors="backslashreplace")
 
 
 class StartError(SystemExit, Exception):
-    """The replica cannot start; the text is for people, one line.
+    """The replica cannot start; the text is one line for people.
 
-    An Exception, so that twistd removes its pid file and tells the process that waits for the daemon;
-    a SystemExit, so that the interpreter then ends with status 1 and no traceback.
+    It is an Exception, so that twistd removes its pid file and tells the process that waits for the
+    daemon, and a SystemExit, so that the interpreter then ends with status 1 and no traceback.
     """
 
     def __init__(self, text: str) -> None:
@@ -71,23 +56,24 @@ class StartError(SystemExit, Exception):
 
 
 class _Deadline:
-    """Ends the process with status 1 at a time, whatever its threads are doing then."""
+    """Ends the process with status 1 after a time, whatever its threads are doing then."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._seconds: float | None = None
 
     def __call__(self, seconds: float) -> None:
-        """Set it, unless one that is as early was set before."""
+        """Set the deadline, unless one that is as early was set before."""
         if self._seconds is not None and self._seconds <= seconds:
             return
         self._seconds = seconds
-        with suppress(Exception):  # no thread can be started any more: the other timer may still be
+        with suppress(Exception):  # when no thread can be started any more, the other timer may still work
             timer = Timer(seconds, self._end)
             timer.daemon = True
             timer.start()
         with suppress(Exception):
-            # In C, without the interpreter lock: it ends also what says why and is blocked by that.
+            # It runs in C, without the interpreter lock, so it also ends a process whose first timer is
+            # blocked while it says why.
             null = os.open(os.devnull, os.O_WRONLY)
             faulthandler.dump_traceback_later(seconds + _SPARE_S, exit=True, file=null)
 
@@ -114,20 +100,25 @@ class Process:
         self._stderr = sys.__stderr__ if stderr is None else stderr  # twistd has sys.stderr go to the log
         self._end_within = _Deadline(self._say) if end_within is None else end_within
         self._status: int | None = None
+        self._ends = [signal.SIGTERM]
         self._failures: set[str] = set()
 
     # -- signals
 
     def take_signals(self, log: ReplicaLog | None) -> None:
-        """Stop on SIGTERM, with status 0; SIGHUP and SIGUSR1 are about the file of the log, if there is
-        one; none of the three, nor SIGUSR2, kills.
+        """Stop on SIGTERM, with status 0, and on SIGINT, by that signal.  The first of the two decides.
 
-        SIGTERM is taken again when the reactor runs, because Twisted sets a handler of its own just
-        before, after which the process would die of the signal.
+        SIGHUP and SIGUSR1 are about the file of the log, if there is one; they do not end the process, and
+        neither does SIGUSR2.
+
+        Twisted sets handlers of its own just before the reactor runs, so they are replaced after that.
+        After Twisted's handler of SIGTERM the process would die of the signal; its handler of SIGINT logs
+        a traceback when the reactor has been told to stop before.
         """
         self._reactor.addSystemEventTrigger("before", "shutdown", self._end_within, STOP_S_MAX)
         self._take_sigterm()
         self._reactor.callWhenRunning(self._take_sigterm)
+        self._reactor.callWhenRunning(self._take_sigint)
         reopened = rotated = None
         if log is not None:
             reopened = ("the file of the log is opened again", log.reopen)
@@ -137,13 +128,34 @@ class Process:
         self._take(signal.SIGUSR2, ("it has no meaning here", None))
 
     def _take_sigterm(self) -> None:
-        told = self._status is not None
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if told else self._on_sigterm)
+        is_decided = self._status is not None
+        signal.signal(signal.SIGTERM, _do_nothing if is_decided else self._on_sigterm)
+
+    def _take_sigint(self) -> None:
+        """Replace Twisted's handler; another one, such as that of a debugger, stays."""
+        if signal.getsignal(signal.SIGINT) == self._reactor.sigInt:
+            self._ends.append(signal.SIGINT)
+            is_decided = self._status is not None
+            signal.signal(signal.SIGINT, _do_nothing if is_decided else self._on_sigint)
 
     def _on_sigterm(self, *_: object) -> None:
         self._end_with(0)
+        self._stop_soon("SIGTERM: stopping")
+
+    def _on_sigint(self, *_: object) -> None:
+        self._ignore_ends()
+        self._reactor._exitSignal = signal.SIGINT  # twistd has the process die of it, after the stop
+        self._stop_soon("SIGINT: stopping")
+
+    def _stop_soon(self, line: str) -> None:
         self._reactor.callFromThread(self._stop)
-        self._reactor.callFromThread(self._inform, "SIGTERM: stopping")
+        self._reactor.callFromThread(self._inform, line)
+
+    def _ignore_ends(self) -> None:
+        """From now on SIGTERM and SIGINT make no difference."""
+        with suppress(ValueError):  # only the main thread may
+            for number in self._ends:
+                signal.signal(number, _do_nothing)
 
     def _take(self, number: signal.Signals, what: tuple[str, Callable[[], object] | None]) -> None:
         text, act = what
@@ -164,7 +176,7 @@ class Process:
     # -- the end
 
     def refuse(self, text: str) -> StartError:
-        """Say why the replica cannot start.  The result is to be raised out of `startService`."""
+        """Say why the replica cannot start.  Returns the error that `startService` has to raise."""
         self._end_with(1)
         self._end_within(FAIL_S_MAX)
         self._say(text)
@@ -173,7 +185,7 @@ class Process:
     def fail(self, text: str) -> None:
         """Stop the replica, end with status 1 within FAIL_S_MAX, and say why it cannot go on.
 
-        May be called again: what was said is not repeated.
+        May be called again; a text that was said is not repeated.
         """
         self._end_with(1)
         self._end_within(FAIL_S_MAX)
@@ -186,28 +198,26 @@ class Process:
             self._say(text)
 
     def _end_with(self, status: int) -> None:
-        """The highest status that was asked for counts; from now on SIGTERM makes no difference.
+        """Make this the exit status, unless a higher one was asked for.
 
-        It is the interpreter's own last step, the one thing of ours that runs after twistd's last; the
-        interpreter alone would make another status of a stdout that cannot be written.
+        The status is set in the interpreter's own last step, the only thing of ours that runs after
+        twistd's last.  The interpreter alone would make another status of a stdout that cannot be written.
         """
         if self._status is None:
             atexit.register(self._exit)
             self._status = status
-            with suppress(ValueError):  # only the main thread may
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            self._ignore_ends()
         self._status = max(self._status, status)
 
     def _exit(self) -> None:
-        assert self._status is not None
         for stream in (sys.stdout, sys.__stdout__, self._stderr):
-            with suppress(Exception):
-                assert stream is not None
-                stream.flush()
-        os._exit(self._status)
+            if stream is not None:
+                with suppress(Exception):
+                    stream.flush()
+        os._exit(1 if self._status is None else self._status)
 
     def _say(self, text: str) -> None:
-        """Whatever is wrong with the log or with stderr."""
+        """Say it in the log and on stderr, as far as they can be written."""
         with suppress(Exception):
             self._log.critical("{text}", text=text)
         with suppress(Exception):

@@ -1,6 +1,6 @@
-"""The file of a replica's log: begun anew when it is long, opened again when somebody moved it.
+"""The file of a replica's log: it is rotated when it is long, and reopened when somebody has moved it.
 
-A log that cannot be written is no reason to stop: a line is lost then, and the next one is tried.
+A replica does not stop because its log cannot be written: a line is lost, and the next one is tried.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ __all__ = ["ReplicaLog", "begin", "choose"]
 
 
 LOG_BYTES_MAX = 1_000_000
-"""A file of the log that has as many bytes makes room for the next one."""
+"""The bytes after which the next file of the log is begun."""
 LOGS_MAX = 20
-"""Older files that are kept: a log must not fill the disk that the replica needs."""
+"""The most older files that are kept, because a log must not fill the disk that the replica needs."""
 
 
 class _File(LogFile):
-    """twistd's own, but that nothing closes it for good, and that every text can be written."""
+    """A LogFile that is opened again after a failure, and to which every text can be written."""
 
     def write(self, data: str | bytes) -> None:
         """See LogFile.  Raises OSError."""
@@ -30,7 +30,7 @@ class _File(LogFile):
         super().write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
 
     def reopen(self) -> None:
-        """See LogFile.  Raises OSError, and then goes on with the one that is open."""
+        """See LogFile.  Raises OSError; then the file that was open stays in use."""
         old = self._file
         self._openFile()
         old.close()
@@ -44,7 +44,7 @@ class ReplicaLog:
         self._file: _File | None = None
 
     def open(self) -> FileLogObserver:
-        """What twistd begins to log to.  Ends the process with one line when the file cannot be opened."""
+        """The observer that twistd logs to.  Ends the process with one line if the file cannot be opened."""
         try:
             file: Any = _File.fromFullPath(self.path, rotateLength=LOG_BYTES_MAX, maxRotatedFiles=LOGS_MAX)
         except OSError as error:
@@ -53,12 +53,12 @@ class ReplicaLog:
         return textFileLogObserver(file)
 
     def reopen(self) -> None:
-        """Go on in a file of this name, which is made when it is missing.  Raises OSError."""
+        """Continue in a file of this name, which is made when it is missing.  Raises OSError."""
         if self._file is not None:
             self._file.reopen()
 
     def rotate(self) -> None:
-        """Give the file the name `path.1`, and begin another.  Raises OSError."""
+        """Rename the file to `path.1`, and begin another.  Raises OSError."""
         if self._file is not None:
             self._file.rotate()
 
@@ -67,7 +67,7 @@ _logs: list[ReplicaLog] = []
 
 
 def choose(path: str) -> tuple[ReplicaLog, str]:
-    """The log in this file, and what twistd's option `logger` has to be, which is only a name."""
+    """The log in this file, and the value of twistd's option `logger`: the dotted name of `begin`."""
     log = ReplicaLog(path)
     _logs[:] = [log]
     return log, f"{__name__}.begin"

@@ -1,9 +1,9 @@
-"""The replica as a Twisted service: how it starts, and in which order it closes what it opened."""
+"""The replica as a Twisted service: in which order it opens what it needs, and closes it again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
@@ -13,13 +13,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from epaxos.interfaces import StoreError
-from epaxos.node.node import Node
 
-__all__ = ["Port", "ReplicaService"]
+__all__ = ["Port", "ReplicaService", "StartableNode"]
 
 
 class Port(NamedTuple):
-    """Something that a replica listens on: what for, where as the configuration says it, and with what."""
+    """A port of a replica: its name, its address as the configuration has it, and how it listens."""
 
     name: str
     address: str
@@ -27,11 +26,25 @@ class Port(NamedTuple):
     factory: IProtocolFactory
 
 
-class ReplicaService(Service):
-    """A node, and the ports on which it is asked.
+class StartableNode(Protocol):
+    """What the service needs of a node."""
 
-    When the replica cannot start, `startService` raises what `refuse(text)` gives; when that shows
-    only later, `fail(text)` is called.  `hang_up()` closes the connections of clients.
+    id: int
+    n: int
+
+    def start(self) -> Deferred[None]:
+        """Open the store and the transport.  Fails with StoreError, CannotListenError."""
+
+    def stop(self) -> Deferred[None]:
+        """Answer the clients that wait, write a last checkpoint, and close the transport and the store."""
+
+
+class ReplicaService(Service):
+    """A node, and the ports on which clients reach it.
+
+    When the replica cannot start, `startService` raises what `refuse(text)` returns; when that is found
+    only after `startService` has returned, `fail(text)` is called.  `hang_up()` closes the connections of
+    clients.
     """
 
     name = "epaxos"
@@ -39,7 +52,7 @@ class ReplicaService(Service):
 
     def __init__(
         self,
-        node: Node,
+        node: StartableNode,
         ports: Sequence[Port],
         refuse: Callable[[str], Exception],
         fail: Callable[[str], None],
@@ -53,7 +66,7 @@ class ReplicaService(Service):
         self._listening: list[IListeningPort] = []
 
     def startService(self) -> None:
-        """Open the store, meet the other replicas, then let clients in: nobody waits at a closed door."""
+        """Open the store, then the transport, then the ports, so that no client connects too early."""
         super().startService()
         refusals: list[str] = []
         report = refusals.append
@@ -61,7 +74,7 @@ class ReplicaService(Service):
         started.addErrback(lambda failure: report(self._explain(failure)))
         report = self._fail
         if refusals:
-            self.stopService()  # as far as it goes without waiting: the process ends
+            self.stopService()  # what of it needs to wait is not done, because the process ends
             raise self._refuse(refusals[0])
 
     async def _start(self) -> None:
@@ -73,7 +86,7 @@ class ReplicaService(Service):
                 return
             self._listening.append(listening)
             self._log.info("{name} port: {address}", name=port.name, address=port.address)
-        self._log.info("replica {id} of {n} is there", id=self.node.id, n=self.node.n)
+        self._log.info("replica {id} of {n} is ready for clients", id=self.node.id, n=self.node.n)
 
     def _explain(self, failure: Failure) -> str:
         error = failure.value
@@ -87,7 +100,7 @@ class ReplicaService(Service):
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
-        """Let no new clients in, answer those who wait, write what is left, and close everything."""
+        """Accept no new clients, answer those that wait, write a last checkpoint, and close everything."""
         super().stopService()
         listening, self._listening = self._listening, []
         yield DeferredList([maybeDeferred(port.stopListening) for port in listening])

@@ -17,9 +17,10 @@ from epaxos.config.render import help_text
 from epaxos.service.assembly import build
 from epaxos.service.configuration import load_and_check
 from epaxos.service.descriptors import raise_limit
-from epaxos.service.exit_status import Process, make_streams_usable
+from epaxos.service.exit_status import Process
 from epaxos.service.log_file import ReplicaLog, choose
 from epaxos.service.pid_file import remove_stale
+from epaxos.service.streams import make_streams_usable
 from epaxos.service.timeouts import use_steady_clock
 
 __all__ = ["Options", "makeService"]

@@ -1,4 +1,4 @@
-"""Time for a replica: the reactor behind ITimeoutService, and a reactor clock that never goes back."""
+"""The time of a replica: the reactor as ITimeoutService, and a reactor clock that never goes back."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["ReactorTimeouts", "use_steady_clock"]
 
 
 def use_steady_clock(reactor: Any) -> None:
-    """Let `reactor` tell time by a clock that nobody can set.
+    """Give `reactor` the monotonic clock, which nobody can set.
 
-    Twisted's reactors read the time of day: when that is set back by an hour, every call that is
-    due comes an hour late, heartbeats included.  To be called before anything is scheduled.
+    Twisted's reactors read the time of day.  When that is set back by an hour, every scheduled call comes
+    an hour late, heartbeats included.  To be called before anything is scheduled.
     """
     reactor.seconds = time.monotonic
 
 
 @implementer(ITimeout)
 class _Timeout:
-    """A call that may be cancelled at any time, also when it was made."""
+    """A scheduled call, which may be cancelled at any time, also after it was made."""
 
     __slots__ = ("_delayed",)
 
@@ -42,7 +42,7 @@ class _Timeout:
 
 @implementer(ITimeout)
 class _Soon:
-    """A call that is made as soon as everything that has come is handed over."""
+    """A call that is made once everything that was received in this turn has been handed over."""
 
     __slots__ = ("_call", "_run")
 
@@ -64,7 +64,7 @@ class _Soon:
 class ReactorTimeouts:
     """The timeout service of a running replica.
 
-    What a call raises is logged and goes no further: one broken call must not take others along.
+    An exception of a call is logged and goes no further, because it must not prevent other calls.
     """
 
     _log = Logger()
@@ -78,7 +78,7 @@ class ReactorTimeouts:
         return self._reactor.seconds()
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> ITimeout:
-        """See ITimeoutService.  A delay below zero is one of zero."""
+        """See ITimeoutService.  A delay below 0 counts as 0."""
         if delay_s <= 0 and self._reader.is_handing_over:
             soon = _Soon(self._run, call)
             self._reader.call_afterwards(soon.make)

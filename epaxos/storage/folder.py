@@ -1,13 +1,13 @@
-"""The data folder of a replica: made, locked, and what lies in it beside the database.
+"""The data folder of a replica: making it, locking it, and the files in it beside the database.
 
-    data/0/          0700, locked by whoever has the store open
+    data/0/          mode 0700, locked by the process that has the store open
         db/          the database; `db.new` while it is being made
-        state/       the state of the state machine (`state_files.py`)
-        synced       how many writes the database must show at least
-        *.torn       what was cut off a log (`torn.py`)
+        state/       the state of the state machine (`state/files.py`)
+        synced       the number of writes that the database must hold at least
+        *.torn       what was cut off a log (`leveldb/torn_log.py`)
 
-A database is made as `db.new` and gets its name when it is whole, so a `db` that is missing while `synced`
-is there was lost, and is never taken for a new store.  `state` is made later still.
+A database is made as `db.new` and gets its name when it is whole.  So a `db` that is missing while `synced`
+is there was lost; it is never taken for a new store.  `state` is made after `db`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from epaxos.interfaces import StoreError
 __all__ = ["DataFolder", "is_in_use", "sync_folder"]
 
 _SLOT_SIZE = 12
-_SLOT_DISTANCE = 512  # a sector: the two are never torn together
+_SLOT_DISTANCE = 512  # a sector, so that the two slots are never torn together
 _UNRELATED = {"lost+found"}  # an empty file system may be mounted as a data folder
 
 
 def sync_folder(path: Path) -> None:
-    """Make durable which files there are in it."""
+    """Make durable which files the folder holds.  Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -53,7 +53,7 @@ def is_in_use(path: Path) -> bool:
 
 
 class DataFolder:
-    """One data folder.  Everything raises StoreError for what the operator has to know."""
+    """One data folder.  All methods but `set_synced` raise StoreError for whatever the operator must know."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -82,7 +82,10 @@ class DataFolder:
             raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from None
 
     def holds_database(self) -> bool:
-        """Whether there is a database (then all of it must be there), or one has to be made."""
+        """Whether the folder holds a database.  If not, one has to be made.
+
+        Raises StoreError when a file of a database is missing, and when the folder has foreign files.
+        """
         try:
             names = set(os.listdir(self.path)) - _UNRELATED
         except OSError as error:
@@ -99,7 +102,7 @@ class DataFolder:
         return False
 
     def start_database(self) -> Path:
-        """A new, empty folder to make a database in; what an earlier attempt left is removed."""
+        """A new, empty folder for a database.  What an earlier attempt left is removed."""
         try:
             self._synced_path.unlink(missing_ok=True)
             with suppress(FileNotFoundError):
@@ -110,7 +113,7 @@ class DataFolder:
         return self._new_database
 
     def finish_database(self, written: int) -> None:
-        """The new database is whole and closed, and shows `written` writes: it becomes `db`."""
+        """Give the new database, which is whole and closed and holds `written` writes, its name `db`."""
         try:
             slot = self._slot(written)
             self._synced_path.write_bytes(slot.ljust(_SLOT_DISTANCE, b"\0") + slot)
@@ -137,7 +140,7 @@ class DataFolder:
         return number + crc32(number).to_bytes(4, "big")
 
     def synced(self) -> int:
-        """How many writes the database must show at least."""
+        """The number of writes that the database must hold at least."""
         try:
             self._synced = os.open(self._synced_path, os.O_RDWR)
             data = os.pread(self._synced, 2 * _SLOT_DISTANCE, 0)
@@ -151,12 +154,13 @@ class DataFolder:
         return max(whole)
 
     def set_synced(self, written: int) -> None:
-        """The write of this number is synced.  Raises OSError.
+        """Note that the write of this number is synced.  Raises OSError.
 
-        Not itself synced, which would cost as much as the write: the number is exact when the
-        process dies, and at most as old as the system's write-back when the machine does.
+        The note itself is not synced, because that would cost as much as the write.  It is exact when the
+        process dies; when the host dies, it is at most as old as the system's write-back.
         """
-        assert self._synced is not None
+        if self._synced is None:
+            raise RuntimeError("`synced` was not read")
         os.pwrite(self._synced, self._slot(written), written % 2 * _SLOT_DISTANCE)
 
     def close(self) -> None:

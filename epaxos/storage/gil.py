@@ -1,4 +1,4 @@
-"""Handing the interpreter lock to the event loop, out of the store's thread."""
+"""The interpreter lock is handed to the event loop by the store's thread."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import time
 __all__ = ["let_loop_run"]
 
 PAUSE_S = 0.0002
+"""The length of the sleep, in seconds."""
 
 
 def let_loop_run() -> None:
-    """Sleep for a moment: the interpreter alone would hand the lock over only when its switch interval is
-    over, and at each of the loop's system calls again."""
+    """Sleep for PAUSE_S.
+
+    Without that, the interpreter would hand the lock over only after its switch interval, and make the
+    loop wait as long again after each of its system calls.
+    """
     time.sleep(PAUSE_S)

@@ -1,4 +1,4 @@
-"""A store that keeps nothing, for tests and throw-away clusters."""
+"""A store that keeps nothing, for tests and for clusters that may be lost."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["MemoryStore"]
 
 @implementer(IStore)
 class MemoryStore:
-    """`engine = memory`: everything is durable at once, until the process ends.
+    """`engine = memory`: everything counts as durable at once, until the process ends.
 
-    The replica's own memory is the only copy, so a replica that restarts has forgotten what it promised:
-    it must not take part under its old number again, and its place has to be given to a new member.
+    The replica's own memory is the only copy, so a replica that restarts has forgotten what it promised.
+    It must not take part under its old number again, and a new member must take its place.
 
-    `write` calls `durable` before it returns, so a caller has to be in order with itself by then;
-    a `write` out of a `durable` is handled at once, inside the outer one.
+    `write` calls `durable` before it returns, so the caller's own state has to be consistent when it calls
+    `write`.  A `write` inside a `durable` is done at once, inside the outer one.
     """
 
     persistent = False
@@ -38,7 +38,7 @@ class MemoryStore:
         return Restored(True, 0, nothing, nothing, (), (), (), ())
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
-        """See IStore.  Nothing is durable any more after `close`."""
+        """See IStore.  After `close` nothing is reported durable."""
         if self._open:
             self._writes += bool(write_set)
             durable()

@@ -1,7 +1,8 @@
-"""`make demo`: three printers, to each of which others propose at the same time.
+"""`make demo`: three replicas whose state machine is the printer, and concurrent clients at each.
 
-Every replica prints what it executes.  The printed sequences may differ between replicas, but never in
-the order of commands on the same key: those interfere.  The exit status says whether that was so.
+Every replica prints the commands that it executes.  The printed sequences may differ between replicas,
+but commands on the same key interfere, so their order must be the same everywhere.  The exit status is 0
+if it was.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
-from epaxos.tools.local_cluster import Launcher
+from epaxos.tools.launcher import Launcher
 from epaxos.tools.redis_client import connect
 
 __all__ = ["disagreements", "free_base_port", "main"]
@@ -38,13 +39,13 @@ PRINTED = re.compile(r"(\d+\.\d+) (\S+) (.*)")
 WIDTH = 36
 
 Line = tuple[str, str, str]
-"""What a printer printed: instance, key, text."""
+"""A line of a printer: instance, key, text."""
 
 
 def free_base_port(n: int) -> int:
-    """A base port for `config.example`, all of whose ports are free.
+    """A base port for `config.example`, of which all ports are free.
 
-    Below those that systems give to outgoing connections, so that it stays so.
+    It lies below the ports that systems give to outgoing connections, so that the ports stay free.
     """
     while True:
         base = SystemRandom().randrange(12_000, 31_000)
@@ -54,7 +55,7 @@ def free_base_port(n: int) -> int:
 
 
 def _is_free(port: int) -> bool:
-    """For TCP and for UDP."""
+    """Whether the port is free, for TCP and for UDP."""
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(type=kind) as probe:
             try:
@@ -65,7 +66,7 @@ def _is_free(port: int) -> bool:
 
 
 def disagreements(printed: dict[int, list[Line]]) -> list[str]:
-    """On what the replicas disagree: nothing, when each key has the same commands in one order everywhere."""
+    """The keys on which two replicas printed other commands, or another order: empty if they agree."""
     orders: dict[str, dict[int, list[Line]]] = defaultdict(dict)
     for id, lines in printed.items():
         for line in lines:
@@ -78,7 +79,7 @@ def disagreements(printed: dict[int, list[Line]]) -> list[str]:
 
 
 class _Demo:
-    """One run: a cluster in a folder of its own."""
+    """One run of a cluster in a folder of its own."""
 
     def __init__(self, reactor: Any, folder: Path) -> None:
         path = folder / "cluster.ini"
@@ -97,7 +98,7 @@ class _Demo:
             self.log.append(f"{id} | {line}")
 
     async def run(self) -> None:
-        """Start, propose, wait for what is printed, stop."""
+        """Start the cluster, propose commands, wait until all are printed, and stop."""
         self._launcher.start()
         late = self._reactor.callLater(DEADLINE_S, self._launcher.failed.cancel)
         try:
@@ -121,7 +122,7 @@ class _Demo:
             await deferLater(self._reactor, 0.05)
 
     async def _propose(self, replica: ReplicaConfig, key: str) -> None:
-        """One client of one replica: its commands one after the other."""
+        """Send the commands of one client to one replica, one after the other."""
         connection = await connect(clientFromString(self._reactor, client_for(replica.client)))
         for number in range(1, PROPOSALS + 1):
             await connection.ask("PRINT", key, f"from {replica.id}, {number} of {PROPOSALS}")

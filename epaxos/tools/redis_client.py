@@ -15,9 +15,9 @@ __all__ = ["Connection", "connect"]
 
 
 class Connection(Protocol):
-    """Asks and is answered, in order; several questions may be under way.
+    """Sends commands and receives their replies in order; several commands may be in flight.
 
-    `closed` fires once the connection is gone.
+    `closed` fires once the connection is closed.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,10 @@ class Connection(Protocol):
         self._asked: deque[Deferred[Any]] = deque()
 
     def ask(self, *command: str | bytes) -> Deferred[Any]:
-        """The reply: None, int, bytes, list, or a failure with hiredis.ReplyError.
+        """Send a command.  Fires with the reply: None, int, bytes or list.
 
-        Fails as the connection does when that is lost before.
+        Fails with hiredis.ReplyError for an error reply, and with the reason when the connection is lost
+        before the reply.
         """
         reply: Deferred[Any] = Deferred()
         self._asked.append(reply)
@@ -37,7 +38,7 @@ class Connection(Protocol):
         return reply
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         assert self.transport is not None
         self.transport.loseConnection()
 

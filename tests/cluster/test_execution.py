@@ -1,23 +1,24 @@
-"""Commands that touch much, on real replicas: they cost what they change, and others get their turn."""
+"""Large commands on real replicas: their cost is in proportion to what they change, and others are served
+meanwhile."""
 
 from __future__ import annotations
 
 import os
-import time
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
 
 from tests.cluster.case import ClusterTestCase
 from tests.cluster.harness import Cluster
 from tests.cluster.load import connect
+from tests.cluster.probe import Probe
 
 VALUE = b"x" * 15_900_000
 APPENDS = 1000
 CPU_MAX_S = 0.7
-"""What the appends may take of a replica's processor time, whatever else the machine does.  They take about
-0.1 s; when each copies the value, 1.4 s and more."""
+"""The processor time of a replica that the appends may take.  They take about 0.1 s; when each copies the
+value, 1.4 s and more."""
 WAIT_MAX_S = 2.0
-"""Nobody waits longer meanwhile, on a machine that has much else to do.  On an idle one it is about 10 ms."""
+"""The longest wait of other clients meanwhile, on a busy computer.  On an idle one it is about 10 ms."""
 
 
 def cpu_s(cluster: Cluster, id: int) -> float:
@@ -26,34 +27,15 @@ def cpu_s(cluster: Cluster, id: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Probe(Thread):
-    """Sets its key at a replica, again and again; `worst_s` is the longest that it waited."""
-
-    def __init__(self, cluster: Cluster, id: int) -> None:
-        super().__init__(daemon=True)
-        self.worst_s = 0.0
-        self.answers = 0
-        self._client = connect(cluster.redis_ports[id], timeout_s=60)
-        self._key = f"probe:{id}"
-        self._stopped = Event()
-
-    def run(self) -> None:
-        """See Thread."""
-        while not self._stopped.wait(0.001):
-            began = time.monotonic()
-            self._client.set(self._key, self.answers)
-            self.worst_s = max(self.worst_s, time.monotonic() - began)
-            self.answers += 1
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.join()
-        self._client.close()
+def probe(cluster: Cluster, id: int) -> Probe:
+    """A client that writes a key at the replica."""
+    client = connect(cluster.redis_ports[id], timeout_s=60)
+    return Probe(client, lambda client: client.set(f"probe:{id}", "here"))
 
 
 class AppendTests(ClusterTestCase):
     def append(self, cluster: Cluster) -> list[int]:
-        """A thousand, in one pipeline at replica 0."""
+        """Append a thousand times, in one pipeline at replica 0."""
         with cluster.client(0, timeout_s=60).pipeline(transaction=False) as pipeline:
             for _ in range(APPENDS):
                 pipeline.append("log", "y" * 10)
@@ -64,7 +46,8 @@ class AppendTests(ClusterTestCase):
             self.assertLess(cpu_s(cluster, id) - before[id], CPU_MAX_S, f"replica {id}")
 
     def test_a_long_value(self) -> None:
-        """Beside others, alternating with STRLEN, read everywhere, and again after a kill -9 of all."""
+        """Appends while others are served, alternating with STRLEN, read at every replica, and again after
+        all were killed."""
         grown = len(VALUE) + 10 * APPENDS
         with self.cluster().start().ready() as cluster:
             cluster.client(0, timeout_s=60).set("log", VALUE)
@@ -72,18 +55,18 @@ class AppendTests(ClusterTestCase):
             before = [cpu_s(cluster, id) for id in range(3)]
             self.assertEqual(self.append(cluster), list(range(len(VALUE) + 10, grown + 1, 10)))
             self.check_cpu(cluster, before)
-            probes = [Probe(cluster, id) for id in range(3)]
-            for probe in probes:
-                probe.start()
-            self.append(cluster)
-            client = cluster.client(1, timeout_s=60)
-            for count in range(1, 20):
-                self.assertEqual(client.append("log", "z"), grown + 10 * APPENDS + count)
-                self.assertEqual(client.strlen("log"), grown + 10 * APPENDS + count)
-            for probe in probes:
-                probe.stop()
-                self.assertGreater(probe.answers, 3)
-                self.assertLess(probe.worst_s, WAIT_MAX_S)
+            probes = [probe(cluster, id) for id in range(3)]
+            with ExitStack() as running:
+                for one in probes:
+                    running.enter_context(one)
+                self.append(cluster)
+                client = cluster.client(1, timeout_s=60)
+                for count in range(1, 20):
+                    self.assertEqual(client.append("log", "z"), grown + 10 * APPENDS + count)
+                    self.assertEqual(client.strlen("log"), grown + 10 * APPENDS + count)
+            for one in probes:
+                self.assertGreater(one.answers, 3)
+                self.assertLess(one.longest_s, WAIT_MAX_S)
             expected = VALUE + b"y" * 20 * APPENDS + b"z" * 19
             for id in range(3):
                 self.assertEqual(cluster.client(id, timeout_s=60).get("log"), expected)
@@ -100,7 +83,7 @@ class AppendTests(ClusterTestCase):
 
 class LongCommandTests(ClusterTestCase):
     def test_many_keys(self) -> None:
-        """What is run in pieces is done as a whole, and a state that was flushed is gone."""
+        """A command that runs in steps takes effect as a whole, and a state that was flushed is gone."""
         count = 30_000
         pairs = {f"key:{number}": str(number) for number in range(count)}
         with self.cluster().start().ready() as cluster:

@@ -167,7 +167,7 @@ class BrokenReplicaTests(ConfigCase):
                 for wrong, why in (
                     ("udp:7001", "it is made of an address and a port"),
                     ("udp:one.example:7001", "'one.example' is not an IP address"),
-                    ("udp:0.0.0.0:7001", "0.0.0.0 is not the address of one machine"),
+                    ("udp:0.0.0.0:7001", "0.0.0.0 is not the address of one host"),
                     ("udp:10.0.0.1:70010", "the port must be 1 to 65535, not '70010'"),
                     ("udp:10.0.0.1:7001:bindAddress=x", "it has no argument 'bindAddress'"),
                 )

@@ -27,10 +27,10 @@ class Driver:
             self.hangs += self.watch.look(self.now)
 
     def sync(self, seconds: float) -> None:
-        """One write that takes so long."""
-        self.watch.began(self.now)
+        """One write that takes `seconds`."""
+        self.watch.on_began(self.now)
         self.run(seconds)
-        self.resumed += self.watch.answered(self.now)
+        self.resumed += self.watch.on_answered(self.now)
 
 
 class DiskWatchTests(SynchronousTestCase):
@@ -43,7 +43,7 @@ class DiskWatchTests(SynchronousTestCase):
 
     def test_one_that_hangs_and_answers_again(self) -> None:
         driver = Driver()
-        driver.watch.began(driver.now)
+        driver.watch.on_began(driver.now)
         driver.run(1.0)
         self.assertFalse(driver.watch.hangs)
         driver.run(0.2)
@@ -52,11 +52,11 @@ class DiskWatchTests(SynchronousTestCase):
         self.assertGreater(driver.watch.waited_s(driver.now), 1)
         driver.run(60)
         self.assertEqual(driver.hangs, 1)
-        self.assertTrue(driver.watch.answered(driver.now))
+        self.assertTrue(driver.watch.on_answered(driver.now))
         self.assertFalse(driver.watch.hangs)
 
     def test_one_that_is_merely_slow_does_not_flap(self) -> None:
-        """Two seconds a sync, and others, seeded: it is taken for hanging at the beginning at most."""
+        """Syncs of two seconds, and of other times, seeded: only the first may be taken for a hang."""
         for seed in range(50):
             random = Random(seed)
             driver = Driver()
@@ -67,45 +67,45 @@ class DiskWatchTests(SynchronousTestCase):
             self.assertEqual(driver.resumed, driver.hangs)
 
     def test_queued_writes_of_a_slow_disk(self) -> None:
-        """Each waits for those before it: the oldest counts."""
+        """Each write waits for those before it, so the oldest counts."""
         driver = Driver()
         for _ in range(20):
-            driver.watch.began(driver.now)
-            driver.watch.began(driver.now)
+            driver.watch.on_began(driver.now)
+            driver.watch.on_began(driver.now)
             driver.run(2)
-            driver.resumed += driver.watch.answered(driver.now)
-            driver.resumed += driver.watch.answered(driver.now)
+            driver.resumed += driver.watch.on_answered(driver.now)
+            driver.resumed += driver.watch.on_answered(driver.now)
         self.assertLessEqual(driver.hangs, 1)
 
     def test_writes_that_waited_for_the_same_hang(self) -> None:
-        """They are answered one after the other, and the disk has hung once."""
+        """Writes that waited for one hang count as one hang, although they are answered one by one."""
         driver = Driver()
         for _ in range(3):
-            driver.watch.began(driver.now)
+            driver.watch.on_began(driver.now)
             driver.run(0.3)
         driver.run(30)
         for _ in range(3):
-            driver.resumed += driver.watch.answered(driver.now)
+            driver.resumed += driver.watch.on_answered(driver.now)
             driver.run(0.2)
         self.assertEqual((driver.hangs, driver.resumed), (1, 1))
 
     def test_patience_has_a_limit_and_ends(self) -> None:
         driver = Driver()
         driver.sync(1000)
-        driver.watch.began(driver.now)
+        driver.watch.on_began(driver.now)
         driver.run(PATIENCE_GROWTH_MAX + 0.5)
         self.assertTrue(driver.watch.hangs, "a later hang is noticed")
-        driver.watch.answered(driver.now)
+        driver.watch.on_answered(driver.now)
         driver.now += CALM_PATIENCES + 1
         driver.sync(0.1)
-        driver.watch.began(driver.now)
+        driver.watch.on_began(driver.now)
         driver.run(1.2)
         self.assertTrue(driver.watch.hangs, "as strict as at the beginning")
 
     def test_a_process_that_was_stopped(self) -> None:
-        """The disk may have answered meanwhile; that is only to be read."""
+        """The disk may have answered while the process was stopped; its answer is only read later."""
         driver = Driver()
-        driver.watch.began(driver.now)
+        driver.watch.on_began(driver.now)
         driver.run(0.3)
         driver.now += 30
         self.assertFalse(driver.watch.look(driver.now))
@@ -117,7 +117,7 @@ class DiskWatchTests(SynchronousTestCase):
     def test_when_to_look(self) -> None:
         watch = DiskWatch(1.0)
         self.assertIsNone(watch.due)
-        watch.began(5.0)
+        watch.on_began(5.0)
         self.assertEqual(watch.due, 5.25)
         watch.look(5.9)
         self.assertEqual(watch.due, 6.15)

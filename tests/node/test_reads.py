@@ -1,161 +1,29 @@
-"""Which commands are read without an instance, and when they are run."""
+"""When reads without an instance run, and what they see."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
+from operator import sub
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import Command, Ready, Reply, SimpleString
-from epaxos.node.reads import NAMES_MAX, Reading, Separation
+from epaxos.interfaces import CommandError, Outcome, Reply, SimpleString
+from epaxos.node.limits import Batching
+from epaxos.node.reads import PendingRead
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import Batch
-from epaxos.statemachines.redis.machine import KeyValueStore
-
-ID = InstanceId(1, 5)
-
-
-def words(*texts: str) -> list[list[bytes]]:
-    return [text.encode().split() for text in texts]
+from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept, PreAcceptOK, Read, ReadOK
+from tests.node.lab import Cluster, UnavailableCase
+from tests.node.recorder import Recorder, run, words
 
 
-def run(store: KeyValueStore, batch: Batch | None) -> Sequence[Reply]:
-    """The replies of the batch, when there is one."""
-    return store.apply([Ready(ID, batch, True)])[0] if batch is not None else ()
-
-
-class Recorder(KeyValueStore):
-    """Notes what is asked of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[object] = []
-
-    def is_read(self, name: bytes) -> bool:
-        """See IStateMachine."""
-        self.asked.append(name)
-        return super().is_read(name)
-
-    def batch(self, commands: Sequence[Command]) -> Batch:
-        """See IStateMachine."""
-        assert commands
-        return super().batch(commands)
-
-    def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        """See IStateMachine."""
-        assert commands
-        self.asked += [b" ".join(command) for command in commands]
-        return tuple(super().read(commands))
-
-
-def separate(store: KeyValueStore, *texts: str) -> Separation:
-    return Separation(words(*texts), Separation.names(store), store)
-
-
-class SeparationTests(SynchronousTestCase):
-    def test_what_is_proposed_and_what_is_read(self) -> None:
-        store = Recorder()
-        for texts, proposed, read in (
-            (["GET a", "STRLEN b", "TYPE a"], [], ["GET a", "STRLEN b", "TYPE a"]),
-            (["SET a 1", "INCR b"], ["SET a 1", "INCR b"], []),
-            (["GET a"], [], ["GET a"]),
-            (["SET a 1", "GET b", "SET c 1", "STRLEN d"], ["SET a 1", "SET c 1"], ["GET b", "STRLEN d"]),
-            # those that read what is written beside them
-            (["GET a", "SET a 1", "GET b", "GET a"], ["GET a", "SET a 1", "GET a"], ["GET b"]),
-            (["GET a", "SET a 1"], ["GET a", "SET a 1"], []),
-            (["GET a", "MSET b 1 a 2", "GET c"], ["GET a", "MSET b 1 a 2"], ["GET c"]),
-            # those that read several keys are no reads, and do not matter to those that are
-            (["MGET a b", "GET a", "EXISTS b"], ["MGET a b", "EXISTS b"], ["GET a"]),
-            # a barrier
-            (["GET a", "DBSIZE", "GET b"], ["GET a", "DBSIZE", "GET b"], []),
-            (["FLUSHALL", "GET a"], ["FLUSHALL", "GET a"], []),
-            # names in any case, each for itself
-            (["get a", "Set b 1", "gEt c", "GET b"], ["Set b 1", "GET b"], ["get a", "gEt c"]),
-        ):
-            separation = separate(store, *texts)
-            expected = store.batch(words(*proposed)) if proposed else None
-            self.assertEqual(separation.batch, expected, f"{texts}")
-            self.assertEqual(list(separation.reads), words(*read), f"{texts}")
-
-    def test_merge(self) -> None:
-        """Whatever the mix: replies and state of the commands run one by one, whether what is read alone is
-        read before the rest is run, or after."""
-        texts = ("SET {0} {1}", "GET {0}", "get {0}", "STRLEN {0}", "TYPE {0}", "INCR n{0}", "GET n{0}")
-        texts += ("MGET {0} {1}", "APPEND {0} x", "DEL {0} {1}", "MSET {0} 1 {1} 2", "DBSIZE", "EXISTS {0}")
-        both = kept = 0
-        for seed in range(1500):
-            random = Random(seed)
-            mix = random.sample(texts, random.choice([1, 2, 2, 3, 6]))
-            keys = random.choice([2, 5, 50])
-            before = [f"SET {key} v{key}" for key in range(0, keys, 2)]
-            commands = words(
-                *(
-                    random.choice(mix).format(random.randrange(keys), random.randrange(keys))
-                    for _ in range(random.randrange(1, 25))
-                )
-            )
-            alone, early, late = (KeyValueStore() for _ in range(3))
-            for store in (alone, early, late):
-                run(store, store.batch(words(*before)))
-            expected = [run(alone, alone.batch([command]))[0] for command in commands]
-            separation = Separation(commands, Separation.names(early), early)
-            read = early.read(separation.reads) if separation.reads else ()
-            replies = [separation.merge(run(early, separation.batch), read)]
-            rest = run(late, separation.batch)
-            replies.append(separation.merge(rest, late.read(separation.reads) if separation.reads else ()))
-            self.assertEqual([list(each) for each in replies], [expected] * 2, f"seed {seed}")
-            self.assertEqual(dict(early.entries()), dict(alone.entries()))
-            both += bool(separation.reads and separation.batch)
-            names = {bytes(command[0]).upper() for command in commands if command not in separation.reads}
-            kept += bool(separation.batch and names & {b"GET", b"STRLEN", b"TYPE"})
-        self.assertGreater(min(both, kept), 200, "each kind of mix was met")
-
-    def test_size(self) -> None:
-        """The larger of what is proposed and what is asked, a key that is read twice once."""
-        store = KeyValueStore()
-        key = "k" * 1000
-        asked = Batch((), (key.encode(),), b"", 0).size_bytes
-        small = store.batch(words("SET a 1")).size_bytes
-        for texts, size in (
-            (["SET a 1"], small),
-            ([f"GET {key}"], asked),
-            ([f"GET {key}", f"STRLEN {key}"], asked),
-            (["SET a 1", f"GET {key}"], asked),
-            ([f"SET {key} 1", "GET b"], store.batch(words(f"SET {key} 1")).size_bytes),
-            ([f"SET {key} 1", f"GET {key}"], store.batch(words(f"SET {key} 1", f"GET {key}")).size_bytes),
-        ):
-            self.assertEqual(separate(store, *texts).size_bytes, size, f"{texts[0][:10]}")
-        several = separate(store, f"GET {key}", f"GET {key}2").size_bytes
-        self.assertGreater(several, 2 * len(key))
-
-    def test_names_are_remembered(self) -> None:
-        """Each spelling is asked for once, those that are told to begin with, and not too many are kept."""
-        store = Recorder()
-        names = Separation.names(store)
-        known = {info.name.upper().encode() for info in store.commands()}
-        self.assertEqual(sorted(store.asked), sorted(known))
-        for _ in range(3):
-            Separation(words("GET a", "get b", "SET c 1"), names, store)
-        self.assertEqual(sorted(map(bytes, store.asked)), sorted([*known, b"get"]))  # type: ignore[call-overload]
-        spellings = [
-            bytes(letter ^ (32 * (number >> place & 1)) for place, letter in enumerate(b"GETRANGEXY"))
-            for number in range(1024)
-        ]
-        store.is_read = lambda name: name[:1] == b"G"  # type: ignore[method-assign]
-        for _ in range(2):
-            for name in spellings:
-                self.assertEqual(names[name], name[:1] == b"G")
-                self.assertLessEqual(len(names), NAMES_MAX)
-
-
-class ReadingTests(SynchronousTestCase):
+class PendingReadTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.store = Recorder()
         self.done: list[Sequence[Reply]] = []
 
-    def reading(self, *texts: str, since: int = 7) -> Reading:
-        return Reading(words(*texts), since, lambda replies: self.done.append(list(replies)))
+    def reading(self, *texts: str, since: int = 7) -> PendingRead:
+        return PendingRead(words(*texts), since, lambda replies: self.done.append(list(replies)))
 
     def set(self, *texts: str) -> Batch:
         batch = self.store.batch(words(*texts))
@@ -181,7 +49,7 @@ class ReadingTests(SynchronousTestCase):
             self.assertIs(reading.is_ready(executed), ready, f"{executed}")
 
     def test_what_overtakes_it(self) -> None:
-        """Own instances from its time on, that write one of its keys, or everything."""
+        """Own instances that were proposed later and write one of its keys, or are barriers."""
         reading = self.reading("GET a", "STRLEN b")
         for texts, overtakes in (
             (["SET a 1"], True),
@@ -206,7 +74,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(self.done, [[2, b"1", SimpleString("none"), b"22", b"1"]])
 
     def test_run_before(self) -> None:
-        """Only what is written is read then, and only once."""
+        """Only the keys that the batch writes are read, and each only once."""
         self.set("MSET a 1 b 2 c 3")
         reading = self.reading("GET a", "GET b", "STRLEN a", "GET c")
         self.store.asked.clear()
@@ -230,10 +98,354 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(self.done, [[b"2", b"1"]])
 
     def test_nothing_that_was_read_is_one_of_the_replies(self) -> None:
-        """None is a reply like others: what was missing then is missing still."""
+        """A missing key is a reply, too: it is not read again."""
         reading = self.reading("GET a", "GET b")
         reading.run_before(self.store.batch(words("SET a 1")), self.store)
         self.set("MSET a 1 b 2")
         reading.run_before(self.store.batch(words("SET a 2")), self.store)
         reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[None, b"2"]])
+
+
+class ClusterTests(UnavailableCase):
+    """Commands that are read without an instance: `[?, key]`."""
+
+    def counters(self, cluster: Cluster, id: int) -> dict[str, int]:
+        status: dict[str, Any] = self.successResultOf(cluster.nodes[id].status())
+        return {"next_slot": status["next_slot"], **status["counters"]}
+
+    def written(self, cluster: Cluster, text: bytes = b"a", key: bytes = b"k", id: int = 0) -> None:
+        cluster.submit(id, [key, text])
+        cluster.run(0.02)
+        self.assertTrue(all(log.texts[key].endswith(text) for log in cluster.logs))
+
+    def test_no_instance_and_nothing_on_disk(self) -> None:
+        cluster = Cluster().start()
+        self.written(cluster)
+        names = ("next_slot", "store_writes", "commands_executed", "instances_held", "fast_path")
+        before = [[self.counters(cluster, id)[name] for name in names] for id in range(3)]
+        proposed = [cluster.sent(id, PreAccept) for id in range(3)]
+        for id in range(3):
+            outcomes = cluster.submit(id, [b"?", b"k"], [b"?", b"j"], [b"?", b"k"])
+            self.assertEqual(outcomes, [], "never before submit returns")
+            cluster.run(0.01)
+            self.assertEqual(outcomes, [[b"a", None, b"a"]])
+            ((dest, message),) = cluster.sent(id, Read)
+            self.assertEqual((dest, set(message.keys)), ((id + 1) % 3, {b"k", b"j"}))
+            self.assertEqual(self.counters(cluster, id)["commands_read"], 3)
+        after = [[self.counters(cluster, id)[name] for name in names] for id in range(3)]
+        self.assertEqual(after, before)
+        self.assertEqual([cluster.sent(id, PreAccept) for id in range(3)], proposed)
+        self.assertEqual([log.batches for log in cluster.logs], [[[b"k a"]]] * 3)
+
+    def test_not_before_a_majority_was_asked(self) -> None:
+        cluster = Cluster().start()
+        self.written(cluster)
+        cluster.held = {ReadOK}
+        outcomes = cluster.submit(1, [b"?", b"k"])
+        cluster.run(0.1)
+        self.assertEqual((outcomes, cluster.logs[1].read_alone), ([], []))
+        cluster.release(ReadOK)
+        cluster.run(0.001)
+        self.assertEqual(outcomes, [[b"a"]])
+
+    def test_not_before_everything_that_was_named_is_executed(self) -> None:
+        """Two replicas have written and answered their clients, while their Commits are on the way."""
+        cluster = Cluster().start()
+        cluster.held = {Commit}
+        writes = [cluster.submit(1, [b"k", b"a"]), cluster.submit(2, [b"j", b"b"])]
+        cluster.run(0.02)
+        self.assertEqual(writes, [[[b"a"]], [[b"b"]]])
+        outcomes = cluster.submit(0, [b"?", b"k"], [b"?", b"j"])
+        cluster.run(0.1)
+        self.assertEqual((outcomes, cluster.logs[0].read_alone), ([], []))
+        commits = [kept for kept in cluster.kept if kept[1] == 0]
+        cluster.held.clear()
+        for number, (sender, dest, message) in enumerate(sorted(commits)):
+            self.assertEqual((outcomes, cluster.logs[0].read_alone), ([], []), f"{number} are executed")
+            cluster.arrive(sender, dest, message)
+            cluster.clock.advance(0)
+        self.assertEqual(outcomes, [[b"a", b"b"]])
+
+    def test_what_only_others_know_is_fetched(self) -> None:
+        """The reader was not told of the write, and the replica that it asks first cannot answer."""
+        cluster = Cluster().start()
+        cluster.cut = {(1, 0)}
+        write = cluster.submit(1, [b"k", b"a"])
+        cluster.run(0.1)
+        self.assertEqual((write, len(cluster.nodes[0]._core.table)), ([[b"a"]], 0))
+        outcomes = cluster.submit(0, [b"?", b"k"])
+        cluster.run(0.004)
+        self.assertEqual([dest for dest, _ in cluster.sent(0, Read)], [1])
+        cluster.run(3)
+        self.assertEqual([dest for dest, _ in cluster.sent(0, Read)], [1, 1, 2])
+        self.assertEqual(outcomes, [[b"a"]])
+
+    def test_other_keys_are_not_waited_for(self) -> None:
+        cluster = Cluster().start()
+        self.written(cluster)
+        cluster.held = {Commit}
+        cluster.submit(1, [b"other", b"x"])
+        cluster.run(0.02)
+        outcomes = cluster.submit(0, [b"?", b"k"])
+        cluster.run(0.01)
+        self.assertEqual(outcomes, [[b"a"]])
+
+    def test_reads_and_writes_that_came_together(self) -> None:
+        """Replies keep their places; a read of a key that is written beside it runs among the writes."""
+        cluster = Cluster().start()
+        self.written(cluster)
+        commands = [[b"x", b"1"], [b"?", b"k"], [b"?", b"x"], [b"x", b"2"], [b"?", b"j"], [b"?", b"x"]]
+        outcomes = cluster.submit(0, *commands)
+        cluster.run(0.02)
+        self.assertEqual(outcomes, [[b"1", b"a", b"1", b"12", None, b"12"]])
+        self.assertEqual(cluster.logs[2].batches[-1], [b"x 1", b"x ?", b"x 2", b"x ?"])
+        self.assertEqual(cluster.logs[0].read_alone, [b"k", b"j"])
+        barrier = cluster.submit(0, [b"?", b"k"], [b"y", b"!"], [b"?", b"x"])
+        cluster.run(0.02)
+        self.assertEqual(barrier, [[b"a", b"!", b"12"]])
+        self.assertEqual(cluster.logs[2].batches[-1], [b"k ?", b"y !", b"x ?"])
+
+    def test_callers_of_one_turn(self) -> None:
+        cluster = Cluster().start()
+        self.written(cluster)
+        asked = len(cluster.sent(0, Read))
+        outcomes = [
+            cluster.submit(0, *commands)
+            for commands in (
+                ([b"?", b"k"],),
+                ([b"x", b"1"], [b"?", b"k"]),
+                ([b"y", b"2"],),
+                ([b"?", b"j"], [b"?", b"y"], [b"?", b"k"]),
+            )
+        ]
+        cluster.run(0.02)
+        self.assertEqual(outcomes, [[[b"a"]], [[b"1", b"a"]], [[b"2"]], [[None, b"2", b"a"]]])
+        self.assertEqual(len(cluster.sent(0, Read)), asked + 1)
+        self.assertEqual(cluster.logs[1].batches[-1], [b"x 1", b"y 2", b"y ?"])
+
+    def test_either_part_may_come_last(self) -> None:
+        for late in (PreAcceptOK, ReadOK):
+            cluster = Cluster().start()
+            self.written(cluster)
+            cluster.held = {late}
+            outcomes = cluster.submit(0, [b"?", b"k"], [b"x", b"1"])
+            cluster.run(0.01)
+            self.assertEqual(
+                (outcomes, cluster.logs[0].read_alone), ([], [b"k"] if late is PreAcceptOK else [])
+            )
+            cluster.release(late)
+            cluster.run(0.01)
+            self.assertEqual(outcomes, [[b"a", b"1"]])
+
+    def test_a_read_sees_what_its_replica_proposed_before(self) -> None:
+        cluster = Cluster().start()
+        self.written(cluster)
+        cluster.held = {PreAcceptOK}
+        write = cluster.submit(0, [b"k", b"b"])
+        cluster.clock.advance(0)
+        read = cluster.submit(0, [b"?", b"k"])
+        cluster.run(0.1)
+        self.assertEqual((write, read), ([], []))
+        cluster.release(PreAcceptOK)
+        cluster.run(0.01)
+        self.assertEqual((write, read), ([[b"ab"]], [[b"ab"]]))
+
+    def test_a_read_does_not_see_what_its_replica_proposed_later(self) -> None:
+        """The later write runs first: a write of the key, of another key read, of everything, or of none."""
+        for later, replies in (
+            ([b"k", b"b"], [b"a", b"x", b"a"]),
+            ([b"j", b"b"], [b"a", b"x", b"a"]),
+            ([b"z", b"!"], [b"a", b"x", b"a"]),
+            ([b"z", b"b"], [b"a", b"xy", b"a"]),
+        ):
+            cluster = Cluster().start()
+            self.written(cluster)
+            self.written(cluster, b"x", b"j")
+            cluster.held = {ReadOK}
+            read = cluster.submit(0, [b"?", b"k"], [b"?", b"j"], [b"?", b"k"])
+            cluster.clock.advance(0)
+            writes = [cluster.submit(0, later)]
+            cluster.run(0.02)
+            self.assertEqual((read, len(writes[0])), ([], 1))
+            if later[0] == b"z":
+                self.written(cluster, b"y", b"j", 1)  # nobody promised that this is not seen
+            writes.append(cluster.submit(0, [b"k", b"c"]))
+            cluster.run(0.02)
+            self.assertEqual((read, len(writes[1])), ([], 1))
+            cluster.release(ReadOK)
+            cluster.run(0.01)
+            self.assertEqual(read, [replies], later)
+            again = cluster.submit(0, [b"?", b"k"])
+            cluster.run(0.01)
+            self.assertEqual(again[0][0], (b"abc" if later[0] == b"k" else b"ac"))  # type: ignore[index]
+
+    def test_between_writes_that_run_together(self) -> None:
+        """A write that the read has to see, and one that it must not see, become ready in one turn."""
+        cluster = Cluster().start()
+        self.written(cluster)
+        cluster.held = {PreAcceptOK, ReadOK}
+        first = cluster.submit(0, [b"k", b"b"])
+        cluster.clock.advance(0)
+        read = cluster.submit(0, [b"?", b"k"])
+        cluster.clock.advance(0)
+        second = cluster.submit(0, [b"k", b"c"])
+        cluster.run(0.01)
+        runs = len(cluster.logs[0].batches)
+        cluster.release(PreAcceptOK)
+        cluster.clock.advance(0)
+        self.assertEqual(len(cluster.logs[0].batches), runs + 2)
+        self.assertEqual((first, read, second), ([[b"ab"]], [], [[b"abc"]]))
+        cluster.release(ReadOK)
+        cluster.run(0.01)
+        self.assertEqual(read, [[b"ab"]])
+
+    def test_an_answer_of_another_process_is_none(self) -> None:
+        cluster = Cluster().start()
+        cluster.held = {ReadOK}
+        outcomes = cluster.submit(0, [b"?", b"k"])
+        cluster.run(0.01)
+        ((_, message), *_) = cluster.sent(0, Read)
+        cluster.held.clear()
+        for number in (message.number - 1, message.number + 1, 0):
+            cluster.arrive(1, 0, ReadOK(number, (0, 0, 0)))
+        cluster.run(0.001)
+        self.assertEqual((outcomes, cluster.fatal), ([], []))
+
+    def test_no_majority(self) -> None:
+        """The client is told in time, no replica is asked any more, and late answers do nothing."""
+        for commands in ([[b"?", b"k"]], [[b"?", b"k"], [b"x", b"1"]]):
+            cluster = Cluster(Batching(request_timeout_s=2)).start()
+            cluster.held = {ReadOK}
+            outcomes = cluster.submit(0, *commands)
+            cluster.run(1.9)
+            self.assertEqual(outcomes, [])
+            self.assertGreater(len(cluster.sent(0, Read)), 4)
+            cluster.run(0.9)
+            self.one(outcomes)
+            asked = len(cluster.sent(0, Read))
+            cluster.run(3)
+            self.assertEqual(len(cluster.sent(0, Read)), asked)
+            cluster.release(ReadOK)
+            cluster.run(1)
+            self.assertEqual((len(outcomes), cluster.fatal, cluster.nodes[0]._reads._waiting), (1, [], {}))
+            again = cluster.submit(0, [b"?", b"k"])
+            cluster.run(0.1)
+            self.assertEqual(again, [[None]])
+
+    def test_one_that_waits_for_an_instance_is_told_in_time(self) -> None:
+        cluster = Cluster(Batching(request_timeout_s=2)).start()
+        cluster.held = {Commit}
+        cluster.submit(1, [b"k", b"a"])
+        cluster.run(0.02)
+        outcomes = cluster.submit(0, [b"?", b"k"])
+        cluster.run(2.5)
+        self.one(outcomes)
+        cluster.release(Commit)
+        cluster.run(0.1)
+        self.assertEqual((len(outcomes), cluster.logs[0].read_alone), (1, []))
+        self.assertEqual(cluster.nodes[0]._reads._waiting, {})
+
+    def test_an_instance_that_became_nop_is_proposed_again_with_its_reads(self) -> None:
+        """The read was answered before, or not, or is answered in the same turn."""
+        for held, together in (({PreAcceptOK}, False), ({PreAcceptOK, ReadOK}, False), ({ReadOK}, True)):
+            cluster = Cluster(Batching(request_timeout_s=60)).start()
+            self.written(cluster)
+            cluster.held = set(held) | {PreAcceptOK, PreAccept}
+            outcomes = cluster.submit(0, [b"?", b"k"], [b"x", b"1"])
+            younger = cluster.submit(1, [b"?", b"k"])
+            cluster.run(0.003)
+            self.assertEqual(cluster.logs[0].read_alone, [] if ReadOK in held else [b"k"])
+            id = cluster.sent(0, PreAccept)[-1][1].id
+            nop = Commit(id, 4, NOP, (0, 0, 0))
+            cluster.kept = [
+                kept for kept in cluster.kept if not isinstance(kept[2], (PreAccept, PreAcceptOK))
+            ]
+            if together:
+                cluster.release(ReadOK)
+            for dest in range(3):
+                cluster.arrive((dest + 1) % 3, dest, nop)
+            cluster.held.clear()
+            cluster.run(0.001)
+            self.assertEqual(cluster.fatal, [], f"{held}, {together}")
+            self.assertEqual(outcomes, [], f"{held}, {together}")
+            cluster.run(2)
+            cluster.release()
+            cluster.run(1)
+            self.assertEqual((outcomes, younger), ([[b"a", b"1"]], [[b"a"]]), f"{held}, {together}")
+            self.assertEqual(cluster.logs[0].read_alone, [b"k"] * (1 if ReadOK in held else 2))
+            self.assertEqual(cluster.logs[1].texts, {b"k": b"a", b"x": b"1"})
+            self.assertEqual(list(cluster.nodes[0]._in_flight.bundles()), [])
+
+    def test_stop_answers_what_waits(self) -> None:
+        for commands in ([[b"?", b"k"]], [[b"?", b"k"], [b"x", b"1"]]):
+            cluster = Cluster().start()
+            cluster.isolate(0)
+            outcomes = cluster.submit(0, *commands)
+            cluster.run(0.01)
+            self.successResultOf(cluster.nodes[0].stop())
+            self.one(outcomes)
+            cluster.cut.clear()
+            cluster.run(1)
+            self.assertEqual((len(outcomes), cluster.fatal), (1, []))
+
+    def test_a_failure_answers_what_waits(self) -> None:
+        cluster = Cluster().start()
+        cluster.held = {ReadOK}
+        outcomes = cluster.submit(0, [b"?", b"k"])
+        cluster.run(0.01)
+        cluster.arrive(1, 0, Commit(InstanceId(1, 1), 0, Batch((b"k",), (), b"poison", 1), (0, 0, 0)))
+        cluster.clock.advance(0)
+        self.one(outcomes)
+
+    def test_a_broken_caller_harms_nobody(self) -> None:
+        cluster = Cluster().start()
+        cluster.nodes[0].submit([[b"?", b"k"]], lambda outcome: 1 // 0)  # type: ignore[arg-type]
+        later = cluster.submit(0, [b"?", b"k"])
+        cluster.run(0.1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((later, cluster.fatal), ([[None]], []))
+
+    def test_callers_that_ask_again_at_once(self) -> None:
+        cluster = Cluster().start()
+        answered: list[float] = []
+
+        def ask(_: object = None) -> None:
+            answered.append(cluster.clock.seconds())
+            if len(answered) < 200:
+                cluster.nodes[0].submit([[b"?", b"k"]], ask)
+
+        ask()
+        cluster.run(0.05)
+        self.assertIn(len(answered), range(21, 100))
+        self.assertLessEqual(max(map(sub, answered[1:], answered)), 0.0026)
+
+    def test_reads_fit_the_transport(self) -> None:
+        cluster = Cluster(batch_bytes_max=120).start()
+        keys = [b"%030d" % k for k in range(10)]
+        for key in keys[::3]:
+            self.written(cluster, key[-1:], key)
+        for stated in (0, 10_000):
+            outcomes: list[list[Outcome]] = [[], []]
+            for outcome in outcomes:
+                cluster.nodes[0].submit([[b"?", key] for key in keys], outcome.append, stated)
+            cluster.run(0.2)
+            replies = [None if k % 3 else b"%d" % k for k in range(10)]
+            self.assertEqual([list(*outcome) for outcome in outcomes], [replies] * 2)
+        for _, message in cluster.sent(0, Read):
+            self.assertLessEqual(sum(len(key) + 2 for key in message.keys), 120)
+        alone = cluster.submit(0, [b"?", b"k" * 200])
+        cluster.run(0.1)
+        ((refusal,),) = alone
+        self.assertIsInstance(refusal, CommandError)
+
+    def test_the_rest_goes_on_with_one_replica_down(self) -> None:
+        """When the replica that is asked first is silent, another is asked, and first from then on."""
+        cluster = Cluster().start()
+        self.written(cluster)
+        cluster.cut = {(0, 1), (1, 0)}
+        for _ in range(5):
+            outcomes = cluster.submit(0, [b"?", b"k"])
+            cluster.run(0.02)
+            self.assertEqual(outcomes, [[b"a"]])
+        self.assertEqual([dest for dest, _ in cluster.sent(0, Read)], [1, 1, 2, 2, 2, 2, 2])

@@ -17,7 +17,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.service.exit_status import FAIL_S_MAX, STOP_S_MAX, Process, StartError
-from epaxos.service.log_file import ReplicaLog, begin, choose
+from epaxos.service.log_file import ReplicaLog
 
 
 class Reactor:
@@ -28,6 +28,7 @@ class Reactor:
         self.stopped = 0
         self.triggers: list[tuple[Any, ...]] = []
         self.when_running: list[tuple[Any, ...]] = []
+        self._exitSignal: int | None = None
 
     def callWhenRunning(self, call: Callable[..., object], *arguments: object) -> None:
         self.when_running.append((call, *arguments))
@@ -37,6 +38,9 @@ class Reactor:
 
     def addSystemEventTrigger(self, *trigger: Any) -> None:
         self.triggers.append(trigger)
+
+    def sigInt(self, number: int, frame: object) -> None:
+        raise AssertionError("it is replaced")
 
     def start(self) -> None:
         self.running = True
@@ -69,6 +73,7 @@ class ProcessTests(SynchronousTestCase):
         self.patch(os, "_exit", self.ended.append)
         self.handlers: dict[int, Any] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
+        self.patch(signal, "getsignal", self.handlers.get)
         self.deadlines: list[float] = []
         self.events: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.events.append)
@@ -186,10 +191,45 @@ class ProcessTests(SynchronousTestCase):
         reactor.start()
         self.handlers[signal.SIGTERM](signal.SIGTERM, None)
         self.assertFalse(reactor.running)
-        self.assertEqual(self.handlers[signal.SIGTERM], signal.SIG_IGN)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual(reactor.stopped, 1)
         self.assertEqual(self.logged(LogLevel.info), ["SIGTERM: stopping"])
         self.patch(sys, "stdout", Broken())
         self.assertEqual(self.exit_status(), 0)
+
+    def test_sigint(self) -> None:
+        """The process is to die of it after the stop; a signal that comes later makes no difference."""
+        reactor = Reactor(False)
+        self.process(reactor).take_signals(None)
+        self.handlers[signal.SIGINT] = reactor.sigInt
+        reactor.start()
+        self.handlers[signal.SIGINT](signal.SIGINT, None)
+        self.assertFalse(reactor.running)
+        self.assertEqual(reactor._exitSignal, signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.handlers[number](number, None)
+        self.assertEqual(reactor.stopped, 1)
+        self.assertEqual(self.logged(LogLevel.info), ["SIGINT: stopping"])
+        self.assertEqual(self.at_exit, [])
+
+    def test_sigint_after_sigterm(self) -> None:
+        reactor = Reactor(False)
+        self.process(reactor).take_signals(None)
+        self.handlers[signal.SIGINT] = reactor.sigInt
+        reactor.start()
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.handlers[signal.SIGINT](signal.SIGINT, None)
+        self.assertEqual(reactor.stopped, 1)
+        self.assertEqual((self.exit_status(), reactor._exitSignal), (0, None))
+
+    def test_a_handler_of_sigint_that_is_not_twisteds_stays(self) -> None:
+        reactor = Reactor(False)
+        process = self.process(reactor)
+        process.take_signals(None)
+        self.handlers[signal.SIGINT] = "a debugger's"
+        reactor.start()
+        process.fail("the disk is full")
+        self.assertEqual(self.handlers[signal.SIGINT], "a debugger's")
 
     def test_sigterm_before_the_reactor_runs(self) -> None:
         reactor = Reactor(False)
@@ -199,7 +239,9 @@ class ProcessTests(SynchronousTestCase):
         self.handlers[signal.SIGTERM](signal.SIGTERM, None)
         self.handlers[signal.SIGTERM] = "Twisted's"
         reactor.start()
-        self.assertEqual(self.handlers[signal.SIGTERM], signal.SIG_IGN)
+        waiting = len(calls)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual(len(calls), waiting)
         for call, *arguments in calls:
             call(*arguments)
         self.assertFalse(reactor.running)
@@ -210,7 +252,8 @@ class ProcessTests(SynchronousTestCase):
         process = self.process(reactor)
         process.take_signals(None)
         process.fail("the disk is full")
-        self.assertEqual(self.handlers[signal.SIGTERM], signal.SIG_IGN)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual((reactor.stopped, self.exit_status()), (1, 1))
 
     def test_a_stop_is_bounded(self) -> None:
         """Whoever asked for it; the service manager would kill it a little later."""
@@ -247,71 +290,3 @@ class ProcessTests(SynchronousTestCase):
             raise StartError("x")
         with self.assertRaises(Exception):  # noqa: B017  # what twistd catches
             raise StartError("x")
-
-
-class LogTests(SynchronousTestCase):
-    """The file of a log."""
-
-    def setUp(self) -> None:
-        self.path = Path(self.mktemp()).absolute()
-        self.log, name = choose(str(self.path))
-        self.assertEqual(name, "epaxos.service.log_file.begin")
-        observer = begin()
-        self.say = lambda text: observer({"log_time": 0, "log_format": "{t}", "t": text, "log_level": None})
-
-    def test_opened_again_after_it_was_moved(self) -> None:
-        self.say("one")
-        moved = self.path.with_suffix(".moved")
-        self.path.rename(moved)
-        self.say("two")
-        self.log.reopen()
-        self.say("three")
-        self.assertEqual(len(moved.read_text().splitlines()), 2)
-        self.assertIn("three", self.path.read_text())
-
-    def test_one_that_cannot_be_opened_again_goes_on(self) -> None:
-        moved = self.path.with_suffix(".moved")
-        self.path.rename(moved)
-        self.path.mkdir()
-        with self.assertRaises(OSError):
-            self.log.reopen()
-        self.say("goes on")
-        self.assertIn("goes on", moved.read_text())
-
-    def test_begun_anew(self) -> None:
-        self.say("one")
-        self.log.rotate()
-        self.say("two")
-        self.assertIn("one", self.path.with_name(self.path.name + ".1").read_text())
-        self.assertNotIn("one", self.path.read_text())
-
-    def test_the_next_file_that_could_not_be_opened_is_tried_again(self) -> None:
-        """Whatever it was that was missing (descriptors, say), the log is not silent for ever."""
-        file = self.log._file
-        assert file is not None
-        open_file = file._openFile
-
-        def fail() -> None:
-            raise OSError(24, "Too many open files")
-
-        self.patch(file, "_openFile", fail)
-        with self.assertRaises(OSError):
-            self.log.rotate()
-        with self.assertRaises(OSError):
-            self.say("lost")
-        self.patch(file, "_openFile", open_file)
-        self.say("back")
-        self.assertIn("back", self.path.read_text())
-
-    def test_any_text(self) -> None:
-        """Such as the path of a file whose name is not UTF-8."""
-        self.say("caf\udce9")
-        self.assertIn("caf\\udce9", self.path.read_text())
-
-    def test_a_file_that_cannot_be_opened(self) -> None:
-        choose("/nowhere/x.log")
-        with self.assertRaises(SystemExit) as end:
-            begin()
-        self.assertEqual(
-            str(end.exception), "epaxos: the log /nowhere/x.log cannot be opened: No such file or directory"
-        )

@@ -67,7 +67,7 @@ class SequenceTests(SynchronousTestCase):
             batch = db.write_batch(False)
             sequence.add_to(batch)
             batch.write()
-            sequence.written(random.choice((30, 200, 5000)) if number < 2000 else 100)
+            sequence.on_written(random.choice((30, 200, 5000)) if number < 2000 else 100)
             if number % 100 == 0 and number < 2100:
                 sequence = WriteSequence.restore(sorted(db.held.items()), 10_000)
             self.assertEqual(sequence.last, number)
@@ -82,7 +82,7 @@ class SequenceTests(SynchronousTestCase):
             batch = db.write_batch(False)
             sequence.add_to(batch)
             batch.write()
-            sequence.written(10)
+            sequence.on_written(10)
             if number % 50 == 0:
                 sequence = WriteSequence.restore(sorted(db.held.items()), 10**9, kept_writes=300)
         self.assertEqual(len(db.held), 300)

@@ -1,8 +1,8 @@
-"""The binding of LevelDB: the one place that imports it.
+"""The binding of LevelDB.  Nothing else imports it.
 
 plyvel has wheels for CPython up to 3.12, and for few machines; plyvel-next, a maintained fork with the
-same interface, has them for 3.12 and newer.  setup.cfg installs plyvel below 3.12 and plyvel-next from
-there on.  The other one is taken where somebody has installed only that; both write the same files.
+same interface, has wheels for 3.12 and newer.  setup.cfg installs plyvel below 3.12 and plyvel-next from
+3.12 on.  If only the other one is installed, it is used; both write the same files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Opening the database of a data folder: made if it is new, and checked for everything that may be lost."""
+"""Opening the database of a data folder: it is made if it is new, else checked for losses and damage."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ from epaxos.storage.state.reading import read_base, read_logs
 __all__ = ["open_database", "restore", "text_of"]
 
 WRITE_BUFFER_BYTES = 8 << 20
-"""So much is written before LevelDB begins a new log; two logs exist at a time."""
+"""The bytes after which LevelDB begins a new log.  Two logs exist at a time."""
 KEPT_BYTES = 4 * WRITE_BUFFER_BYTES
+"""See WriteSequence: more bytes than the logs can hold."""
 
 _TOO_SHORT = re.compile(r"\.(ldb|sst): Invalid argument$")
-"""What LevelDB makes of a table that ends before the place where it has to read."""
+"""What LevelDB says of a table that ends before the place where it has to read."""
 
 _log = Logger(namespace="epaxos.storage")
 
 
 def text_of(error: BaseException) -> str:
-    """What a LevelDB (or any other) error says, as text."""
+    """The text of an error of LevelDB, or of any other."""
     if isinstance(error, engine.Error) and error.args and isinstance(error.args[0], bytes):
         return error.args[0].decode(errors="replace")
     return str(error) or type(error).__name__
@@ -56,7 +57,7 @@ def text_of(error: BaseException) -> str:
 
 @contextmanager
 def _errors_of(path: Path) -> Iterator[None]:
-    """Turn what LevelDB and our own decoding raise into StoreErrors about `path`."""
+    """Raise a StoreError about `path` instead of an error of LevelDB."""
     try:
         yield
     except engine.CorruptionError as error:
@@ -115,7 +116,7 @@ def _open_existing(folder: DataFolder) -> Any:
 
 
 def _check(db: Any, folder: DataFolder, identity: Identity) -> WriteSequence:
-    """Whose database it is, and that no write is missing."""
+    """The sequence of writes.  Raises StoreError for another identity, and when a write is missing."""
     held = db.get(IDENTITY_KEY, verify_checksums=True)
     if held is None:
         raise StoreError(f"{folder.path} is not a data folder: its database has no identity")
@@ -138,9 +139,9 @@ def _scan(db: Any, prefix: bytes) -> Any:
 
 
 def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> tuple[Restored, Manifest]:
-    """What the database and the files of the state hold, and which parts of the files that is.
+    """What the database and the files of the state hold, and the manifest of these files.
 
-    Records, base and batches are read while they are iterated.  Raises StoreError, also then.
+    Records, base and batches are read while they are iterated.  Raises StoreError, at once or then.
     """
     path, nothing = folder.path, no_deps(format.epoch)
     with _errors_of(path):
@@ -179,7 +180,7 @@ def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[Instan
 def _pair(
     held: Iterator[tuple[bytes, bytes]], format: RecordFormat
 ) -> Iterator[tuple[InstanceRecord, Batch | None]]:
-    """Each record with the batch that lies behind it, if any."""
+    """Each record with the batch that follows it, if there is one."""
     record: InstanceRecord | None = None
     for key, value in held:
         id, is_batch = format.decode_instance_key(key)

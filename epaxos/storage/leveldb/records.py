@@ -1,8 +1,9 @@
-"""The one record format: what a replica keeps on disk, as keys and values.
+"""The format of the database: what a replica keeps on disk, as keys and values.
 
-The first byte of a key says what it is; slots and numbers are big-endian, so that restoring is a
-scan in order.  An instance's proposed batch lies right behind its record, because it is written once
-and the record several times.  Nothing here reads or writes a disk.
+The first byte of a key is its kind.  Slots and numbers are big-endian, so that a restart scans the
+database in order.  The proposed batch of an instance has a key of its own, right behind that of the
+record, because the batch is written once and the record several times.  Nothing here reads or writes a
+disk.
 """
 
 from __future__ import annotations
@@ -62,12 +63,12 @@ _VALUES = tuple(Value)
 
 
 def encode_number(number: int) -> bytes:
-    """Eight bytes; ordered as the numbers are."""
+    """Eight bytes, in the order of the numbers."""
     return _NUMBER.pack(number)
 
 
 def decode_number(data: bytes) -> int:
-    """Raises ValueError."""
+    """See `encode_number`.  Raises ValueError."""
     try:
         (number,) = _NUMBER.unpack(data)
     except error:
@@ -83,7 +84,7 @@ def write_key(number: int) -> bytes:
 
 
 def encode_identity(identity: Identity) -> bytes:
-    """Whose data this is and in which format, readable by people and by every later version."""
+    """The owner and the format of the data as JSON, which people and every later version can read."""
     fields = {
         "format": FORMAT,
         "cluster": identity.cluster,
@@ -95,7 +96,7 @@ def encode_identity(identity: Identity) -> bytes:
 
 
 def decode_identity(data: bytes) -> Identity:
-    """Raises ValueError: damaged, or of another format (the text says which)."""
+    """See `encode_identity`.  Raises ValueError if it is damaged, or of a format that the text names."""
     try:
         fields = json.loads(data)
         format = fields.pop("format")
@@ -110,7 +111,7 @@ def decode_identity(data: bytes) -> Identity:
 
 
 def check_identity(held: Identity, wanted: Identity) -> None:
-    """Raise ValueError, saying what differs, unless data of `held` is the data of `wanted`."""
+    """Raise ValueError, which says what differs, unless `held` is `wanted`."""
     for found, expected, what in (
         (held.cluster, wanted.cluster, "it belongs to cluster {!r}, not to {!r}"),
         (held.replica, wanted.replica, "it belongs to replica {}, not to replica {}"),
@@ -157,15 +158,15 @@ class RecordFormat:
     # -- instances
 
     def record_key(self, id: InstanceId) -> bytes:
-        """Where the record of `id` lies."""
+        """The key of the record of `id`."""
         return _INSTANCE_KEY.pack(INSTANCE_PREFIX, id.replica, id.slot, _RECORD)
 
     def batch_key(self, id: InstanceId) -> bytes:
-        """Where the proposed batch of `id` lies: right behind the record."""
+        """The key of the proposed batch of `id`, right behind that of the record."""
         return _INSTANCE_KEY.pack(INSTANCE_PREFIX, id.replica, id.slot, _BATCH)
 
     def decode_instance_key(self, key: bytes) -> tuple[InstanceId, bool]:
-        """The id, and whether the key is that of a batch."""
+        """The instance, and whether the key is that of its batch (else of its record)."""
         if len(key) != _INSTANCE_KEY.size:
             raise ValueError(f"an instance key of {len(key)} bytes")
         _, replica, slot, kind = _INSTANCE_KEY.unpack(key)
@@ -175,7 +176,7 @@ class RecordFormat:
         return id, kind == _BATCH
 
     def encode_record(self, record: InstanceRecord) -> bytes:
-        """All of the record but its id, which is the key."""
+        """The record without its id, which is in the key."""
         _, phase, bal, abal, value, deps, init_deps, fast_quorum = record
         named = sum(1 << replica for replica in fast_quorum)
         if init_deps is None:
@@ -191,14 +192,14 @@ class RecordFormat:
         if len(data) == self._record.size:
             phase, value, which, named, bal, abal, *vector = self._record.unpack(data)
             init_deps = tuple(vector) if which == _SAME_INIT_DEPS else None
-            known = which < _OWN_INIT_DEPS
+            fits = which < _OWN_INIT_DEPS
         elif len(data) == self._record_and_init_deps.size:
             phase, value, which, named, bal, abal, *vector = self._record_and_init_deps.unpack(data)
             init_deps = tuple(vector[self.n :])
-            known = which == _OWN_INIT_DEPS
+            fits = which == _OWN_INIT_DEPS
         else:
             raise ValueError(f"the record of instance {id} has {len(data)} bytes")
-        if not known or phase >= len(_PHASES) or value >= len(_VALUES) or named >> self.n:
+        if not fits or phase >= len(_PHASES) or value >= len(_VALUES) or named >> self.n:
             raise ValueError(f"the record of instance {id} cannot be understood")
         deps = tuple(vector[: self.n])
         fast_quorum = tuple(replica for replica in range(self.n) if named >> replica & 1)
@@ -208,7 +209,7 @@ class RecordFormat:
         return record
 
     def encode_batch(self, batch: Batch) -> bytes:
-        """As the batch crosses the cluster."""
+        """The batch as it is sent between replicas."""
         return encode_batch(batch)
 
     def decode_batch(self, id: InstanceId, data: bytes) -> Batch:
@@ -218,10 +219,10 @@ class RecordFormat:
         except ValueError as why:
             raise ValueError(f"the batch of instance {id} is damaged ({why})") from None
 
-    # -- checkpoints, but for the state
+    # -- checkpoints, without the state
 
     def encode_checkpoint(self, executed: Deps, beyond: Iterable[InstanceId]) -> bytes:
-        """What had been executed."""
+        """How far execution was: every instance up to `executed`, and those of `beyond`."""
         flat = list(chain.from_iterable(beyond))
         return self._deps.pack(*executed) + pack(f">{len(flat)}Q", *flat)
 
@@ -239,7 +240,7 @@ class RecordFormat:
 
 
 def _is_possible(record: InstanceRecord) -> bool:
-    """Whether an instance can have become what `record` says."""
+    """Whether there can be an instance with this record."""
     id, phase, bal, abal, value, deps, init_deps, _ = record
     if not abal <= bal < NUMBER_LIMIT or (phase < Phase.ACCEPTED and abal):
         return False

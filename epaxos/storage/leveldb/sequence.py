@@ -1,9 +1,9 @@
-"""Every write has a number and leaves it behind, so that a lost write is a hole that can be seen.
+"""The numbers of writes: each write leaves its number in the database, so a lost write is a visible gap.
 
-LevelDB checks what it reads, but some losses it takes for the end of its log: a log file that is gone,
-cut or zeroed, and the end of a manifest.  The numbers of the latest writes, more than its logs can hold,
-must therefore be there without a gap; and `folder.py` keeps, outside the database, the number
-that must be there at least.
+LevelDB checks what it reads, but it takes some losses for the end of its log: a log file that is missing,
+cut or zeroed, and a cut end of its own manifest.  Therefore the numbers of the latest writes, more than
+its logs can hold, must be there without a gap, and `folder.py` keeps the lowest number that the last of
+them may have outside the database.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from epaxos.storage.leveldb.records import WRITE_PREFIX, decode_number, encode_n
 __all__ = ["WriteSequence"]
 
 KEPT_WRITES = 200_000
-"""Bounds what the numbers take when a replica is often restarted, and the time to read them.
+"""The most numbers that are kept.  It bounds their bytes and the time to read them when a replica is
+restarted often.
 
-The smallest writes that change anything take about 120 bytes: so many fill LevelDB's two logs.
+The smallest writes that change anything take about 120 bytes, so this many fill LevelDB's two logs.
 """
 REMOVED_PER_WRITE = 4
+"""The most old numbers that one write removes."""
 
 
 class WriteSequence:
-    """The numbers of the writes that the database shows: `first` to `last`, none missing.
+    """The numbers of writes that the database holds: `first` to `last`, without a gap.
 
-    The number of a write is removed after `kept_bytes` more, or `kept_writes` more, were written.
+    The number of a write is removed once `kept_bytes` bytes, or `kept_writes` writes, came after it.
     """
 
     def __init__(self, first: int, last: int, kept_bytes: int, kept_writes: int = KEPT_WRITES) -> None:
@@ -44,7 +46,10 @@ class WriteSequence:
     def restore(
         cls, held: Iterable[tuple[bytes, bytes]], kept_bytes: int, kept_writes: int = KEPT_WRITES
     ) -> WriteSequence:
-        """Take up from what the database holds under WRITE_PREFIX.  ValueError: writes are missing."""
+        """Continue the sequence that the database holds under WRITE_PREFIX.
+
+        Raises ValueError when writes are missing.
+        """
         writes = list(held)
         if not writes:
             raise ValueError("it does not show a single write")
@@ -55,7 +60,7 @@ class WriteSequence:
         return cls(first, last, kept_bytes, kept_writes)
 
     def add_to(self, batch: Any) -> None:
-        """Number the write that `batch` (a write batch of LevelDB) is going to be."""
+        """Give the next number to the write that `batch`, a write batch of LevelDB, will be."""
         self.last += 1
         removable = max(self._removable, self.last - self._kept_writes)
         for _ in range(REMOVED_PER_WRITE):
@@ -65,8 +70,8 @@ class WriteSequence:
             self.first += 1
         batch.put(write_key(self.last), encode_number(self.first))
 
-    def written(self, size: int) -> None:
-        """The write took `size` bytes."""
+    def on_written(self, size: int) -> None:
+        """The write was done, and has `size` bytes."""
         self._bytes += size
         if self._bytes - self._steps[-1][1] >= self._step_bytes:
             self._steps.append((self.last, self._bytes))

@@ -19,8 +19,8 @@ Item = tuple[WriteSet, Callable[[], None]]
 class SharedWriter:
     """The writer of an open store.  Only who holds `lock` may use it.
 
-    `is_broken`: a write failed, so nothing may be written any more.  Either thread may set it, at any
-    time, and nobody takes it back.
+    `is_broken`: a write failed, so nothing may be written any more.  Either thread may set it at any time;
+    it is never reset.
     """
 
     def __init__(self, writer: GroupWriter, folder: DataFolder) -> None:

@@ -14,7 +14,7 @@
                             GroupWriter: LevelDB, StateFiles
 ```
 
-The event loop writes what is brief itself, because on a busy machine waking a thread and hearing from it
+The event loop writes what is brief itself, because on a busy host waking a thread and hearing from it
 takes ten times as long as syncing what a turn promises; what other clients send meanwhile shares the next
 sync.  The thread writes everything else: checkpoints above all, and everything where the disk is slow.
 """
@@ -41,7 +41,7 @@ from epaxos.storage.state.files import StateFiles
 __all__ = ["LevelDBStore"]
 
 HELD_BACK_MAX = 64
-"""The most write sets that nobody waits for and that are held back until somebody waits for one."""
+"""The most write sets that are held back because the node waits for none of them to be durable."""
 
 
 @implementer(IStore)
@@ -50,7 +50,7 @@ class LevelDBStore:
 
     `call_from_thread` has a function called in the event loop (`IReactorFromThreads.callFromThread`).
     `failed` is told there, once, that a write failed.  With `sync` False nothing is synced: what is
-    reported durable survives the process, but not the machine.
+    reported durable survives the process, but not a failure of the host.
     """
 
     persistent = True
@@ -71,7 +71,7 @@ class LevelDBStore:
         self._thread: WriterThread | None = None
         self._accepts = False
         self._held_back: list[Item] = []
-        self._wanted = False  # somebody waits for what is held back
+        self._wanted = False  # the node waits for one that is held back
         self._reporting = False
         self._pace = DiskPace()
         self._closing: list[Deferred[None]] = []
@@ -134,7 +134,7 @@ class LevelDBStore:
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
         """See IStore.  After `close` or a failure nothing is written, nor reported durable.
 
-        A write set that nobody waits for is written with the next one that somebody waits for.
+        A write set without `sync` is held back until one with `sync` comes, or HELD_BACK_MAX are there.
         """
         if not self._accepts:
             return
@@ -144,9 +144,9 @@ class LevelDBStore:
         self._write_wanted()
 
     def _write_wanted(self) -> None:
-        """Write what is held back, if somebody waits for it.
+        """Write the write sets that are held back, if the node waits for one of them.
 
-        While a write is reported, nothing is written: everybody hears of it before what they write then.
+        Nothing is written while a write is reported, so that reports come in the order of the writes.
         """
         while self._wanted and not self._reporting:
             if not self._write_here():
@@ -156,9 +156,9 @@ class LevelDBStore:
                 thread.put(self._take_group())
 
     def _write_here(self) -> bool:
-        """Write what is held back, unless the thread has to write something before, or it may take long.
+        """Write the write sets that are held back, if no write of the thread comes before and they are brief.
 
-        Returns whether it was written.
+        Returns whether they were written.
         """
         shared, pace = self._shared, self._pace
         in_thread = self._queued - len(self._held_back)

@@ -29,7 +29,7 @@ class Reports(Protocol):
     """What the thread has called in the event loop."""
 
     def on_written(self, group: list[Item], counters: dict[str, int], wants_state: bool) -> None:
-        """The group is written, and synced when somebody asked for it."""
+        """The group is written, and synced if a write set of it asked for that."""
 
     def on_failed(self, text: str) -> None:
         """A write failed, or the thread did.  Nothing is written any more."""
@@ -67,7 +67,7 @@ class WriterThread:
     # -- in the thread
 
     def _run(self) -> None:
-        """Whatever ends the thread early is reported, because the replica would wait for it for ever."""
+        """Write until `close`.  Whatever ends the thread early is reported, because the node waits for it."""
         try:
             self._try(self._write_until_closed)
             self._try(self._shared.writer.close)
@@ -85,7 +85,7 @@ class WriterThread:
         self._call_from_thread(self._reports.on_failed, self._shared.failure(error))
 
     def _write_until_closed(self) -> None:
-        shared, writer = self._shared, self._shared.writer
+        writer = self._shared.writer
         at_end = more = False
         while not at_end:
             writes, wait_s = writer.writes, self._wait_s(more)
@@ -93,18 +93,26 @@ class WriterThread:
             idle = not (group or at_end or more)
             more = False
             try:
-                with shared.lock:
-                    if shared.is_broken:  # perhaps by the event loop, a moment ago
-                        continue
-                    least = 0
-                    if idle:
-                        least = QUIET_BYTES if writer.writes == writes else BUSY_BYTES
-                    if group or at_end or (idle and not writer.recorded):
-                        shared.write(group, at_end or idle)
-                        self._call_from_thread(self._reports.on_written, group, *shared.progress())
-                    more = writer.go_on(least)
+                with self._shared.lock:
+                    if not self._shared.is_broken:  # perhaps by the event loop, a moment ago
+                        more = self._write(group, at_end, idle, writes)
             except Exception as error:  # whatever it was, nothing may be reported durable from now on
                 self._report_failure(error)
+
+    def _write(self, group: list[Item], at_end: bool, idle: bool, writes: int) -> bool:
+        """Write the group, and some of a base under way.  The lock is held.
+
+        `idle`: no group came for a while, when `writes` writes had been done.  Returns whether there is
+        more to do now.
+        """
+        shared, writer = self._shared, self._shared.writer
+        least = 0
+        if idle:
+            least = QUIET_BYTES if writer.writes == writes else BUSY_BYTES
+        if group or at_end or (idle and not writer.recorded):
+            shared.write(group, at_end or idle)
+            self._call_from_thread(self._reports.on_written, group, *shared.progress())
+        return writer.go_on(least)
 
     def _wait_s(self, more: bool) -> float | None:
         """How long to wait for a group, in seconds; None: until one comes."""

@@ -1,10 +1,11 @@
-"""The torn end of a LevelDB log: what a power loss leaves of writes that were not yet synced.
+"""The torn end of a LevelDB log: what a power failure leaves of writes that were not yet synced.
 
-LevelDB takes a log that ends in the middle of a record for what it is, but refuses one whose last record
-is full length and not all there (some of its pages reached the disk and some did not).  That is as
-legitimate.  Damage that has a whole record behind it is not: it was synced, and is lost.
+LevelDB accepts a log that ends in the middle of a record, but refuses a log whose last record has its
+full length and is damaged, because some of its pages reached the disk and some did not.  Such an end is as
+legitimate, and is cut off here.  Damage before a whole record is different: the damaged record was
+synced, and is lost.
 
-The format of the log is LevelDB's (its doc/log_format.md): blocks of 32 KiB; in them fragments of
+The format of the log is LevelDB's (its doc/log_format.md): blocks of 32 KiB, which hold fragments of
 records, each with a header of checksum, length and type.
 """
 
@@ -43,7 +44,7 @@ def _checksum(data: bytes) -> int:
 
 
 def _fragment(log: bytes, start: int, block_end: int) -> tuple[int, int] | None:
-    """Type and end of the fragment at `start`, or None where there is no whole one."""
+    """The type and the end of the fragment at `start`; None if there is no whole one."""
     checksum, length, kind = _HEADER.unpack_from(log, start)
     end = start + _HEADER.size + length
     if not _FULL <= kind <= _LAST or end > block_end or _checksum(log[start + 6 : end]) != checksum:
@@ -52,10 +53,10 @@ def _fragment(log: bytes, start: int, block_end: int) -> tuple[int, int] | None:
 
 
 def _starts_later(log: bytes, start: int, block_end: int) -> bool:
-    """Whether a record starts anywhere from `start` on: the damage may have hit a length.
+    """Whether a record starts anywhere in the block from `start` on, since the damage may have hit a length.
 
-    A record is a write batch, which begins with a number of 8 bytes, low ones first, that never
-    needs the last two; so few checksums have to be computed.
+    A record is a write batch, which begins with a number of 8 bytes, low ones first, whose last two are
+    always 0.  So few checksums have to be computed.
     """
     for position in range(start, block_end - _HEADER.size - 11):
         if (
@@ -68,16 +69,16 @@ def _starts_later(log: bytes, start: int, block_end: int) -> bool:
 
 
 def end_of_whole_records(log: bytes) -> int | None:
-    """Where the log has to be cut to lose its torn end.
+    """The length to which the log has to be cut to lose its torn end.
 
-    None: nothing is torn, or something behind the damage is whole.
+    None: nothing is torn, or there is a whole record behind the damage.
     """
     position = whole = 0
     damaged = False
     while position + _HEADER.size <= len(log):
         block_end = min(len(log), position - position % BLOCK + BLOCK)
         if position + _HEADER.size > block_end:
-            position = block_end  # the filling at the end of a block
+            position = block_end  # the padding at the end of a block
             continue
         fragment = _fragment(log, position, block_end)
         if fragment is None:
@@ -95,9 +96,9 @@ def end_of_whole_records(log: bytes) -> int | None:
 
 
 def cut_torn_end(database: Path, aside: Path) -> str | None:
-    """Cut the torn end, if there is one, off the newest log of a database that is not open.
+    """Cut the torn end off the newest log of a database that is not open, if there is one.
 
-    What is cut off is kept in the folder `aside`.  Returns what was done, in words, or None.
+    What is cut off is kept in the folder `aside`.  Returns a sentence about it; None if nothing was cut.
     """
     logs = sorted(database.glob("*.log"), key=lambda path: int(path.stem))
     if not logs:

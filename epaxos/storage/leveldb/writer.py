@@ -1,4 +1,4 @@
-"""Turning write sets into one LevelDB write.  All of it blocks."""
+"""Write sets become one write of LevelDB.  Everything here blocks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from epaxos.storage.state.manifest import encode_manifest
 __all__ = ["GroupWriter"]
 
 CHUNK = 2000
-"""After so many records, which take about a millisecond, the event loop gets the interpreter lock."""
+"""The number of records after which the event loop gets the interpreter lock; they take about 1 ms."""
 
 
 class GroupWriter:
-    """Writes groups of write sets, each group all or nothing, in order.
+    """Writes groups of write sets in order, each group all or nothing.
 
-    `db` is a LevelDB database in the folder `database`; `state` holds what checkpoints say beside it.
-    With `sync` False nothing is ever synced.
+    `db` is a LevelDB database in the folder `database`; `state` are the files that the batches and the
+    states of checkpoints go to.  With `sync` False nothing is ever synced.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class GroupWriter:
 
     @property
     def bytes(self) -> int:
-        """How many were written, to the database and the files of the state."""
+        """The number of bytes that were written, to the database and to the files of the state."""
         return self._bytes + self._state.bytes
 
     @property
@@ -66,10 +66,10 @@ class GroupWriter:
         return self._state.wants_state
 
     def write(self, write_sets: Sequence[WriteSet], sync: bool) -> bool:
-        """Write the sets, and sync them and all before them if asked to.
+        """Write the sets; with `sync`, sync them and all sets before them.
 
-        A base that became whole is recorded, too.  Returns whether nothing that was written waits for a sync
-        now.  Raises engine.Error, OSError.
+        The write also records a base that has become whole.  Returns whether everything that was written
+        is synced (always true where nothing ever is).  Raises engine.Error, OSError.
         """
         sync = sync and self._sync
         if any(write_sets) or not self._state.recorded or (sync and self._unsynced):
@@ -84,7 +84,7 @@ class GroupWriter:
             if sync and self._unsynced:
                 self._sync_older_logs()
             self._unsynced = self._sync and not sync
-            self.sequence.written(size)
+            self.sequence.on_written(size)
             self.writes += 1
             self.syncs += sync
             self._bytes += size
@@ -92,22 +92,23 @@ class GroupWriter:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a base is to be written or recorded, even when no write comes."""
+        """Whether a base has to be written or recorded, even when no write comes."""
         return self._state.unfinished
 
     @property
     def recorded(self) -> bool:
-        """Whether every base that is whole was recorded by a write."""
+        """Whether a write has recorded every base that is whole."""
         return self._state.recorded
 
     def go_on(self, least: int = 0) -> bool:
-        """Do something that nobody waits for; to be called by the thread after each write, and as long
-        as it says that there is more to do.
+        """Do a step of the work in the background: remove old files, write a base.
 
-        `least` bytes of a base are written even when no more of it is owed.
+        The thread calls it after each write, and again while it returns that there is more to do.
+        `least`: the bytes of a base that are written even when nothing of it is owed.
         """
         more = False
-        if self.writes and not self._unsynced:  # before the first write, the state may be found damaged
+        # Nothing is removed before the first write, because until then the state may be found damaged.
+        if self.writes and not self._unsynced:
             more = self._state.remove_unneeded()
         return self._state.go_on(least) or more
 
@@ -119,16 +120,17 @@ class GroupWriter:
             self._db.close()
 
     def _sync_older_logs(self) -> None:
-        """LevelDB begins a new log now and then, and a sync reaches only the newest.
+        """Sync LevelDB's logs but the newest.
 
-        An older one may still hold writes that were not synced.
+        LevelDB begins a new log now and then, and its sync covers only the newest, although an older one
+        may hold writes that were not synced.
         """
         logs = sorted(self._database.glob("*.log"), key=lambda path: int(path.stem))
         for log in logs[:-1]:
             try:
                 descriptor = os.open(log, os.O_RDONLY)
             except FileNotFoundError:
-                continue  # it has become a table, which was synced
+                continue  # LevelDB has made a table of it, and synced that
             try:
                 os.fsync(descriptor)
             finally:

@@ -94,7 +94,7 @@ class StateFiles:
         self._generation += 1
         return self._generation
 
-    # -- what is written
+    # -- writing
 
     @property
     def wants_state(self) -> bool:
@@ -180,10 +180,10 @@ class StateFiles:
         self._new_base = _NewBase(file, state)
 
     def go_on(self, least: int = 0) -> bool:
-        """Write some of a new base: what is owed of it, in part, and at least `least` bytes.
+        """Write a share of the bytes that are owed of a new base, and at least `least` bytes.
 
-        Owed are PACE bytes for each byte of log beyond the threshold.  One call writes a piece, or a share
-        of what is owed, because promises wait for it.  The log may have grown more than since the base was
+        PACE bytes are owed for each byte of log beyond the threshold.  One call writes a piece, or a share
+        of the owed bytes, because promises wait for it.  The log may have grown more than since the base was
         begun, when bases before it were given up.
 
         Returns whether more is owed.

@@ -14,6 +14,7 @@ from tests.protocol.stories.__main__ import FOLDER, main
 from tests.protocol.stories.judge import Judge
 from tests.protocol.stories.notation import batch_of
 from tests.protocol.stories.script import StoryError, rewritten
+from tests.test_docs import CITED, cited_page, headings
 
 STORIES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.txt"))}
 MUTANTS = {mutant.name: mutant for mutant in catalogue.MUTANTS}
@@ -21,7 +22,7 @@ MUTANTS = {mutant.name: mutant for mutant in catalogue.MUTANTS}
 CHANGED_BY = {
     "fast-path-equal": ("small fast quorum", "early fast path", "own row above the slot"),
     "fast-path-named": ("fast path with D0", "vote adds nothing", "order of arrival"),
-    "slow-path": ("unequal fast path", "slow path with D0", "small slow quorum"),
+    "slow-path": ("unequal fast path", "slow path with D0", "small slow quorum", "early own AcceptOK"),
     "named-replica-silent": ("fast path of any answers", "named anew"),
     "recovery-1-committed": ("Commit refused", "early Commit, repeated"),
     "recovery-2-accepted": ("accepted value ignored", "PreAccept at any ballot", "Accept at any ballot"),
@@ -47,7 +48,7 @@ CHANGED_BY = {
         "known, yet not named after a restart",
     ),
     "read": ("read by itself", "reads do not count"),
-    "forgetting": ("own floor", "forgotten not named"),
+    "forgetting": ("own floor", "forgotten not named", "floor falls with a restart"),
 }
 """Which mutants of the catalogue each story has to show."""
 
@@ -70,7 +71,13 @@ class StoryTests(SynchronousTestCase):
     def test_each_story_says_which_rule_it_tells(self) -> None:
         for name, story in STORIES.items():
             self.assertTrue(story.startswith("# "), name)
-            self.assertIn("docs/protocol.md", story.split("replicas ")[0], name)
+            head = " ".join(line[2:] for line in story.splitlines() if line.startswith("# "))
+            cited = CITED.findall(head)
+            self.assertTrue(cited, name)
+            for page, heading in cited:
+                found = cited_page(page)
+                assert found is not None, f"{name} cites {page}"
+                self.assertTrue(not heading or heading in headings(found), f"{name} cites {heading}")
 
     def test_a_broken_rule_changes_its_story(self) -> None:
         for name, mutants in CHANGED_BY.items():

@@ -1,8 +1,9 @@
-"""Counting what a replica holds."""
+"""Counting the entries that a replica holds."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -53,15 +54,15 @@ class HeldTests(SynchronousTestCase):
 
 
 class _Leaking(Node):
-    """A node that remembers something of every instance for ever."""
+    """A node that keeps an entry of every instance for ever."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.remembered: list[int] = []
 
-    def _commit(self, decided: list[Instance]) -> None:
+    def _on_decided(self, decided: Sequence[Instance]) -> None:
         self.remembered += [instance.id.slot for instance in decided]
-        super()._commit(decided)
+        super()._on_decided(decided)
 
 
 class LeakTests(SynchronousTestCase):

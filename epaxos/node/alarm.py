@@ -1,0 +1,49 @@
+"""The one timer that wakes a replica when nothing arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from epaxos.interfaces import ITimeout, ITimeoutService
+
+__all__ = ["Alarm"]
+
+
+class Alarm:
+    """Calls `ring` once at the time that `set` named last.
+
+    Deadlines mostly move away, turn by turn.  So the timer stays when the new time is later: it
+    then fires once too early, and is started anew.
+    """
+
+    def __init__(self, timeouts: ITimeoutService, ring: Callable[[], None]) -> None:
+        self._timeouts = timeouts
+        self._ring = ring
+        self._timer: ITimeout | None = None
+        self._fires_at = self._rings_at = 0.0
+
+    def set(self, now: float, rings_at: float) -> None:
+        """Ring at `rings_at`, not earlier.  Both times are on the clock of `ITimeoutService`."""
+        self._rings_at = rings_at
+        if self._timer is not None:
+            if self._fires_at <= rings_at:
+                return
+            self._timer.cancel()
+        self._start(now)
+
+    def cancel(self) -> None:
+        """Do not ring."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _start(self, now: float) -> None:
+        self._fires_at = self._rings_at
+        self._timer = self._timeouts.call_later(self._fires_at - now, self._on_timeout)
+
+    def _on_timeout(self) -> None:
+        self._timer = None
+        now = self._timeouts.now()
+        if now < self._rings_at:
+            self._start(now)
+        else:
+            self._ring()

@@ -1,0 +1,106 @@
+"""When a checkpoint is written, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from epaxos.interfaces import Checkpoint, IExecutor, IStore, ITimeout, ITimeoutService, WriteSet
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.messages import Batch
+
+__all__ = ["Checkpoints"]
+
+CHECKPOINT_COMMANDS = 15_000
+"""The number of commands after which a checkpoint is due early, because every member keeps the keys
+of these commands in memory until all members have written a checkpoint."""
+CHECKPOINT_COMMANDS_IN_MEMORY = 1_000
+"""The same for a store that keeps nothing: a checkpoint costs nothing there, and what is kept until
+then stays in the processor's cache."""
+
+
+class Checkpoints:
+    """Writes a checkpoint every `interval_s` seconds, and earlier after many commands.
+
+    The next one waits until this one is durable.  `entries()`: the whole state.  `on_due()` is
+    called when the time has come; `on_durable(executed)` when a checkpoint of these slots is
+    durable.
+    """
+
+    def __init__(
+        self,
+        store: IStore,
+        executor: IExecutor,
+        entries: Callable[[], Iterable[tuple[bytes, bytes]]],
+        timeouts: ITimeoutService,
+        interval_s: float,
+        on_due: Callable[[], None],
+        on_durable: Callable[[Deps], None],
+    ) -> None:
+        self.waits = False
+        """Whether a checkpoint is due, and waits until everything that was released is applied."""
+        self._store = store
+        self._executor = executor
+        self._entries = entries
+        self._timeouts = timeouts
+        self._interval_s = interval_s
+        self._on_due = on_due
+        self._on_durable = on_durable
+        self._due: ITimeout | None = None
+        self._latest: Deps | None = None
+        self._applied: list[tuple[InstanceId, Batch]] = []  # since the latest one
+        self._commands = 0  # of all batches since the latest one
+        self._commands_max = CHECKPOINT_COMMANDS if store.persistent else CHECKPOINT_COMMANDS_IN_MEMORY
+
+    def restore(self, executed: Deps) -> None:
+        """The store holds a checkpoint of everything up to `executed`."""
+        self._latest = executed
+
+    def schedule(self) -> None:
+        """Start the timer for the next checkpoint."""
+        self._due = self._timeouts.call_later(self._interval_s, self._on_timeout)
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        if self._due is not None:
+            self._due.cancel()
+
+    def on_applied(self, id: InstanceId, batch: Batch) -> None:
+        """`batch` was applied as a whole."""
+        self._commands += batch.commands
+        if self._commands >= self._commands_max and self._due is not None:  # None: one is being written
+            self.waits = True
+        if self._store.persistent and (batch.writes or batch.barrier):
+            self._applied.append((id, batch))
+
+    def on_settled(self) -> None:
+        """Everything that was released is applied: write the checkpoint that waits for this."""
+        if self.waits:
+            self.stop()
+            self._on_timeout()
+
+    def _on_timeout(self) -> None:
+        self._due = None
+        self._on_due()
+
+    def write_when_settled(self, is_settled: bool) -> None:
+        """A checkpoint is due.  Write it now, or let it wait until the state `is_settled`."""
+        self.waits = not is_settled
+        if is_settled:
+            self._write()
+
+    def _write(self) -> None:
+        self._commands = 0
+        executed: Deps = self._executor.executed
+        if executed == self._latest:
+            self.schedule()
+            return
+        self._latest = executed
+        durable = partial(self._on_durable, executed)
+        self._store.write(WriteSet(checkpoint=self.take(self._store.wants_state), sync=True), durable)
+
+    def take(self, with_state: bool) -> Checkpoint:
+        """A checkpoint of this moment, at which no batch may be applied in part."""
+        applied, self._applied = self._applied, []
+        state = self._entries() if with_state else None
+        return Checkpoint(self._executor.executed, self._executor.executed_beyond(), applied, state)

@@ -1,0 +1,122 @@
+"""Bundles of this replica, from the proposal to the replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from epaxos.interfaces import Reply
+from epaxos.node.intake import Intake
+from epaxos.node.pacing import Pacing
+from epaxos.node.reads import Reads
+from epaxos.node.submissions import Bundle
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.messages import NOP
+from epaxos.protocol.values.output import Output
+
+__all__ = ["InFlight"]
+
+
+class InFlight:
+    """Proposes what waits in the intake when `pacing` allows it, and hands the replies back.
+
+    `now`: the clock of `ITimeoutService`.
+    """
+
+    def __init__(
+        self, core: Replica, intake: Intake, pacing: Pacing, reads: Reads, now: Callable[[], float]
+    ) -> None:
+        self._core = core
+        self._intake = intake
+        self._pacing = pacing
+        self._reads = reads
+        self._now = now
+        self._by_instance: dict[InstanceId, Bundle] = {}
+
+    def propose(self) -> Output:
+        """Propose while something waits and the window is open; the core's output after that.
+
+        Called last in a turn, so that clients answered in this turn can join the batch.
+        """
+        core, pacing = self._core, self._pacing
+        while (
+            self._intake
+            and (pacing.wait_ends is None or pacing.is_complete(self._now(), self._intake.commands))
+            and core.can_propose
+            and core.in_flight < pacing.window
+        ):
+            taken = self._intake.take()
+            if taken is not None:
+                separation, submissions = taken
+                self._start(Bundle(separation, submissions, self._now()))
+        return core.take_output()
+
+    def _start(self, bundle: Bundle) -> None:
+        """The batch goes first, because reads come after what this replica has proposed."""
+        separation = bundle.separation
+        if separation.batch is not None:
+            self._by_instance[self._core.propose(separation.batch)] = bundle
+        if separation.reads:
+            self._reads.start(bundle)
+
+    def on_decided(self, decided: Sequence[Instance]) -> None:
+        """These instances are decided.  Pacing expects the clients of own ones to ask again."""
+        own = 0
+        since = 0.0
+        for instance in decided:
+            bundle = self._by_instance.get(instance.id)
+            if bundle is None:
+                continue
+            if instance.cmd is NOP:
+                self._propose_again(instance.id)
+            else:
+                own += bundle.commands
+                since = bundle.since
+        if own:
+            self._tell_pacing(since, own)
+
+    def _propose_again(self, id: InstanceId) -> None:
+        """The own instance `id` became NOP.  Its commands can never run there, so they get a new
+        instance, before everything that waits."""
+        bundle = self._by_instance.pop(id)
+        self._reads.end(bundle)
+        self._intake.add_first([submission for submission in bundle.submissions if submission.done])
+
+    def on_readable(self, bundles: Sequence[Bundle]) -> None:
+        """The reads of these bundles may run.  The clients of those with a batch, too, are
+        expected to ask again only when the batch is decided."""
+        alone = [bundle for bundle in bundles if bundle.separation.batch is None]
+        if alone:
+            self._tell_pacing(alone[-1].since, sum(bundle.commands for bundle in alone))
+
+    def _tell_pacing(self, since: float, commands: int) -> None:
+        now = self._now()
+        self._pacing.on_decided(now, now - since, commands, self._intake.commands)
+
+    def is_wanted(self, id: InstanceId) -> bool:
+        """Whether a client of this replica waits for the replies of the own instance `id`."""
+        bundle = self._by_instance.get(id)
+        return bundle is not None and bundle.wanted
+
+    def on_applied(self, id: InstanceId, replies: Sequence[Reply]) -> None:
+        """The own instance `id` was applied.  No replies: nobody wanted them."""
+        bundle = self._by_instance.pop(id, None)
+        if bundle is not None and replies:
+            bundle.on_applied(replies)
+
+    def bundles(self) -> Iterator[Bundle]:
+        """All bundles that are not answered, those with a batch and reads twice."""
+        yield from self._by_instance.values()
+        yield from self._reads.bundles()
+
+    def end_unwanted_reads(self) -> None:
+        """End the reads for which nobody waits any more."""
+        for bundle in list(self.bundles()):
+            if not bundle.wanted:
+                self._reads.end(bundle)
+
+    def clear(self) -> None:
+        """Forget everything: nobody waits any more."""
+        self._by_instance.clear()
+        self._reads.clear()

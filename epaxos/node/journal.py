@@ -1,0 +1,71 @@
+"""Outputs of the core on their way to the disk, and whether the disk answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.logger import Logger
+
+from epaxos.interfaces import IStore, WriteSet
+from epaxos.node.disk_watch import DiskWatch
+from epaxos.protocol.values.output import Output
+
+__all__ = ["Journal"]
+
+_log = Logger()
+
+
+class Journal:
+    """Writes outputs, and watches the disk meanwhile.
+
+    `id`: of the replica, for the log.  `on_durable(output)` is called for each output, in order,
+    once it and every earlier one is durable.  `now`: the clock of `ITimeoutService`.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        store: IStore,
+        watch: DiskWatch,
+        now: Callable[[], float],
+        on_durable: Callable[[Output], None],
+    ) -> None:
+        self._id = id
+        self._store = store
+        self._watch = watch
+        self._now = now
+        self._on_durable = on_durable
+
+    def write(self, output: Output) -> None:
+        """Write what `output` wants to be durable, in one atomic step."""
+        if not self._store.persistent:
+            self._on_durable(output)
+            return
+        write_set = WriteSet(
+            batches=output.batches,
+            records=[instance.record() for instance in output.instances.values()],
+            reserved=output.reserved,
+            floor=output.floor,
+            dropped=output.dropped,
+            sync=output.awaits_durability,
+        )
+        if write_set.sync:
+            self._watch.on_began(self._now())
+        self._store.write(write_set, partial(self._on_durable, output))
+
+    def on_synced(self) -> None:
+        """The disk has answered the oldest write with `sync`."""
+        if self._store.persistent and self._watch.on_answered(self._now()):
+            _log.info("the disk answers again: replica {id} goes on", id=self._id)
+
+    def look(self, now: float) -> bool:
+        """Whether the disk hangs from now on, and did not before (`DiskWatch.look`)."""
+        hangs = self._watch.look(now)
+        if hangs:
+            _log.warn(
+                "the disk has not answered for {waited:.1f} s: replica {id} is silent until it does",
+                id=self._id,
+                waited=self._watch.waited_s(now),
+            )
+        return hangs

@@ -1,0 +1,59 @@
+"""Takes up what a store held when it was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from epaxos.interfaces import IExecutor, IRestoresInParts, IStateMachine, Ready, Restored, StoreError
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.instance import Instance
+
+__all__ = ["restore"]
+
+_log = Logger()
+
+
+def restore(
+    id: int,
+    restored: Restored,
+    machine: IStateMachine,
+    executor: IExecutor,
+    core: Replica,
+    now: Callable[[], float],
+) -> None:
+    """Restore the state machine, the executor and the core of replica `id`.  Blocks.
+
+    Raises StoreError when the store cannot read its data, or the state machine cannot apply it.
+    """
+    _restore_state(restored, machine)
+    executor.restore(restored.executed, restored.beyond)
+    core.tick(now())
+    core.restore(
+        reserved=restored.reserved,
+        floor=restored.floor,
+        executed=restored.executed,
+        instances=(Instance.restore(record, batch) for record, batch in restored.records),
+    )
+    if not restored.fresh:
+        _log.info(
+            "replica {id} takes up at {executed} with {instances} instances",
+            id=id,
+            executed=restored.executed,
+            instances=len(core.table),
+        )
+
+
+def _restore_state(restored: Restored, machine: IStateMachine) -> None:
+    ready = (Ready(id, batch, False) for id, batch in restored.batches)
+    try:
+        if IRestoresInParts.providedBy(machine):
+            machine.restore_in_parts(restored.base, ready)
+        else:
+            entries: dict[bytes, bytes] = {}
+            for part in restored.base:
+                entries.update(part)
+            machine.restore(entries, ready)
+    except ValueError as why:
+        raise StoreError(f"what was executed cannot be applied again: {why}") from None

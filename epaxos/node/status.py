@@ -1,0 +1,94 @@
+"""What `GET /status` shows of a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from epaxos.interfaces import Identity, IStore, ITransport
+from epaxos.node.applier import Applier
+from epaxos.node.digest import StateDigest
+from epaxos.node.intake import Intake
+from epaxos.node.reads import Reads
+from epaxos.protocol.replica import Replica
+
+__all__ = ["Status"]
+
+
+class Status:
+    """A view of all parts of one replica, and the digest of its state at the same moment.
+
+    `entries()`: the whole state.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        core: Replica,
+        intake: Intake,
+        reads: Reads,
+        applier: Applier,
+        store: IStore,
+        transport: ITransport,
+        digest: StateDigest,
+        entries: Callable[[], Iterable[tuple[bytes, bytes]]],
+    ) -> None:
+        self._identity = identity
+        self._digest = digest
+        self._entries = entries
+        self._core = core
+        self._intake = intake
+        self._reads = reads
+        self._applier = applier
+        self._store = store
+        self._transport = transport
+
+    def get(self) -> Deferred[dict[str, Any]]:
+        """See `IClients.status`.  While a batch is applied in part, wait until it is whole."""
+        whole = self._applier.when_whole()
+        return self._get(None) if whole is None else whole.addCallback(self._get)
+
+    def _get(self, _: None) -> Deferred[dict[str, Any]]:
+        fields = self._fields()
+        if not self._applier.running:
+            return succeed({**fields, "digest": None})
+        digest = self._digest.of(self._applier.commands_applied, self._entries)
+        return digest.addCallback(partial(_with_digest, fields))
+
+    def _fields(self) -> dict[str, Any]:
+        core = self._core
+        return {
+            "id": self._identity.replica,
+            "cluster": self._identity.cluster,
+            "state_machine": self._identity.state_machine,
+            "members": [{"id": id, "up": self._is_up(id)} for id in range(self._identity.epoch.n)],
+            "next_slot": core.next_slot,
+            "committed": list(core.table.committed),
+            "executed": list(self._applier.applied_up_to()),
+            "counters": {
+                "fast_path": core.counters.fast_path,
+                "slow_path": core.counters.slow_path,
+                "recovered": core.counters.recovered,
+                "commands_executed": self._applier.commands_applied,
+                "commands_read": self._reads.commands_read,
+                "commands_queued": self._intake.commands,
+                "instances_in_flight": core.in_flight,
+                "instances_held": len(core.table),
+                "instances_waiting": self._applier.waiting,
+                "recoveries": core.recoveries,
+                **self._store.counters(),
+                **self._transport.counters(),
+            },
+        }
+
+    def _is_up(self, id: int) -> bool:
+        return id == self._identity.replica or (
+            self._transport.is_connected(id) and not self._core.suspects(id)
+        )
+
+
+def _with_digest(fields: dict[str, Any], digest: str) -> dict[str, Any]:
+    return {**fields, "digest": digest}
