@@ -100,8 +100,9 @@ class TcpTransport:
         receive: Callable[[int, Sequence[Message]], None],
         connection: Callable[[int, bool], None] | None = None,
     ) -> Deferred[None]:
-        """As `ITransport.start`; to be called once."""
-        assert self._incoming is None, "started twice"
+        """As `ITransport.start`.  Raises RuntimeError when it is called again."""
+        if self._incoming is not None:
+            raise RuntimeError("the transport is started already")
         self._connection = connection
         self._incoming = IncomingFactory(
             self._identity,

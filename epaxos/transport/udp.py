@@ -138,8 +138,9 @@ class UdpTransport:
         receive: Callable[[int, Sequence[Message]], None],
         connection: Callable[[int, bool], None] | None = None,
     ) -> Deferred[None]:
-        """As `ITransport.start`; to be called once.  There are no connections to be told of."""
-        assert self._receive is None, "started twice"
+        """As `ITransport.start`.  Raises RuntimeError when it is called again; never calls `connection`."""
+        if self._receive is not None:
+            raise RuntimeError("the transport is started already")
         self._receive = receive
         self._socket = _Socket(self._on_datagram, self._reactor)
         try:
