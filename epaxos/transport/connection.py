@@ -24,7 +24,7 @@ _FLUSH_S = 1.0  # how long a connection that is to end may take to deliver what 
 class TcpSettings:
     """The bounds of the TCP transport; seconds and bytes."""
 
-    queue_bytes_max: int = 64 * 1024 * 1024
+    queue_bytes_max: int
     """Bytes that wait for one replica; messages beyond that are dropped."""
     frame_bytes_max: int = 64 * 1024 * 1024
     """A longer frame is neither sent nor accepted; a longer message is dropped."""

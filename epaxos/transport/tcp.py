@@ -56,7 +56,7 @@ class TcpTransport:
         *,
         clock: IReactorTime,
         random: Random,
-        settings: TcpSettings | None = None,
+        settings: TcpSettings,
         reader: SharedReader | None = None,
     ) -> None:
         others = set(identity.epoch.members) - {identity.replica}
@@ -66,7 +66,7 @@ class TcpTransport:
         self._listen = listen
         self._clock = clock
         self._reader = reader or SharedReader()
-        self._settings = settings = settings or TcpSettings()
+        self._settings = settings
         self._complaints = complaints = Complaints(self._log, clock)
         self._encoder = TurnEncoder(settings.frame_bytes_max, complaints)
         self._connection: Callable[[int, bool], None] | None = None

@@ -35,6 +35,7 @@ from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
 from epaxos.service.timeouts import ReactorTimeouts
+from tests.defaults import default_batching
 
 
 @implementer(IStateMachine)
@@ -208,7 +209,7 @@ class Cluster:
         self.wires = [Wires(self, id, batch_bytes_max) for id in range(3)]
         self.disks = [Disk() for _ in range(3)]
         self.logs = [log() for _ in range(3)]
-        self.nodes = [self.new(id, batching or Batching()) for id in range(3)]
+        self.nodes = [self.new(id, batching or default_batching()) for id in range(3)]
 
     def new(self, id: int, batching: Batching) -> Node:
         return Node(

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from epaxos.interfaces import Command, IStepwise, Outcome, Ready, Reply, Steps
 from epaxos.node.limits import Batching
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, Log
 
 STEP_S = 0.003
@@ -99,7 +100,7 @@ class SteppedCase(SynchronousTestCase):
         self.use(StepLog)
 
     def use(self, log: Callable[[], WatchedLog], batching: Batching | None = None) -> None:
-        self.cluster = Cluster(batching or Batching(window=1000), log)
+        self.cluster = Cluster(batching or default_batching(window=1000), log)
         self.log = self.cluster.logs[0]
         assert isinstance(self.log, WatchedLog)
         self.watch = self.log.watch

@@ -6,8 +6,8 @@ from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import IStepwise, Outcome, Unavailable
 from epaxos.node.applier import EXECUTE_S, EXECUTED_PER_TURN
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.messages import PreAcceptOK, ReadOK
+from tests.defaults import default_batching
 from tests.node.steps import LONG, STEP_S, StepLog, SteppedCase, WatchedLog
 
 
@@ -24,7 +24,7 @@ class GivingWayTests(SteppedCase):
     def test_between_batches(self) -> None:
         """A machine that cannot be interrupted, too, gets one batch at a time."""
         for log in (StepLog, WatchedLog):
-            self.use(log, Batching(commands_max=1, window=1000))
+            self.use(log, default_batching(commands_max=1, window=1000))
             outcomes = [self.cluster.submit(0, [b"%d" % k, b"x"]) for k in range(LONG)]
             self.assertLess(self.gaps(0.5), EXECUTE_S + STEP_S)
             self.assertEqual(outcomes, [[[b"x"]]] * LONG)
@@ -39,7 +39,7 @@ class GivingWayTests(SteppedCase):
     def test_quick_ones_need_no_turns_of_their_own(self) -> None:
         """Up to EXECUTED_PER_TURN quick batches are applied in one turn."""
         self.watch.step_s = 0.0
-        self.use(StepLog, Batching(commands_max=1, window=1000))
+        self.use(StepLog, default_batching(commands_max=1, window=1000))
         self.watch.step_s = 0.0
         times: list[float] = []
         for k in range(100):
@@ -175,7 +175,7 @@ class WholenessTests(SteppedCase):
             self.assertIsInstance(outcome[0], Unavailable)
 
     def test_reads_that_are_ready_are_told_in_time(self) -> None:
-        self.use(StepLog, Batching(request_timeout_s=0.2))
+        self.use(StepLog, default_batching(request_timeout_s=0.2))
         outcomes = self.hold_two_reads()
         assert isinstance(self.log, StepLog)
         self.log.reading = 200
@@ -224,7 +224,7 @@ class WholenessTests(SteppedCase):
 
     def test_one_that_waits_long_for_its_turn_is_told_in_time(self) -> None:
         """A batch that is applied in part does not delay time-outs."""
-        self.use(StepLog, Batching(request_timeout_s=0.2))
+        self.use(StepLog, default_batching(request_timeout_s=0.2))
         long = self.submit_long(b"long", 200)
         self.run_into_the_long_one()
         late = self.cluster.submit(0, [b"k", b"x"])

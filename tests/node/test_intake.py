@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Outcome, Unavailable
 from epaxos.node.intake import Intake
-from epaxos.node.limits import Batching
 from epaxos.node.submissions import Submission
 from epaxos.protocol.values.messages import PreAccept
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, Log
 
 
@@ -17,7 +17,7 @@ class IntakeTests(SynchronousTestCase):
         self.outcomes: dict[bytes, Outcome] = {}
 
     def intake(self, **limits: int) -> Intake:
-        return Intake(Log(), Batching(**limits), None)
+        return Intake(Log(), default_batching(**limits), None)
 
     def submission(self, key: bytes, commands: int = 1, deadline: float = 1.0, size: int = 10) -> Submission:
         def done(outcome: Outcome) -> None:
@@ -86,7 +86,7 @@ class ClusterTests(SynchronousTestCase):
         self.assertEqual(len(cluster.logs[2].batches), 1)
 
     def test_batches_are_bounded(self) -> None:
-        cluster = Cluster(Batching(commands_max=4)).start()
+        cluster = Cluster(default_batching(commands_max=4)).start()
         for _ in range(5):
             cluster.submit(0, [b"k", b"x"], [b"k", b"y"])
         cluster.run(0.1)

@@ -8,7 +8,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Outcome, Unavailable
-from epaxos.node.limits import Batching
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 
 
@@ -126,7 +126,7 @@ class SilentDiskTests(UnavailableCase):
 
     def test_a_slow_disk_is_used(self) -> None:
         """Each sync takes two seconds: commands are answered, and the replica is silent once at most."""
-        cluster = Cluster(Batching(request_timeout_s=60)).start()
+        cluster = Cluster(default_batching(request_timeout_s=60)).start()
         disk = cluster.disks[0]
         disk.slow = True
         outcomes: list[Outcome] = []

@@ -9,7 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import CommandError, IClients, Unavailable
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -21,6 +20,7 @@ from epaxos.protocol.values.messages import (
     RecoverOK,
 )
 from tests.builds import plain_only
+from tests.defaults import default_batching
 from tests.node.lab import Cluster
 
 
@@ -56,7 +56,7 @@ class FailureTests(SynchronousTestCase):
     def test_a_bug_outside_of_a_turn_stops_the_replica_too(self) -> None:
         """Otherwise the replica would go on without checkpoints, or without its timer."""
         for what in ("_checkpoints.take", "_core.on_executed", "_core.next_deadline"):
-            cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+            cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
             owner: Any = cluster.nodes[0]
             *path, name = what.split(".")
             for part in path:
@@ -126,7 +126,7 @@ class ConnectionTests(SynchronousTestCase):
     @plain_only
     def test_an_own_bug_stops_the_replica(self) -> None:
         cluster = Cluster().start()
-        cluster.nodes[0]._core.disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
+        cluster.nodes[0]._core.on_disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
         cluster.wires[0].connection(2, False)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(cluster.fatal, ["internal error, see the log"])

@@ -9,10 +9,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Outcome, Reply, SimpleString
-from epaxos.node.limits import Batching
 from epaxos.node.reads import PendingRead
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept, PreAcceptOK, Read, ReadOK
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 from tests.node.recorder import Recorder, run, words
 
@@ -315,7 +315,7 @@ class ClusterTests(UnavailableCase):
     def test_no_majority(self) -> None:
         """The client is told in time, no replica is asked any more, and late answers do nothing."""
         for commands in ([[b"?", b"k"]], [[b"?", b"k"], [b"x", b"1"]]):
-            cluster = Cluster(Batching(request_timeout_s=2)).start()
+            cluster = Cluster(default_batching(request_timeout_s=2)).start()
             cluster.held = {ReadOK}
             outcomes = cluster.submit(0, *commands)
             cluster.run(1.9)
@@ -334,7 +334,7 @@ class ClusterTests(UnavailableCase):
             self.assertEqual(again, [[None]])
 
     def test_one_that_waits_for_an_instance_is_told_in_time(self) -> None:
-        cluster = Cluster(Batching(request_timeout_s=2)).start()
+        cluster = Cluster(default_batching(request_timeout_s=2)).start()
         cluster.held = {Commit}
         cluster.submit(1, [b"k", b"a"])
         cluster.run(0.02)
@@ -349,7 +349,7 @@ class ClusterTests(UnavailableCase):
     def test_an_instance_that_became_nop_is_proposed_again_with_its_reads(self) -> None:
         """The read was answered before, or not, or is answered in the same turn."""
         for held, together in (({PreAcceptOK}, False), ({PreAcceptOK, ReadOK}, False), ({ReadOK}, True)):
-            cluster = Cluster(Batching(request_timeout_s=60)).start()
+            cluster = Cluster(default_batching(request_timeout_s=60)).start()
             self.written(cluster)
             cluster.held = set(held) | {PreAcceptOK, PreAccept}
             outcomes = cluster.submit(0, [b"?", b"k"], [b"x", b"1"])

@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.udp import UdpAddress, UdpTransport
+from tests.defaults import default_udp
 from tests.transport.test_udp import THREE, big, ok
 
 
@@ -59,6 +60,7 @@ class SocketTests(TestCase):
             peers,
             session=1,
             reactor=self.reactor,
+            settings=default_udp(),
         )
 
     def receiver(self, id: int) -> Callable[[int, Sequence[Message]], None]:
