@@ -75,29 +75,29 @@ class CommonParser:
     def __init__(self) -> None:
         self._reader = _reader()
 
-    def parse(self, reads: Sequence[bytes]) -> list[list[list[bytes]]] | None:
+    def parse(self, inputs: Sequence[bytes]) -> list[list[list[bytes]]] | None:
         """The commands of each connection; None when some data is not whole commands, or needs a closer look.
 
         A mark stands before and after the data of each connection.  Exactly these marks come out only when
         all data ends with a command, because otherwise hiredis takes a mark for an element of a command.
         """
-        data = _MARK.join([b"", *reads, b""])
+        data = _MARK.join([b"", *inputs, b""])
         if _announces_much(data):
             return None
         items = _replies(self._reader, data)
-        if items is None or items.count(_MARK_VALUE) != len(reads) + 1:
+        if items is None or items.count(_MARK_VALUE) != len(inputs) + 1:
             self._reader = _reader()  # the old one is inside of a command
             return None
         slices = []
         start = 1
-        for _ in reads:
+        for _ in inputs:
             end = items.index(_MARK_VALUE, start)
             slices.append(items[start:end])
             start = end + 1
         commands = list(chain.from_iterable(slices))
         if not _are_commands(commands):
             return None
-        if _may_be_others(b"".join(reads), commands) and list(reads) != list(map(_encode, slices)):
+        if _may_be_others(b"".join(inputs), commands) and list(inputs) != list(map(_encode, slices)):
             return None
         return slices
 
