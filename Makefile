@@ -17,7 +17,7 @@ endif
 BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
-QUICK := $(addprefix tests/,config execution net protocol resp service/test_exit_status.py service/test_tap.py \
+QUICK := $(addprefix tests/,config execution generated/test_generated.py net protocol resp service/test_exit_status.py service/test_tap.py \
   service/test_timeouts.py statemachines test_architecture.py test_docs.py test_limits.py wire \
   $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
 PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
@@ -60,6 +60,17 @@ $(APIDOCS): docs/apidocs.py $(shell find epaxos -name '*.py' -not -name '*_pb2.p
 	  --project-name epaxos --project-base-dir . --privacy 'HIDDEN:**_pb2' --html-output $(@D) epaxos || \
 	  { rm -rf $(@D); exit 1; }
 
+news: $(VENV)/.installed-docs  ## what CHANGELOG.md will say of the next release, from newsfragments/
+	@$(BIN)/towncrier build --draft --version NEXT
+
+# Real clusters are processes of their own, which are not measured.
+coverage: $(VENV)/.installed-test  ## the share of lines and branches that the tests run; build/coverage/html shows them
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[coverage]'
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q -m 'not real' $(TARGETS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q
+	@echo "$$($(BIN)/coverage report --format=total) % of the lines and branches of epaxos are run"
+
 trial: $(VENV)/.installed-test  ## the tests by trial
 	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
 
@@ -82,10 +93,6 @@ soak: $(VENV)/.installed  ## the simulator on fresh seeds, on all cores, until C
 
 digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after a change that was meant
 	@$(BIN)/python -m epaxos.verify.simulation --digests tests/verify/simulation/digests.txt
-
-generated: $(VENV)/.installed-test  ## whatever is generated from the code: comments of conf/cluster.ini, pages and tables of docs
-	$(BIN)/python -m tests.config.test_generated
-	$(BIN)/python -m tests.test_architecture
 
 longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
@@ -111,6 +118,11 @@ compiled: $(VENV)/.installed-test  ## the compiled build in build/compiled, and 
 
 mutants: $(VENV)/.installed  ## the simulator against the product with one rule broken, for every rule
 	@$(BIN)/python -m epaxos.verify.mutants.hunt $(MUTANTS)
+
+generated: $(VENV)/.installed-test  ## what is made from the code: comments of conf/cluster.ini, pages and tables of docs
+	$(BIN)/python -m tests.config.test_generated
+	$(BIN)/python -m tests.test_architecture
+	$(BIN)/python -m tests.generated
 
 proto: $(VENV)/.installed-test  ## the protobuf modules anew, from their .proto files
 	$(BIN)/pip install -q -e '.[proto]'

@@ -7,6 +7,7 @@ stays code, and is no warning.  What reStructuredText would take for markup outs
 from __future__ import annotations
 
 import re
+from textwrap import indent
 from typing import Any
 
 from pydoctor.epydoc.markup import restructuredtext
@@ -15,13 +16,21 @@ from pydoctor.model import System
 __all__ = ["ProjectSystem", "as_restructuredtext"]
 
 _parse = restructuredtext.parse_docstring
-_CODE = re.compile(r"(`[^`]+`)")
-_MARKUP = re.compile(r"[\\*|_]")
+_CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
+_MARKUP = re.compile(r"[\\*|_`]")
+_FENCED = re.compile(r"^```\w*\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 _NO_LINK = "resolve_identifier_xref"
 
 
 def as_restructuredtext(text: str) -> str:
     """The docstring with every character escaped that would be markup; code in backticks stays."""
+    pieces = _FENCED.split(text)
+    pieces[::2] = [_escaped(piece) for piece in pieces[::2]]
+    pieces[1::2] = [f"::\n\n{indent(piece, '    ')}\n" for piece in pieces[1::2]]
+    return "".join(pieces)
+
+
+def _escaped(text: str) -> str:
     pieces = _CODE.split(text)
     pieces[::2] = [_MARKUP.sub(r"\\\g<0>", piece) for piece in pieces[::2]]
     return "".join(pieces)

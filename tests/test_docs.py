@@ -17,7 +17,7 @@ from tests.wrapping import COLUMNS, too_long, wrapped
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-BESIDE = ("README.md", "CHANGELOG.md")
+BESIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "newsfragments/README.md")
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CITED = re.compile(r"\bdocs: ((?:[a-z-]+/)*[a-z-]+)(?:,\s+\"([^\"]+)\")?")
 CITING = ("epaxos", "tests", "twisted", "conf")
@@ -112,6 +112,9 @@ class ApiDocsTests(SynchronousTestCase):
         except ImportError as error:
             raise SkipTest("pip install -e '.[docs]'") from error
         self.assertEqual(as_restructuredtext("|R| of `a_b`, X_ *"), r"\|R\| of `a_b`, X\_ \*")
+        self.assertEqual(
+            as_restructuredtext("a\n\n```\nb_\n\n c\n```\nd`"), "a\n\n::\n\n    b_\n\n     c\n\nd\\`"
+        )
 
 
 class CitationTests(SynchronousTestCase):

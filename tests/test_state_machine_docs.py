@@ -59,15 +59,46 @@ except CommandError as error:
 
 
 class ExampleTests(SynchronousTestCase):
-    def test_it_is_found_and_works(self) -> None:
-        text = (ROOT / "docs" / "using" / "state-machines.md").read_text()
-        machine, plugin = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        folder = Path(self.mktemp())
-        (folder / "twisted" / "plugins").mkdir(parents=True)
-        (folder / "leaderboard.py").write_text(machine)
-        (folder / "twisted" / "plugins" / "leaderboard_plugin.py").write_text(plugin)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder.resolve()), str(ROOT)])}
-        done = subprocess.run(
-            [sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True, timeout=60
+    def setUp(self) -> None:
+        self.text = (ROOT / "docs" / "using" / "state-machines.md").read_text()
+        self.machine, self.plugin = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
+        self.folder = Path(self.mktemp()).resolve()
+        (self.folder / "twisted" / "plugins").mkdir(parents=True)
+
+    def run_with(self, machine: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Python with the state machine installed."""
+        (self.folder / "leaderboard.py").write_text(machine)
+        (self.folder / "twisted" / "plugins" / "leaderboard_plugin.py").write_text(self.plugin)
+        path = os.pathsep.join([str(self.folder), str(ROOT)])
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
+
+    def hunt(self, machine: str) -> subprocess.CompletedProcess[str]:
+        """The command of the page, for fewer seeds."""
+        (templates,) = re.findall(r"`scores.txt`:\n\n```text\n(.*?)```", self.text, re.DOTALL)
+        (self.folder / "scores.txt").write_text(templates)
+        (command,) = re.findall(
+            r"^\.venv/bin/python (-m epaxos.verify.simulation .*)$", self.text, re.MULTILINE
+        )
+        return self.run_with(machine, *command.replace("0..200", "0..8").split())
+
+    def test_it_is_found_and_works(self) -> None:
+        done = self.run_with(self.machine, "-c", CHECK)
         self.assertEqual((done.stdout, done.stderr), ("good: ERR points are a number\n", ""))
+
+    def test_the_simulator_finds_nothing_in_it(self) -> None:
+        done = self.hunt(self.machine)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_simulator_finds_what_is_wrong(self) -> None:
+        """A machine that does not name what it writes."""
+        wrong = self.machine.replace("Batch(tuple(writes), ", "Batch((b'x%d' % len(payload),), ")
+        self.assertNotEqual(wrong, self.machine)
+        done = self.hunt(wrong)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)

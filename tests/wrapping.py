@@ -1,6 +1,7 @@
 """Text of the docs wraps at 100 columns: `python -m tests.wrapping` wraps every page anew.
 
-Paragraphs and items of lists are wrapped; tables, code, headings and comments stay as they are.
+Paragraphs and items of lists are wrapped.  Generated pages, and tables, code, headings and comments of the
+others stay as they are.
 """
 
 from __future__ import annotations
@@ -92,10 +93,14 @@ def too_long(text: str) -> list[str]:
 
 
 def pages() -> list[Path]:
-    """Every page that is not a list of changes in the making."""
-    return [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+    """Every page, but for fragments of news, which are wrapped when they are put together."""
+    return [
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted(ROOT.glob("*.md")),
+        ROOT / "newsfragments" / "README.md",
+    ]
 
 
 if __name__ == "__main__":
-    for page in pages():
+    for page in (page for page in pages() if "<!-- generated" not in page.read_text(encoding="utf-8")):
         page.write_text(wrapped(page.read_text(encoding="utf-8")), encoding="utf-8")

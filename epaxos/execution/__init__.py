@@ -1,1 +1,1 @@
-"""In which order committed instances run.  Pure, like `protocol`."""
+"""The order in which committed instances run.  Pure, like `protocol`."""

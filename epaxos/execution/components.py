@@ -1,8 +1,8 @@
-"""Strongly connected components, found while the graph is still growing; iterative throughout.
+"""Finds strongly connected components while the graph is still growing, without recursion.
 
-Tarjan's algorithm wants the whole graph.  Here parts of it are unknown until more is committed, and
-starting over at every commit would be quadratic.  So the path-based search (Purdom and Munro,
-Gabow) is kept as a standing state instead:
+Tarjan's algorithm needs the whole graph.  Here edges are unknown until more instances are committed, and to
+start again at every commit would take quadratic time.  So the state of a path-based search (Purdom and
+Munro, Gabow) is kept from commit to commit:
 
 - a component follows its outgoing edges one after the other and *waits* at the first whose target
   has not been executed.  Edges are consumed, none is looked at twice;
@@ -10,10 +10,10 @@ Gabow) is kept as a standing state instead:
   is made to wait, the chain from its target is followed: if it leads back to the component, the
   cycle is contracted to one component, which goes on with the edges of all of them;
 - a component without edges left can reach nothing that is not executed: it is a complete strongly
-  connected component, and runs.  Those that waited for it go on.
+  connected component, and runs.  The components that waited for it go on.
 
-The ends of the chains are instances that are not grounded, or not yet examined.  Hence no wake-up
-can be missed: when everything that X reaches is grounded and examined, X cannot be waiting.
+The chains end in instances that are not grounded, or not examined.  So no component waits for ever: when
+everything that X reaches is grounded and examined, X does not wait.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["follow"]
 def follow(component: Component) -> Component | None:
     """Follow the edges of a component that does not wait.
 
-    Returns the component (it may have been taken up by another) when none is left: it may run.
-    None when it waits now: it is among the `waiters` of its target.
+    Returns the component, or the one that it was merged into, when no edge is left: that one may run.
+    Returns None when it waits now: it is then among the `waiters` of its target.
     """
     while component.edges:
         target = component.edges.pop()
@@ -50,7 +50,7 @@ def follow(component: Component) -> Component | None:
 
 
 def _find(component: Component) -> Component:
-    """The component that took up this one, directly or indirectly; itself when none did."""
+    """The component that this one was merged into, directly or indirectly; itself when it was not merged."""
     while component.merged is not None:
         if component.merged.merged is not None:
             component.merged = component.merged.merged
@@ -59,7 +59,7 @@ def _find(component: Component) -> Component:
 
 
 def _next(component: Component) -> Component | None:
-    """The component that this one waits for; None when there is none (yet)."""
+    """The component that this one waits for; None when there is none, or none yet."""
     target = component.waits_for
     return None if target is None or target.component is None else _find(target.component)
 
@@ -67,9 +67,9 @@ def _next(component: Component) -> Component | None:
 def _end_of_chain(component: Component) -> Component:
     """The last component of the chain of waits that starts here.
 
-    The end is what runs first, so shortcuts straight to it would soon all be void.  Those set here
-    lead from the k-th before the end to the one at k without its lowest bit: a walk stays
-    logarithmic, and the end takes few shortcuts with it.
+    The end runs first, so shortcuts straight to it would soon be void.  The shortcuts set here lead from the
+    k-th component before the end to the one at k without its lowest bit, so that a walk takes logarithmic
+    time and the end invalidates few shortcuts.
     """
     path: list[Component] = []
     while True:
@@ -89,7 +89,7 @@ def _end_of_chain(component: Component) -> Component:
 
 
 def _contract(start: Component, end: Component) -> Component:
-    """Make one component of all on the chain of waits from `start` to `end`."""
+    """Merge all components on the chain of waits from `start` to `end` into one."""
     cycle = [end]
     component = start
     while component is not end:

@@ -1,20 +1,20 @@
 """The edges of the dependency graph: which instances must not run after a given one.
 
-The full graph has an edge from X to every instance in D(X) that interferes with X, which on one
-hot key is quadratic.  What is built here is a smaller graph in which the same instances can be
-reached, and which therefore has the same components in the same order.  It leans on one fact: of
-two interfering instances of one row the later names the earlier, because its leader knew its own
-row.  For each key that X touches, and each row q:
+The full graph has an edge from X to every instance in D(X) that interferes with X, a quadratic number
+on one hot key.  This module builds a smaller graph in which the same instances can be reached, and which
+therefore has the same components in the same order.  It relies on one fact: of two interfering instances of
+one row the later names the earlier, because its leader knew its own row.  For each key that X touches, and
+each row q:
 
 - of the writers of the key in q, X needs an edge to the latest in D(X) only: that one names the
   writer before it, and so on down the row;
 - of the readers (when X writes the key), those that the previous writer of the key in X's *own* row
-  names are reached through that one.  The rest get an edge, so a reader has one from each row.
+  names are reached through that writer.  The others get an edge, so a reader has one from each row.
 
-Only the own row's writer may stand in for readers.  Two writers of different rows may name each
-other, and each would leave the reader to the other.
+Only the writer of the own row may stand in for readers.  Two writers of different rows may name each
+other, and then each would rely on the other for the reader.
 
-A barrier is a writer of one key more that everything else reads.
+A barrier is a writer of one further key, which all other instances read.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = ["Conflicts", "touches"]
 
 Key = Union[bytes, None]
 Slots = Union[int, "list[int]"]
-"""One slot, or several in ascending order: most keys are touched once."""
+"""One slot, because most keys are touched once; or several in ascending order."""
 
 EVERYTHING: Key = None
-"""The key that stands for all others: barriers write it, the rest reads it."""
+"""The key that stands for all keys: barriers write it, all other instances read it."""
 
 SLACK = 1024
-"""Entries of executed instances that are tolerated before an index is rebuilt."""
+"""Entries of executed instances from which on an index is rebuilt."""
 
 
 def touches(batch: Batch) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
@@ -58,7 +58,7 @@ def latest(slots: Slots, bound: int) -> int:
 def enter(index: dict[Key, Slots], keys: Iterable[Key], slot: int) -> None:
     """Add `slot`, which is above all earlier ones, to each of the keys."""
     entries: dict[Key, Slots] = dict.fromkeys(keys, slot)
-    for key in index.keys() & entries.keys():  # few: the rest is done in bulk
+    for key in index.keys() & entries.keys():  # few; the others are done in bulk
         slots = index[key]
         if isinstance(slots, list):
             slots.append(slot)
@@ -69,9 +69,9 @@ def enter(index: dict[Key, Slots], keys: Iterable[Key], slot: int) -> None:
 
 
 class Row:
-    """The waiting instances of one row up to slot `upto`, and who touches which key among them.
+    """The waiting instances of one row up to slot `upto`, and which of them touch which key.
 
-    What was executed leaves `instances` at once, and the indexes when most of them is stale.
+    Executed instances leave `instances` at once.  They leave the indexes when these are mostly stale.
     """
 
     __slots__ = ("_entries", "_live", "instances", "readers", "upto", "writers")
@@ -85,7 +85,7 @@ class Row:
         self._live = 0
 
     def add(self, instance: WaitingInstance) -> None:
-        """Index an instance whose slot is above all before."""
+        """Index an instance.  Its slot is above all indexed ones."""
         writes, reads = touches(instance.batch)
         slot = instance.id.slot
         self.instances[slot] = instance
@@ -97,7 +97,7 @@ class Row:
         self._live += size
 
     def remove(self, instance: WaitingInstance) -> None:
-        """Forget an instance, which still has its batch."""
+        """Remove an instance, which still has its batch."""
         del self.instances[instance.id.slot]
         writes, reads = touches(instance.batch)
         self._live -= len(writes) + len(reads)
@@ -114,11 +114,12 @@ class Row:
             self.add(instance)
 
     def writer(self, key: Key, bound: int) -> WaitingInstance | None:
-        """The latest writer of `key` up to `bound`; None when it was executed: so were those before it."""
+        """The latest writer of `key` up to `bound`; None when it was executed, and then so were all before
+        it."""
         return self.instances.get(latest(self.writers.get(key, 0), bound))
 
     def latest_writers(self, keys: Iterable[Key], bound: int) -> Iterator[WaitingInstance]:
-        """For each of the keys the `writer` that is waiting, if any."""
+        """The waiting writers of the keys up to `bound`, the latest for each key, where there is one."""
         writers = self.writers
         instances = self.instances
         for key in writers.keys() & keys:
@@ -136,7 +137,7 @@ class Row:
         start = bisect_right(slots, floor)
         end = bisect_right(slots, bound)
         waiting = [slot for slot in slots[start:end] if slot in instances]
-        if len(waiting) < end - start:  # never look at the same executed ones twice
+        if len(waiting) < end - start:  # never look at the same executed instances twice
             slots[start:end] = waiting
         return [instances[slot] for slot in waiting]
 
@@ -144,9 +145,9 @@ class Row:
 class Conflicts:
     """The edges among the waiting instances.
 
-    `waiting[row]` maps slots to the committed instances that were not executed: the caller's, read
-    in place.  An instance is indexed when somebody first has to know whether it is in the way; in
-    the steady state nobody has to.
+    `waiting[row]` maps slots to the committed instances that were not executed.  It belongs to the caller and
+    is read in place.  An instance is indexed when edges to it may first be needed, which in the steady state
+    never happens.
     """
 
     def __init__(self, waiting: Sequence[dict[int, WaitingInstance]]) -> None:
@@ -154,10 +155,11 @@ class Conflicts:
         self._rows = [Row() for _ in waiting]
 
     def edges(self, instance: WaitingInstance, executed: Sequence[int]) -> list[WaitingInstance]:
-        """Those that `instance`, which is grounded, points to in the reduced graph, without executed ones.
+        """The instances to which `instance`, which is grounded, has edges in the reduced graph, without
+        executed ones.
 
-        `executed` is the slot of each row up to which everything was executed.  Sorted: the latest,
-        after which most others need no look, is the last.
+        `executed`: per row, the slot up to which everything was executed.  The result is sorted, so that the
+        latest is followed first; after it, most of the others are executed.
         """
         if instance.batch is NOP:
             return []
@@ -181,7 +183,7 @@ class Conflicts:
         return previous.deps[row] if previous is not None else 0
 
     def _cover(self, row: int, bound: int, done: int) -> None:
-        """Index what waits in `row` up to `bound`.  Everything up to there is committed."""
+        """Index the waiting instances of `row` up to `bound`.  All slots up to there are committed."""
         index = self._rows[row]
         if index.upto >= bound:
             return
@@ -193,6 +195,6 @@ class Conflicts:
         index.upto = bound
 
     def remove(self, instance: WaitingInstance) -> None:
-        """`instance` is executed; it still has its batch."""
+        """Remove `instance`, which is executed and still has its batch."""
         if instance.indexed:
             self._rows[instance.id.replica].remove(instance)

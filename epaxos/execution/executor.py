@@ -1,10 +1,10 @@
-"""Decides when and in which order committed instances run (protocol.md, "Execution").
+"""Decides when and in which order committed instances run (docs: protocol/rules, "Execution").
 
-An instance passes three gates.  It is *grounded* when everything in its D is committed; until then
-it is parked under one slot that it lacks.  If everything in its D is executed too, which is the
-steady state, it runs.  Otherwise its edges are followed (`conflicts`, `components`).
+An instance passes three gates.  It is *grounded* when everything in its D is committed; until then it is
+parked under one slot that is missing.  If everything in its D is executed, as in the steady state, the
+instance runs.  Otherwise its edges are followed (`conflicts`, `components`).
 
-The result depends on nothing but the sequence of calls.
+The results depend on nothing but the sequence of calls.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from epaxos.protocol.values.messages import NOP, Batch
 __all__ = ["Executor"]
 
 STEPS_PER_RESULT = 4
-"""With a limit of k, `run` returns after so many times k looks at instances, unless it found nothing."""
+"""With a limit of k, `run` returns after this many times k looks at instances, unless it found nothing."""
 
 
 @implementer(IExecutor)
 class Executor:
-    """The executor of one replica of a cluster of n.
+    """The executor of one replica in `epoch`.
 
-    Raises ValueError for n < 1.
+    Raises ValueError for an epoch without members.
     """
 
     def __init__(self, epoch: Epoch) -> None:
@@ -46,16 +46,16 @@ class Executor:
         self._executed = Frontier(epoch)
         self._waiting: list[dict[int, WaitingInstance]] = [{} for _ in range(n)]
         self._parked: list[dict[int, list[WaitingInstance]]] = [{} for _ in range(n)]
-        self._grounded: deque[WaitingInstance] = deque()  # not looked at
-        self._second: list[WaitingInstance] = []  # looked at once
-        self._searched: list[WaitingInstance] = []  # the same, sorted, the next one last
+        self._grounded: deque[WaitingInstance] = deque()  # not examined
+        self._second: list[WaitingInstance] = []  # examined once, in vain
+        self._searched: list[WaitingInstance] = []  # the same, sorted; the next one is last
         self._resumed: list[Component] = []
         self._conflicts = Conflicts(self._waiting)
         self._pristine = True
 
     @property
     def committed(self) -> Deps:
-        """Per row, the slot up to which everything is committed here (or was executed before)."""
+        """Per row, the slot up to which everything is committed here, or was executed before a restart."""
         return self._committed.deps
 
     @property
@@ -70,16 +70,18 @@ class Executor:
 
     @property
     def busy(self) -> bool:
-        """Whether `run` has something to look at."""
+        """Whether `run` has an instance to examine."""
         return bool(self._grounded or self._second or self._searched or self._resumed)
 
     def executed_beyond(self) -> tuple[InstanceId, ...]:
-        """What has been executed above `executed`, sorted."""
+        """The instances above `executed` that have been executed, sorted."""
         return self._executed.beyond()
 
     def restore(self, executed: Deps, beyond: Iterable[InstanceId]) -> None:
-        """Take up from a checkpoint.  Called once, before any commit; raises ValueError otherwise,
-        and when the checkpoint is of another cluster size."""
+        """Take up from a checkpoint, once, before any commit.
+
+        Raises ValueError when it is called later or twice, and when `executed` or `beyond` cannot be of
+        this epoch."""
         if not self._pristine:
             raise ValueError("an executor is restored once, and before anything is committed")
         beyond = tuple(beyond)
@@ -92,9 +94,9 @@ class Executor:
         self._executed.restore(executed, beyond)
 
     def commit(self, id: InstanceId, batch: Batch, deps: Deps) -> None:
-        """`id` is decided.  `batch` is NOP when it does nothing.  A second commit of it is ignored.
+        """`id` is decided; NOP is the batch that does nothing.  A second commit of an instance is ignored.
 
-        Raises ValueError when `id` or `deps` cannot be of this cluster.
+        Raises ValueError when `id` or `deps` cannot be of this epoch.
         """
         self._check_id(id)
         row, slot = id
@@ -111,11 +113,11 @@ class Executor:
             self._release(row, before, self._committed.marks[row])
 
     def run(self, limit: int | None = None) -> list[tuple[InstanceId, Batch]]:
-        """The instances that may now be applied, in order; from now on they count as executed.
+        """The instances that may be applied now, in order.  From now on they count as executed.
 
-        NOPs are executed but not returned.  With a `limit`, about so many, as instances that need
-        each other are not separated; the rest comes with the next call.  An empty result means
-        that there is nothing to apply now.  Raises ValueError for a limit below 1.
+        NOPs are executed but not returned.  With a `limit` the result is about as long, because instances
+        that depend on each other are not separated; the next call returns the rest.  An empty result means
+        that nothing can be applied now.  Raises ValueError for a limit below 1.
         """
         if limit is not None and limit < 1:
             raise ValueError(f"at least one instance must be allowed to run, not {limit}")
@@ -137,7 +139,7 @@ class Executor:
     # -- the first gate: everything in D is committed
 
     def _ground(self, instance: WaitingInstance) -> None:
-        """Queue `instance` for execution, or park it until one more slot that it lacks is committed."""
+        """Queue `instance` for execution, or park it under one slot of its D that is not committed."""
         for row, (needed, mark) in enumerate(zip(instance.deps, self._committed.marks)):
             if needed > mark:
                 self._parked[row].setdefault(needed, []).append(instance)
@@ -146,7 +148,7 @@ class Executor:
         self._grounded.append(instance)
 
     def _release(self, row: int, before: int, mark: int) -> None:
-        """Everything up to `mark` is committed in `row`; it was up to `before`."""
+        """The committed prefix of `row` has grown from `before` to `mark`."""
         parked = self._parked[row]
         for slot in range(before + 1, mark + 1):
             for instance in parked.pop(slot, ()):
@@ -161,10 +163,10 @@ class Executor:
             self._second.append(instance)
 
     def _next_to_search(self) -> bool:
-        """Whether anything looked at in vain is left; it is put in order first.
+        """Whether instances are left that were examined in vain.  They are sorted first.
 
-        The order decides only how much work there is: after a gap is closed or a replica restarted,
-        most of what had piled up finds in execution order that everything before it has run.
+        The order decides only how much work there is: after a gap is closed or a replica has restarted, most
+        waiting instances find, in execution order, that everything before them has run.
         """
         if not self._searched:
             self._second.sort(key=attrgetter("rank"), reverse=True)
@@ -174,7 +176,7 @@ class Executor:
     # -- the third: everything that can be reached is grounded
 
     def _search(self, instance: WaitingInstance, results: list[tuple[InstanceId, Batch]]) -> None:
-        """Run `instance`, or make it wait for the first that is in its way."""
+        """Run `instance`, or make it wait for the first instance that has to run before it."""
         executed = self._executed.marks
         edges: list[WaitingInstance] = []
         if not all(map(le, instance.deps, executed)):
@@ -200,10 +202,10 @@ class Executor:
             self._conflicts.remove(instance)
         if instance.batch is not NOP:
             results.append((instance.id, instance.batch))
-            instance.batch = NOP  # others may still point here, and must not keep the payload
+            instance.batch = NOP  # other instances may still refer to this one, and must not keep its payload
         if instance.waiters is not None:
             for component in instance.waiters:
-                if component.waits_for is instance:  # and was not merged with this one meanwhile
+                if component.waits_for is instance:  # it was not merged with this one meanwhile
                     component.resume()
                     self._resumed.append(component)
             instance.waiters = None

@@ -1,4 +1,4 @@
-"""Which slots of every row have passed some stage: a watermark, and the few that ran ahead of it."""
+"""The slots of every row that have passed some stage: a watermark, and the few beyond it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["Frontier"]
 class Frontier:
     """A set of instances, almost all of which are a prefix of their row.
 
-    `marks[row]` is the slot up to which the row is complete.  It is a list to be read in place by
-    whoever compares many vectors with it; only this class changes it.
+    `marks[row]` is the slot up to which the row is complete.  Callers that compare many vectors with it read
+    the list in place; only this class changes it.
     """
 
     __slots__ = ("_ahead", "marks")
@@ -25,7 +25,7 @@ class Frontier:
         self._ahead: list[set[int]] = [set() for _ in range(n)]
 
     def add(self, row: int, slot: int) -> bool:
-        """Add one instance; False when it is already in."""
+        """Add one instance, and return whether it is new."""
         mark = self.marks[row]
         ahead = self._ahead[row]
         if slot == mark + 1:
@@ -41,7 +41,7 @@ class Frontier:
         return True
 
     def restore(self, deps: Deps, beyond: Iterable[InstanceId]) -> None:
-        """Become the prefixes that `deps` names and the instances `beyond` them."""
+        """Become the set of the prefixes `deps` and of the instances `beyond` them."""
         self.marks[:] = deps
         for ahead in self._ahead:
             ahead.clear()

@@ -1,4 +1,4 @@
-"""What waits for execution: committed instances, and the components of them (`components.py`)."""
+"""Committed instances that wait for execution, and components of them (`components.py`)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Component", "WaitingInstance"]
 class WaitingInstance:
     """One committed instance that has not been executed.
 
-    `rank`: where it stands inside a component: by slot, then by replica.
-    `grounded`: every instance in `deps` is committed, so its edges can be known.
-    `executed`: it has been handed out; whoever still points here lets go of it.
-    `component`: the strongly connected component it belongs to as far as is known; None while
-    nobody had to follow its edges.  `waiters`: the components that cannot go on before this one ran.
+    `rank`: its place inside a component: by slot, then by replica.
+    `grounded`: every instance in `deps` is committed, so its edges can be computed.
+    `executed`: `run` has returned it; edges to it no longer count.
+    `component`: the strongly connected component that it belongs to, as far as it is known; None until its
+    edges are followed.  `waiters`: the components that wait for this instance.
     """
 
     __slots__ = ("batch", "component", "deps", "executed", "grounded", "id", "indexed", "rank", "waiters")
@@ -41,9 +41,9 @@ class WaitingInstance:
 class Component:
     """Instances that are known to reach each other.
 
-    `members`; `edges`: targets that were not looked at yet, the next one last; `waits_for`: the
-    target that has to be executed first; `merged`: the component that took this one up.
-    `shortcut`: a component further along the chain of waits, valid until that one is executed.
+    `edges`: targets that were not examined yet, the next one last; `waits_for`: the target that has to run
+    first; `merged`: the component that this one was merged into; `shortcut`: a component further along the
+    chain of waits, valid until that one is executed.
     """
 
     __slots__ = ("edges", "executed", "members", "merged", "shortcut", "waits_for")
@@ -57,12 +57,12 @@ class Component:
         self.executed = False
 
     def resume(self) -> None:
-        """What it waited for has been executed."""
+        """The instance that it waited for has been executed."""
         self.waits_for = None
         self.shortcut = None
 
     def finish(self) -> list[WaitingInstance]:
-        """It is executed: the members in their order.  Nothing is kept."""
+        """Its members in their order, to be executed now.  The component keeps nothing."""
         members = sorted(self.members, key=attrgetter("rank"))
         self.executed = True
         self.members = []

@@ -1,4 +1,4 @@
-"""Where clients' commands are handed in."""
+"""Where the commands of clients are handed in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["IClients"]
 
 
 class IClients(Interface):
-    """Where a frontend hands in what clients ask: the replica."""
+    """What a frontend sees of the replica: here it hands in commands of clients."""
 
     def check(command: Command) -> None:
         """As `IStateMachine.check`."""
@@ -27,16 +27,18 @@ class IClients(Interface):
     def commands() -> Sequence[CommandInfo]:
         """As `IStateMachine.commands`."""
 
-    def submit(commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0) -> None:
-        """Replicate and execute the commands, all of which have passed `check`, together.
+    def submit(commands: Sequence[Command], on_done: Callable[[Outcome], None], size_bytes: int = 0) -> None:
+        """Replicate and execute commands together.  All of them have passed `check`.
 
-        `size_bytes` is about what they take.  `done` is called exactly once, never before `submit`
-        returns.  Commands that one caller submits in several calls run in that order where they
-        interfere, unless a recovery by another replica made the earlier ones start again.
+        `size_bytes`: about how much memory they take.  `on_done` is called exactly once, never before
+        `submit` returns, with one reply for each command or with Unavailable.  Commands that one caller
+        submits in several calls run in that order where they interfere, unless a recovery by another
+        replica made the earlier ones start again.
         """
 
     def keys() -> int | None:
-        """How many keys the state holds; None when the state machine does not tell (`ICountsKeys`)."""
+        """How many keys the state holds; None when the state machine does not provide `ICountsKeys`."""
 
     def status() -> Deferred[dict[str, Any]]:
-        """What `GET /status` shows (docs: operating/status).  May be cancelled."""
+        """What `GET /status` shows (docs: operating/status), when it is known.  The Deferred may be
+        cancelled."""

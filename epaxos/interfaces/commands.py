@@ -1,4 +1,4 @@
-"""What clients ask and are told."""
+"""Commands of clients, and the replies to them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class SimpleString(str):
 
 
 class CommandError(Exception):
-    """A command that cannot be run; the text is what the client is told, error code first.
+    """A command that cannot be run.  The text is what the client is told, its error code first.
 
-    It is a reply like any other when the state machine finds it at execution (it is then returned,
-    not raised): all replicas find the same.
+    Raised before replication (`IStateMachine.check`).  At execution it is returned as a reply like any other,
+    because every replica comes to the same one.
     """
 
 
 Reply = Union[None, int, bytes, SimpleString, CommandError, "list[Any]"]
-"""What a command answers; a list holds replies."""
+"""The answer to one command.  A list holds replies."""
 
 
 class Unavailable(Exception):
-    """No quorum answered in time.
+    """The commands were not executed in time, or not accepted.  The text is what the client is told.
 
-    `may_have_run` says whether the commands may still be committed and executed later.
+    `may_have_run`: whether the commands may have been executed, or may still be, later.
     """
 
     def __init__(self, message: str, may_have_run: bool) -> None:
@@ -41,11 +41,11 @@ class Unavailable(Exception):
 
 
 Outcome = Union["Sequence[Reply]", Unavailable]
-"""What becomes of submitted commands: one reply for each, or a failure of all."""
+"""What becomes of commands that were submitted together: one reply for each, or a failure of all."""
 
 
 class CommandInfo(NamedTuple):
-    """What clients may want to know of a command.
+    """What the command `COMMAND` tells clients about one command.
 
     `arity` counts the name; -n stands for n or more.  Keys are the arguments from `first_key` to
     `last_key` (-1: the last one), every `key_step`-th; 0 when there are none.

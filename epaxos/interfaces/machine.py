@@ -1,4 +1,4 @@
-"""The state machine that the replicated commands act on, and what it may do beside."""
+"""The state machine that replicated commands act on, and what it may provide beside."""
 
 from __future__ import annotations
 
@@ -31,95 +31,105 @@ class Ready(NamedTuple):
 
 
 Steps = Iterator[Union["Sequence[Reply]", None]]
-"""Work that is done step by step: None after each step, and the replies when all is done."""
+"""Work that is done step by step: yields None after each step, and the replies when all is done."""
 
 
 class IStateMachine(Interface):
-    """What the replicated commands act on.  Deterministic: the same batches in the same order give
-    the same state and replies everywhere.  All calls come from one thread."""
+    """What replicated commands act on.
+
+    Deterministic: the same batches in the same order give the same state and the same replies at every
+    replica.  All calls come from one thread; `entries` may be iterated over in another.
+    """
 
     def check(command: Command) -> None:
-        """Raise CommandError when `command` can never be run (unknown, wrong arguments).
+        """Raise CommandError when `command` can never be run: it is unknown, or its arguments are wrong.
 
-        What passes may be given to `batch`.
+        A command that passes may be given to `batch`.
         """
 
     def is_valid_shape(name: bytes, length: int) -> bool:
-        """Whether `check` passes every command that is called exactly `name` and has `length`
-        elements, the name included.  It may say no when it does not know: that only costs time."""
+        """Whether `check` passes every command that is called exactly `name` and has `length` elements, the
+        name included.  False is always allowed: then `check` is asked for each command, which takes time."""
 
     def commands() -> Sequence[CommandInfo]:
         """The commands that are served."""
 
     def is_read(name: bytes) -> bool:
         """Whether commands of this name that pass `check` read the one key that is their first argument,
-        and do nothing else.  Such commands are not replicated: they are given to `read`, where a client
-        waits for them, and to `batch` and `apply` only among others that write what they read."""
+        and do nothing else.
+
+        Such commands are not replicated: they are given to `read` when a client waits for them, and to
+        `batch` and `apply` only together with commands that write the same key.
+        """
 
     def read(commands: Sequence[Command]) -> Sequence[Reply]:
-        """Run commands, one or more, for which `is_read` is true, on the state as it is."""
+        """Run one or more commands for which `is_read` is true on the present state.  One reply for each."""
 
     def batch(commands: Sequence[Command]) -> Batch:
-        """The commands, each of which has passed `check`, as one batch: keys read and written, payload."""
+        """The commands, each of which has passed `check`, as one batch: the keys that they write, the keys
+        that they only read, and a payload that only `apply` has to understand."""
 
     def apply(ready: Sequence[Ready]) -> list[Sequence[Reply]]:
-        """Apply the batches in order.  The replies of each batch: one for each command, or nothing
-        (an empty sequence) where they are not wanted.
+        """Apply the batches in order.  The replies of each batch: one for each command, or an empty
+        sequence where they are not wanted.
 
-        A payload that this version cannot understand raises ValueError: the replica then stops
-        rather than diverge.
+        Raises ValueError for a payload that this version cannot understand: the replica then stops,
+        because it would diverge from others.
         """
 
     def restore(entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
-        """Become the state that `entries` once returned, and that the batches of `ready` then lead to.
+        """Become the state that `entries` described, and apply the batches of `ready` to it.  Called once,
+        before anything is applied.
 
-        `entries` is a new dict, which the machine may keep.  Each of `ready` was applied before, in
-        this order, and nobody wants its replies: what `apply` does outside of the state must not be
-        done again.  Batches that write nothing, and are no barrier, are not among them.  Called once,
-        before anything is applied.  Raises ValueError as `apply` does.
+        `entries` is a new dict, which the state machine may keep.  Each of `ready` was applied before, in
+        this order, and its replies are not wanted: effects outside the state must not be repeated.  Batches
+        that write nothing and are no barrier are not among them.  Raises ValueError as `apply` does.
         """
 
     def entries() -> Iterable[tuple[bytes, bytes]]:
-        """The whole state, each key once, in any order, which later batches leave alone.
+        """The whole state as it is now: each key once, in any order.  Later batches must not change what
+        the iterable yields.
 
-        It is read once, or not at all; bit by bit, perhaps in another thread, while batches are applied.
-        Several of them may be read at once.  The call itself should take no time, because everything
-        stops for it: a copy of a large dictionary takes hundreds of milliseconds (`shards.py`).
+        It is iterated over once or not at all, bit by bit, perhaps in another thread, while batches are
+        applied; several may be in use at once.  The call itself should return at once, because the event
+        loop stands still meanwhile: to copy a large dictionary takes hundreds of milliseconds
+        (`epaxos.statemachines.redis.shards` avoids that).
         """
 
 
 class IStepwise(IStateMachine):
-    """A state machine that can be interrupted.  Optional: `apply` and `read` of any other one are called
-    with one batch, or what one client asked, at a time.
+    """A state machine that can be interrupted.  Optional: of any other one, `apply` is called with one batch
+    at a time, and `read` with the commands of one client.
 
-    A step should take about a millisecond, because everything else waits for it.  Between two steps of one
-    iterator no other method is called: nobody sees a batch that is applied in part.  An iterator may be
-    dropped before its end only when the process ends, or when all that it had left is tidying.
+    A step should take about a millisecond, because everything else waits for its end.  Between two steps
+    of one iterator no other method is called, so nobody sees a batch that is applied in part.  An iterator
+    may be dropped before its end only when the process ends, or when all that is left of it is tidying.
     """
 
     def apply_in_steps(ready: Ready) -> Steps:
         """As `apply` with this one batch.
 
-        What the iterator yields after the replies means nothing.  These steps come later, between other
-        batches, and must not change the state: they may free memory.
+        Steps after the replies run later, between other batches.  They may free memory and must not change
+        the state; what they yield means nothing.
         """
 
     def read_in_steps(commands: Sequence[Command]) -> Steps:
-        """As `read`.  The replies come last."""
+        """As `read`.  The replies are yielded last."""
 
 
 class ICountsKeys(Interface):
-    """What a state machine may provide beside IStateMachine, if its state is made of keys."""
+    """What a state machine whose state is made of keys may provide beside IStateMachine."""
 
     def keys() -> int:
-        """How many keys there are now, which `INFO` shows.  Must be quick: it is not called in a thread."""
+        """How many keys there are now, which `INFO` shows.  Must return at once."""
 
 
 class IRestoresInParts(IStateMachine):
-    """A state machine that takes the entries in parts.  Optional: they are gathered in a dict for others."""
+    """A state machine that takes the entries in parts.  Optional: for any other one, the parts are gathered
+    in one dict."""
 
     def restore_in_parts(parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
-        """As `restore`; no key is in two parts."""
+        """As `restore`.  No key is in two parts."""
 
 
 class IStateMachineFactory(Interface):
@@ -130,7 +140,7 @@ class IStateMachineFactory(Interface):
     description = Attribute("One line for people, a str.")
 
     def create(options: Mapping[str, str]) -> IStateMachine:
-        """A new, empty state machine.  `options` is the `[state_machine]` section of the configuration.
+        """A new, empty state machine.  `options` is the section `[state_machine]` of the configuration.
 
-        Raises ValueError, with a text for people, when an option is unknown or wrong.
+        Raises ValueError, with a text for the operator, when an option is unknown or wrong.
         """

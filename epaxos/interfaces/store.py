@@ -20,11 +20,12 @@ __all__ = ["Checkpoint", "IStore", "Identity", "Restored", "StoreError", "WriteS
 
 
 class StoreError(Exception):
-    """The disk is not what it should be; the text is for the operator, one line."""
+    """The disk cannot be used: it is locked, damaged or full, or holds other data.  The text is one line for
+    the operator."""
 
 
 class Identity(NamedTuple):
-    """Whose data this is.  A store opened by another identity refuses."""
+    """Whose data this is.  A store refuses to be opened with another identity."""
 
     cluster: str
     replica: int
@@ -50,9 +51,9 @@ class WriteSet:
     """What one turn of a replica writes, all or nothing.
 
     `batches`: proposed batches, each written once; `records`: the newest record of each instance;
-    `reserved`: the highest slot of the own row that may be used from now on; `floor`: everything up
-    to it was executed by every member and `dropped` are the instances to delete for it;
-    `sync`: somebody waits for the records to be durable.
+    `reserved`: the highest slot of the own row that may be used from now on; `floor`: per row, the slot up
+    to which every member has executed everything, and `dropped` the instances to delete because of it;
+    `sync`: the caller waits until the records are durable.
     """
 
     batches: list[tuple[InstanceId, Batch]] = field(default_factory=list)
@@ -75,10 +76,11 @@ class WriteSet:
 
 
 class Restored(NamedTuple):
-    """What a store held when it was opened; for a new store: nothing (`fresh`), zeros and empty.
+    """What a store held when it was opened.  A new store is `fresh`: every number is 0, the rest is empty.
 
-    The state is that of `base`, the entries of a whole state in parts, after the `batches`.  All three are
-    iterated once, by the opener, before the first write, and raise StoreError; a part is the opener's own.
+    The state is that of `base`, the entries of a whole state in parts, after the `batches`.  The opener
+    iterates over `records`, `base` and `batches` once each, before its first write; the iterators raise
+    StoreError.  A part belongs to the opener.
     """
 
     fresh: bool
@@ -100,22 +102,28 @@ class IStore(Interface):
     )
 
     def open(identity: Identity) -> Restored:
-        """Open, and create what is missing.  Blocks.  Raises StoreError: locked, damaged, or of
-        another identity.  Nothing of what was there is ever silently ignored."""
+        """Open the store, and create what is missing.  Blocks.
 
-    def write(write_set: WriteSet, durable: Callable[[], None]) -> None:
-        """Write in the order of the calls; never blocks.  `durable` is called, in the same order,
-        once this and every earlier write set is on disk (synced, when this one or a later one
-        written with it asks for `sync`; otherwise when the operating system has it).  What does not
-        ask for `sync` may wait for one that does, or for `close`.
+        Raises StoreError when it is locked, damaged, or of another identity: nothing of what it holds is
+        silently ignored.
+        """
 
-        An empty write set is a pure marker.  `durable` may be called before `write` returns.
-        A failure is reported once, to the callable that the store was built with, and from then
-        on nothing is ever reported durable.
+    def write(write_set: WriteSet, on_durable: Callable[[], None]) -> None:
+        """Write, in the order of the calls.  Never blocks.
+
+        `on_durable` is called, in the same order, once this and every earlier write set is on disk: synced,
+        when this one or a later one that is written with it asks for `sync`; otherwise when the operating
+        system has it.  A write set that does not ask for `sync` may wait for one that does, or for `close`.
+        An empty write set is a marker of its place in the order.  `on_durable` may be called before `write`
+        returns.
+
+        Raises nothing when the disk fails: a failure is reported once, to the callable that the store was
+        built with, and from then on `on_durable` of no write set is called.
         """
 
     def close() -> Deferred[None]:
-        """Write and sync what was given, then close.  Fires when done."""
+        """Write and sync all write sets, then close.  The Deferred fires when that is done, or when the disk
+        has failed."""
 
     def counters() -> Mapping[str, int]:
-        """`store_writes`, `store_syncs`, `store_bytes`, `store_queue`."""
+        """`store_writes`, `store_syncs`, `store_bytes` since the start; `store_queue`: write sets waiting."""

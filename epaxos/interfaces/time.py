@@ -13,14 +13,18 @@ class ITimeout(Interface):
     """A call that is due later."""
 
     def cancel() -> None:
-        """Do not call.  Does nothing when the call has been made or was cancelled."""
+        """Do not make the call.  Does nothing when the call was made or cancelled before."""
 
 
 class ITimeoutService(Interface):
-    """Time.  The only clock of a replica."""
+    """The only clock of a replica."""
 
     def now() -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a clock that never goes back.  Its zero is arbitrary: only differences mean anything,
+        and only within one process."""
 
     def call_later(delay_s: float, call: Callable[[], None]) -> ITimeout:
-        """Call after `delay_s` seconds; 0 means: when everything that has arrived is handled."""
+        """Call `call` once, `delay_s` >= 0 seconds of this clock from now, never before this method returns.
+
+        With 0 seconds the call is made when everything that has arrived is handled.
+        """

@@ -16,31 +16,37 @@ __all__ = ["ITransport"]
 
 
 class ITransport(Interface):
-    """Carries messages between replicas; may lose, double and reorder them."""
+    """Carries messages between replicas.  It may lose, double and reorder them."""
 
     batch_bytes_max = Attribute(
-        "int or None: a batch of a larger `size_bytes` cannot be counted on to arrive; None: any can."
+        "int or None: the largest `Batch.size_bytes` that fits in a message; None: every batch fits."
     )
 
     def start(
-        receive: Callable[[int, Sequence[Message]], None], connection: Callable[[int, bool], None]
+        on_received: Callable[[int, Sequence[Message]], None], on_connection: Callable[[int, bool], None]
     ) -> Deferred[None]:
-        """Listen and connect; from now on `receive(sender, messages)` is called with what comes.
+        """Listen and connect.  From now on `on_received(sender, messages)` is called with what arrives.
 
-        `connection(replica, True)` is called when there is a connection with a replica after there
-        was none, `connection(replica, False)` when all are lost and no new one can be made at once.
-        What has no connections calls neither.  Fails when the address cannot be listened on.
+        `on_connection(replica, True)` is called when there is a connection with a replica after there was
+        none, `on_connection(replica, False)` when all are lost and no new one can be made at once.  A
+        transport without connections (UDP) never calls it.  The Deferred fails when the address cannot be
+        listened on.
         """
 
     def send(outgoing: Sequence[tuple[int, Message]]) -> None:
-        """Send each message to the replica named beside it; at most one write per replica.  Never
-        blocks; what finds no connection, or a full queue, is dropped."""
+        """Send each message to the replica beside it, with at most one write per replica.
+
+        Never blocks and never raises.  A message is dropped, and counted in `messages_dropped`, when
+        there is no connection, when the queue is full, when the message is too long, before `start` and
+        after `stop`, and when the number is not that of another member.
+        """
 
     def is_connected(replica: int) -> bool:
-        """Whether there is a connection to `replica` just now, or it was heard of just now."""
+        """Whether there is a connection to `replica` now; over UDP, whether `replica` was heard of
+        lately.  False for a number that is not that of another member."""
 
     def stop() -> Deferred[None]:
-        """Close everything.  Fires when done."""
+        """Stop listening and close all connections.  The Deferred fires when that is done."""
 
     def counters() -> Mapping[str, int]:
         """At least `bytes_sent`, `bytes_received`, `messages_dropped`, `send_queue_bytes`."""

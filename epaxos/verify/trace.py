@@ -1,4 +1,4 @@
-"""What happened in a run, line by line, for people to read and for runs to be compared."""
+"""The trace of a run, line by line, for people to read and to compare runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _(value: tuple) -> str:  # type: ignore[type-arg]
 
 
 def describe_fields(value: Any) -> str:
-    """A message: its name, its instance, and the rest by name."""
+    """A message: its kind, its instance, and the other fields by name."""
     parts = [type(value).__name__]
     for name, field in zip(value._fields, value):
         if name == "id":
@@ -56,7 +56,7 @@ def _describe_field(field: Any) -> str:
 
 
 def describe_batch(batch: Batch) -> str:
-    """The keys of a batch, sorted: their order in it says nothing."""
+    """The keys of a batch, sorted, because their order in it means nothing."""
     if batch is NOP:
         return "NOP"
     parts = []
@@ -70,10 +70,10 @@ def describe_batch(batch: Batch) -> str:
 
 
 class Trace:
-    """Takes down what happens.  When it is `off`, nothing of it costs anything but a call.
+    """Records what happens when `on`; otherwise each method returns at once.
 
-    `show` gets every line but those of heartbeats; `digest` covers all lines, so equal digests mean
-    equal runs.  `now_us` tells the time of the run in microseconds.
+    `show` is called with every line except those of heartbeats.  `digest` covers all lines, so equal digests
+    mean equal runs.  `now_us` returns the time of the run in microseconds.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """A hex string that stands for everything that was taken down."""
+        """The hash of all lines, in hexadecimal digits."""
         return self._hash.hexdigest()
 
     def _write(self, text: str, shown: bool = True) -> None:
@@ -96,7 +96,7 @@ class Trace:
             self._show(line)
 
     def note(self, who: object, text: str) -> None:
-        """Something that a replica, a client or a fault does."""
+        """A replica, a client or a fault does something."""
         if self.on:
             self._write(f"{who}: {text}")
 
@@ -106,12 +106,12 @@ class Trace:
             self._messages(f"R{sender} ─> R{receiver}", messages)
 
     def received(self, sender: int, receiver: int, messages: Sequence[Message]) -> None:
-        """Messages are taken."""
+        """Messages arrive."""
         if self.on:
             self._messages(f"R{receiver} <─ R{sender}", messages)
 
     def lost(self, sender: int, receiver: int, messages: Sequence[Message], why: str) -> None:
-        """Messages do not arrive."""
+        """Messages are lost."""
         if self.on:
             self._messages(f"R{sender} ─x R{receiver} ({why})", messages)
 

@@ -1,10 +1,10 @@
-"""twistd with something broken in it: `python -m tests.cluster.broken WHAT+WHAT -n epaxos …`.
+"""Runs twistd with broken components: `python -m tests.cluster.broken WHAT+WHAT -n epaxos …`.
 
-disk:        every write to the store fails once there is a file `full` in the folder of the process
+disk:        every write to the store fails from the time that a file `full` exists in the working directory
 close:       the store hangs while it is closed, as on a disk that does not answer
-close-hard:  so does it, and holds the interpreter lock
-brief:       a stop, and an end after a failure, may take 1 s
-log:         what observes the log raises
+close-hard:  as `close`, and it holds the interpreter lock
+brief:       a stop, and an end after a failure, may take at most 1 s
+log:         the observer of the log raises
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ __all__ = ["ClusterTestCase"]
 
 
 class ClusterTestCase(SynchronousTestCase):
-    """Its tests use clusters of `transport`; a subclass that says another runs them all over that."""
+    """Tests with clusters of `transport`.  A subclass with another transport runs all tests over that one."""
 
     transport = "tcp"
 

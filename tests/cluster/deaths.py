@@ -1,8 +1,9 @@
-"""How long clients of the others wait when a replica dies: real processes, killed or stopped under load.
+"""Measures how long clients of the other replicas wait when a replica dies: real processes, killed or stopped
+under load.
 
     python -m tests.cluster.deaths --n 3 --deaths 9 --signal KILL
 
-Each death is that of the next replica in turn; it is back, and has caught up, before the next one.
+The replicas die in turn.  Each is up again and has caught up before the next one dies.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ __all__ = ["HOT", "SEPARATE", "Death", "die"]
 HOT = "hot"
 """Every client of every replica increments one key: each command interferes with all others."""
 SEPARATE = "separate"
-"""Every client increments a key of its own: nothing interferes."""
+"""Every client increments a key of its own: no command interferes with another."""
 SETTLED_S = 0.7
-"""So long clients go on before a death, …"""
+"""How long clients work before a death."""
 WATCHED_S = 1.0
-"""… and after it at least; longer while one of them waits."""
+"""How long they work after it, at least; longer while one of them waits."""
 PATIENCE_S = 20.0
 
 
@@ -50,7 +51,7 @@ class Counting(Thread):
         self._port = port
 
     def run(self) -> None:
-        """See Thread.  Ends when its replica has gone."""
+        """See Thread.  Ends when the replica closes the connection."""
         with socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_S) as connection:
             while not self._stopped.is_set():
                 self._asked_at = time.monotonic()
@@ -66,21 +67,21 @@ class Counting(Thread):
                 self.answers += 1
 
     def forget(self) -> None:
-        """Measure waits anew."""
+        """Forget the longest wait so far."""
         self.longest = (0.0, 0.0)
 
     def waits_s(self) -> float:
-        """The longest wait, that which goes on included."""
+        """The longest wait, including the one that goes on."""
         return max(self.longest[0], time.monotonic() - self._asked_at)
 
     def stop(self) -> None:
-        """Let it finish what it is at."""
+        """End after the current command."""
         self._stopped.set()
 
 
 class Death(NamedTuple):
-    """What a death did to clients of the others: the longest wait of any, the longest of each replica's,
-    and the longest before it, when nothing was wrong."""
+    """The effect of a death on clients of the other replicas: the longest wait of all, the longest for each
+    replica, and the longest before the death."""
 
     victim: int
     longest_s: float
@@ -109,9 +110,10 @@ def _counting(cluster: Cluster, load: str, clients: int) -> Iterator[list[Counti
 def die(
     cluster: Cluster, victim: int, load: str, number: signal.Signals = signal.SIGKILL, clients: int = 2
 ) -> Death:
-    """`victim` gets the signal while clients of all replicas count.  In the end it is back and up to date.
+    """Send the signal to `victim` while clients of all replicas count.  At the end it is up and has caught
+    up.
 
-    The survivors' clients must get no error.
+    Raises AssertionError when a client of another replica gets an error.
     """
     with _counting(cluster, load, clients) as threads:
         survivors = [thread for thread in threads if thread.replica != victim]

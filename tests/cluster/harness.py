@@ -1,6 +1,6 @@
-"""Real replicas in real processes: started, killed, stopped for a while, started again, and asked.
+"""Real replicas in real processes: a test starts, kills, pauses and queries them.
 
-Plain blocking Python, for tests that have nothing else to do.
+Plain blocking Python, because tests have nothing else to do meanwhile.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def wait_until(what: str, is_so: Callable[[], Any], timeout_s: float = 20) -> An
 
 
 class Cluster:
-    """A cluster of n replicas in a temporary folder; used as a context manager, it leaves nothing behind.
+    """A cluster of n replicas in a temporary folder.  A context manager, which removes everything at its end.
 
     `settings` are further sections of its configuration.  With `linked`, replicas reach each other over
     `links`, which can be cut and delayed; each then has a configuration of its own, and with
@@ -96,7 +96,7 @@ class Cluster:
         return self._links
 
     def config_of(self, id: int) -> Path:
-        """The configuration that the replica is given."""
+        """The configuration file of the replica."""
         return self.config if self._links is None else self.folder / f"replica-{id}.ini"
 
     def _linked_config(self, id: int) -> str:
@@ -119,18 +119,18 @@ class Cluster:
         return self.folder / f"replica-{id}.log"
 
     def log(self, id: int) -> str:
-        """What the replica has said, over all its lives."""
+        """The output of all processes of the replica so far."""
         path = self.log_file(id)
         return path.read_text(errors="replace") if path.exists() else ""
 
     def command(self, id: int) -> list[str]:
-        """What runs the replica in the foreground."""
+        """The command line that runs the replica in the foreground."""
         return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config_of(id))]
 
     def start(self, *ids: int, file_bytes_max: int | None = None, prlimit: Sequence[str] = ()) -> Cluster:
-        """Start these replicas, or all; `ready` says when they are.
+        """Start these replicas, or all, and do not wait until they are ready (see `ready`).
 
-        With a limit, no file that they write can grow beyond it: as good as a full disk.  `prlimit` are
+        With a limit, no file that they write can grow beyond it, as on a full disk.  `prlimit` are
         options of prlimit(1) for other limits.
         """
         limits = [*prlimit, *([] if file_bytes_max is None else [f"--fsize={file_bytes_max}"])]
@@ -148,9 +148,9 @@ class Cluster:
         return self
 
     def revive(self) -> None:
-        """Start again those that somebody else has killed, as a service manager would.
+        """Start again the replicas that somebody else has killed, as a service manager would.
 
-        On a machine that is short of memory the kernel may; a replica never ends this way by itself.
+        The kernel may kill one when memory is short; a replica never ends this way by itself.
         """
         killed = [id for id, process in self.processes.items() if process.poll() == -signal.SIGKILL]
         if killed:
@@ -158,22 +158,22 @@ class Cluster:
         self.revived += len(killed)
 
     def ended(self, id: int, timeout_s: float = 20) -> int:
-        """Wait until the replica has ended by itself; its exit status."""
+        """Wait until the replica has ended by itself, and return its exit status."""
         return self.processes.pop(id).wait(timeout_s)
 
     def signal(self, number: signal.Signals, *ids: int) -> None:
-        """Send the signal to all of them before anybody can react."""
+        """Send the signal to all of them, one right after the other."""
         for id in ids:
             self.processes[id].send_signal(number)
 
     def kill(self, *ids: int) -> None:
-        """kill -9, and wait until they are gone."""
+        """Send SIGKILL, and wait until they have ended."""
         self.signal(signal.SIGKILL, *ids)
         for id in ids:
             self.processes.pop(id).wait()
 
     def terminate(self, id: int, timeout_s: float = 15) -> int:
-        """SIGTERM; the exit status."""
+        """Send SIGTERM, wait for the end, and return the exit status."""
         process = self.processes.pop(id)
         process.terminate()
         try:
@@ -199,27 +199,27 @@ class Cluster:
         wait_until(f"replicas {asked} are ready", is_ready, timeout_s)
         return self
 
-    # -- what they say
+    # -- status
 
     def client(self, id: int, timeout_s: float = 20) -> redis.Redis:
         """A Redis client of the replica."""
         return connect(self.redis_ports[id], timeout_s)
 
     def status(self, id: int) -> dict[str, Any]:
-        """What `GET /status` says."""
+        """The answer to `GET /status`."""
         with urlopen(f"http://127.0.0.1:{self.status_ports[id]}/status", timeout=10) as answer:
             status: dict[str, Any] = json.load(answer)
             return status
 
     def try_status(self, id: int) -> dict[str, Any] | None:
-        """The same; None while it does not answer."""
+        """The answer to `GET /status`; None when there is none."""
         try:
             return self.status(id)
         except OSError:
             return None
 
     def sees_down(self, id: int, *downs: int) -> None:
-        """Wait until the replica takes each of the others named for down."""
+        """Wait until the replica holds each of `others` for down."""
 
         def sees() -> bool:
             up = {member["id"] for member in self.status(id)["members"] if member["up"]}
@@ -228,7 +228,7 @@ class Cluster:
         wait_until(f"replica {id} sees {downs} down", sees)
 
     def equal_digests(self, timeout_s: float = 30) -> list[dict[str, Any]]:
-        """Wait until all replicas have executed the same and their states are equal; the statuses."""
+        """Wait until all replicas have executed the same instances and have equal states.  Their statuses."""
 
         def agreed() -> list[dict[str, Any]] | None:
             statuses = [self.status(id) for id in range(self.n)]

@@ -1,6 +1,6 @@
-"""The links between the replicas of a cluster of processes, as a test holds them in its hands.
+"""The links between the replicas of a cluster of processes, which a test can cut, delay and make lossy.
 
-Behind them is a relay process (`tests/cluster/relay.py`) that works without root.
+A relay process (`tests/cluster/relay.py`) does the work, without root.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["Links", "Pair", "between"]
 
 Pair = tuple[int, int]
-"""A direction: from a replica, to another."""
+"""One direction of a link: from a replica, to another."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,15 +72,15 @@ class Links:
         self._ask("set", pairs=self.all if pairs is None else list(pairs), mode="pass")
 
     def delay(self, pairs: Iterable[Pair], delay_ms: float, jitter_ms: float = 0) -> None:
-        """What goes this way takes so long, and up to `jitter_ms` longer."""
+        """Bytes in these directions take `delay_ms`, and up to `jitter_ms` longer."""
         self._ask("delay", pairs=list(pairs), delay_ms=delay_ms, jitter_ms=jitter_ms)
 
     def lose(self, pairs: Iterable[Pair], lost: float, doubled: float) -> None:
-        """These shares of the datagrams are lost, and come twice."""
+        """These shares of the datagrams are lost, and arrive twice."""
         self._ask("lose", pairs=list(pairs), lost=lost, doubled=doubled)
 
     def calm(self) -> None:
-        """No cuts, delays and losses any more."""
+        """End all cuts, delays and losses."""
         self.heal()
         self.delay(self.all, 0)
         self.lose(self.all, 0, 0)

@@ -1,4 +1,4 @@
-"""Clients that write for as long as a test lasts, and remember what they were promised."""
+"""Clients that write during a test, and remember which writes were acknowledged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Load", "Writer", "connect"]
 
 
 class Writer(Thread):
-    """One client of one replica: it sets one new key after the other, and reconnects when it must.
+    """A client of one replica, which sets one new key after the other and reconnects after errors.
 
-    `acknowledged` are the numbers of the keys that it was told are set, `refused` the errors that it
-    got; `gap_s` is the longest time that it went without an acknowledgement.
+    `acknowledged`: the numbers of the keys whose writes were acknowledged; `refused`: the errors; `gap_s`:
+    the longest time without an acknowledgement.
     """
 
     def __init__(self, name: str, replica: int, port: int) -> None:
@@ -60,12 +60,12 @@ class Writer(Thread):
         self.acknowledged.append(number)
 
     def stop(self) -> None:
-        """Let it finish what it is at."""
+        """End after the current write."""
         self._stopped.set()
 
 
 class Load:
-    """`clients` writers for each replica, whose Redis ports are given by replica."""
+    """`clients` writers for each replica.  `ports`: the Redis port of each replica."""
 
     def __init__(self, ports: dict[int, int], clients: int = 4) -> None:
         self.writers = [
@@ -87,16 +87,16 @@ class Load:
             assert not writer.is_alive(), f"client {writer.name} hangs"
 
     def of(self, *replicas: int) -> list[Writer]:
-        """The clients of these replicas."""
+        """The writers of these replicas."""
         return [writer for writer in self.writers if writer.replica in replicas]
 
     def longest_gap_s(self, *replicas: int) -> float:
-        """The longest time that a client of these replicas went without an acknowledgement."""
+        """The longest time that a writer of these replicas was without an acknowledgement."""
         now = time.monotonic()
         return max(max(writer.gap_s, now - writer.last_at) for writer in self.of(*replicas))
 
     def forget_gaps(self) -> None:
-        """Measure gaps anew."""
+        """Forget the gaps so far."""
         for writer in self.writers:
             writer.gap_s = 0.0
 
@@ -111,7 +111,7 @@ class Load:
             time.sleep(0.02)
 
     def missing(self, client: redis.Redis) -> list[str]:
-        """The keys of acknowledged writes that `client` does not see with their value."""
+        """The keys of acknowledged writes whose values `client` does not read back."""
         expected = {writer.key(n): n for writer in self.writers for n in writer.acknowledged}
         keys = list(expected)
         missing = []
@@ -124,7 +124,7 @@ class Load:
 
 
 def connect(port: int, timeout_s: float = 20) -> redis.Redis:
-    """A client of the replica with this Redis port; it tries every command once."""
+    """A client of the replica with this Redis port, which does not try again after an error."""
     return redis.Redis(
         "127.0.0.1",
         port,

@@ -1,11 +1,11 @@
 """`make longrun HOURS=…`: real processes under random faults for hours, judged window by window.
 
-Clients work and faults happen for a minute; then everything rests, all replicas have to come to the same
-state, what was written is read back, and the history of that minute is judged and forgotten.  So memory
-is bounded, whatever HOURS is.  The first thing that is wrong ends the run.
+A window is a minute in which clients work and faults happen.  Then clients rest, all replicas have to come
+to the same state, the last writes are read back, and the history of the window is judged and dropped, so that
+memory is bounded, whatever HOURS is.  The first violation ends the run.
 
-What is left in the folder OUT: summary.json, plot.svg, faults.jsonl (every fault), and, when something
-was wrong, violation.txt and the logs of the replicas.
+The folder OUT then holds summary.json, plot.svg, faults.jsonl (every fault), and after a violation
+violation.txt and the logs of the replicas.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ __all__ = ["LongRun", "main"]
 WINDOW_S = 60.0
 SAMPLES_MAX = 600
 MARKS_MAX = 4000
-"""So many faults are drawn; every one is counted."""
+"""Faults in the picture, at most.  All are counted."""
 LOG_BYTES_MAX = 4_000_000
 MB = 1e6
 BAD_WORDS = ("Traceback", "Unhandled", "internal error")
-"""None of these may be in the log of a replica, whatever happens to it."""
+"""Texts that must not be in the log of a replica, whatever happens to it."""
 SETTINGS = "[limits]\nrequest_timeout_s = 4\n"
 STATUS_OF = {"no violation": 0, "VIOLATION": 1, "UNDECIDED": 3}
 
 
 class Sampler:
-    """What the processes take and how fast they are, every now and then."""
+    """Samples the resources and the speed of the processes at intervals."""
 
     def __init__(self, cluster: Cluster, workload: Workload, interval_s: float) -> None:
         self.samples: list[dict[str, Any]] = []
@@ -99,16 +99,17 @@ class Sampler:
 
 
 def _keep_quiet() -> None:
-    """The judge is in nobody's way, and Ctrl-C is not for it."""
+    """In the process of the judge: give way to all others, and ignore Ctrl-C."""
     os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _interrupts(judge: ProcessPoolExecutor, noted: Event) -> Iterator[None]:
-    """Ctrl-C is only noted, so that a run ends orderly, and is not for the processes started meanwhile.
+    """Note Ctrl-C instead of raising, so that a run ends in order.  Processes that start meanwhile do not
+    get it.
 
-    These inherit that it is blocked; the threads of the judge, which are there before, do not.
+    They inherit that it is blocked; the threads of the judge, which are older, do not.
     """
     judge.submit(os.getpid).result()
     before = signal.signal(signal.SIGINT, lambda *_: noted.set())
@@ -124,14 +125,14 @@ def _rss_mb(pid: int) -> float | None:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):
-        return None  # it is gone just now
+        return None  # the process has just ended
     return round(pages * os.sysconf("SC_PAGE_SIZE") / MB, 1)
 
 
 def _size_mb(folder: Path) -> float:
     size = 0
     for path in folder.rglob("*"):
-        with suppress(OSError):  # LevelDB removes files as it likes
+        with suppress(OSError):  # LevelDB removes files at any time
             size += path.stat().st_size
     return round(size / MB, 2)
 
@@ -171,7 +172,7 @@ class LongRun:
     # -- the run
 
     def run(self) -> dict[str, Any]:
-        """All of it, until the time is over, something is wrong, or somebody presses Ctrl-C."""
+        """Run until the time is over, a violation is found, or Ctrl-C is pressed."""
         self._out.mkdir(parents=True, exist_ok=True)
         (self._out / "faults.jsonl").write_text("")
         started = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -224,12 +225,12 @@ class LongRun:
             self._on_wrong(f"the judge failed: {type(error).__name__}: {error}")
 
     def _wait(self, until: float) -> None:
-        """Wait, but not when something is wrong or somebody has pressed Ctrl-C."""
+        """Wait, and return early after a violation or Ctrl-C."""
         while time.monotonic() < until and not self._bad.wait(0.5) and not self._interrupted.is_set():
             continue
 
     def _end_window(self) -> None:
-        """Everything rests, is compared and read back; the history goes to the judge."""
+        """Let everything rest, compare the states, read back, and give the history to the judge."""
         workload = self._workload
         workload.settle(self._cluster)
         self._check_logs()
@@ -241,7 +242,7 @@ class LongRun:
         self._begin_anew(operations)
 
     def _begin_anew(self, operations: list[Operation]) -> None:
-        """Empty the database; what of the unknown may still come makes the sizes less certain."""
+        """Empty the database.  Operations of unknown outcome may still create keys after that."""
         self._windows += 1
         self._keys_in_doubt += sum(
             len(model.keys_of(operation.command) or ())
@@ -255,7 +256,7 @@ class LongRun:
         self._workload.go()
 
     def _take_findings(self) -> None:
-        """What the judge says of the window before."""
+        """Take the judgement of the window before."""
         if self._judging is None:
             return
         findings = self._judging.result()
@@ -267,7 +268,7 @@ class LongRun:
             self._on_wrong(text)
 
     def _stop_all(self) -> None:
-        """At the end every replica stops as it should, unless the run was spoilt before."""
+        """Stop every replica; each must end with status 0, unless there was a violation before."""
         if self._wrong:
             return
         for id in list(self._cluster.processes):
@@ -292,7 +293,7 @@ class LongRun:
         self._bad.set()
 
     def _check_logs(self) -> None:
-        """No replica has said what it must never say.  Logs that have grown long are emptied."""
+        """Check that no log has a forbidden text.  Empty logs that have grown long."""
         for id, begin in self._log_read.items():
             path = self._cluster.log_file(id)
             with path.open("rb") as file:
@@ -375,7 +376,7 @@ class LongRun:
 
 
 def _say(summary: dict[str, Any], out: Path) -> None:
-    """The summary, but for its long parts."""
+    """Print the summary without its long lists."""
     for key, value in summary.items():
         if key not in ("samples", "fault_marks", "violations"):
             print(f"{key}: {value if not isinstance(value, dict) else json.dumps(value)}")
@@ -385,7 +386,7 @@ def _say(summary: dict[str, Any], out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit status: 0, 1 when something was wrong, 3 when a search was given up."""
+    """Run the command.  Its exit status: 0; 1 after a violation; 3 when a search was given up."""
     parser = argparse.ArgumentParser(prog="make longrun", description=__doc__.split("\n")[0])
     parser.add_argument("--hours", type=float, default=0.5, help="how long (0.5)")
     parser.add_argument("--n", type=int, default=3, help="how many replicas (3)")

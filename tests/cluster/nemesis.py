@@ -1,7 +1,7 @@
 """Faults of real processes and of the links between them, each from its beginning to its end.
 
-What a replica must do in each is checked here: a clean stop ends with status 0, a full disk and a
-damaged database with status 1 and one clear line; everything else it has to live with.
+This module checks how a replica behaves in each: after a clean stop it ends with status 0, with a full disk
+or a damaged database with status 1 and one clear line; all other faults it must survive.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from tests.cluster.links import Pair, between
 __all__ = ["Fault", "LinkFaults", "Nemesis", "ProcessFaults"]
 
 Kinds = dict[str, tuple[int, Callable[[float], str]]]
-"""Name → how likely, and what makes the fault happen for so many seconds and says where it was."""
+"""By name: the weight of the fault, and the function that lets it happen for a number of seconds and returns
+where it happened."""
 
 ROOM_BYTES = 40_000
-"""So much can be written to a disk that is as good as full."""
+"""Bytes that can still be written to a disk that counts as full."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One that has happened; times as `time.monotonic` tells them."""
+    """A fault that has happened.  Times are those of `time.monotonic`."""
 
     kind: str
     where: str
@@ -45,7 +46,7 @@ def _text(replicas: Sequence[int]) -> str:
 
 
 class ProcessFaults:
-    """Faults of the processes of `cluster`.  `wait(seconds)` waits, or less when all is to end."""
+    """Faults of the processes of `cluster`.  `wait(seconds)` waits; less when the run is to end."""
 
     def __init__(self, cluster: Cluster, dice: Dice, wait: Callable[[float], object]) -> None:
         self._cluster = cluster
@@ -54,7 +55,7 @@ class ProcessFaults:
 
     @property
     def kinds(self) -> Kinds:
-        """All of them."""
+        """All faults by name."""
         return {
             "kill": (8, self.kill),
             "kill all": (1, self.kill_all),
@@ -69,13 +70,13 @@ class ProcessFaults:
         return self._dice.below(self._cluster.n)
 
     def _some(self) -> list[int]:
-        """Mostly one, sometimes more, of the replicas."""
+        """One replica; sometimes more."""
         n = self._cluster.n
         count = 1 if self._dice.chance(0.7) else self._dice.between(1, n)
         return self._dice.pick_some(range(n), count)
 
     def _up(self, *replicas: int) -> None:
-        """Wait until they answer: what has not begun cannot be asked to end."""
+        """Wait until they answer, because a process that has not begun cannot be told to stop."""
         for id in replicas:
 
             def answers(id: int = id) -> bool:
@@ -87,11 +88,11 @@ class ProcessFaults:
             wait_until(f"replica {id} answers", answers, 60)
 
     def kill_one(self, lasts_s: float) -> str:
-        """kill -9 of any one."""
+        """SIGKILL for one replica."""
         return self._kill([self._victim()], lasts_s)
 
     def kill(self, lasts_s: float) -> str:
-        """kill -9 of some at once."""
+        """SIGKILL for some replicas at once."""
         return self._kill(self._some(), lasts_s)
 
     def _kill(self, victims: list[int], lasts_s: float) -> str:
@@ -101,7 +102,7 @@ class ProcessFaults:
         return _text(victims)
 
     def kill_all(self, lasts_s: float) -> str:
-        """kill -9 of all at once: everything that was promised must have been on the disk."""
+        """SIGKILL for all at once: every promise must have been on the disk."""
         victims = list(range(self._cluster.n))
         self._cluster.kill(*victims)
         self._cluster.start(*victims)
@@ -109,7 +110,7 @@ class ProcessFaults:
         return _text(victims)
 
     def kill_again(self, lasts_s: float) -> str:
-        """kill -9, and again while it takes up what it had."""
+        """SIGKILL, and again while the next process restores its data."""
         victim = self._victim()
         for _ in range(3):
             self._cluster.kill(victim)
@@ -118,7 +119,7 @@ class ProcessFaults:
         return _text([victim])
 
     def stop(self, lasts_s: float) -> str:
-        """SIGTERM; it has to end with status 0."""
+        """SIGTERM; the replica has to end with status 0."""
         victim = self._victim()
         self._up(victim)
         status = self._cluster.terminate(victim)
@@ -128,7 +129,7 @@ class ProcessFaults:
         return _text([victim])
 
     def pause(self, lasts_s: float) -> str:
-        """SIGSTOP of some at once, then SIGCONT: they have lost time, and know nothing of it."""
+        """SIGSTOP for some at once, then SIGCONT: they have lost time without noticing."""
         victims = self._some()
         self._cluster.signal(SIGSTOP, *victims)
         self._wait(lasts_s)
@@ -136,7 +137,7 @@ class ProcessFaults:
         return _text(victims)
 
     def full_disk(self, lasts_s: float) -> str:
-        """From now on no file of a running replica can grow much: it has to stop, and say why."""
+        """The files of a running replica can grow no further: it has to stop and say why."""
         cluster = self._cluster
         victim = self._victim()
         self._up(victim)
@@ -153,7 +154,7 @@ class ProcessFaults:
             try:
                 status = process.wait(lasts_s + 10)
             except TimeoutExpired:
-                said.clear()  # nobody wrote so much
+                said.clear()  # nobody wrote that much
                 cluster.kill(victim)
             else:
                 assert status == 1, f"replica {victim} ended with status {status} on a full disk"
@@ -161,9 +162,9 @@ class ProcessFaults:
         return _text([victim])
 
     def damage(self, lasts_s: float) -> str:
-        """A database that was damaged while its replica was down: it has to refuse it, and say so.
+        """A database is damaged while its replica is down: the replica has to refuse it and say so.
 
-        Then the operator puts back what he has: here, a copy from before the damage.
+        Then the operator restores a copy from before the damage.
         """
         cluster = self._cluster
         victim = self._victim()
@@ -185,9 +186,9 @@ class ProcessFaults:
 
     @contextmanager
     def _says(self, id: int, expected: str) -> Iterator[list[str]]:
-        """The replica says what is expected meanwhile, in one line on stderr, and no traceback.
+        """Check that meanwhile the replica writes one line with an expected text to stderr, and no traceback.
 
-        Unless the list that is given is emptied.
+        When the yielded list is emptied, nothing is checked.
         """
         wanted = [expected]
         begin = _size(self._cluster.log_file(id))
@@ -224,7 +225,7 @@ def _halve(data: Path) -> None:
 
 
 def _state_file(data: Path) -> Path:
-    """One of which the beginning counts."""
+    """A file of the state whose beginning is in use."""
     logs = sorted(data.glob("state/*.log"), key=lambda path: int(path.stem))
     return logs[-1] if logs else next(data.glob("state/*.base"))
 
@@ -246,7 +247,7 @@ _DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 class LinkFaults:
-    """Faults of the links of `cluster`; after each, all links are as they were."""
+    """Faults of the links of `cluster`.  After each, all links are as before."""
 
     def __init__(self, cluster: Cluster, dice: Dice, wait: Callable[[float], object]) -> None:
         self._n = cluster.n
@@ -256,7 +257,7 @@ class LinkFaults:
 
     @property
     def kinds(self) -> Kinds:
-        """All of them."""
+        """All faults by name."""
         return {
             "partition": (5, self.partition),
             "one way": (4, self.one_way),
@@ -291,7 +292,7 @@ class LinkFaults:
         return f"{_text(inside)} | {_text(outside)} {how}"
 
     def one_way(self, lasts_s: float) -> str:
-        """One is not heard, by one or by all, but hears."""
+        """A replica hears all others; one of them, or all, do not hear it."""
         sender, receiver = self._pair()
         receivers = [receiver] if self._dice.chance(0.5) else [id for id in range(self._n) if id != sender]
         how = self._how()
@@ -301,7 +302,7 @@ class LinkFaults:
         return f"{sender} > {_text(receivers)} {how}"
 
     def flapping(self, lasts_s: float) -> str:
-        """A link that comes and goes."""
+        """A link is cut and healed again and again."""
         pair = self._pair()
         how = self._how()
         deadline = time.monotonic() + lasts_s
@@ -315,7 +316,7 @@ class LinkFaults:
         return f"{_text(pair)} {how}"
 
     def slow_link(self, lasts_s: float) -> str:
-        """One link takes very long, in one direction or both."""
+        """A link is very slow, in one direction or both."""
         pair = self._pair()
         pairs = [pair] if self._dice.chance(0.5) else between(pair[:1], pair[1:])
         delay_ms = self._dice.between(20, 1500)
@@ -325,7 +326,7 @@ class LinkFaults:
         return f"{_text(pair)} {delay_ms} ms"
 
     def wide_area(self, lasts_s: float) -> str:
-        """Every link takes its own, longer time."""
+        """Every link gets a long delay of its own."""
         with self._calm_after():
             for pair in self._links.all:
                 self._links.delay([pair], self._dice.between(1, 80), self._dice.between(0, 20))
@@ -333,7 +334,7 @@ class LinkFaults:
         return "all"
 
     def loss(self, lasts_s: float) -> str:
-        """Datagrams are lost, come twice, and overtake each other, on every link."""
+        """On every link datagrams are lost, arrive twice, and overtake each other."""
         lost, doubled = self._dice.between(1, 30), self._dice.between(0, 20)
         with self._calm_after():
             self._links.lose(self._links.all, lost / 100, doubled / 100)
@@ -345,7 +346,7 @@ class LinkFaults:
 class Nemesis:
     """Random faults of the kinds given, one after the other, in a thread of its own.
 
-    `failed` is told what a replica did that it must not; nothing more happens then.
+    `failed(text)` is called when a replica breaks a rule; then no further fault happens.
     """
 
     def __init__(
@@ -375,7 +376,7 @@ class Nemesis:
         self._thread.start()
 
     def end(self, timeout_s: float = 120) -> None:
-        """End the fault that goes on, and let no other happen."""
+        """End the current fault, and let no other happen."""
         self._over.set()
         if self._thread is not None:
             self._thread.join(timeout_s)

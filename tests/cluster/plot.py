@@ -1,4 +1,4 @@
-"""A long run as one picture: throughput, latency, memory and disk over time, and the faults below, as SVG."""
+"""Draws a long run as SVG: throughput, latency, memory, disk and faults over time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _nice(highest: float) -> float:
 
 
 class _Picture:
-    """What is drawn, from top to bottom, over the same time."""
+    """Panels from top to bottom, with the same axis of time."""
 
     def __init__(self, duration_s: float) -> None:
         self._duration_s = max(duration_s, 1.0)
@@ -82,7 +82,7 @@ class _Picture:
         return "".join(path)
 
     def rows(self, title: str, rows: dict[str, list[tuple[float, float]]]) -> None:
-        """One row for each name, with a bar for each time from … to."""
+        """One row for each name, with a bar for each period (from, to)."""
         self.text(LEFT, self.y + 10, title, 'font-weight="600"')
         self.y += 18
         for number, (name, bars) in enumerate(rows.items()):

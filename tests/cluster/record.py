@@ -1,7 +1,7 @@
-"""What clients of real processes saw, and whether it can be explained: for the simulator's own checker.
+"""Records what clients of real processes saw, for the checker of the simulator to judge.
 
-The moments of a history are counted under one lock, the call before the command is sent and the return
-after its answer was read, so their order is that of real time.
+The moments of a history are counted under one lock: the call before the command is sent, the return after
+its answer was read.  So their order is that of real time.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from epaxos.verify.judges.linearizability import Judgement, Verdict, judge, part
 __all__ = ["Findings", "Recorder", "judge_all"]
 
 STEPS_MAX = 500_000
-"""A group of keys that takes more is given up; so many states are some hundred megabytes."""
+"""States of a search, at most, for one group of keys; they take some hundred megabytes."""
 _CREATING = frozenset({b"SET", b"SETNX", b"GETSET", b"MSET", b"INCR", b"APPEND"})
 _REMOVING = frozenset({b"DEL", b"GETDEL"})
 _NAMING = frozenset({b"SET", b"SETNX", b"GETSET", b"MSET"})
-"""What writes values that are read as they were written, and that no other operation writes."""
+"""Commands that write a value which is read unchanged, and which no other operation writes."""
 
 
 class Recorder:
-    """The operations of one stretch of time, told by many threads.
+    """Records the operations of one period.  Many threads may use it.
 
-    It begins with `keys_before` keys in the database, and `keys_in_doubt` more that an operation of
-    unknown outcome may still create.
+    At the beginning the database holds `keys_before` keys; earlier operations of unknown outcome may still
+    create `keys_in_doubt` more.
     """
 
     def __init__(self, keys_before: int = 0, keys_in_doubt: int = 0) -> None:
@@ -41,30 +41,30 @@ class Recorder:
         self._begin = time.monotonic()
 
     def call(self, name: str, command: tuple[bytes, ...], replica: int) -> Operation:
-        """The command is sent next."""
+        """A command is about to be sent."""
         with self._lock:
             now_us = int((time.monotonic() - self._begin) * 1e6)
             return self._history.call(name, command, now_us, replica)
 
     def answer(self, operation: Operation, reply: Reply) -> None:
-        """The reply was read."""
+        """The reply of an operation was read."""
         with self._lock:
             self._history.answer(operation, reply)
 
     def give_up(self, operation: Operation, may_have_run: bool) -> None:
-        """No reply will come, or one that says that it was not run."""
+        """No reply will come, or the reply says that the command did not run."""
         with self._lock:
             self._history.give_up(operation, may_have_run)
 
     def operations(self) -> list[Operation]:
-        """Those so far."""
+        """The operations so far."""
         with self._lock:
             return list(self._history.operations)
 
 
 @dataclass
 class Findings:
-    """What is wrong with a history; undecided are groups of keys whose search was given up."""
+    """The violations in a history, and the groups of keys whose search was given up."""
 
     wrong: list[str] = field(default_factory=list)
     undecided: int = 0
@@ -77,8 +77,8 @@ def judge_all(
 ) -> Findings:
     """Judge the operations of a recorder.
 
-    Group of keys by group of keys, because one group's unknown outcomes make only its own search
-    longer.  DBSIZE, which would tie all keys together, is held against what may and what must be there.
+    It judges each group of keys by itself, because the unknown outcomes of one group then make only its own
+    search longer.  DBSIZE would connect all keys; instead its reply has to be within bounds.
     """
     findings = Findings(operations=len(operations))
     sizes = [operation for operation in operations if operation.command[0] == b"DBSIZE"]
@@ -96,7 +96,8 @@ def judge_all(
 
 
 def _see_what_ran(group: Sequence[Operation]) -> None:
-    """An operation of unknown outcome has run when somebody saw its value: the checker tries that first."""
+    """Mark the operations of unknown outcome whose value was read: they have run, and the checker tries that
+    first."""
     writers = {
         value: operation
         for operation in group
@@ -122,8 +123,8 @@ def _values(command: Sequence[bytes]) -> Sequence[bytes]:
 def _check_sizes(
     sizes: Sequence[Operation], others: Sequence[Operation], keys_before: int, keys_in_doubt: int
 ) -> list[str]:
-    """DBSIZE counts at least the keys that were created before it was called and never removed, and at
-    most those that somebody had begun to create before it returned."""
+    """Check DBSIZE: at least the keys that were created before its call and never removed, at most those
+    whose creation had begun before it returned."""
     created: dict[bytes, int] = {}
     begun: dict[bytes, int] = {}
     removed: dict[bytes, int] = {}

@@ -1,18 +1,18 @@
-"""A relay between replicas, through which links are cut, delayed and made to flap, without being root.
+"""A relay between replicas that cuts, delays and flaps links, without root.
 
-Every replica reaches every other one through a port of its own here, so each direction of each pair is
-told apart.  A process of its own: it takes orders as lines of JSON on its standard input, answers each
-with a line on its standard output, and ends with its input: `tests/cluster/links.py` is its master.
+Every replica reaches every other one through a port of its own here, so that the relay knows the direction
+and the pair of all bytes.  It is a process: it takes orders as lines of JSON on its standard input, answers
+each with a line on its standard output, and ends with its input.  `tests/cluster/links.py` starts it.
 
-What a link does with the bytes of its direction, on whichever connection of the pair they travel:
+The mode of a link decides what becomes of the bytes of its direction, on all connections of the pair:
 
-pass    they go on, `delay_ms` and up to `jitter_ms` later, in order
-hold    they wait, and go on when the link passes again: a cut that TCP outlives
-lose    they are gone, and the connection with them when the link passes again: a cut that it does not
-close   connections dialled in this direction are reset, and new ones as well
+pass    they go on in order, after `delay_ms` and up to `jitter_ms` more
+hold    they wait until the link passes again: TCP survives this cut
+lose    they are lost, and the connection ends when the link passes again: TCP does not survive this cut
+close   connections that were dialled in this direction are reset, and so are new ones
 
-Datagrams are dropped by every mode but pass; besides, a link may lose some, hand on some twice, and the
-later ones of a delayed link may overtake.
+Datagrams are dropped in every mode but pass.  A link may also lose some and deliver some twice; on a delayed
+link datagrams may overtake each other.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ __all__ = ["MODES", "Relay"]
 
 MODES = ("pass", "hold", "lose", "close")
 QUEUE_BYTES_MAX = 16_000_000
-"""With so much on its way in one direction of a connection, no more is read."""
+"""Bytes on their way in one direction of a connection, from which on no more are read."""
 _END = b""
 
 
 class Link:
-    """One direction of a pair of replicas, and all flows that go that way."""
+    """One direction of a pair of replicas, and all flows in it."""
 
     def __init__(self, random: Random) -> None:
         self.mode = "pass"
@@ -57,7 +57,7 @@ class Link:
         return self.mode == "pass"
 
     def latency_s(self) -> float:
-        """How long the next bytes take."""
+        """The delay of the next bytes, in seconds."""
         return self.delay_s + self.jitter_s * self._random.random() if self.jitter_s else self.delay_s
 
     def copies(self) -> int:
@@ -67,7 +67,7 @@ class Link:
         return 2 if self.doubled and self._random.random() < self.doubled else 1
 
     def change(self, mode: str) -> None:
-        """Treat what comes, and what is on its way, like this from now on."""
+        """Change the mode for all bytes that arrive from now on, and for those on their way."""
         self.mode = mode
         for connection in list(self.dialled):
             connection.on_link_changed()
@@ -76,7 +76,7 @@ class Link:
 
 
 class Flow:
-    """The bytes of one direction of one connection: from a transport, over a link, to another."""
+    """The bytes of one direction of one connection: from one transport over a link to another."""
 
     def __init__(self, link: Link, clock: Any, source: Any) -> None:
         self.source = source
@@ -94,7 +94,7 @@ class Flow:
         link.flows.add(self)
 
     def feed(self, data: bytes) -> None:
-        """Bytes have come in; `_END` is the end of the connection."""
+        """Take bytes; `_END` stands for the end of the connection."""
         if self._over:
             return
         if self._link.mode == "lose":
@@ -106,7 +106,7 @@ class Flow:
         self._pump()
 
     def connect(self, sink: Any) -> None:
-        """Here is where the bytes go."""
+        """Set the transport that the bytes go to."""
         self._sink = sink
         sink.registerProducer(self, True)
         self._pump()
@@ -121,7 +121,7 @@ class Flow:
             self._pump()
 
     def end(self) -> None:
-        """Nothing goes on any more."""
+        """Drop all bytes from now on."""
         if not self._over:
             self._over = True
             self._queue.clear()
@@ -132,7 +132,7 @@ class Flow:
                 self._sink.unregisterProducer()
 
     def _pump(self) -> None:
-        """Hand on what is due."""
+        """Deliver the bytes that are due."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._over or self._sink is None or self._sink_full or not self._link.passes:
@@ -167,7 +167,7 @@ class Flow:
                 self.source.resumeProducing()
 
     def pauseProducing(self) -> None:
-        """See IPushProducer: the sink takes no more now."""
+        """See IPushProducer: the sink is full."""
         self._sink_full = True
 
     def resumeProducing(self) -> None:
@@ -176,12 +176,12 @@ class Flow:
         self._pump()
 
     def stopProducing(self) -> None:
-        """See IPushProducer: the sink is gone."""
+        """See IPushProducer: the sink has ended."""
         self._sink_full = True
 
 
 class Accepted(Protocol):
-    """A connection that a replica dialled, to be led on to the other one."""
+    """A connection that a replica has dialled; the relay dials the other replica."""
 
     def __init__(self, port: RelayPort) -> None:
         self.port = port
@@ -190,7 +190,7 @@ class Accepted(Protocol):
         self._dialled: Dialled | None = None
 
     def connectionMade(self) -> None:
-        """See Protocol.  Who dials into a cut is not heard of at the other end."""
+        """See Protocol.  In a cut the other replica does not hear of the connection."""
         self.port.link.dialled.add(self)
         self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
         self.flow = Flow(self.port.link, self.port.clock, self.transport)
@@ -222,14 +222,14 @@ class Accepted(Protocol):
             self.flow.end()
 
     def abort(self) -> None:
-        """Reset it, and what it led to."""
+        """Reset this connection and the one to the other replica."""
         if self._dialled is not None:
             self._dialled.abort()
         self.transport.abortConnection()  # type: ignore[union-attr]
 
 
 class Dialled(Protocol):
-    """The connection that leads on."""
+    """The connection from the relay to the other replica."""
 
     def __init__(self, accepted: Accepted, flow: Flow) -> None:
         self.accepted = accepted
@@ -275,7 +275,7 @@ class _To(ClientFactory):
 
 
 class RelayPort(Factory):
-    """Where one replica reaches another: `link` leads there, `back` the other way."""
+    """The port where one replica reaches another.  `link` is that direction, `back` the other."""
 
     noisy = False
 
@@ -290,14 +290,15 @@ class RelayPort(Factory):
         return Accepted(self)
 
     def dial(self, dialled: Dialled) -> None:
-        """Connect to the target; who cannot be reached is as good as one that hangs up."""
+        """Connect to the target.  A failure ends the incoming connection."""
         self.clock.connectTCP("127.0.0.1", self._target, _To(dialled), timeout=5)
 
 
 class DatagramPort(DatagramProtocol):
-    """Where one replica sends datagrams to another.
+    """The port where one replica sends datagrams to another.
 
-    They leave from the port in `ports` through which the other one answers: it takes them from there only.
+    They leave from the port in `ports` through which the other one answers, because it takes them from there
+    only.
     """
 
     def __init__(
@@ -321,15 +322,15 @@ class DatagramPort(DatagramProtocol):
     def _hand_on(self, datagram: bytes) -> None:
         if self._link.passes and (port := self._ports.get(self._back)):
             self._link.bytes += len(datagram)
-            with suppress(OSError):  # who takes nothing just now gets nothing
+            with suppress(OSError):  # the receiver's buffer is full
                 port.transport.write(datagram, self._target)  # type: ignore[union-attr]
 
     def connectionRefused(self) -> None:
-        """See DatagramProtocol: nobody listens there just now."""
+        """See DatagramProtocol: nobody listens there now."""
 
 
 class Relay(LineReceiver):
-    """The links, and the orders that come for them."""
+    """All links, and the orders for them."""
 
     delimiter = b"\n"
     MAX_LENGTH = 1_000_000
@@ -344,13 +345,13 @@ class Relay(LineReceiver):
         return self._links.setdefault((sender, receiver), Link(self._random))
 
     def lineReceived(self, line: bytes) -> None:
-        """See LineReceiver: one order, one answer."""
+        """See LineReceiver: carry out one order and answer it."""
         order = json.loads(line)
         answer = getattr(self, f"do_{order.pop('do')}")(**order)
         self.sendLine(json.dumps(answer).encode())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol: the master is gone."""
+        """See Protocol: the process that gives the orders has ended."""
         self._reactor.stop()
 
     def do_open(self, pair: tuple[int, int], target: int, transport: str) -> int:
@@ -373,31 +374,31 @@ class Relay(LineReceiver):
         return number
 
     def do_set(self, pairs: list[tuple[int, int]], mode: str) -> None:
-        """How these links treat what comes."""
+        """Set the mode of these links."""
         if mode not in MODES:
             raise ValueError(f"{mode} is none of {MODES}")
         for sender, receiver in pairs:
             self._links[sender, receiver].change(mode)
 
     def do_delay(self, pairs: list[tuple[int, int]], delay_ms: float, jitter_ms: float) -> None:
-        """How long these links take from now on."""
+        """Set the delay of these links."""
         for sender, receiver in pairs:
             link = self._links[sender, receiver]
             link.delay_s, link.jitter_s = delay_ms / 1000, jitter_ms / 1000
 
     def do_lose(self, pairs: list[tuple[int, int]], lost: float, doubled: float) -> None:
-        """Which share of the datagrams of these links is lost, or handed on twice, from now on."""
+        """Set which shares of the datagrams of these links are lost, and delivered twice."""
         for sender, receiver in pairs:
             link = self._links[sender, receiver]
             link.lost, link.doubled = lost, doubled
 
     def do_counters(self) -> list[tuple[int, int, int]]:
-        """How many bytes have gone on, by link."""
+        """The number of delivered bytes of each link."""
         return [(sender, receiver, link.bytes) for (sender, receiver), link in self._links.items()]
 
 
 def main() -> None:
-    """The process."""
+    """Run the relay until its input ends."""
     from twisted.internet import reactor
 
     StandardIO(Relay(reactor))

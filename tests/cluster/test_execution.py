@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
 
 from tests.cluster.case import ClusterTestCase
 from tests.cluster.harness import Cluster
 from tests.cluster.load import connect
+from tests.cluster.probe import Probe
 
 VALUE = b"x" * 15_900_000
 APPENDS = 1000
@@ -26,29 +26,10 @@ def cpu_s(cluster: Cluster, id: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Probe(Thread):
-    """Sets its key at a replica, again and again; `worst_s` is the longest that it waited."""
-
-    def __init__(self, cluster: Cluster, id: int) -> None:
-        super().__init__(daemon=True)
-        self.worst_s = 0.0
-        self.answers = 0
-        self._client = connect(cluster.redis_ports[id], timeout_s=60)
-        self._key = f"probe:{id}"
-        self._stopped = Event()
-
-    def run(self) -> None:
-        """See Thread."""
-        while not self._stopped.wait(0.001):
-            began = time.monotonic()
-            self._client.set(self._key, self.answers)
-            self.worst_s = max(self.worst_s, time.monotonic() - began)
-            self.answers += 1
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.join()
-        self._client.close()
+def probe(cluster: Cluster, id: int) -> Probe:
+    """A client that writes a key at the replica."""
+    client = connect(cluster.redis_ports[id], timeout_s=60)
+    return Probe(client, lambda client: client.set(f"probe:{id}", "here"))
 
 
 class AppendTests(ClusterTestCase):
@@ -72,18 +53,18 @@ class AppendTests(ClusterTestCase):
             before = [cpu_s(cluster, id) for id in range(3)]
             self.assertEqual(self.append(cluster), list(range(len(VALUE) + 10, grown + 1, 10)))
             self.check_cpu(cluster, before)
-            probes = [Probe(cluster, id) for id in range(3)]
-            for probe in probes:
-                probe.start()
-            self.append(cluster)
-            client = cluster.client(1, timeout_s=60)
-            for count in range(1, 20):
-                self.assertEqual(client.append("log", "z"), grown + 10 * APPENDS + count)
-                self.assertEqual(client.strlen("log"), grown + 10 * APPENDS + count)
-            for probe in probes:
-                probe.stop()
-                self.assertGreater(probe.answers, 3)
-                self.assertLess(probe.worst_s, WAIT_MAX_S)
+            probes = [probe(cluster, id) for id in range(3)]
+            with ExitStack() as running:
+                for one in probes:
+                    running.enter_context(one)
+                self.append(cluster)
+                client = cluster.client(1, timeout_s=60)
+                for count in range(1, 20):
+                    self.assertEqual(client.append("log", "z"), grown + 10 * APPENDS + count)
+                    self.assertEqual(client.strlen("log"), grown + 10 * APPENDS + count)
+            for one in probes:
+                self.assertGreater(one.answers, 3)
+                self.assertLess(one.longest_s, WAIT_MAX_S)
             expected = VALUE + b"y" * 20 * APPENDS + b"z" * 19
             for id in range(3):
                 self.assertEqual(cluster.client(id, timeout_s=60).get("log"), expected)

@@ -7,7 +7,6 @@ import resource
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +15,7 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.harness import Cluster, wait_until
+from tests.cluster.probe import Probe
 
 VALUE = bytes(range(256)) * 19_532  # 5 MB
 LONG = b"$%d\r\n%b\r\n" % (len(VALUE), VALUE)
@@ -52,30 +52,6 @@ def resident(cluster: Cluster, id: int = 0) -> int:
         return int(file.read().split()[1]) * resource.getpagesize() // 1_000_000
 
 
-class Probe:
-    """Asks a replica all the time, and remembers how long it waited at most."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.longest_s = 0.0
-        self._client = cluster.client(0)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.002):
-            began = time.monotonic()
-            self._client.ping()
-            self.longest_s = max(self.longest_s, time.monotonic() - began)
-
-    def __enter__(self) -> Probe:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-
 class MemoryTests(SynchronousTestCase):
     def limited(self, limits: str = "") -> Cluster:
         """The patience is for a machine that has other work, too: 5 MB go through three processes."""
@@ -92,7 +68,7 @@ class MemoryTests(SynchronousTestCase):
                 (b"MGET" + b" big" * 400 + b"\r\n", [b"*400\r\n", *[LONG] * 400]),
                 (b"HELLO 3\r\nMGET" + b" big no" * 200 + b"\r\n", None),
             ):
-                with dial(cluster) as client, Probe(cluster) as probe:
+                with dial(cluster) as client, Probe(cluster.client(0)) as probe:
                     client.sendall(ask)
                     if expected is None:
                         said = b""  # by HELLO, and then the head of the array
@@ -123,7 +99,7 @@ class MemoryTests(SynchronousTestCase):
             modest = stack.enter_context(dial(cluster, receive_bytes=10_000))
             writer.set("kept", VALUE)
             modest.sendall(b"GET kept\r\n")
-            with Probe(cluster) as probe:
+            with Probe(cluster.client(0)) as probe:
                 for number in range(20):  # 400 MB in all
                     for key in range(4):
                         writer.set(f"big{key}", b"%03d" % number + VALUE)
@@ -143,7 +119,7 @@ class MemoryTests(SynchronousTestCase):
             cluster.client(0).mset({f"key {number}": b"v" * 30_000 for number in range(10)})
             before = resident(cluster)
             ask = b"*101\r\n$4\r\nMGET\r\n" + b"".join(b"$5\r\nkey %d\r\n" % (n % 10) for n in range(100))
-            with Probe(cluster) as probe:
+            with Probe(cluster.client(0)) as probe:
                 for _ in range(2_000):
                     client = stack.enter_context(dial(cluster, receive_bytes=4_096))
                     client.sendall(ask)

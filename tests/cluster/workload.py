@@ -1,8 +1,8 @@
-"""Clients that use the cluster as applications do, through redis-py, and record everything they see.
+"""Clients that use the cluster as applications do, through redis-py, and record all that they see.
 
-Each is a thread with one connection; when that fails it goes to another replica, or to the same again.
-Keys have a short life, so that a history falls into many small, separately judged parts; some are used
-by all clients at once, some by few.
+Each client is a thread with one connection; after a failure it connects to another replica, or to the same
+one.  Keys are used for a short time, so that a history consists of many small groups that are judged
+separately.  All clients use the hot keys, few clients each cold key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Client", "Counters", "Mix", "Workload", "percentile_ms", "raw_client
 
 Words = tuple[bytes, ...]
 HOT_LIFE = 150
-"""After so many operations on them there are new hot keys."""
+"""Operations on the hot keys after which new ones take their place."""
 COLD_LIFE = 60
 READ_TOGETHER = 200
 RECONNECT_S = 0.1
@@ -34,14 +34,14 @@ LATENCY_BOUNDS_MS = [0.1 * 1.2**step for step in range(80)]
 
 
 def raw_client(port: int, timeout_s: float) -> redis.Redis:
-    """A client that gives replies as they came."""
+    """A client that returns replies without converting them."""
     client = connect(port, timeout_s)
     client.response_callbacks.clear()
     return client
 
 
 class Mix:
-    """What clients ask for: weights of the kinds of commands, and how often the keys of all are meant."""
+    """The commands of clients: weights of their kinds, and the share of hot keys."""
 
     def __init__(self, hot: float = 0.5, **weights: int) -> None:
         self.hot = hot
@@ -49,12 +49,12 @@ class Mix:
 
     @classmethod
     def everything(cls) -> Mix:
-        """All kinds."""
+        """All kinds of commands."""
         return cls(write=30, read=35, count=12, many=10, delete=6, condition=6, size=1)
 
 
 class Counters:
-    """What has come of the operations, told by many threads; latencies as a histogram."""
+    """Counts outcomes of operations, and latencies in a histogram.  Many threads may use it."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -77,38 +77,38 @@ class Counters:
             self.gaps_over_1_s += gap_s > 1
 
     def forget_gap(self) -> None:
-        """Nobody asked for anything until now."""
+        """Begin the current gap now, because no client has worked."""
         with self.lock:
             self.last_answer = time.monotonic()
 
 
 def percentile_ms(latencies: Sequence[int], share: float) -> float:
-    """The latency that this share of the counted ones does not exceed, to a fifth."""
+    """The latency that this share of all operations does not exceed, accurate to a fifth."""
     wanted = share * sum(latencies)
     step = bisect_left(list(accumulate(latencies)), wanted)
     return LATENCY_BOUNDS_MS[min(step, len(LATENCY_BOUNDS_MS) - 1)]
 
 
 class _Names:
-    """Names of keys: `stretch` makes those of one recorder different from those of all others."""
+    """The names of keys.  `stretch` makes those of one recorder differ from those of all others."""
 
     def __init__(self, stretch: str) -> None:
         self._stretch = stretch
         self._hot_used = 0
 
     def hot(self, kind: str, dice: Dice) -> bytes:
-        """One of the few that everybody uses now."""
-        self._hot_used += 1  # not exactly, with many threads: no matter
+        """One of the few keys that all clients use now."""
+        self._hot_used += 1  # not exact with many threads, and need not be
         number = 0 if dice.chance(0.6) else dice.below(4)
         return f"{self._stretch}:hot{self._hot_used // HOT_LIFE}:{kind}{number}".encode()
 
     def cold(self, kind: str, client: int, count: int, dice: Dice) -> bytes:
-        """One of the many of this client."""
+        """One of the many keys of this client."""
         return f"{self._stretch}:{client}.{count // COLD_LIFE}:{kind}{dice.below(12)}".encode()
 
 
 class _Commands:
-    """What a client asks for."""
+    """Makes the commands of a client."""
 
     def __init__(self, client: int, workload: Workload, dice: Dice) -> None:
         self._client = client
@@ -126,7 +126,7 @@ class _Commands:
         }
 
     def next(self, value: bytes) -> Words:
-        """The next command; if it writes, then `value`, which is found nowhere else."""
+        """The next command.  If it writes, it writes `value`, which no other command writes."""
         self._count += 1
         return self._kinds[self._dice.pick_weighted(self._workload.mix.weights)](value)
 
@@ -134,7 +134,7 @@ class _Commands:
         names = self._workload.names
         if self._dice.chance(self._workload.mix.hot):
             return names.hot(kind, self._dice)
-        # Now and then a key of the neighbour: cold keys, too, are seen by two.
+        # Sometimes a key of the neighbour, so that two clients use cold keys, too.
         client = self._client ^ 1 if self._dice.chance(0.2) else self._client
         return names.cold(kind, client, self._count, self._dice)
 
@@ -151,7 +151,7 @@ class _Commands:
         return (b"INCR", self._key("c"))
 
     def _many(self, value: bytes) -> Words:
-        """Keys that lie side by side, so that they tie only a few together."""
+        """Neighbouring keys, so that a command connects only a few groups."""
         key = self._key("m")
         keys = sorted({key[:-1] + b"%d" % self._dice.below(3), key})
         if self._dice.chance(0.5):
@@ -169,7 +169,7 @@ class _Commands:
 
 
 class Client(Thread):
-    """One client.  It works while `going` is set, until it is stopped."""
+    """One client.  It works while `going` is set, until `stop`."""
 
     def __init__(self, number: int, home: int, workload: Workload, seed: int) -> None:
         super().__init__(name=f"client {number}", daemon=True)
@@ -198,7 +198,8 @@ class Client(Thread):
         self._hang_up()
 
     def _connect(self) -> bool:
-        """Whether there is a connection; else, wait a little before the next attempt, elsewhere."""
+        """Whether there is a connection.  If not, try to make one; after a failure, wait a little and
+        choose another replica."""
         if self._client is not None:
             return True
         try:
@@ -220,7 +221,7 @@ class Client(Thread):
             self._client = None
 
     def _operate(self) -> None:
-        """One operation, recorded."""
+        """Run and record one operation."""
         self._count += 1
         workload = self._workload
         name = f"{self.number}.{self._count}"
@@ -255,12 +256,12 @@ class Client(Thread):
 
 
 def _as_reply(reply: object) -> Reply:
-    """What redis-py makes of a reply, in the words of the model."""
+    """The reply of redis-py as the model has it."""
     return "OK" if reply == b"OK" else reply  # type: ignore[return-value]
 
 
 class Workload:
-    """`clients` for each of `homes` (all replicas, if not said), which is where they begin."""
+    """`clients` clients for each of `homes`, where they begin; by default all replicas."""
 
     def __init__(
         self,
@@ -301,7 +302,7 @@ class Workload:
             assert not client.is_alive(), f"{client.name} hangs"
 
     def begin_stretch(self, keys_before: int = 0, keys_in_doubt: int = 0) -> None:
-        """Record anew, on new keys; only while nobody works."""
+        """Begin a new record, on new keys.  Only while no client works."""
         self._stretch += 1
         self.names = _Names(f"s{self._stretch}")
         self.recorder = Recorder(keys_before, keys_in_doubt)
@@ -312,7 +313,7 @@ class Workload:
         self.going.set()
 
     def pause(self, timeout_s: float = 30) -> None:
-        """Let every client end what it is at."""
+        """Wait until every client has ended its current operation, and let none begin another."""
         self.going.clear()
         for client in self.clients:
             client.idle.clear()
@@ -321,7 +322,7 @@ class Workload:
                 raise AssertionError(f"{client.name} has waited for an answer for {timeout_s} s")
 
     def wait_for_more(self, count: int, timeout_s: float = 30) -> None:
-        """Wait until so many more operations were answered."""
+        """Wait until `count` more operations were answered."""
         goal = self.counters.answered + count
         deadline = time.monotonic() + timeout_s
         while self.counters.answered < goal:
@@ -330,7 +331,7 @@ class Workload:
             time.sleep(0.02)
 
     def settle(self, cluster: Cluster, timeout_s: float = 60) -> None:
-        """Let the clients rest, wait until all replicas are in the same state, and read it back.
+        """Let the clients rest, wait until all replicas are in the same state, and read keys back.
 
         No fault may be under way.
         """
@@ -341,7 +342,7 @@ class Workload:
         self.read_back(self._stretch % cluster.n)
 
     def read_back(self, replica: int, keys_max: int = 3000) -> None:
-        """Read the keys that were used last, as a client of its own does: what was promised is there."""
+        """Read the keys that were used last, as one more client whose operations are judged, too."""
         used: dict[bytes, None] = {}
         for operation in reversed(self.recorder.operations()):
             if len(used) >= keys_max:

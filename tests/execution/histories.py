@@ -1,8 +1,8 @@
-"""What a cluster may have decided: random small histories, and large ones of a known shape."""
+"""Decisions of a cluster: random small histories, and large ones of a known shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ __all__ = [
     "peeled",
     "random_history",
     "readers_and_writers",
+    "shuffled",
 ]
 
 
@@ -38,7 +39,7 @@ def batch(writes: str = "", reads: str = "", barrier: bool = False) -> Batch:
 
 
 def interferes(a: Batch, b: Batch) -> bool:
-    """The definition of protocol.md, "Words"."""
+    """Whether two batches interfere, as docs: protocol/rules, "Words", defines it."""
     if a is NOP or b is NOP:
         return False
     if a.barrier or b.barrier:
@@ -48,7 +49,7 @@ def interferes(a: Batch, b: Batch) -> bool:
 
 
 def random_batch(random: Random, keys: str) -> Batch:
-    """One that reads and writes some of the keys; now and then a barrier, or one without keys."""
+    """A batch that reads and writes some of the keys; sometimes a barrier, or a batch without keys."""
     if random.random() < 0.06:
         return batch(barrier=True)
     chosen = random.sample(keys, min(len(keys), random.choice((0, 1, 1, 1, 2, 3))))
@@ -57,10 +58,10 @@ def random_batch(random: Random, keys: str) -> Batch:
 
 
 def random_history(random: Random, n: int, size: int) -> list[Decided]:
-    """Instances in the order of their proposal, as the protocol may decide them.
+    """A history that the protocol may decide, in the order of the proposals.
 
-    Of two that interfere, at least one names the other; in a row the later names the earlier.
-    Dependencies are prefixes and may name more.  Some instances became NOP.
+    Of two interfering instances, at least one names the other; in one row the later names the earlier.
+    Dependencies are prefixes, and may name further instances.  Some instances are NOP.
     """
     keys = "abcdefgh"[: random.randint(1, 8)]
     concurrent = random.choice((0.0, 0.2, 0.6))
@@ -104,7 +105,7 @@ HOT = batch("k")
 
 
 def chain(n: int, size: int) -> list[Decided]:
-    """Writes of one key, round and round the rows; each names all before it."""
+    """Writes of one key, from each row in turn; each names all before it."""
     seen = [0] * n
     history = []
     for count in range(size):
@@ -116,7 +117,8 @@ def chain(n: int, size: int) -> list[Decided]:
 
 
 def cycle(n: int, size: int, everybody: bool = False) -> list[Decided]:
-    """A chain in which the first, or `everybody`, also names the last instances of the other rows."""
+    """A chain in which the first instance, or with `everybody` each, also names the last ones of other
+    rows."""
     history = chain(n, size)
     last = tuple(max(deps) for deps in zip(*(_with_itself(decided) for decided in history[-n:])))
     for place in range(size if everybody else 1):
@@ -135,8 +137,8 @@ def _with_itself(decided: Decided) -> Deps:
 def backlog(n: int, batches: int, keys: int, key_space: int, random: Random, blocker: str) -> list[Decided]:
     """Batches that write random keys, all of which have to wait for the first instance, 0.1.
 
-    With the blocker "prefix" each names it; with "edge" all write one key more, 1.1 names the
-    blocker, and the others only those before them.
+    With the blocker "prefix" each instance names it.  With "edge" all write one further key, 1.1 names the
+    blocker, and the others name only those before them.
     """
     highest: list[dict[bytes, int]] = [{} for _ in range(n)]
     slots = [1] + [0] * (n - 1)
@@ -158,7 +160,7 @@ def backlog(n: int, batches: int, keys: int, key_space: int, random: Random, blo
 
 
 def readers_and_writers(size: int) -> Iterator[Decided]:
-    """Row 1 writes and row 2 reads one key in turns; the first write also names 0.1, which comes last."""
+    """Row 1 writes and row 2 reads one key in turns.  The first write also names 0.1, which commits last."""
     read = batch(reads="k")
     for slot in range(1, size // 2 + 1):
         yield Decided(InstanceId(1, slot), HOT, (1 if slot == 1 else 0, slot - 1, slot - 1))
@@ -167,8 +169,8 @@ def readers_and_writers(size: int) -> Iterator[Decided]:
 
 
 def barriers(size: int, every: int) -> Iterator[Decided]:
-    """Writes of distinct keys in row 1, a barrier of row 2 after `every` so many, all behind 0.1, which
-    comes last."""
+    """Writes of distinct keys in row 1, with a barrier of row 2 after each `every` of them.  All depend on
+    0.1, which commits last."""
     barrier = batch(barrier=True)
     fences = 0
     for slot in range(1, size + 1):
@@ -180,7 +182,7 @@ def barriers(size: int, every: int) -> Iterator[Decided]:
 
 
 def around_a_stuck_one(size: int) -> Iterator[Decided]:
-    """1.1 waits for 0.1, which comes last; meanwhile rows 1 and 2 go on with another key."""
+    """1.1 waits for 0.1, which commits last.  Meanwhile rows 1 and 2 go on with another key."""
     yield Decided(InstanceId(1, 1), HOT, (1, 0, 0))
     other = batch("x")
     for slot in range(1, size // 2 + 1):
@@ -190,10 +192,10 @@ def around_a_stuck_one(size: int) -> Iterator[Decided]:
 
 
 def peeled(size: int) -> Iterator[Decided]:
-    """A long chain of waits that loses its head and grows a tail again and again.
+    """A long chain of waits that loses its head and gets a new tail again and again.
 
-    In row 1 slot i is named by i + 1 over one key.  Each shares another key with an instance of row
-    2 that needs the like slot of row 0, and those are committed one by one at the end.
+    In row 1 slot i is named by i + 1 over one key.  Each shares another key with an instance of row 2, which
+    needs the same slot of row 0.  The slots of row 0 are committed one by one at the end.
     """
     chained = size // 4
     for slot in range(1, size // 2 + 1):
@@ -206,5 +208,11 @@ def peeled(size: int) -> Iterator[Decided]:
 
 
 def batch_of(number: int, *keys: bytes) -> Batch:
-    """A batch that writes a key of that number, and `keys`."""
+    """A batch that writes the key of this number, and `keys`."""
     return Batch((b"%d" % number, *keys), (), b"", 1)
+
+
+def shuffled(decided: Iterable[Decided], seed: int = 1) -> list[Decided]:
+    """The instances in random order."""
+    history = list(decided)
+    return Random(seed).sample(history, len(history))

@@ -1,4 +1,4 @@
-"""How long execution takes: `python -m tests.execution.measure [size]`."""
+"""Measures the time of execution: `python -m tests.execution.measure [size]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.execution.histories import Decided
 
 
 def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit: int | None = None) -> None:
-    """Commit all, calling `run` after `every` so many, and print the time of one instance."""
+    """Commit all instances, call `run` after each `every` of them, and print the time for one instance."""
     decided = list(decided)
     gc.collect()
     executor = Executor(Epoch.first(n))
@@ -39,13 +39,8 @@ def measure(name: str, n: int, decided: Iterable[Decided], every: int = 1, limit
     )
 
 
-def shuffled(decided: list[Decided], seed: int) -> list[Decided]:
-    """In another order."""
-    return Random(seed).sample(decided, len(decided))
-
-
 def main(size: int) -> None:
-    """Everything."""
+    """Measure every kind of history."""
     random = Random(1)
     for keys in (1, 100):
         for n in (3, 5):
@@ -62,17 +57,17 @@ def main(size: int) -> None:
                 continue
             measure(f"{name}, n={n}, in order", n, decided)
             measure(f"{name}, n={n}, backwards", n, decided[::-1])
-            measure(f"{name}, n={n}, shuffled", n, shuffled(decided, 3))
-            measure(f"{name}, n={n}, shuffled, limit 100", n, shuffled(decided, 3), limit=100)
+            measure(f"{name}, n={n}, shuffled", n, histories.shuffled(decided, 3))
+            measure(f"{name}, n={n}, shuffled, limit 100", n, histories.shuffled(decided, 3), limit=100)
     for blocker in ("prefix", "edge"):
         for batches in (size // 40, size // 20, size // 10):
             decided = histories.backlog(3, batches, 100, batches * 100, random, blocker)
             blocked = decided[1:] + decided[:1]
             measure(f"backlog of 100 keys, {blocker}", 3, blocked)
-        measure(f"backlog of 100 keys, {blocker}, shuffled", 3, shuffled(blocked, 4))
+        measure(f"backlog of 100 keys, {blocker}, shuffled", 3, histories.shuffled(blocked, 4))
         measure(f"backlog of 100 keys, {blocker}, limit 100", 3, blocked, limit=100)
     measure("readers and writers of one key", 3, histories.readers_and_writers(size))
-    measure("readers and writers, shuffled", 3, shuffled(list(histories.readers_and_writers(size)), 5))
+    measure("readers and writers, shuffled", 3, histories.shuffled(histories.readers_and_writers(size), 5))
     measure("a barrier after 10 writes", 3, histories.barriers(size, 10))
     measure("a barrier after 1000 writes", 3, histories.barriers(size, 1000))
     for part in (size // 4, size // 2, size):

@@ -1,4 +1,5 @@
-"""The execution rule of protocol.md, read literally: every edge, every path, no cleverness."""
+"""The execution rule of the protocol (docs: protocol/rules, "Execution"), taken literally: every edge,
+every path."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ __all__ = ["Reference"]
 
 
 class Reference:
-    """What may run when, and in which order, in a history of which every commit is known."""
+    """Which instances may run when, and in which order, in a history whose commits are all known."""
 
     def __init__(self, history: Sequence[Decided]) -> None:
         self.ids = [decided.id for decided in history]
@@ -20,12 +21,12 @@ class Reference:
         inside = {x.id: [y for y in history if y.id != x.id and is_in(y.id, x.deps)] for x in history}
         edges = {x.id: [y.id for y in inside[x.id] if interferes(x.batch, y.batch)] for x in history}
         self.reach = {id: self._reach(id, edges) for id in self.ids}
-        """From each id, all that a path of edges leads to, and the id."""
+        """For each id, the id and all instances to which a path of edges leads."""
         self.needs = {
             id: self.reach[id].union(*({y.id for y in inside[other]} for other in self.reach[id]))
             for id in self.ids
         }
-        """What must be committed before the id may run."""
+        """For each id, the instances that must be committed before it may run."""
 
     @staticmethod
     def _reach(start: InstanceId, edges: dict[InstanceId, list[InstanceId]]) -> set[InstanceId]:
@@ -39,7 +40,7 @@ class Reference:
         return found
 
     def runnable(self, committed: set[InstanceId]) -> set[InstanceId]:
-        """All that may have run, NOPs included, when `committed` are committed."""
+        """The instances that may have run, NOPs included, when `committed` are committed."""
         return {id for id in committed if self.needs[id] <= committed}
 
     def component(self, id: InstanceId) -> set[InstanceId]:
@@ -47,13 +48,13 @@ class Reference:
         return {other for other in self.reach[id] if id in self.reach[other]}
 
     def must_precede(self, a: InstanceId, b: InstanceId) -> bool:
-        """Whether a has to run before b."""
+        """Whether `a` has to run before `b`."""
         if a not in self.reach[b]:
             return False
         return b not in self.reach[a] or (a.slot, a.replica) < (b.slot, b.replica)
 
     def misordered(self, order: Sequence[InstanceId]) -> Iterable[tuple[InstanceId, InstanceId]]:
-        """Pairs that ran the wrong way round."""
+        """The pairs that ran in the wrong order."""
         for place, later in enumerate(order):
             for earlier in order[:place]:
                 if self.must_precede(later, earlier):

@@ -1,4 +1,4 @@
-"""The execution rule case by case (protocol.md, "Execution"), and the contract of IExecutor."""
+"""The execution rule case by case (docs: protocol/rules, "Execution"), and the contract of IExecutor."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class RuleTests(SynchronousTestCase):
         self.assertIs(handed, commands)
 
     def test_one_key_for_the_search_is_no_key_of_a_client(self) -> None:
-        """What stands for everything cannot be confused with a key, not even with the empty one."""
+        """The key that stands for all keys differs from every key, also from the empty one."""
         executor = Executor(Epoch.first(2))
         empty = Batch((b"",), (), b"", 1)
         executor.commit(InstanceId(1, 1), empty, (1, 0))
@@ -227,7 +227,7 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual(executor.executed, (5, 2, 2))
 
     def test_a_restart_goes_on_where_a_run_of_any_length_ended(self) -> None:
-        """Taken up in between, the rest runs in the same order."""
+        """After a restart between two runs the rest runs in the same order."""
         history = chain(3, 60)
         whole = Executor(Epoch.first(3))
         for decided in history:
@@ -265,7 +265,7 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual([str(id) for id, _ in executor.run(1)], ["0.2"])
 
     def test_an_empty_result_means_that_nothing_may_run(self) -> None:
-        """However much had to be looked at before something was found."""
+        """However many instances had to be examined before one was found."""
         executor = Executor(Epoch.first(3))
         for decided in chain(1, 500):
             executor.commit(InstanceId(1, decided.id.slot), W, (0, decided.id.slot - 1, 1))
@@ -276,7 +276,7 @@ class ContractTests(SynchronousTestCase):
         self.assertFalse(executor.busy)
 
     def test_what_runs_around_a_bound_on_looks_comes_later(self) -> None:
-        """A call that has something to return does not look at everything first."""
+        """A call that has an instance to return does not examine all others first."""
         executor = Executor(Epoch.first(2))
         executor.commit(InstanceId(1, 1), OTHER, (0, 0))
         executor.commit(InstanceId(1, 2), W, (1, 0))
@@ -317,7 +317,7 @@ class ContractTests(SynchronousTestCase):
 
 class MemoryTests(SynchronousTestCase):
     def test_a_batch_that_ran_is_not_kept(self) -> None:
-        """Not even while others that pointed to it go on waiting."""
+        """Not even while instances that had edges to it still wait."""
         executor = Executor(Epoch.first(3))
         ring = [Batch((b"k",), (), b"payload", 1) for _ in range(2)]
         executor.commit(InstanceId(0, 1), ring[0], (0, 1, 1))
@@ -333,7 +333,7 @@ class MemoryTests(SynchronousTestCase):
             self.assertEqual(sys.getrefcount(commands), 3)  # the list, this name and the argument
 
     def test_nothing_is_left_of_what_ran(self) -> None:
-        """Keys and instances are forgotten: an executor that ran much is as small as one that ran little."""
+        """Keys and instances are forgotten: an executor that ran many is as small as one that ran few."""
         sizes = []
         for size in (0, 70, 4000):
             executor = Executor(Epoch.first(3))
@@ -360,7 +360,7 @@ class MemoryTests(SynchronousTestCase):
 
 
 def reachable_objects(start: object) -> int:
-    """How many objects hang on `start`, its class and the modules aside."""
+    """How many objects can be reached from `start`, without its class and modules."""
     seen: dict[int, object] = {}
     todo: list[object] = [start]
     while todo:

@@ -1,4 +1,4 @@
-"""Prefixes of rows, and what ran ahead of them."""
+"""Prefixes of rows, and the instances beyond them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def history_of(seed: int, size_max: int = 16) -> tuple[Random, int, list[Decided
 
 
 def commit_order(random: Random, history: list[Decided]) -> list[Decided]:
-    """As proposed, backwards, slightly or wholly shuffled, or one row after the other."""
+    """The history as proposed, reversed, slightly or wholly shuffled, or one row after the other."""
     kind = random.randrange(5)
     if kind == 0:
         return list(history)
@@ -48,7 +48,7 @@ def commit_order(random: Random, history: list[Decided]) -> list[Decided]:
 
 class OrderTests(SynchronousTestCase):
     def test_histories_are_what_they_should_be(self) -> None:
-        """The generator keeps Visibility, and reaches what is to be tested."""
+        """The generator keeps Visibility, and makes every kind of history that is tested."""
         kinds: set[str] = set()
         for seed in range(300):
             _, _, history = history_of(seed)
@@ -65,7 +65,8 @@ class OrderTests(SynchronousTestCase):
         )
 
     def check(self, seed: int, limits: tuple[int | None, ...], size_max: int = 16) -> None:
-        """Commit a history in some order with runs in between: after each, exactly what may run has."""
+        """Commit a history in some order with runs in between.  After each run, exactly what may run has
+        run."""
         random, n, history = history_of(seed, size_max)
         reference = Reference(history)
         executor = Executor(Epoch.first(n))
@@ -115,7 +116,7 @@ class OrderTests(SynchronousTestCase):
             self.check(seed, (None,), size_max=60)
 
     def test_with_limits(self) -> None:
-        """Components stay together, and nothing is returned only when nothing may run."""
+        """Components stay together, and a result is empty only when nothing may run."""
         for seed in range(HISTORIES, HISTORIES + 1000):
             self.check(seed, (1, 2, 5, None))
 
@@ -125,7 +126,7 @@ class OrderTests(SynchronousTestCase):
             self.check(seed, (None, 1))
 
     def test_interfering_instances_run_alike_in_any_order_of_commits(self) -> None:
-        """Two replicas that hear of the decisions in different orders."""
+        """Two replicas learn the decisions in different orders."""
         for seed in range(500):
             random, n, history = history_of(seed)
             places: list[dict[InstanceId, int]] = []
@@ -164,7 +165,7 @@ class OrderTests(SynchronousTestCase):
 
 
 def transcript(seed: int) -> list[list[str]]:
-    """What every run returns, in order."""
+    """The result of every run, in order."""
     random, n, history = history_of(seed)
     executor = Executor(Epoch.first(n))
     runs = []

@@ -1,6 +1,6 @@
-"""Large and unkind histories: the work stays proportional to their size.
+"""Large and hostile histories: the work stays in proportion to their size.
 
-A quadratic step would take hours here, so the bound on the time can be a wide one.
+A quadratic step would take hours here, so a generous bound on the time finds it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,13 @@ from tests.execution.histories import Decided
 BOUND_S = 60.0
 
 
-def shuffled(decided: Iterable[Decided], seed: int = 1) -> list[Decided]:
-    """In another order."""
-    history = list(decided)
-    return Random(seed).sample(history, len(history))
-
-
 def execution_order(history: list[Decided]) -> list[InstanceId]:
     return sorted((id for id, _, _ in history), key=lambda id: (id.slot, id.replica))
 
 
 class ScaleTests(SynchronousTestCase):
     def run_all(self, n: int, commits: Iterable[Decided], limit: int | None = None) -> list[InstanceId]:
-        """Commit and run one after the other; everything has run at the end."""
+        """Commit the instances one by one and run after each; in the end all have run."""
         began = perf_counter()
         executor = Executor(Epoch.first(n))
         order: list[InstanceId] = []
@@ -53,31 +47,31 @@ class ScaleTests(SynchronousTestCase):
         for n, size in ((3, 100_000), (1, 20_000), (5, 20_000)):
             history = histories.chain(n, size)
             expected = execution_order(history)
-            for commits in (history, history[::-1], shuffled(history)):
+            for commits in (history, history[::-1], histories.shuffled(history)):
                 self.assertEqual(self.run_all(n, commits), expected)
 
     def test_cycle(self) -> None:
         for n, size, everybody in ((3, 10_000, False), (3, 10_000, True), (5, 10_000, False)):
             history = histories.cycle(n, size, everybody)
             expected = execution_order(history)
-            for commits in (history, history[::-1], shuffled(history)):
+            for commits in (history, history[::-1], histories.shuffled(history)):
                 self.assertEqual(self.run_all(n, commits, limit=100), expected)
 
     def test_a_cycle_of_100_000(self) -> None:
         history = histories.cycle(3, 100_000)
-        self.assertEqual(self.run_all(3, shuffled(history)), execution_order(history))
+        self.assertEqual(self.run_all(3, histories.shuffled(history)), execution_order(history))
 
     def test_backlog_of_a_million_commands(self) -> None:
         """10 000 batches of 100 random keys, blocked by one instance; fewer where edges are searched."""
         for blocker, size in (("prefix", 10_000), ("edge", 2_000)):
             blocking, *rest = histories.backlog(3, size, 100, 100 * size, Random(2), blocker)
-            for commits in ([*rest, blocking], [*shuffled(rest), blocking]):
+            for commits in ([*rest, blocking], [*histories.shuffled(rest), blocking]):
                 order = self.run_all(3, commits, limit=100)
                 self.assertEqual(order[0], blocking.id)
 
     def test_readers_and_writers_of_one_key(self) -> None:
         history = list(histories.readers_and_writers(20_000))
-        for commits in (history, shuffled(history)):
+        for commits in (history, histories.shuffled(history)):
             order = self.run_all(3, commits)
             self.assertEqual(order[0], InstanceId(0, 1))
             self.assertEqual(
@@ -105,7 +99,7 @@ class ScaleTests(SynchronousTestCase):
 
 class EdgesTests(SynchronousTestCase):
     def test_the_reduced_graph_is_linear(self) -> None:
-        """Edges of an instance, on average, where the full graph has thousands."""
+        """An instance has a few edges on average, where the full graph has thousands."""
         table: list[tuple[str, int, Iterable[Decided], float]] = [
             ("chain", 3, histories.chain(3, 6000), 3),
             ("cycle", 5, histories.cycle(5, 6000, everybody=True), 5),

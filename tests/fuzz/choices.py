@@ -1,4 +1,4 @@
-"""Bytes as decisions: how a fuzzer that only knows bytes chooses among well-formed things."""
+"""Bytes as decisions, so that a fuzzer, which knows only bytes, chooses among well-formed values."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ BATCHES = (
     Batch((b"a", b"a"), (b"a", b"b"), encode_commands(_COMMANDS[0]), 1),
     Batch((), (), encode_commands(_COMMANDS[0]), 1),
 )
-"""The last two no honest replica proposes: columns that name a key twice, and that leave out a key."""
+"""No honest replica proposes the last two: one names a key twice, one leaves out a key."""
 
 T = TypeVar("T")
 
 
 class Choices:
-    """Takes `data` as a sequence of decisions; when it is used up, all are the first choice."""
+    """Reads `data` as a sequence of decisions.  When it is used up, every decision is the first choice."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -64,7 +64,7 @@ class Choices:
 
     @property
     def left(self) -> bool:
-        """Whether something is still to be decided."""
+        """Whether bytes are left."""
         return self._position < len(self._data)
 
     def byte(self) -> int:
@@ -78,12 +78,12 @@ class Choices:
         return things[self.byte() % len(things)]
 
     def rest(self) -> bytes:
-        """All that is left."""
+        """All remaining bytes."""
         position, self._position = self._position, len(self._data)
         return self._data[position:]
 
     def pieces(self, data: bytes) -> list[bytes]:
-        """`data`, cut: with few cuts most of the time, as networks do."""
+        """`data` cut into pieces; mostly few, as networks do."""
         sizes = (len(data) or 1, 1, 2, 3, 7, 100)
         cut = []
         while data:
@@ -98,7 +98,7 @@ class Choices:
         return InstanceId(self.below(n), self.of(SLOTS))
 
     def slots(self, n: int) -> Deps:
-        """Mostly low ones, so that the instances that they name exist."""
+        """Slots, mostly low ones, so that the instances that they name exist."""
         return tuple(self.of((0, 0, 0, 1, 1, 2, 3, *SLOTS)) for _ in range(n))
 
     def deps(self, id: InstanceId, n: int) -> Deps:
@@ -110,7 +110,7 @@ class Choices:
         return tuple(replica for replica in range(n) if replica != id.replica and self.below(2))
 
     def message(self, n: int) -> Message:
-        """Any message that the codec lets in."""
+        """Any message that the codec accepts."""
         kind = self.below(14)
         if kind == 0:
             return Heartbeat(self.slots(n), self.slots(n))

@@ -1,7 +1,7 @@
-"""How much hypothesis tries: the same few examples in every test run, more and new ones on demand.
+"""How many examples hypothesis tries: the same few in every test run, more and new ones on demand.
 
-`FUZZ_FACTOR=100 make pytest` tries a hundred times as many, other ones each time, and remembers in
-`.hypothesis/` what failed.
+`FUZZ_FACTOR=100 make pytest` tries a hundred times as many, other ones each time, and keeps failures in
+`.hypothesis/`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of the targets: `make fuzz`, or `python -m tests.fuzz.hunt [SECONDS [TARGET ...]]`.
 
-Each target runs for a while in a process of its own.  What covers something new is kept in
-`.fuzz/TARGET/` for the next time.  An input that breaks a promise, hangs or bloats is written to
-`corpus/TARGET/`, where `test_corpus.py` finds it from then on: the failing case of the fix to come.
+Each target runs for a while in a process of its own.  Inputs that cover new code are kept in `.fuzz/TARGET/`
+for the next time.  An input that breaks a promise, hangs or takes too much memory is written to
+`corpus/TARGET/`, where `test_corpus.py` tries it from then on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INPUT_BYTES_MAX = 4096
 
 
 def main(seconds: int, names: list[str]) -> int:
-    """Hunt with each target in turn; how many of them found something."""
+    """Hunt with each target in turn, and return how many found a failure."""
     from tests.fuzz.targets import TARGETS
 
     failed = []
@@ -64,7 +64,7 @@ def _options(seconds: int, kept: Path, seeds: Path) -> list[str]:
 
 
 def _hunt_one(name: str, options: list[str]) -> None:
-    """In a process of its own, which ends here."""
+    """Hunt with one target, in a process of its own, which ends here."""
     import atheris
 
     with atheris.instrument_imports(include=["epaxos"]):

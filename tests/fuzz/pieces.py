@@ -1,4 +1,4 @@
-"""What looks almost right: pieces of what clients, browsers and people write."""
+"""Pieces of what clients, browsers and people write, for inputs that look almost right."""
 
 from __future__ import annotations
 

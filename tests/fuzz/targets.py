@@ -1,9 +1,9 @@
-"""What reads bytes from outside, each as a function of bytes that raises when a promise is broken.
+"""The fuzzing targets: all code that reads bytes from outside, each as a function of bytes.
 
-A target gets anything.  It raises nothing when the product does what its documentation says (a value,
-or the one exception that is named there), and something, whatever it is, when not.  hypothesis
-(`test_targets.py`), a coverage-guided fuzzer (`hunt.py`) and the inputs that were found once
-(`corpus/`, `test_corpus.py`) all call the same functions.
+A target takes any bytes.  It raises nothing when the product does what its documentation says: it returns a
+value, or raises the one exception that is named there.  Otherwise it raises.  hypothesis (`test_targets.py`),
+a coverage-guided fuzzer (`hunt.py`) and the inputs that once failed (`corpus/`, `test_corpus.py`) call the
+same functions.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ FRAME_BYTES_MAX = 2000
 
 
 def _commands(pieces: Sequence[bytes]) -> tuple[list[list[bytes]], str | None]:
-    """All commands up to an error, and the error."""
+    """All commands up to an error, and the error, if any."""
     parser = CommandParser(COMMAND_BYTES_MAX)
     commands: list[list[bytes]] = []
     for piece in pieces:
@@ -97,9 +97,9 @@ def _commands(pieces: Sequence[bytes]) -> tuple[list[list[bytes]], str | None]:
 
 
 def resp(data: bytes) -> None:
-    """The commands are the same whatever the pieces.
+    """The commands do not depend on how the bytes are cut.
 
-    Bytes that come one by one never see the fast path, so it is held against the careful one.
+    Bytes that arrive one by one never take the fast path, so this compares it with the careful one.
     """
     choices = Choices(data[:8])
     data = data[8:]
@@ -112,7 +112,8 @@ def resp(data: bytes) -> None:
 
 
 def together(data: bytes) -> None:
-    """Of what several clients send nothing comes, or of each just what would come of it alone."""
+    """The bytes of several clients together give nothing, or for each client what its bytes alone would
+    give."""
     choices = Choices(data[:8])
     reads = [*choices.pieces(data[8:]), b"*1\r\n$4\r\nPING\r\n"]
     parsed = CommonParser().parse(reads)
@@ -125,7 +126,7 @@ def together(data: bytes) -> None:
 
 
 class _AtOnce:
-    """A replica that runs commands when it is given them."""
+    """A replica that runs commands when they are submitted."""
 
     def __init__(self) -> None:
         self._machine = IStateMachine(KeyValueStore())
@@ -164,7 +165,7 @@ class _Client(StringTransport):
 
 
 class _Unmeasured(ProcessFacts):
-    """What is measured is never twice the same."""
+    """Measured values, which differ from run to run."""
 
     def server(self) -> Mapping[str, Any]:
         return {}
@@ -173,9 +174,9 @@ class _Unmeasured(ProcessFacts):
 
 
 def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
-    """What the client is answered, and whether it is cut off.
+    """The replies to a client, and whether its connection was closed.
 
-    Without what `CLIENT LIST` says of bytes that wait for more, which is up to the pieces.
+    Without the numbers of waiting bytes in `CLIENT LIST`, which depend on the cuts.
     """
     clock = Clock()
     factory = RespFactory(
@@ -191,14 +192,14 @@ def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
     for piece in pieces:
         if not wire.disconnecting:
             connection.dataReceived(piece)
-            clock.advance(0)  # long replies are written by turns
-    if wire.disconnected:  # at once: what is answered before that is up to the pieces
+            clock.advance(0)  # long replies are written in several turns
+    if wire.disconnected:  # at once: the replies before that depend on the cuts
         return b"", True
     return re.sub(rb" qbuf=[0-9]+|[$=][0-9]+\r\n(?=(?:txt:)?id=)", b"", wire.value()), wire.disconnecting
 
 
 def session(data: bytes) -> None:
-    """A whole connection, from bytes to replies: the same whatever the pieces."""
+    """A whole connection, from bytes to replies.  It does not depend on how the bytes are cut."""
     choices = Choices(data[:8])
     data = data[8:]
     assert _session([data]) == _session(choices.pieces(data))
@@ -226,7 +227,7 @@ def http(data: bytes) -> None:
             protocol.dataReceived(piece)
         assert len(wire.value()) < 300 * (2 + data.count(b"\n"))
     if not wire.disconnecting:
-        reactor.advance(1000)  # whoever says nothing more is hung up on
+        reactor.advance(1000)  # a connection that stays silent is closed
         assert wire.disconnecting
 
 
@@ -256,7 +257,7 @@ def _frames(pieces: Sequence[bytes]) -> tuple[list[bytes], bool]:
 
 
 def frames(data: bytes) -> None:
-    """The frames are the same whatever the pieces; none is longer than allowed."""
+    """The frames do not depend on how the bytes are cut; none is longer than allowed."""
     choices = Choices(data[:8])
     data = data[8:]
     whole, failed = _frames([data[k : k + 1] for k in range(len(data))])
@@ -267,7 +268,7 @@ def frames(data: bytes) -> None:
 
 
 def message(data: bytes) -> None:
-    """What a frame holds is refused, or could have been sent."""
+    """The contents of a frame are refused, or are messages that could have been sent."""
     try:
         messages = decode_frame(data, Epoch.first(N))
     except WireError as error:
@@ -297,7 +298,7 @@ class _Peer(StringTransport):
 
 
 class _Quiet:
-    """Takes log lines, as text only."""
+    """Formats log lines, and drops them."""
 
     def warn(self, text: str, **fields: object) -> None:
         assert len(text.format(**fields)) < 2000
@@ -314,7 +315,7 @@ GREETING = greet(THERE, HERE.replica)
 
 
 def incoming(data: bytes) -> None:
-    """A connection that somebody made, from the greeting on."""
+    """An incoming connection, from the greeting on."""
     choices = Choices(data[:8])
     data = data[8:]
     if choices.below(2):
@@ -344,7 +345,7 @@ def incoming(data: bytes) -> None:
 
 
 def outgoing(data: bytes) -> None:
-    """A connection that was made to somebody, who may answer anything."""
+    """An outgoing connection, whose other end may answer anything."""
     choices = Choices(data[:8])
     clock = Clock()
     accepted: list[bool] = []
@@ -368,11 +369,11 @@ def outgoing(data: bytes) -> None:
 
 
 def datagrams(data: bytes) -> None:
-    """Datagrams from the address of a replica: in any order, doubled, damaged, or anything."""
+    """Datagrams from the address of a replica: in any order, doubled, damaged, or random bytes."""
     choices = Choices(data)
     writer = DatagramWriter(THERE, HERE.replica, 1, 200)
     sent = list(writer.write([encode(choices.message(N)) for _ in range(choices.below(4))]))
-    sent += writer.write([bytes(choices.below(256)) * 2])  # more than one datagram takes, as often as not
+    sent += writer.write([bytes(choices.below(256)) * 2])  # half of them longer than a datagram
     reader = DatagramReader(HERE, THERE.replica)
     while choices.left:
         datagram = bytearray(choices.of(sent))
@@ -389,9 +390,9 @@ def datagrams(data: bytes) -> None:
 
 
 def core(data: bytes) -> None:
-    """Well-formed messages of peers that lie, among everything else that happens to a replica."""
+    """Well-formed messages of peers that lie, among all other events of a replica."""
     choices = Choices(data)
-    with mock.patch.object(progress, "RECOVERIES_AT_ONCE", 4):  # else it does little else
+    with mock.patch.object(progress, "RECOVERIES_AT_ONCE", 4):  # otherwise it does little else
         victim = Victim(choices.of((3, 5, 2, 4)))
         while choices.left:
             victim.suffer(choices)
@@ -404,7 +405,7 @@ WORDS = (b"SET", b"get", b"MSET", b"INCRBY", b"APPEND", b"FLUSHALL", b"PRINT", b
 
 
 def _payload(choices: Choices) -> bytes:
-    """Columns of words; whether they fit is left to chance."""
+    """Columns of words, which may or may not fit together."""
     columns = columns_pb2.Commands()
     shapes = choices.below(4)
     columns.names.extend(choices.of(WORDS) for _ in range(shapes))
@@ -417,7 +418,7 @@ def _payload(choices: Choices) -> bytes:
 
 
 def _apply(make: Callable[[], IStateMachine], before: Mapping[bytes, bytes], data: bytes) -> None:
-    """A batch is applied, or raises ValueError; and just so when it is applied again after a restart."""
+    """A batch is applied, or raises ValueError; and it does the same again after a restart."""
     machine, again = make(), make()
     machine.restore(dict(before), ())
     choices = Choices(data)
@@ -489,7 +490,7 @@ KEYS = (
 
 
 def setting(data: bytes) -> None:
-    """The same with a good file in which one value is anything."""
+    """A good configuration file in which one value is arbitrary is loaded, or refused with one line."""
     section, _, line = Choices(data).of(KEYS).partition("\n")
     value = data[1:].decode("utf-8", "replace")
     key = line.partition("=")[0]
@@ -506,7 +507,7 @@ FORMAT = RecordFormat(Epoch.first(N))
 
 
 def record(data: bytes) -> None:
-    """Every value that may lie in the database is decoded to what can be encoded again, or refused."""
+    """A value of the database is decoded to one that can be encoded again, or refused."""
     kinds = (_record, _instance_key, _stored_batch, _checkpoint, _deps, _identity, _parts)
     decode, check = kinds[Choices(data).below(len(kinds))]
     try:
@@ -566,7 +567,7 @@ _parts: _Kind = (decode_manifest, _check_manifest)
 
 
 def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
-    """A replica goes on from these records; what it says then is well-formed."""
+    """A replica restores these records, and then sends well-formed messages."""
     replica = Replica(0, Epoch.first(N), timing=Timing(), random=Random(1))
     replica.tick(0.0)
     nothing = (0,) * N
@@ -587,7 +588,7 @@ def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
 
 
 class _Held:
-    """A database that is a dictionary: what LevelDB has to offer to those that restore."""
+    """A database that is a dictionary, with the methods of LevelDB that a restore uses."""
 
     def __init__(self, held: Mapping[bytes, bytes]) -> None:
         self._held = held
@@ -618,7 +619,7 @@ def _good_database() -> Mapping[bytes, bytes]:
 
 
 def database(data: bytes) -> None:
-    """A database with entries that are damaged, missing or too many is refused, or taken up."""
+    """A database with damaged, missing or excess entries is refused, or restored."""
     choices = Choices(data)
     held = dict(_good_database())
     for _ in range(1 + choices.below(3)):
@@ -670,7 +671,7 @@ def _damage(held: dict[bytes, bytes], choices: Choices) -> None:
 
 
 def piece(data: bytes) -> None:
-    """A piece of a base or a log whose checksum is right is what can be written again, or refused."""
+    """A piece of a base or a log with a right checksum can be written again, or is refused."""
     header, crc = frame(data, 0)
     (payload,) = read_pieces(BytesIO(header + data), len(header) + len(data), crc)
     assert payload == data
@@ -688,7 +689,8 @@ def _recode(encode_all: Any, decode: Any, payload: bytes) -> None:
 
 
 def torn(data: bytes) -> None:
-    """The log of a database is cut somewhere, or not at all; nothing that is whole is damage."""
+    """The log of a database is cut at any place, or not at all: a log whose records are whole is not
+    damage."""
     end = end_of_whole_records(data)
     assert end is None or 0 <= end <= len(data)
     if end is not None:

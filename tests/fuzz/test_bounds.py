@@ -1,4 +1,4 @@
-"""Time and memory that hostile bytes can take: never more than in proportion to their number."""
+"""Hostile bytes take time and memory in proportion to their number, and no more."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from epaxos.wire.frames import FrameError, FrameReader, pack
 MB = 1_000_000
 READ_BYTES = 65536
 CPU_S_MAX = 5.0
-"""What is linear takes a tenth of it on a slow machine; what is quadratic takes minutes."""
+"""Seconds.  Linear work takes a tenth of it on a slow computer; quadratic work takes minutes."""
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """The most that `call` has allocated at a time."""
+    """The peak of the memory that `call` has allocated."""
     tracemalloc.start()
     try:
         call()
@@ -32,7 +32,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 
 def parse(data: bytes, size: int, command_bytes_max: int = 16 * MB) -> None:
-    """Feed reads of `size`, until an error."""
+    """Parse reads of `size` bytes, until an error."""
     parser = CommandParser(command_bytes_max)
     for start in range(0, len(data), size):
         _, error = parser.feed(data[start : start + size])
@@ -41,7 +41,7 @@ def parse(data: bytes, size: int, command_bytes_max: int = 16 * MB) -> None:
 
 
 def cut(data: bytes, size: int, bytes_max: int = 64 * MB) -> None:
-    """The same for frames."""
+    """Cut frames out of reads of `size` bytes, until an error."""
     reader = FrameReader(bytes_max)
     for start in range(0, len(data), size):
         try:
@@ -57,7 +57,7 @@ class TimeTests(SynchronousTestCase):
         self.assertLess(time.thread_time() - before, CPU_S_MAX, f"seconds for {what!r}")
 
     def test_commands(self) -> None:
-        """In ordinary reads, and a part of it in small ones."""
+        """In reads of the usual size, and a slice of the input in small reads."""
         for piece in (
             b"*1\r\n",
             b"*0\r\n",
@@ -78,7 +78,7 @@ class TimeTests(SynchronousTestCase):
             self.takes_little(lambda data=data: parse(data[: MB // 30], 100), piece)
 
     def test_one_long_command(self) -> None:
-        """Its parts are looked at once, in whatever pieces they come."""
+        """Its words are parsed once, however the bytes are cut."""
         value = b"*2\r\n$3\r\nGET\r\n$300000\r\n" + b"*" * 300_000 + b"\r\n"
         many = b"*40000\r\n" + b"$1\r\na\r\n" * 40_000
         for data in (value, many, b"x" * 60_000):
@@ -112,13 +112,13 @@ class MemoryTests(SynchronousTestCase):
                 self.assertLess(peak_bytes(lambda data=data, size=size: parse(data, size)), 100_000, data)
 
     def test_nested_arrays_take_little(self) -> None:
-        """Each announces as much as the fast path still lets through."""
+        """Each announces the most elements that the fast path accepts."""
         for piece in (b"*999\r\n", b"*1\r\n", b"*2\r\n$0\r\n\r\n*999\r\n"):
             data = (piece * READ_BYTES)[:READ_BYTES]
             self.assertLess(peak_bytes(lambda data=data: parse(data, READ_BYTES)), 16 * MB, piece)
 
     def test_commands_take_no_more_than_they_are_long(self) -> None:
-        """The longest that is allowed, one that is longer, and many short arguments, which cost the most."""
+        """The longest allowed command, a longer one, and many short arguments, which cost the most."""
         whole = b"*1\r\n$1000000\r\n" + b"x" * MB
         for data in (
             whole,
@@ -138,7 +138,8 @@ class MemoryTests(SynchronousTestCase):
                 self.assertLess(peak, 100_000, header)
 
     def test_messages_take_in_proportion(self) -> None:
-        """What a frame is decoded to, for each of its bytes: the smallest messages cost the most."""
+        """The memory of decoded messages for each byte of their frame; the smallest messages cost the
+        most."""
         id = InstanceId(1, 1)
         ids = tuple(InstanceId(1, 1) for _ in range(10_000))
         for data, factor in (
@@ -155,7 +156,7 @@ class MemoryTests(SynchronousTestCase):
 
 
 def decode(data: bytes) -> None:
-    """As the transport does."""
+    """Decode as the transport does."""
     try:
         decode_frame(data, Epoch.first(3))
     except WireError:

@@ -1,6 +1,6 @@
-"""What was found once is looked at for ever: every file in `corpus/TARGET/` goes through its target.
+"""Every file in `corpus/TARGET/` goes through its target.
 
-`seed-*` are ordinary inputs for the fuzzer to begin with; all others once broke a promise.
+`seed-*` are ordinary inputs, with which the fuzzer begins.  All others once broke a promise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A replica among peers that may say anything that is well-formed: nothing they say stops it.
+"""A replica among peers that send any well-formed message: none of these stops it.
 
-`Node` stops a replica on any exception that the core raises, so an assertion that a message can reach is
-a switch in the hands of others.
+`Node` stops a replica on any exception that the core raises, so with an assertion that a message can reach a
+peer could stop it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ messages = st.binary(min_size=1, max_size=24).map(lambda data: Choices(data).mes
 
 
 class LyingPeers(RuleBasedStateMachine):
-    """Messages in any order, between time, proposals, slow writes, checkpoints and restarts."""
+    """Messages in any order, among ticks, proposals, slow writes, checkpoints and restarts."""
 
     @initialize()
     def start(self) -> None:
@@ -61,7 +61,7 @@ class LyingPeers(RuleBasedStateMachine):
 
     @invariant()
     def own_row_is_its_own(self) -> None:
-        """Nobody else gives instances to a row."""
+        """No other replica creates instances in the own row."""
         core = self.victim.core
         assert all(slot < core.next_slot for slot in core.table.rows[0])
 

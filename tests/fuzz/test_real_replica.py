@@ -1,4 +1,4 @@
-"""A real replica under fire on all three ports: it goes on serving, in memory that is bounded."""
+"""A real replica under attack on all three ports: it goes on serving, in bounded memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ N = 3
 
 
 def resident_bytes(process_id: int) -> int:
-    """The memory of the process."""
+    """The resident memory of the process."""
     (line,) = (
         line
         for line in Path(f"/proc/{process_id}/status").read_text().splitlines()
@@ -44,7 +44,7 @@ FRAME_PIECES = [b"\0\0\0\1", b"\0\0\0\0", b"\n\0", b"x", b"\0\0\3\xff"]
 
 
 def garbage(pieces: list[bytes], random: Random) -> bytes:
-    """Something of every kind: noise, what is almost right, and announcements of much more."""
+    """Bytes of every kind: noise, inputs that are almost right, and announcements of long ones."""
     kind = random.randrange(5)
     if kind == 0:
         return random.randbytes(random.choice([1, 100, 10_000]))
@@ -58,7 +58,7 @@ def garbage(pieces: list[bytes], random: Random) -> bytes:
 
 
 class Attacker(Thread):
-    """Connects, says what `speech` makes up, sometimes reads, and leaves in one way or another."""
+    """Connects, sends what `speech` returns, sometimes reads, and leaves in a random way."""
 
     def __init__(self, port: int, seed: int, speech: Callable[[Random], bytes]) -> None:
         super().__init__(daemon=True)
@@ -80,7 +80,7 @@ class Attacker(Thread):
                 self.attacks += 1
                 if self._random.randrange(2):
                     wire.recv(65536)
-            if len(held) > 10:  # most stay, and say nothing more
+            if len(held) > 10:  # most stay connected, and send nothing more
                 held.pop(self._random.randrange(len(held))).close()
             self._ended.wait(0.005)
         for wire in held:
@@ -92,8 +92,8 @@ class Attacker(Thread):
 
 
 def lie(port: int, seed: int, seconds: float) -> int:
-    """Be replica 2 of the cluster, and say anything that is well-formed, but not that somebody else was
-    replica 0, at which that would stop; how many frames were taken."""
+    """Connect as replica 2 of the cluster and send any well-formed messages, except those that say that
+    another process was replica 0, because that would stop.  How many frames were accepted."""
     random = Random(seed)
     taken = 0
     end = time.monotonic() + seconds
@@ -114,7 +114,7 @@ def lie(port: int, seed: int, seconds: float) -> int:
 
 class RealReplicaTests(SynchronousTestCase):
     def check(self, cluster: Cluster, *ids: int) -> None:
-        """They live, answer, have not grown, and have nothing to tell of themselves."""
+        """Check that all replicas run, answer, have not grown, and have logged no failure."""
         for id in ids:
             self.assertIsNone(cluster.processes[id].poll(), f"replica {id} ended")
             self.assertEqual(cluster.status(id)["id"], id)
@@ -123,8 +123,9 @@ class RealReplicaTests(SynchronousTestCase):
                 self.assertNotIn(said, cluster.log(id))
 
     def test_under_fire(self) -> None:
-        """First from strangers, while clients are served; then from a member that lies, which may hold
-        up everybody, but not bloat them, and stop one only by speaking of what that one never used."""
+        """First strangers attack, while clients are served; then a member that lies.  It may delay the
+        others, but not make them grow, and it can stop one only by naming slots that this one has never
+        used."""
         with Cluster(N) as cluster:
             cluster.start().ready()
             peer_port = cluster.redis_ports[0] - 100
@@ -150,7 +151,7 @@ class RealReplicaTests(SynchronousTestCase):
             self.check(cluster, 0)
             if cluster.processes[1].poll() is None:
                 self.check(cluster, 1)
-            else:  # replica 0 was made to believe in slots that replica 1 has not used, and decided them
+            else:  # replica 0 believes in slots that replica 1 has not used, and has decided them
                 self.assertEqual(cluster.ended(1), 1)
                 self.assertIn("another process has its id", cluster.log(1))
                 self.assertNotIn("Traceback", cluster.log(1))

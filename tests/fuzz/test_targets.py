@@ -1,4 +1,4 @@
-"""Every target with bytes that hypothesis makes up: anything, and what looks almost right."""
+"""Every target with bytes from hypothesis: random ones, and ones that look almost right."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATE_PIECES = [
 
 
 def joined(pieces: list[bytes], most: int = 25) -> st.SearchStrategy[bytes]:
-    """Eight bytes that say how to cut, and pieces, some of which are anything."""
+    """Eight bytes that decide the cuts, then pieces, some of them random."""
     piece = st.one_of(st.sampled_from(pieces), st.sampled_from(pieces), st.binary(max_size=6))
     body = st.lists(piece, max_size=most).map(b"".join)
     return st.tuples(st.binary(min_size=8, max_size=8), body).map(b"".join)
@@ -33,7 +33,7 @@ def joined(pieces: list[bytes], most: int = 25) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def peers(draw: st.DrawFn) -> bytes:
-    """What a peer may send: a greeting or not, frames of messages, and damage."""
+    """Bytes of a peer: a greeting or none, frames of messages, and damage."""
     parts = [pack([GREETING], 2000)] if draw(st.booleans()) else []
     for _ in range(draw(st.integers(0, 4))):
         chosen = Choices(draw(st.binary(min_size=20, max_size=20)))
@@ -45,7 +45,7 @@ def peers(draw: st.DrawFn) -> bytes:
 
 
 class AnythingTests(SynchronousTestCase):
-    """Bytes without a plan."""
+    """Random bytes."""
 
     @effort(40)
     @given(st.binary(max_size=200))
@@ -55,7 +55,7 @@ class AnythingTests(SynchronousTestCase):
 
 
 class AlmostRightTests(SynchronousTestCase):
-    """Bytes that get further in."""
+    """Bytes that get past the first checks."""
 
     @effort(120)
     @given(joined(RESP_PIECES))
@@ -106,7 +106,7 @@ class AlmostRightTests(SynchronousTestCase):
 
 
 class SeededTests(SynchronousTestCase):
-    """Long inputs, on which hypothesis spends too much."""
+    """Long inputs, for which hypothesis takes too much time."""
 
     def test_long_inputs(self) -> None:
         for name, runs, size in (

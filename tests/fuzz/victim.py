@@ -1,10 +1,11 @@
-"""A replica among peers that may say anything that is well-formed.
+"""A replica among peers that may send any well-formed message.
 
-Two things that they say stop it, as they show that there is another process with its id, and it is started
-again: that they hold slots of its row which it never used, or another batch in one of them.
+Two claims of peers stop it, because they show that another process has its id: that they hold slots of its
+row which it never used, or another batch in one of its slots.  Then it is started again.
 
-The real core, executor and record format; what it sends must be what an honest replica may be sent,
-and what it writes must be what it can take up again.
+It has the real core, executor and record format.  Its disk holds encoded records, so that each restart
+decodes them.  All messages that it sends must be well-formed, and it must be able to restore all that it
+writes.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from tests.fuzz.choices import BATCHES, KEYS, Choices
 __all__ = ["Victim", "tells_of_a_double"]
 
 CHECKED_PER_TURN = 32
-"""So many of the messages of a turn are encoded and decoded; recoveries come by the hundred."""
+"""Messages of a turn that are encoded and decoded, at most, because recoveries send hundreds."""
 
 
 def tells_of_a_double(message: Message) -> bool:
-    """Whether replica 0 may stop at this message, now or when it counts: it says that somebody else was
+    """Whether this message may stop replica 0, now or later, because it claims that another process was
     replica 0."""
     if isinstance(message, Heartbeat):
         return bool(message.committed[0] or message.executed[0])
@@ -44,7 +45,7 @@ def tells_of_a_double(message: Message) -> bool:
 
 
 class Victim:
-    """Replica 0 of n, of which nobody else is real."""
+    """Replica 0 of n.  No other replica exists."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -63,7 +64,7 @@ class Victim:
         self._up()
 
     def _up(self) -> None:
-        """Start, or start again, from what is on disk."""
+        """Start a process on the disk."""
         self.machine = KeyValueStore()
         self.machine.restore(dict(self._entries), ())
         self.executor = Executor(Epoch.first(self.n))
@@ -88,7 +89,8 @@ class Victim:
     # -- what happens to it
 
     def receive(self, sender: int, message: Message) -> None:
-        """Exactly what the transport would let in; the lowest numbers of ReadOK stand for own reads."""
+        """Receive a message that the transport would accept.  The lowest numbers of ReadOK stand for own
+        reads."""
         if isinstance(message, ReadOK) and message.number < len(self._asked):
             message = message._replace(number=list(self._asked)[message.number])
         assert decode_frame(encode(message), Epoch.first(self.n)) == [message]
@@ -97,7 +99,7 @@ class Victim:
         self.turn()
 
     def _do(self, call: Callable[[], None]) -> None:
-        """It stops, and is started again, when it was told that it is not the only one."""
+        """Make the call.  After DoubledError, which needs such a claim of a peer, restart."""
         try:
             call()
         except DoubledError:
@@ -152,7 +154,7 @@ class Victim:
             self.write()
 
     def checkpoint(self) -> None:
-        """What was executed becomes durable, after everything that was written before."""
+        """Everything written becomes durable, and then the state and how far execution is."""
         self.write_all()
         self._executed, self._beyond = self.executor.executed, self.executor.executed_beyond()
         self._entries = dict(self.machine.entries())
@@ -166,10 +168,10 @@ class Victim:
         self._readings.clear()
         self._up()
 
-    # -- what it does
+    # -- its effects
 
     def turn(self) -> None:
-        """Carry out what it wants; its disk is slow."""
+        """Carry out the outputs of the core.  Writes wait for `write`."""
         while output := self.core.take_output():
             self._send(output.messages)
             self._commit(output.decided)
@@ -199,10 +201,10 @@ class Victim:
             assert instance.cmd is not None
             self.executor.commit(instance.id, instance.cmd, instance.deps)
 
-    # -- by the bytes
+    # -- decisions of a fuzzer
 
     def suffer(self, choices: Choices) -> None:
-        """One thing, as the choices say."""
+        """Let one event happen that the choices select."""
         what = choices.below(18)
         if what < 9:
             self.receive(1 + choices.below(self.n - 1), choices.message(self.n))

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
-from epaxos.interfaces import (
-    IStepwise,
-    Outcome,
-    Unavailable,
-)
+from epaxos.interfaces import IStepwise, Outcome, Unavailable
 from epaxos.node.applier import EXECUTE_S, EXECUTED_PER_TURN
-from epaxos.protocol.values.messages import (
-    PreAcceptOK,
-    ReadOK,
-)
+from epaxos.protocol.values.messages import PreAcceptOK, ReadOK
 from tests.defaults import default_batching
 from tests.node.steps import LONG, STEP_S, StepLog, SteppedCase, WatchedLog
 

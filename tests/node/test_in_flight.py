@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.values.messages import (
-    NOP,
-    Commit,
-    PreAccept,
-)
+from epaxos.protocol.values.messages import NOP, Commit, PreAccept
 from tests.defaults import default_batching
 from tests.node.lab import Cluster
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from epaxos.protocol.values.messages import (
-    Commit,
-)
+from epaxos.protocol.values.messages import Commit
 from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 

@@ -6,14 +6,9 @@ from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import (
-    Restored,
-    StoreError,
-)
+from epaxos.interfaces import Restored, StoreError
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import (
-    Batch,
-)
+from epaxos.protocol.values.messages import Batch
 from tests.defaults import default_batching
 from tests.node.lab import Cluster, Disk, Log
 

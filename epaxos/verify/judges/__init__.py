@@ -1,1 +1,1 @@
-"""What decides whether a run was right."""
+"""The judges: they decide whether a run was right."""

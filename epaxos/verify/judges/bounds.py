@@ -1,7 +1,7 @@
-"""That no table of a replica grows without bound, whatever tables it has.
+"""Judges that no table of a replica grows without bound.
 
-Nothing here knows the tables by name: everything that can be reached from a node is counted.  So a
-table that somebody adds tomorrow, and forgets to empty, is noticed too.
+It knows no table by name, and counts all that can be reached from a node.  So it also notices a table that
+somebody adds later and forgets to empty.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["allowed", "held"]
 
 SLACK = 16
 PER_REPLICA = 4
-"""When each was heard last, how fast it answers, and what was asked of it lately."""
+"""When each replica was heard last, how fast it answers, and what it was asked lately."""
 PER_KEY = 2
-"""A key is in the state machine, and may be that of a batch that the next checkpoint writes."""
+"""A key is in the state machine, and may be in a batch that the next checkpoint writes."""
 PER_KEY_AND_REPLICA = 4
-"""While an instance is on its way, the index may hold every key, for each replica, read and written."""
+"""While an instance is unfinished, the index may hold every key for each replica, read and written."""
 PER_INSTANCE = 60
 PER_INSTANCE_AND_REPLICA = 8
-"""An instance on its way is in some twenty tables, and with an entry for each replica in a few."""
+"""An unfinished instance is in some twenty tables; in a few of them it has an entry for each replica."""
 
 _TABLES = (dict, list, set, frozenset, deque)
 _SIMPLE = (int, str, bytes, float, type(None), type, FunctionType, BuiltinFunctionType, ModuleType)
@@ -35,8 +35,10 @@ _ELSEWHERE = (Random, Logger)
 
 
 def allowed(empty: int, n: int, keys: int, instances: int) -> int:
-    """How much a replica of a cluster of n may hold that held `empty` when it was new, when clients
-    named so many keys and so many instances or submissions are not finished with."""
+    """How many entries a replica of a cluster of n may hold.
+
+    `empty`: how many it held when it was new; `keys`: how many keys clients have named; `instances`: how many
+    instances and submissions are unfinished."""
     most = empty + SLACK + PER_REPLICA * n + PER_KEY * keys
     if instances:
         most += PER_KEY_AND_REPLICA * n * keys + (PER_INSTANCE + PER_INSTANCE_AND_REPLICA * n) * instances
@@ -44,8 +46,8 @@ def allowed(empty: int, n: int, keys: int, instances: int) -> int:
 
 
 def held(root: object, outside: tuple[type, ...]) -> int:
-    """How many entries all tables have that can be reached from `root`, not through instances of
-    `outside`, which are the world around it."""
+    """How many entries all tables have that can be reached from `root` without passing an instance of one of
+    the classes `outside`."""
     passed = _SIMPLE + _ELSEWHERE + outside
     seen: dict[int, object] = {}
     entries = 0

@@ -1,4 +1,4 @@
-"""What the clients saw: every operation, when it was called, when it returned and with what."""
+"""What the clients saw: every operation, when it was called, when it returned, and its reply."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Outcome(Enum):
 
     PENDING = "pending"
     ANSWERED = "answered"
-    UNKNOWN = "unknown"  # it may have been run, or may still be, or never
-    REFUSED = "refused"  # it was not run and never will be
+    UNKNOWN = "unknown"  # it may have run, may still run, or never
+    REFUSED = "refused"  # it has not run and never will
 
 
 class NamedCommand(tuple[bytes, ...]):
-    """A command that can be told from an equal one of another client."""
+    """A command with a name, so that it differs from an equal command of another client."""
 
     name: str
 
 
 @dataclass(eq=False)
 class Operation:
-    """One command of one client.  `called`, `returned` and `ran` (when it was first seen to take
-    effect at a replica, if that is known) number the moments of the whole history."""
+    """One command of one client.  `called`, `returned` and `ran` are moments, which are numbered in the
+    order of the whole history; `ran`: when it was first seen to take effect at a replica, None if never."""
 
     name: str
     command: NamedCommand
@@ -68,7 +68,7 @@ class History:
         return operation
 
     def run(self, name: str) -> None:
-        """The command of this name takes effect somewhere, for the first time."""
+        """The command of this name takes effect at a replica, for the first time."""
         self._by_name[name].ran = self._moment()
 
     def answer(self, operation: Operation, reply: Reply) -> None:
@@ -77,7 +77,7 @@ class History:
         operation.reply = reply
 
     def give_up(self, operation: Operation, may_have_run: bool) -> None:
-        """The client will never know, or was told that the command was not run."""
+        """The client will never know whether the command ran, or was told that it did not."""
         self._end(operation, Outcome.UNKNOWN if may_have_run else Outcome.REFUSED)
 
     def _end(self, operation: Operation, outcome: Outcome) -> None:

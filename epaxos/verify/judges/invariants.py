@@ -1,7 +1,7 @@
-"""What must hold at every commit and execution, judged while a run goes on.
+"""Judges the rules that must hold at every commit and execution, while a run goes on.
 
-The judge sees what each replica's executor and state machine are told, and knows nothing of how the
-protocol works; it has its own notion of interference.
+It sees the calls of the executor and of the state machine of each replica.  It knows nothing of the protocol
+and has its own definition of interference: a judge must not borrow from what it judges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MASK = (1 << 64) - 1
 
 
 def interfere(a: Batch, b: Batch) -> bool:
-    """Whether the two batches, neither of them NOP, may not be swapped."""
+    """Whether two batches, neither of them NOP, must run in the same order everywhere."""
     if a.barrier or b.barrier:
         return True
     return any(key in b.writes or key in b.reads for key in a.writes) or any(
@@ -30,7 +30,7 @@ def interfere(a: Batch, b: Batch) -> bool:
 
 
 def _mixed(id: InstanceId) -> int:
-    """A number that stands for `id` in sums (splitmix64)."""
+    """A hash of `id`, to be summed (splitmix64)."""
     x = (id.replica * 0x1_0000_0001 + id.slot) * 0x9E3779B97F4A7C15 & _MASK
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _MASK
     x = (x ^ x >> 27) * 0x94D049BB133111EB & _MASK
@@ -44,7 +44,7 @@ class _Decision(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """An executed instance, the one executed before it, and the sum of all up to it."""
+    """An executed instance, the one executed before it, and the sum of the hashes of all up to it."""
 
     id: InstanceId
     before: _Step | None
@@ -52,7 +52,7 @@ class _Step(NamedTuple):
 
 
 class _Sequence:
-    """What one replica has executed, in order, as its present state shows it."""
+    """The instances that the present state of one replica contains, in order of execution."""
 
     def __init__(self, n: int) -> None:
         self.last: _Step | None = None
@@ -65,13 +65,15 @@ class _Sequence:
 
     @property
     def sum(self) -> int:
-        """Stands for the set of what was executed."""
+        """A number that is equal for equal sets of executed instances."""
         return 0 if self.last is None else self.last.sum
 
 
 class Invariants:
-    """The judge of one run.  `violated(text)` is called for each breach, `ran(command)` when a command
-    of a client runs for the first time anywhere; `durable()` tells what each replica has durably executed."""
+    """The judge of one run.
+
+    `violated(text)` is called for each breach of a rule, `ran(command)` when a command of a client runs for
+    the first time at any replica.  `durable()` returns what each replica has durably executed."""
 
     def __init__(
         self,
@@ -127,10 +129,10 @@ class Invariants:
         return found
 
     def _check_visibility(self, a: InstanceId, b: InstanceId) -> None:
-        """`a` has just been decided, `b` was before.
+        """`a` has just been decided, `b` before it.
 
-        When every replica has durably executed `b` by now, their records of it may be gone; and it
-        is before `a` everywhere, named or not.
+        When every replica has durably executed `b`, the replicas may have forgotten it; it is then before
+        `a` everywhere, named or not.
         """
         if a == b or not interfere(self.decisions[a].batch, self.decisions[b].batch):
             return
@@ -163,8 +165,8 @@ class Invariants:
             sequence.writes[key] = sequence.writes.get(key, 0) + 1
 
     def _check_order(self, replica: int, sequence: _Sequence, id: InstanceId, batch: Batch) -> None:
-        """Per key: the same writes in the same order, and each read between the same ones.  Before a
-        barrier: the same set."""
+        """Check that every replica runs the writes of each key in the same order, each read between the same
+        writes, and the same set of instances before a barrier."""
         if batch.barrier and self._before_barrier.setdefault(id, sequence.sum) != sequence.sum:
             self._violated(f"Order: what replica {replica} ran before the barrier {id} differs from others")
         for key in batch.writes:
@@ -186,14 +188,14 @@ class Invariants:
                 )
 
     def on_applied(self, replica: int, last: InstanceId, entries: Callable[[], Entries]) -> None:
-        """The state of `replica` when it has applied `last`, which may not be all that it runs now."""
+        """`replica` has applied `last`; it may have begun to run further instances."""
         sequence = self._sequences[replica]
         sequence.applied = last
         if sequence.last is not None and sequence.last.id == last:
             self.on_state(replica, entries)
 
     def on_state(self, replica: int, entries: Callable[[], Entries]) -> None:
-        """The state of `replica` after all that it has run: equal wherever the same was run."""
+        """Compare the state of `replica` with the states of others that have run the same instances."""
         self._check_state(replica, self._sequences[replica].sum, entries())
 
     def _check_state(self, replica: int, key: int, entries: Entries) -> None:
@@ -207,8 +209,8 @@ class Invariants:
             )
 
     def on_replies(self, replica: int, id: InstanceId, replies: Sequence[Reply], commands: int) -> None:
-        """`replica` has run `id`, whose batch has so many commands, and these are its replies: the same
-        wherever, and however often, it is run."""
+        """`replica` has run the batch of `id`, of this number of commands, and these are its replies.
+        They are the same at every replica, and whenever the batch runs again."""
         if len(replies) != commands:
             self._violated(f"Replies: {id} has {commands} commands, and {len(replies)} replies")
         comparable = [_comparable(reply) for reply in replies]
@@ -226,7 +228,7 @@ class Invariants:
     # -- what survives a crash
 
     def on_checkpoint(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
-        """`replica` writes its present state, saying that this is what it has run."""
+        """`replica` writes a checkpoint, which says that this is what it has run."""
         sequence = self._sequences[replica]
         if sequence.last is not None and sequence.applied != sequence.last.id:
             self._violated(
@@ -237,7 +239,7 @@ class Invariants:
         self._check_frontier(replica, sequence, executed, beyond)
 
     def on_restore(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
-        """`replica` starts with the state that it once wrote with this frontier."""
+        """`replica` starts with the state of the checkpoint that had this frontier."""
         sequence = self._sequences[replica]
         if (executed, beyond) not in sequence.checkpoints:
             self._violated(f"replica {replica} starts at {executed} {beyond}, where it never was")
@@ -257,7 +259,7 @@ class Invariants:
     def _check_frontier(
         self, replica: int, sequence: _Sequence, executed: Deps, beyond: tuple[InstanceId, ...]
     ) -> None:
-        """The frontier names what was run, no more and no less, but for NOPs."""
+        """Check that the frontier names exactly the instances that were run, apart from NOPs."""
         above = set(beyond)
         for id in sequence.ids:
             if id.slot > executed[id.replica] and id not in above:
@@ -270,7 +272,7 @@ class Invariants:
     # -- commands
 
     def on_proposed(self, id: InstanceId, commands: tuple[str, ...]) -> None:
-        """`id` carries these commands of clients, from the moment at which it is proposed."""
+        """`id` is proposed, and carries these commands of clients."""
         if id in self._carried:
             self._violated(f"the slot of {id} was used for {self._carried[id]}, and again for {commands}")
         self._carried[id] = commands
@@ -286,16 +288,16 @@ class Invariants:
     # -- looking back
 
     def executed(self, replica: int) -> int:
-        """How many instances the present state of `replica` shows."""
+        """How many instances the present state of `replica` contains."""
         return len(self._sequences[replica].ids)
 
     def sum(self, replica: int) -> int:
-        """A number that is equal where the same was run."""
+        """A number that is equal for replicas that have run the same instances."""
         return self._sequences[replica].sum
 
 
 def _comparable(reply: Reply) -> object:
-    """Equal for equal replies: an error is compared by its text."""
+    """A value that is equal for equal replies.  Errors are equal when their texts are."""
     if isinstance(reply, (list, tuple)):
         return [_comparable(element) for element in reply]
     return (type(reply).__name__, str(reply)) if isinstance(reply, CommandError) else reply

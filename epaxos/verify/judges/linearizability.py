@@ -1,9 +1,10 @@
-"""Whether a history of clients can be explained by one order of its operations, in which each takes
-effect at one moment between its call and its return.
+"""Judges whether a history is linearizable: whether there is one order of its operations that explains all
+replies, and in which each operation takes effect between its call and its return.
 
-The search of Wing and Gong, with the states remembered that led nowhere (Lowe, "Testing for
-linearizability", 2017), on each set of keys that operations tie together, for linearizability is
-local.  An operation of unknown outcome may take effect at any time after its call, or never.
+It searches as Wing and Gong do, and remembers the states that led nowhere (Lowe, "Testing for
+linearizability", 2017).  It searches each set of keys that operations connect by itself, because
+linearizability is local.  An operation of unknown outcome may take effect at any time after its call, or
+never.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NEVER = float("inf")
 
 
 class Verdict(Enum):
-    """What came out."""
+    """The result of a judgement."""
 
     LINEARIZABLE = "linearizable"
     NOT_LINEARIZABLE = "not linearizable"
@@ -32,7 +33,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict.  When it is bad: the operations that tie together and what could not be explained."""
+    """The verdict.  `explanation`: when it is bad, the operations and how far they can be explained."""
 
     verdict: Verdict
     explanation: str = ""
@@ -42,9 +43,9 @@ class Judgement:
 def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgement:
     """Judge a history; each group of keys is searched for at most `steps_max` steps.
 
-    Every operation of unknown outcome doubles the search.  So two explanations are tried before all
-    others: the order in which operations were seen to run, and any in which those that were seen to
-    run took effect before they were seen, and the rest never did.
+    Every operation of unknown outcome doubles the search.  So two explanations are tried first: the order in
+    which operations were seen to run; then any order in which those that were seen to run took effect before
+    that moment, and the others of unknown outcome never did.
     """
     for operation in operations:
         if operation.outcome is Outcome.REFUSED and operation.ran is not None:
@@ -65,10 +66,9 @@ def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgemen
 
 
 def _explains_as_seen(operations: Sequence[Operation]) -> bool:
-    """Whether the order in which the operations were first seen to run explains all replies.  One
-    explanation is enough, wherever it comes from.
+    """Whether the order in which the operations were first seen to run explains all replies.
 
-    Reads that were not seen to run change nothing, so each takes effect as soon as its reply is right.
+    Reads that were not seen to run change nothing, so each takes effect as soon as its reply fits.
     """
     store: dict[bytes, bytes] = {}
     reads: list[Operation] = []
@@ -98,7 +98,7 @@ def _ended_before(operation: Operation, moment: int) -> bool:
 
 
 def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> Judgement:
-    """`trusting`: what was seen to run had taken effect by then."""
+    """Search each set of keys.  `trusting`: operations took effect before they were seen to run."""
     operations = sorted(operations, key=lambda operation: operation.called)
     undecided = None
     steps = 0
@@ -113,7 +113,7 @@ def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> J
 
 
 def partitions(operations: Sequence[Operation]) -> list[tuple[list[bytes], list[Operation]]]:
-    """Sets of keys that no operation connects, each with its operations in the order of their calls."""
+    """The sets of keys that no operation connects with others, each with its operations in order of call."""
     touched = [model.keys_of(operation.command) for operation in operations]
     all_keys = sorted({key for keys in touched if keys is not None for key in keys})
     if any(keys is None for keys in touched):
@@ -148,7 +148,7 @@ class _Search:
         self._wanted = sum(1 << i for i, latest in enumerate(self._returns) if latest != _NEVER)
 
     def run(self, steps_max: int) -> Judgement:
-        """Depth first; `ordered` is the set of operations, as bits, that have taken effect."""
+        """Search depth first.  `ordered` are the operations that have taken effect, as bits."""
         best, best_state = 0, self._initial()
         stack = [(0, self._initial())]
         seen: set[tuple[int, State]] = set()
@@ -172,8 +172,8 @@ class _Search:
     def _find_twins(self) -> list[int]:
         """For each operation that need not take effect, the one before it that is the same, as a bit.
 
-        Of two such the one called first may as well be the first, or only one, to take effect: it is no
-        use to try the other one before it.
+        Of two such operations the one that was called first may as well take effect first, or alone, so the
+        search need not try the other one before it.
         """
         twins = [0] * len(self._operations)
         last: dict[tuple[bytes, ...], int] = {}
@@ -188,8 +188,8 @@ class _Search:
         return (None,) * len(self._keys)
 
     def _next(self, ordered: int) -> list[int]:
-        """What may take effect next: what was called before anything that is left returned.  The one
-        that returned first comes last, to be tried first."""
+        """The operations that may take effect next: those called before any remaining one returned.  The
+        one that returned first is last, so that it is tried first."""
         first_return = _NEVER
         found = []
         lowest_left = (~ordered & (ordered + 1)).bit_length() - 1
@@ -205,7 +205,7 @@ class _Search:
         return found
 
     def _step(self, state: State, operation: Operation) -> State | None:
-        """The state after `operation`, or None when its reply cannot be had in `state`."""
+        """The state after `operation`; None when its reply does not fit `state`."""
         store = {key: value for key, value in zip(self._keys, state) if value is not None}
         reply = model.run(store, operation.command)
         if operation.outcome is Outcome.ANSWERED and not _agrees(reply, operation.reply):

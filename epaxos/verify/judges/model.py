@@ -1,5 +1,7 @@
-"""What the commands of the workload mean, said once more, as simply as can be: the sequential
-specification that histories are judged by.  Independent of the product's state machine."""
+"""The sequential specification of the commands of the workload, by which histories are judged.
+
+It is as simple as possible, and shares nothing with the state machine of the product.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from epaxos.interfaces import Reply
 __all__ = ["ERROR", "is_read", "keys_of", "run"]
 
 ERROR = "error"
-"""Stands for every CommandError: the words of an error are not specified here."""
+"""Stands for every CommandError.  The texts of errors are not specified here."""
 
 Store = MutableMapping[bytes, bytes]
 Arguments = Sequence[bytes]
@@ -18,7 +20,7 @@ _INTEGER_MAX = (1 << 63) - 1
 
 
 def _number(text: bytes) -> int | None:
-    """The integer that Redis sees in `text`, if it is one."""
+    """The integer that `text` is for Redis; None when it is none."""
     digits = text[1:] if text[:1] == b"-" else text
     if not digits.isdigit() or (digits[:1] == b"0" and text != b"0") or len(digits) > 19:
         return None
@@ -131,7 +133,7 @@ _PAIRS = frozenset({b"MSET", b"MSETNX"})
 
 
 def run(store: Store, command: Arguments) -> Reply | str:
-    """Run `command` on `store`.  The reply; ERROR where a CommandError is due."""
+    """Run `command` on `store`, and return its reply; ERROR stands for a CommandError."""
     return _COMMANDS[command[0]](store, command[1:])
 
 
@@ -141,7 +143,7 @@ def is_read(command: Arguments) -> bool:
 
 
 def keys_of(command: Arguments) -> Arguments | None:
-    """The keys that the reply or the effect of `command` depends on; None: all there are."""
+    """The keys on which the reply or the effect of `command` depends; None: all keys."""
     if command[0] in _ALL_KEYS:
         return None
     if command[0] in _MANY_KEYS:

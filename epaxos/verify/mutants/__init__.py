@@ -1,1 +1,1 @@
-"""Rules broken on purpose, to prove that the simulator finds it when one is."""
+"""Rules broken on purpose, to prove that the simulator finds a broken rule."""

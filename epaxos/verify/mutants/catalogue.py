@@ -1,6 +1,6 @@
-"""The mutants: every rule of the protocol (docs: protocol/rules) that can be broken, broken in one place.
+"""The mutants: each breaks one rule of the protocol (docs: protocol/rules) in one place.
 
-To add one: its name, the rule that it breaks, and the change.  `make mutants` then has to catch it.
+A new mutant needs a name, the rule that it breaks, and the change.  `make mutants` then has to catch it.
 """
 
 from __future__ import annotations
@@ -429,7 +429,7 @@ _RESTARTS = (
         "upto = max(reserved, highest[state.id])",
         "upto = highest[state.id]",
     ),
-    Mutant(  # where a fast quorum is named there is nothing to go on with, so that it is saved here
+    Mutant(  # saves the proposal first: with a named fast quorum no record of it exists
         "on at ballot 0",
         "a restarted command leader does not go on at ballot 0",
         (

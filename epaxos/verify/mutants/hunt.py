@@ -1,7 +1,7 @@
-"""Runs the simulator against every mutant until it is caught, and against the product itself.
+"""Runs the simulator against every mutant until that is caught, and against the product itself.
 
-Run as `python -m epaxos.verify.mutants.hunt`; exits with 1 when a mutant was not caught, or when
-the control, the product as it is, was.
+`python -m epaxos.verify.mutants.hunt` exits with 1 when a mutant was not caught, and when a control, the
+product itself, was.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from epaxos.verify.simulation.run import simulate
 __all__ = ["CONTROLS", "Catch", "Hunt", "check_of", "hunt", "main", "try_seed"]
 
 SEEDS_MAX = 2000
-"""So many seeds a mutant has; one that outlives them has won."""
+"""A mutant that was not caught in this many seeds has won."""
 CONTROL_SEEDS = 200
 CONTROLS = tuple(
     Mutant("the product itself", "none", (), n, profile)
@@ -34,7 +34,7 @@ CONTROLS = tuple(
         {(mutant.profile, mutant.n) for mutant in MUTANTS}, key=lambda plans: (plans[0], plans[1] or 0)
     )
 )
-"""The product with all kinds of plans that any mutant is hunted with."""
+"""The product itself, with each kind of plan that mutants are hunted with."""
 _SUBJECTS = (*MUTANTS, *CONTROLS)
 _AT_ONCE = 8
 _CHECKS = (
@@ -56,26 +56,26 @@ _CHECKS = (
 
 @dataclass(frozen=True)
 class Catch:
-    """The run of `seed` found something."""
+    """The run of `seed` found a violation."""
 
     seed: int
     text: str
 
     @property
     def check(self) -> str:
-        """Which check found it, in a word."""
+        """The check that found it, in a word."""
         return check_of(self.text)
 
 
 Trial = tuple["Catch | None", int, float]
-"""What was caught in some seeds one after the other, how many were tried, and the processor's seconds."""
+"""The catch in a range of seeds, if any; how many seeds were tried; and the seconds of processor time."""
 
 
 @dataclass
 class Hunt:
-    """How far the hunt for one mutant is: `seeds` were tried, without a gap, from 0.
+    """The state of the hunt for one mutant: the seeds from 0 to `seeds` - 1 were tried.
 
-    Some more are claimed by workers; whatever they find, the lowest seed is the one that counts.
+    Workers have claimed further ones.  The catch with the lowest seed counts, whoever finds it first.
     """
 
     mutant: Mutant
@@ -97,13 +97,13 @@ class Hunt:
         return self.catch is None and self._claimed < self.seeds_max
 
     def claim(self) -> range:
-        """The seeds to be tried next."""
+        """Claim the seeds to be tried next."""
         first = self._claimed
         self._claimed = min(first + _AT_ONCE, self.seeds_max)
         return range(first, self._claimed)
 
     def take(self, first: int, trial: Trial) -> None:
-        """The seeds from `first` on, once claimed, were tried."""
+        """Take the trial of the claimed seeds from `first` on."""
         self._trials[first] = trial
         while self.catch is None and self.seeds in self._trials:
             self.catch, seeds, seconds = self._trials.pop(self.seeds)
@@ -112,7 +112,8 @@ class Hunt:
 
 
 def check_of(violation: str) -> str:
-    """The check that a violation's text comes from; an exception is one of the product's own."""
+    """The check that the text of a violation comes from.  An exception comes from the product's own
+    checks."""
     for words, check in _CHECKS:
         if words in violation:
             return check
@@ -120,7 +121,7 @@ def check_of(violation: str) -> str:
 
 
 def try_seed(mutant: Mutant, seed: int) -> Catch | None:
-    """One run with this seed.  A product that breaks with an exception is caught, too."""
+    """Run this seed.  A mutant that raises an exception is caught, too."""
     with mutant.applied():
         try:
             result = simulate(Plan.of(seed, mutant.n, mutant.profile))
@@ -130,7 +131,7 @@ def try_seed(mutant: Mutant, seed: int) -> Catch | None:
 
 
 def _try_seeds(subject: int, seeds: range) -> Trial:
-    """In a worker."""
+    """Try seeds in a worker process, until one catches."""
     began = time.process_time()
     for seed in seeds:
         catch = try_seed(_SUBJECTS[subject], seed)
@@ -140,14 +141,14 @@ def _try_seeds(subject: int, seeds: range) -> Trial:
 
 
 def _be_quiet() -> None:
-    """Replicas log their failures; here, failures are the rule."""
+    """Drop the log, because here replicas fail all the time."""
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
 
 
 def hunt(hunts: Mapping[int, Hunt], workers: int) -> Iterator[Hunt]:
-    """Try seeds for all of these mutants and controls, by number, in turn until all hunts are over.
+    """Try seeds for these mutants and controls, by number, in turn, until all hunts are over.
 
-    Each comes out when something was tried.  What is found does not depend on the number of workers.
+    Yields a hunt whenever seeds of it were tried.  The findings do not depend on the number of workers.
     """
     pending: dict[Future[Trial], tuple[int, int]] = {}
     turns = deque(hunts)
@@ -182,7 +183,7 @@ def _table(hunts: Sequence[Hunt]) -> str:
 
 
 def _controls(hunts: Sequence[Hunt], seeds_max: int) -> dict[int, Hunt]:
-    """The controls for these hunts, by number: as many seeds as the hardest to catch has taken."""
+    """The controls for these hunts, by number, with as many seeds as the mutant that was hardest to catch."""
     controls = {}
     for number, control in enumerate(CONTROLS, len(MUTANTS)):
         plans = (control.profile, control.n)
@@ -206,7 +207,7 @@ def _verdicts(controls: Sequence[Hunt]) -> str:
 
 
 class _Progress:
-    """One line on a terminal, a line now and then elsewhere."""
+    """Shows progress: one line on a terminal that changes; in a file a line every 15 s."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -214,7 +215,7 @@ class _Progress:
         self._terminal = sys.stderr.isatty()
 
     def say(self, hunts: Collection[Hunt], last: Hunt) -> None:
-        """How far all are."""
+        """Show how many hunts are over."""
         now = time.monotonic()
         if now - self._said < (0.2 if self._terminal else 15):
             return
@@ -237,10 +238,10 @@ def _carry_out(hunts: Mapping[int, Hunt], workers: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Hunt, print the table, and say whether all is well."""
+    """Hunt, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="only mutants whose name has one of these in it")
-    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="at most so many for each (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="seeds for each, at most (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     options = parser.parse_args(arguments)
     hunts = {

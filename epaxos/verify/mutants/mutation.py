@@ -1,8 +1,8 @@
-"""What a mutant is, and how it is put into the running product and taken out again.
+"""Mutants, and how they are put into the running product and taken out again.
 
-A mutant changes the real code, in the source text of one function or in one entry of a table, so
-that nothing of the product is copied and a mutant shows just what it breaks.  A change of the product
-that a mutant does not fit any more is an error, not a mutant that does nothing.
+A mutant changes the real code: the source text of one function, or one entry of a table.  So nothing of the
+product is copied, and the mutant shows exactly what it breaks.  When the product changes and a mutant no
+longer fits, that is an error.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _broken: set[FunctionType] = set()
 
 
 class Edit(NamedTuple):
-    """In the source of `target`, a function, method or property, each old text is replaced by a new one.
+    """Replaces each old text in the source of `target`, a function, method or property, by a new one.
 
-    The old ones are found there exactly once, and all are indented as if `target` were not in a class.
+    Each old text must occur there exactly once.  Texts are indented as if `target` were not in a class.
     """
 
     target: Any
@@ -33,7 +33,8 @@ class Edit(NamedTuple):
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Everybody who calls the function, by whatever name, gets the broken one."""
+        """Break the function for all callers, in this process.  Raises ValueError when a text does not
+        fit."""
         function = _function(self.target)
         if function in _broken:
             raise ValueError(f"{function.__qualname__} is broken already")
@@ -63,7 +64,7 @@ class Edit(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """In `table`, `key` stands for `value`."""
+    """Puts `value` in the place of `key` in `table`."""
 
     table: Mapping[Any, Any]
     key: Any
@@ -71,7 +72,7 @@ class Entry(NamedTuple):
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The table is changed in place."""
+        """Change the table in place."""
         table = cast("dict[Any, Any]", self.table)
         kept = table[self.key]
         table[self.key] = self.value
@@ -83,10 +84,11 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Mutant:
-    """`rule`: what the pages of the protocol say and this mutant does not do.  `changes` are made together.
+    """A broken rule.
 
-    `n`: how many replicas it is hunted with, where the rule is of some sizes only; else the seeds say.
-    `profile`: of the plans that it is hunted with.
+    `rule`: the rule that it breaks, as the pages of the protocol have it; `changes` are made together.
+    `n`: the number of replicas that it is hunted with, when the rule exists for some numbers only; None:
+    the seeds choose. `profile`: the profile of the plans that it is hunted with.
     """
 
     name: str

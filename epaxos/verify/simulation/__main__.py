@@ -21,11 +21,11 @@ __all__ = ["main"]
 
 SEEDS_MAX = 10**9
 SHRUNK_MAX = 5
-"""So many failures of one call are made small; the rest are likely to be the same again."""
+"""Failures of one call that are made small.  Further ones are likely to have the same cause."""
 
 _EXAMPLES = """examples:
   python -m epaxos.verify.simulation --seeds 0..1000          these seeds, on all cores
-  python -m epaxos.verify.simulation --fresh 1000             so many that nobody has tried
+  python -m epaxos.verify.simulation --fresh 1000             1000 seeds from a random one on
   python -m epaxos.verify.simulation --soak --save found      fresh ones until Ctrl-C; failures go to a folder
   python -m epaxos.verify.simulation --seed 7 --trace         one, message by message
   python -m epaxos.verify.simulation --seed 7 --shrink        the smallest part of it that still fails
@@ -36,7 +36,7 @@ The exit status is 0 when nothing was found, 1 when something was, 2 when the ca
 
 
 def _seeds(text: str) -> range:
-    """`A..B`: from A up to, not including, B."""
+    """`A..B`: the seeds from A to B-1."""
     first, dots, last = text.partition("..")
     try:
         seeds = range(int(first), int(last)) if dots else range(int(first), int(first) + 1)
@@ -71,7 +71,7 @@ def _parser() -> ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--seed", type=int, help="one run")
     what.add_argument("--seeds", type=_seeds, metavar="A..B", help="the runs of the seeds from A up to B")
-    what.add_argument("--fresh", type=_positive, metavar="COUNT", help="so many runs of fresh seeds")
+    what.add_argument("--fresh", type=_positive, metavar="COUNT", help="COUNT runs of fresh seeds")
     what.add_argument("--soak", action="store_true", help="runs of fresh seeds until Ctrl-C or --seconds")
     what.add_argument(
         "--digests", type=Path, metavar="FILE", help="write the digests of the seeds in FILE anew"
@@ -87,13 +87,13 @@ def _parser() -> ArgumentParser:
     )
     one = parser.add_argument_group("with --seed")
     one.add_argument("--trace", action="store_true", help="print what happens, message by message")
-    one.add_argument("--shrink", action="store_true", help="make it small, if it fails")
+    one.add_argument("--shrink", action="store_true", help="make the plan small if it fails")
     one.add_argument("--clients", type=_names, metavar="A,B,…", help="only these clients (or none)")
     one.add_argument("--faults", type=_names, metavar="A,B,…", help="only these faults (or none)")
-    one.add_argument("--operations", type=_positive, metavar="N", help="so many operations a client")
+    one.add_argument("--operations", type=_positive, metavar="N", help="N operations for each client")
     many = parser.add_argument_group("with --seeds, --fresh and --soak")
     many.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes")
-    many.add_argument("--seconds", type=_positive, metavar="S", help="begin no run after so many seconds")
+    many.add_argument("--seconds", type=_positive, metavar="S", help="begin no run after S seconds")
     many.add_argument("--first", type=int, metavar="SEED", help="take fresh seeds from here on")
     many.add_argument("--save", type=Path, metavar="FOLDER", help="write failures to files in this folder")
     return parser
@@ -124,7 +124,7 @@ def _one(options: Namespace, settings: Settings) -> int:
 
 
 def _chosen_seeds(options: Namespace) -> tuple[Iterable[int], int | None]:
-    """The seeds, and how many they are; fresh ones are printed."""
+    """The seeds, and their number, None when there is no end.  Print where fresh ones begin."""
     if options.seeds is not None:
         return options.seeds, len(options.seeds)
     first = options.first
@@ -164,7 +164,7 @@ def _many(options: Namespace, settings: Settings) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments say.  The exit status."""
+    """Run what the arguments ask for, and return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.state_machine is None) is not (options.commands is None):

@@ -1,4 +1,4 @@
-"""The clients of a run: what they ask for, whom, and what they do when no answer comes."""
+"""The clients of a run: which commands they submit, to which replica, and what they do without an answer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Servers(Protocol):
     def n(self) -> int: ...
 
     def connect(self, replica: int, call: Callable[[IClients], None], lost: Callable[[], None]) -> bool:
-        """Call with the replica's service, when it has time; False when nobody listens there.
+        """Call `call` with the replica's service when the process has time; return False when it is down.
 
-        `lost` is called when the replica goes down."""
+        `lost` is called when the process ends."""
 
 
 def _key(dice: Dice, workload: Workload) -> bytes:
-    """The hot key half of the time."""
+    """The hot key in 40 percent of all cases, otherwise any key."""
     return b"k%d" % (0 if dice.chance(0.4) else dice.below(workload.keys))
 
 
@@ -43,7 +43,7 @@ def _write(dice: Dice, workload: Workload, value: bytes) -> Words:
 
 
 def _read(dice: Dice, workload: Workload, value: bytes) -> Words:
-    """Some of them are read without an instance, and some are not."""
+    """Commands of one key are read without an instance, MGET with one."""
     return (dice.pick((b"GET", b"GET", b"STRLEN", b"EXISTS", b"EXISTS", b"MGET")), _key(dice, workload))
 
 
@@ -91,7 +91,7 @@ _KINDS: dict[str, Callable[[Dice, Workload, bytes], Words]] = {
 
 
 def commands_of(dice: Dice, workload: Workload, name: str) -> list[Words]:
-    """What a client submits next; the values in it are found nowhere else."""
+    """The commands that a client submits next.  No other command of the run writes the same values."""
     count = dice.between(2, 4) if dice.below(100) < workload.pipelined else 1
     return [
         _KINDS[dice.pick_weighted(workload.weights)](dice, workload, f"{name}{'abcd'[i]}".encode())
@@ -100,10 +100,11 @@ def commands_of(dice: Dice, workload: Workload, name: str) -> list[Words]:
 
 
 class Client:
-    """One client: one thing after the other, and elsewhere, sometimes the same again, when that fails.
+    """One client.  It submits one set of commands after the other; after a failure it goes to the next
+    replica, sometimes with the same commands.
 
-    `violated(text)` is told what no replica may do to a client.  With a `script` it submits just that,
-    when told to, until it is answered.  `commands_of` says what it submits otherwise.
+    `violated(text)` is called when a replica breaks the contract of IClients.  With a `script` the client
+    submits only that, when told to, until it is answered; otherwise `commands_of` makes its commands.
     """
 
     def __init__(
@@ -141,20 +142,20 @@ class Client:
 
     @property
     def finished(self) -> bool:
-        """Whether it has nothing more to do."""
+        """Whether all its commands have ended."""
         return self._left <= 0 and not self._waiting
 
     @property
     def waiting(self) -> Sequence[Operation]:
-        """What it waits for."""
+        """The operations whose answers it waits for."""
         return self._waiting
 
     def come_to_an_end(self) -> None:
-        """The faults are over: only little more is to be done."""
+        """The faults are over: submit at most two more sets of commands."""
         self._left = min(self._left, _LAST_OPERATIONS)
 
     def _plan_next(self) -> None:
-        """The next thing soon, or when all begin again."""
+        """Submit the next commands soon, or at the next of the moments that all clients share."""
         if self._left <= 0:
             return
         zealous = self._dice.below(100) < self._workload.zeal
@@ -164,7 +165,7 @@ class Client:
         self._time.at(begin + self._dice.below(self._workload.think_us + 1), self._next)
 
     def _next(self) -> None:
-        """Submit something new."""
+        """Submit new commands."""
         self._left -= 1
         self._count += 1
         words = self._commands_of(self._dice, self._workload, f"c{self._number}.{self._count}")
@@ -175,7 +176,7 @@ class Client:
             self._end([])
 
     def submit(self, words: Sequence[Words], replica: int) -> None:
-        """Submit commands to the first replica from `replica` on that listens."""
+        """Submit commands to the first replica that is up, from `replica` on."""
         for step in range(self._servers.n):
             self._home = (replica + step) % self._servers.n
             operations: list[Operation] = []
@@ -194,7 +195,7 @@ class Client:
         self._patience = self._time.after(self._workload.patience_us, partial(self._lost, operations))
 
     def _hand_in(self, operations: list[Operation], clients: IClients) -> None:
-        """The commands have reached the replica."""
+        """The commands reach the replica."""
         commands: list[NamedCommand] = [operation.command for operation in operations]
         for command in commands:
             clients.check(command)
@@ -215,7 +216,7 @@ class Client:
 
     def _on_done(self, operations: list[Operation], outcome: Outcome) -> None:
         if operations is not self._waiting:
-            return  # given up before
+            return  # the client gave them up before
         if isinstance(outcome, Unavailable):
             self._give_up(operations, outcome.may_have_run)
             return
@@ -224,7 +225,7 @@ class Client:
         self._end(outcome)
 
     def _lost(self, operations: list[Operation]) -> None:
-        """The replica went down, or patience has ended."""
+        """The process ended, or the client has waited for too long."""
         if operations and operations is self._waiting:
             self._give_up(operations, may_have_run=True)
 
@@ -247,7 +248,7 @@ class Client:
             self._plan_next()
 
     def _end(self, replies: Sequence[Reply]) -> None:
-        """The replies are there; none, when the client leaves."""
+        """The client has the replies; empty: it leaves without them."""
         operations = self._waiting
         if not replies:
             for operation in operations:

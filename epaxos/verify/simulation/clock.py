@@ -1,7 +1,7 @@
-"""Virtual time: the queue of everything that will happen, and a clock for each replica.
+"""Virtual time: the queue of all planned events, and a clock for each replica.
 
-Time is counted in whole microseconds, so that it is exact.  What happens at the same instant happens
-in the order in which it was planned, but what was planned as `late` comes after all else.
+Time is counted in whole microseconds, so that it is exact.  Events of the same instant happen in the order
+in which they were planned; those planned as `late` happen after all others.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from epaxos.interfaces import ITimeout, ITimeoutService
 __all__ = ["SECOND", "Event", "Process", "ReplicaClock", "VirtualTime"]
 
 SECOND = 1_000_000
-"""Microseconds."""
+"""Microseconds in a second."""
 _TIMEOUTS_KEPT = 64
-"""When a clock remembers more timeouts, it forgets those that are over."""
+"""A clock that holds more timeouts removes those that are over."""
 
 
 @implementer(ITimeout)
 class Event:
-    """Something planned; `cancel` takes it back, and does nothing once it has happened."""
+    """A planned event."""
 
     __slots__ = ("call",)
 
@@ -32,14 +32,14 @@ class Event:
         self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        """Do not let it happen."""
+        """Do not let the event happen.  Does nothing when it has happened."""
         self.call = None
 
 
 class VirtualTime:
     """The time of the simulated world; `now` is in microseconds since its beginning.
 
-    `happened` counts what has happened.
+    `happened` counts the events that have happened.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class VirtualTime:
         self._stopped = False
 
     def at(self, when: int, call: Callable[[], None]) -> Event:
-        """Plan a call; what should have been in the past happens now."""
+        """Plan a call at `time`; a time in the past means now."""
         event = Event(call)
         self.plan(when, event)
         return event
@@ -60,19 +60,19 @@ class VirtualTime:
         return self.at(self.now + delay, call)
 
     def plan(self, when: int, event: Event, process: Process | None = None, late: bool = False) -> None:
-        """Plan an event, of a process or of the world."""
+        """Plan an event of a process, or of the world."""
         if when < self.now:
             when = self.now
         self._count += 1
         heappush(self._planned, (2 * when + late, self._count, event, process))
 
     def stop(self) -> None:
-        """Let nothing happen any more."""
+        """No event happens after this one."""
         self._stopped = True
 
     def run(self, until: int, events_max: int) -> None:
-        """Let everything happen that is planned up to `until`, but stop once `events_max` things
-        have happened since the beginning; then it is `until`, unless time was stopped."""
+        """Let all events up to `until` happen; then it is `until`, unless time was stopped.  Ends early when
+        `events_max` events have happened since the beginning."""
         planned = self._planned
         last = 2 * until + 1
         while planned and planned[0][0] <= last:
@@ -93,10 +93,10 @@ class VirtualTime:
 
 
 class Process:
-    """One life of a replica, from its start to its crash: does one thing after the other, as a
-    reactor does, and nothing any more once it is dead.
+    """One process of a replica, from its start to its end.  Like a reactor it makes one call after the
+    other, and none after its end.
 
-    `cost`: microseconds that each thing takes.  While it is busy or paused, what arrives has to wait.
+    `cost`: microseconds that each call takes.  While the process is busy or paused, events wait.
     """
 
     def __init__(self, time: VirtualTime, cost: int = 0) -> None:
@@ -110,19 +110,19 @@ class Process:
 
     @property
     def now(self) -> int:
-        """The time as the process sees it: what it does just now may have taken some."""
+        """The time as the process sees it: the call that it makes now may have taken some."""
         return max(self.time.now, self._spent_until)
 
     def kill(self) -> None:
-        """Nothing planned for this process happens any more."""
+        """End the process: no event that was planned for it happens."""
         self.alive = False
 
     def pause(self, duration: int) -> None:
-        """Do nothing for a while (SIGSTOP, a starved machine)."""
+        """Make no call for a while, as under SIGSTOP or without a processor."""
         self._busy_until = max(self._busy_until, self.time.now + duration)
 
     def spend(self, duration: int) -> None:
-        """What it does just now takes so much longer."""
+        """The call that the process makes now takes so much longer."""
         self._spent_until = self.now + duration
         self._busy_until += duration
 
@@ -133,11 +133,11 @@ class Process:
         return event
 
     def soon(self, call: Callable[[], None]) -> Event:
-        """Plan a call at this instant, after what is planned for it so far."""
+        """Plan a call at this instant, after those that are planned for it."""
         return self.at(self.time.now, call)
 
     def arrive(self, call: Callable[[], None]) -> None:
-        """Something has just come from outside: handle it as soon as there is time for it."""
+        """An event comes from outside: make the call as soon as the process has time."""
         self.take(Event(call), 0)
 
     def take(self, event: Event, late: int) -> None:
@@ -189,9 +189,9 @@ class _Timeout:
 
 @implementer(ITimeoutService)
 class ReplicaClock:
-    """The monotonic clock of one process: it may go fast or slow, and jump ahead.
+    """The monotonic clock of one process.  It may go fast or slow, and jump ahead.
 
-    `rate`: percent of the true speed.  `start`: what it shows at the start of the process.
+    `rate`: percent of the true speed.  `start`: its time, in microseconds, at the start of the process.
     """
 
     def __init__(self, process: Process, start: int = 0, rate: int = 100) -> None:
@@ -210,7 +210,8 @@ class ReplicaClock:
         return self._now() / SECOND
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> ITimeout:
-        """See ITimeoutService.  What is due at once waits for no clock, but comes after all else."""
+        """See ITimeoutService.  A call that is due at once does not depend on the clock; it comes after
+        all other events of this instant."""
         if delay_s < 0:
             raise ValueError(f"a delay of {delay_s} s")
         if delay_s == 0:
@@ -227,11 +228,12 @@ class ReplicaClock:
         return self._process.at(max(self._since + wait, self._time.now + 1), call)
 
     def _pending(self) -> list[_Timeout]:
-        """Those that have neither happened nor been cancelled."""
+        """The timeouts that have neither happened nor been cancelled."""
         return [timeout for timeout in self._timeouts if timeout.event.call is not None]
 
     def change(self, jump: int = 0, rate: int | None = None) -> None:
-        """Jump ahead by microseconds, or go on at another rate.  What is due waits no longer."""
+        """Jump ahead by some microseconds, or go on at another rate.  Timeouts that are due by then happen
+        now."""
         if jump < 0:
             raise ValueError("a monotonic clock never goes back")
         now = self._now()

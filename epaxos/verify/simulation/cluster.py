@@ -31,12 +31,12 @@ __all__ = ["Cluster", "Host"]
 
 CLUSTER = "simulated"
 STEP_US = (0, 0, 0, 700, 6000)
-"""What a step of the state machine takes in one life of a replica, in microseconds: one of these."""
+"""Microseconds that a step of the state machine takes; each process of a replica has one of these."""
 
 
 @implementer(IClients)
 class _Connection:
-    """A client's connection to one process: nothing comes out of it when that is dead."""
+    """The connection of a client to one process.  It brings no answer once the process is dead."""
 
     def __init__(self, node: Node, process: Process) -> None:
         self._node = node
@@ -76,7 +76,7 @@ class _Connection:
 
 @dataclass
 class _Trap:
-    """What happens before, or just after, the next sends of a kind of message."""
+    """A call that is due at a send of messages of one kind: before it, or just after it."""
 
     kind: str
     left: int
@@ -85,7 +85,7 @@ class _Trap:
 
 
 class Host:
-    """The machine of one replica: a disk, and at most one process at a time."""
+    """The host of one replica: a disk, and at most one process at a time."""
 
     def __init__(self, id: int, cluster: Cluster) -> None:
         self.id = id
@@ -112,8 +112,8 @@ class Host:
     # -- life
 
     def start(self) -> None:
-        """Start a process on the disk, unless one runs; one that stops is waited for.  Not on a machine that
-        is dead."""
+        """Start a process on the disk, unless one runs or the host is dead.  When a process is stopping,
+        the next one starts after its end."""
         if self.up:
             self._start_again = self._stopping
             return
@@ -183,7 +183,7 @@ class Host:
         )
 
     def crash(self, power: bool) -> None:
-        """The process is gone at once."""
+        """End the process at once; with `power` the host loses power, too."""
         if self.process is None or not self.up:
             return
         self._end()
@@ -192,7 +192,7 @@ class Host:
         self._cluster.trace.note(f"R{self.id}", f"{what}, {lost} write sets lost")
 
     def stop(self) -> None:
-        """End the process cleanly."""
+        """Tell the process to stop cleanly."""
         if self.node is None or self._stopping:
             return
         self._stopping = True
@@ -234,7 +234,7 @@ class Host:
                 self.crash(power=False)
 
     def _on_proposed(self, commands: Commands, id: InstanceId, batch: Batch) -> None:
-        """`id` carries `batch`; only the first to say so knows the commands in it."""
+        """`id` carries `batch`.  Only the first call for a batch knows the commands in it."""
         names = commands.take(batch)
         if names:
             self._cluster.invariants.on_proposed(id, names)
@@ -264,14 +264,14 @@ class Host:
         self._cluster.time.after(0, partial(self.crash, power=False))
 
     def _held(self, node: Node) -> int:
-        """How many entries the tables of a process have.  What a state machine that is not ours holds for
-        a key is its own affair."""
+        """How many entries the tables of a process have, without those of a state machine that is not ours,
+        because nobody knows how many entries that one may need for a key."""
         world: tuple[type, ...] = (Host, Invariants, ReplicaClock, Trace, VirtualStore, VirtualTransport)
         subject = self._cluster.components.subject
         return held(node, world if subject is None else (*world, subject.kind))
 
     def check_bounds(self, keys: int) -> None:
-        """What the process holds is in proportion to what is not finished with, and to the keys."""
+        """Check that the process holds no more than its unfinished work and the number of keys justify."""
         status = self._cluster.status(self.id)
         if self.node is None or status is None:
             return
@@ -310,24 +310,24 @@ class Host:
     # -- faults
 
     def set_trap(self, kind: str, count: int, spring: Callable[[], None], after: bool = False) -> None:
-        """Call `spring` before, or just after, the process sends messages of this kind for the
-        `count`-th time."""
+        """Call `spring` before the process sends messages of this kind for the `count`-th time; with `after`
+        just after that."""
         self._traps.append(_Trap(kind, count, after, spring))
 
     def disarm(self) -> None:
-        """Forget what should happen at a certain send or write."""
+        """Remove all traps, and the crash that is due at a write."""
         self.crash_at_write = None
         self._traps = []
 
     def set_cost(self, cost: int) -> None:
-        """From now on, also after a restart, each step takes so many microseconds."""
+        """From now on, also after a restart, each step of a process takes `cost` microseconds."""
         self.cost = cost
         if self.process is not None:
             self.process.cost = cost
 
 
 class Cluster:
-    """All replicas of a run."""
+    """The hosts of all replicas, and the network between them."""
 
     def __init__(
         self,
@@ -366,7 +366,7 @@ class Cluster:
         return self.hosts[replica].connect(call, lost)
 
     def status(self, replica: int) -> dict[str, Any] | None:
-        """The status of a replica, when it is up and has it ready."""
+        """The status of a replica; None when it is down or cannot tell at once."""
         node = self.hosts[replica].node
         if node is None:
             return None

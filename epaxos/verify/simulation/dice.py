@@ -1,8 +1,8 @@
-"""Chance that is the same on every machine and Python version.
+"""Chance that is the same on every computer and Python version.
 
-Only two things of `random.Random` are leant on: the generator of `random()` and seeding by an
-integer, both of which Python keeps stable.  Every concern draws from a stream of its own, named
-beside the seed, so that leaving one thing out of a run does not change what the others draw.
+It relies on two things of `random.Random` alone, which Python keeps stable: the generator behind `random()`
+and seeding by an integer.  Every concern draws from a stream of its own, named beside the seed, so that a
+run without one client or fault draws the same numbers for all others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def seeded(seed: int, *names: object) -> Random:
-    """A generator for the stream that `names` name."""
+    """The generator of the stream that `names` identify."""
     text = "/".join(map(str, (seed, *names)))
     return Random(int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big"))
 
@@ -30,7 +30,7 @@ class Dice:
         self._random = seeded(seed, *names).random
 
     def chance(self, probability: float) -> bool:
-        """True with this probability; always draws."""
+        """True with this probability.  Always draws one number."""
         return self._random() < probability
 
     def below(self, limit: int) -> int:
@@ -42,11 +42,11 @@ class Dice:
         return low + int(self._random() * (high - low + 1))
 
     def pick(self, choices: Sequence[T]) -> T:
-        """One of the choices, each as likely."""
+        """One of the choices, all equally likely."""
         return choices[int(self._random() * len(choices))]
 
     def pick_weighted(self, choices: Sequence[tuple[T, int]]) -> T:
-        """One of the choices, as likely as the weight beside it says."""
+        """One of the choices, with a probability in proportion to the weight beside it."""
         rest = int(self._random() * sum(weight for _, weight in choices))
         for choice, weight in choices:
             rest -= weight
@@ -55,6 +55,6 @@ class Dice:
         raise ValueError("the weights are not positive")
 
     def pick_some(self, choices: Sequence[T], count: int) -> list[T]:
-        """`count` different ones of the choices (all, when there are fewer), in random order."""
+        """`count` different choices in random order; all of them when there are fewer."""
         rest = list(choices)
         return [rest.pop(self.below(len(rest))) for _ in range(min(count, len(rest)))]

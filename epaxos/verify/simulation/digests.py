@@ -1,7 +1,7 @@
-"""Runs that are known byte for byte: a table of seeds and the digests of all that happens in them.
+"""A table of seeds and the digests of all events of their runs.
 
-Equal digests on every machine, Python version and hash seed are what "one seed decides everything"
-means.  When the product is changed on purpose, `make digests` writes the table anew.
+The digests have to be equal on every computer, Python version and hash seed, because the seed decides
+everything.  After a change of behaviour `make digests` writes the table anew.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class KnownRun(NamedTuple):
 
 
 def digest_of(seed: int, profile: str, n: int) -> str:
-    """What the digest is now."""
+    """The digest of the run as the code is now."""
     return simulate(Plan.of(seed, n, profile), trace=True).digest
 
 
 def _lines(text: str) -> Iterator[tuple[str, KnownRun | None]]:
-    """The lines, with what they mean; comments mean nothing."""
+    """Each line with the run that it describes, None for a comment."""
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         known = KnownRun(int(words[0]), words[1], int(words[2]), words[3]) if words else None
@@ -39,12 +39,12 @@ def _lines(text: str) -> Iterator[tuple[str, KnownRun | None]]:
 
 
 def read_digests(file: Path) -> list[KnownRun]:
-    """The table."""
+    """The runs in the table."""
     return [known for _, known in _lines(file.read_text(encoding="utf-8")) if known is not None]
 
 
 def write_digests(file: Path) -> None:
-    """Write the table anew: the same runs, their digests as they are now."""
+    """Write the table anew, with the same runs and comments."""
     lines = []
     for line, known in _lines(file.read_text(encoding="utf-8")):
         if known is not None:

@@ -1,8 +1,8 @@
 """The virtual disk, and the store of a replica on it.
 
-A disk outlives the processes that use it.  What a process wrote is first on its way, then known to
-the operating system, then synced.  A killed process loses what is on its way; a power failure also
-what is not synced.  Of what is lost any prefix of the write sets may have survived, whole ones only.
+A disk outlives the processes that use it.  A write set is first on its way, then known to the operating
+system, then synced.  When a process is killed, write sets on their way may be lost; when the host loses
+power, also those that are not synced.  Any prefix of these write sets may survive, whole ones only.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ __all__ = ["Disk", "DiskSettings", "VirtualStore"]
 
 @dataclass(frozen=True)
 class DiskSettings:
-    """Microseconds that a synced and an unsynced write take; 0: done before `write` returns.
+    """`sync_us`, `write_us`: microseconds that a synced and an unsynced write take; 0: it is done before
+    `write` returns.
 
-    `grouped`: whether everything that waits is written together.  `forgetful`: whether a power
-    failure takes all that is not synced, always.
+    `grouped`: whether all write sets that wait are written together.  `forgetful`: whether a power failure
+    loses all write sets that are not synced, always.
     """
 
     sync_us: int
@@ -38,11 +39,11 @@ class DiskSettings:
 
 
 LOG_BATCHES_MIN = 8
-"""With so many batches since the last whole state, the next checkpoint is to bring one."""
+"""Batches in the log from which on the next checkpoint has to bring the whole state."""
 
 
 class Disk:
-    """One replica's disk."""
+    """The disk of one replica."""
 
     def __init__(self, settings: DiskSettings, dice: Dice) -> None:
         self.settings = settings
@@ -56,7 +57,7 @@ class Disk:
 
     @property
     def contents(self) -> Contents:
-        """What is synced."""
+        """The synced state."""
         return self._synced
 
     def duration(self, sync: bool) -> int:
@@ -65,28 +66,29 @@ class Disk:
         return base // 2 + self._dice.below(base + 1)
 
     def hang(self) -> None:
-        """From now on no write ends.  What was written before can be read."""
+        """From now on no write ends.  Earlier writes can be read."""
         self.hung = True
 
     def begin(self, group: list[WriteSet]) -> None:
-        """The group is being written."""
+        """A group of write sets is on its way."""
         self._on_the_way = group
 
     def finish(self, sync: bool) -> None:
-        """The group is written."""
+        """The operating system has the group; with `sync` it is synced."""
         self._unsynced += self._on_the_way
         self._on_the_way = []
         if sync:
             self.sync()
 
     def sync(self) -> None:
-        """Everything written is safe from now on."""
+        """Sync all write sets that the operating system has."""
         for write_set in self._unsynced:
             self._synced.apply(write_set)
         self._unsynced = []
 
     def crash(self, power: bool) -> int:
-        """The process is gone, and with `power` the machine.  How many write sets were lost."""
+        """The process has ended, or, with `power`, the host has lost power.  How many write sets were
+        lost."""
         at_risk = self._unsynced + self._on_the_way if power else self._on_the_way
         safe = [] if power else self._unsynced
         survivors = self._dice.below(len(at_risk) + 1)
@@ -99,7 +101,7 @@ class Disk:
 
 
 def _copy(write_set: WriteSet) -> WriteSet:
-    """What is written now, whatever becomes of the lists that the writer handed in."""
+    """A copy that later changes of the writer's lists do not touch."""
     return WriteSet(
         list(write_set.batches),
         list(write_set.records),
@@ -115,8 +117,8 @@ def _copy(write_set: WriteSet) -> WriteSet:
 class VirtualStore:
     """The store of one process.
 
-    `failed(text)` is called once when a write fails.  `on_write` sees every write set when it is
-    handed in, `on_begin` is called when a group begins to be written: either may crash the process.
+    `failed(text)` is called once when a write fails.  `on_write` is called with every write set when it is
+    handed in, and may crash the process.
     """
 
     persistent = True
@@ -145,7 +147,7 @@ class VirtualStore:
         return len(self._disk.contents.log) >= LOG_BATCHES_MIN
 
     def open(self, identity: Identity) -> Restored:
-        """See IStore.  What an earlier process wrote and did not sync is synced."""
+        """See IStore.  Syncs the writes of earlier processes."""
         self._disk.sync()
         contents = self._disk.contents
         fresh = contents.identity is None
@@ -165,17 +167,17 @@ class VirtualStore:
             iter(list(contents.log)),
         )
 
-    def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
+    def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
         """See IStore."""
         frozen = _copy(write_set)
         self._on_write(frozen)
         if self._broken or not self._process.alive:
             return
-        self._queue.append((frozen, durable))
+        self._queue.append((frozen, on_durable))
         self._go_on()
 
     def _go_on(self) -> None:
-        """Write what waits, as long as the disk takes no time for it."""
+        """Begin to write what waits, unless a write is under way."""
         while self._queue and not self._writing:
             self._begin()
 
@@ -197,7 +199,7 @@ class VirtualStore:
             self._time.after(duration, partial(self._finish, group, sync))
 
     def _finish(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
-        """The disk is done; the process hears of it when it has time."""
+        """The write ends.  The process hears of it when it has time."""
         if self._process.alive and not self._disk.hung:
             if not self._disk.full:
                 self._disk.finish(sync)
@@ -214,14 +216,14 @@ class VirtualStore:
             self._closed()
             return
         self._disk.finish(sync)
-        for _, durable in group:
-            durable()
+        for _, on_durable in group:
+            on_durable()
         self._writing = False
         if not self._queue:
             self._closed()
 
     def _closed(self) -> None:
-        """Nothing is left to write."""
+        """No write set is left: finish `close`, if it was called."""
         if self._closing is not None:
             closing, self._closing = self._closing, None
             closing.callback(None)

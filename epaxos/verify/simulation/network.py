@@ -1,8 +1,8 @@
 """The virtual network: delays, losses, doubles, reordering and cuts between replicas.
 
-Two ways of carrying: as a stream (what one turn sends to one replica arrives together, in order,
-or is lost with the connection) and as datagrams (each message for itself, in any order).  The end of
-a process is seen at the other ends of its streams, unless the link is cut.
+It carries messages in one of two ways.  As a stream: the messages of one turn to one replica arrive
+together and in order, or are lost with the connection.  As datagrams: each message travels by itself, in any
+order.  The other ends of its streams notice the end of a process, unless the link is cut.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def wide_area_delays(n: int) -> tuple[tuple[int, ...], ...]:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """`delays[a][b]`: one way from a to b, microseconds; up to `jitter` percent more is added to each.
+    """`delays[a][b]`: microseconds from a to b; up to `jitter` percent are added to each.
 
-    Of datagrams, `loss` and `doubles` percent are lost and doubled, `late` percent come up to
-    20 delays later.  `recoded`: whether messages pass through the codec.
+    Of all datagrams, `loss` percent are lost, `doubles` percent arrive twice, and `late` percent take 2 to
+    20 times their delay.  `recoded`: whether messages pass through the codec.
     """
 
     delays: tuple[tuple[int, ...], ...]
@@ -80,10 +80,10 @@ class NetworkSettings:
 
 
 class Filter:
-    """What becomes of messages of some `kinds` (of all, without any) on a link.
+    """What becomes of messages of some `kinds` on a link; of all messages when `kinds` is empty.
 
-    They are lost; or, when `late`, they come when the filter is taken away; and when `prompt`, they
-    come as always.
+    They are lost.  With `late` they arrive when the filter is removed.  With `prompt` they also arrive as
+    they would without the filter.
     """
 
     def __init__(self, kinds: Collection[str] = (), prompt: bool = False, late: bool = False) -> None:
@@ -93,7 +93,7 @@ class Filter:
         self.held: list[Message] = []
 
     def apply(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-        """Those that come now, and those that do not."""
+        """The messages that pass, and those that are stopped."""
         through: list[Message] = []
         stopped: list[Message] = []
         for message in messages:
@@ -110,6 +110,7 @@ class Network:
     def __init__(
         self, time: VirtualTime, n: int, settings: NetworkSettings, dice: Dice, trace: Trace, recode: Recode
     ) -> None:
+        self.n = n
         self._time = time
         self._settings = settings
         self._dice = dice
@@ -128,33 +129,33 @@ class Network:
     # -- faults
 
     def cut(self, sender: int, receiver: int) -> None:
-        """Nothing gets through in this direction, until `mend` was called as often."""
+        """Let nothing through in this direction until `mend` has been called as often as `cut`."""
         self._cuts[sender][receiver] += 1
 
     def mend(self, sender: int, receiver: int) -> None:
-        """Take back one `cut`."""
+        """Undo one `cut`."""
         self._cuts[sender][receiver] -= 1
 
     def is_cut(self, sender: int, receiver: int) -> bool:
-        """Whether nothing gets through just now."""
+        """Whether nothing gets through in this direction now."""
         return self._cuts[sender][receiver] > 0
 
     def slow_down(self, sender: int, receiver: int, factor: int) -> None:
-        """From now on everything takes `factor` times as long."""
+        """From now on messages in this direction take `factor` times their delay."""
         self._slowness[sender][receiver] = factor
 
     def add_filter(self, sender: int, receiver: int, filter: Filter) -> None:
-        """From now on what is sent in this direction passes through `filter`."""
+        """From now on messages in this direction pass through `filter`."""
         self._filters.setdefault((sender, receiver), []).append(filter)
 
     def remove_filter(self, sender: int, receiver: int, filter: Filter) -> None:
-        """Take back `add_filter`; what it held is sent now."""
+        """Undo `add_filter`, and send what the filter has held back."""
         self._filters[sender, receiver].remove(filter)
         if filter.held:
             self.send(sender, receiver, filter.held)
 
     def calm_down(self) -> None:
-        """From now on nothing is lost, doubled or late; what was held back is lost."""
+        """From now on no message is lost, doubled or late.  Messages that filters hold back are lost."""
         self._calm = True
         self.extra_loss = 0
         self._filters.clear()
@@ -162,7 +163,7 @@ class Network:
     # -- carrying
 
     def attach(self, replica: int, transport: VirtualTransport | None) -> None:
-        """`transport` receives what is for `replica`; with None its connections end."""
+        """`transport` receives the messages to `replica`.  None: its connections end."""
         ends = self._transports[replica] is not None and transport is None
         self._transports[replica] = transport
         if transport is not None:
@@ -180,7 +181,7 @@ class Network:
         self._time.at(arrival, partial(self._on_end, sender, receiver, self._transports[receiver]))
 
     def _on_end(self, sender: int, receiver: int, connected_to: VirtualTransport | None) -> None:
-        """A process that was started meanwhile has taken a new connection."""
+        """Tell the receiver, unless a new process of either replica has made a new connection since."""
         gone = self._transports[sender] is None and self._transports[receiver] is connected_to
         if gone and not self.is_cut(sender, receiver):
             self._tell(receiver, sender, False)
@@ -192,17 +193,17 @@ class Network:
             transport.change_connection(other, is_there)
 
     def break_connections(self, a: int, b: int) -> None:
-        """Both ends see that they are lost; they are there again with the next that comes."""
+        """Both ends notice that their connections are lost.  The next message makes new ones."""
         if not self._settings.datagrams:
             self._tell(a, b, False)
             self._tell(b, a, False)
 
     def reaches(self, sender: int, receiver: int) -> bool:
-        """Whether the receiver is there and the link is whole."""
+        """Whether the receiver runs and the link is not cut."""
         return self._transports[receiver] is not None and not self.is_cut(sender, receiver)
 
     def send(self, sender: int, receiver: int, messages: Sequence[Message]) -> int:
-        """Carry the messages.  How many were dropped at once."""
+        """Carry the messages, and return how many were dropped at once."""
         self.sent += len(messages)
         if self.is_cut(sender, receiver):
             self._trace.lost(sender, receiver, messages, "cut")
@@ -227,7 +228,7 @@ class Network:
         return base + self._dice.below(base * self._settings.jitter // 100 + 1)
 
     def _carry_frame(self, sender: int, receiver: int, messages: tuple[Message, ...]) -> None:
-        """In order, and to the process that lives now: a connection does not outlast it."""
+        """Carry in order, and only to the process that runs now, because a connection ends with it."""
         arrival = max(
             self._time.now + self._delay(sender, receiver), self._last_arrival[sender][receiver] + 1
         )
@@ -277,10 +278,10 @@ class Network:
 
 @implementer(ITransport)
 class VirtualTransport:
-    """The end of the network that one process of a replica holds.
+    """The transport of one process of a replica.
 
-    `on_send` sees what is about to leave for one replica, `on_sent` what has left: either may crash
-    the process.
+    `on_send` is called before messages leave for one replica, `on_sent` after: either may crash the
+    process.
     """
 
     batch_bytes_max = None
@@ -300,44 +301,45 @@ class VirtualTransport:
         self._trace = trace
         self._on_send = on_send
         self._on_sent = on_sent
-        self._receive: Receive | None = None
-        self._connection: Connection | None = None
+        self._on_received: Receive | None = None
+        self._on_connection: Connection | None = None
         self._dropped = 0
         self._sent = 0
 
-    def start(self, receive: Receive, connection: Connection) -> Deferred[None]:
+    def start(self, on_received: Receive, on_connection: Connection) -> Deferred[None]:
         """See ITransport."""
-        self._receive = receive
-        self._connection = connection
+        self._on_received = on_received
+        self._on_connection = on_connection
         self._network.attach(self._replica, self)
         return succeed(None)
 
     def deliver(self, sender: int, messages: tuple[Message, ...]) -> None:
-        """The network brings something; it is taken when the process has time for it."""
+        """Messages arrive.  The process takes them when it has time."""
         self._process.arrive(partial(self._take, sender, messages))
 
     def change_connection(self, other: int, is_there: bool) -> None:
-        """The connections with another replica are made, or lost."""
+        """Tell the process, when it has time, that all connections with `other` are lost, or one is made."""
         self._process.arrive(partial(self._take_connection, other, is_there))
 
     def _take_connection(self, other: int, is_there: bool) -> None:
-        if self._receive is not None and self._connection is not None:
+        if self._on_received is not None and self._on_connection is not None:
             self._trace.note(f"R{self._replica}", f"R{other} is {'connected' if is_there else 'lost'}")
-            self._connection(other, is_there)
+            self._on_connection(other, is_there)
 
     def _take(self, sender: int, messages: tuple[Message, ...]) -> None:
-        if self._receive is not None:
+        if self._on_received is not None:
             self._trace.received(sender, self._replica, messages)
-            self._receive(sender, messages)
+            self._on_received(sender, messages)
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
         """See ITransport."""
-        if self._receive is None or not self._process.alive:
+        if self._on_received is None or not self._process.alive:
+            self._dropped += len(outgoing)
             return
         by_receiver: dict[int, list[Message]] = {}
         for receiver, message in outgoing:
-            if receiver == self._replica:
-                raise ValueError(f"replica {receiver} sends to itself: {message}")
+            if not self._is_other(receiver):
+                raise KeyError(f"replica {self._replica} sends to {receiver}: {message}")
             by_receiver.setdefault(receiver, []).append(message)
         self._sent += len(outgoing)
         for receiver, messages in by_receiver.items():
@@ -352,16 +354,19 @@ class VirtualTransport:
 
     def is_connected(self, replica: int) -> bool:
         """See ITransport."""
-        return self._network.reaches(self._replica, replica)
+        return self._is_other(replica) and self._network.reaches(self._replica, replica)
+
+    def _is_other(self, replica: int) -> bool:
+        return replica != self._replica and 0 <= replica < self._network.n
 
     def stop(self) -> Deferred[None]:
         """See ITransport."""
-        self._receive = None
+        self._on_received = None
         self._network.attach(self._replica, None)
         return succeed(None)
 
     def counters(self) -> Mapping[str, int]:
-        """See ITransport; what is sent is counted in messages here."""
+        """See ITransport.  `bytes_sent` counts messages here."""
         return {
             "bytes_sent": self._sent,
             "bytes_received": 0,

@@ -1,4 +1,4 @@
-"""Stand between a node and its executor and state machine, and tell the judge what passes."""
+"""Observers between a node and its executor and state machine, which report all calls to the judge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["Commands", "ObservedExecutor", "ObservedStateMachine"]
 
 
 class Commands:
-    """Which batch carries which commands, by identity: equal commands of two clients are not the same."""
+    """Which commands a batch carries, by the identity of the batch, because two clients may send equal
+    ones."""
 
     def __init__(self) -> None:
         self._batches: dict[int, tuple[Batch, tuple[str, ...]]] = {}
@@ -29,7 +30,7 @@ class Commands:
         self._batches[id(batch)] = (batch, names)
 
     def take(self, batch: Batch) -> tuple[str, ...]:
-        """The names of the commands in `batch`, which is asked for once."""
+        """The names of the commands in `batch` at the first call for it; then an empty tuple."""
         return self._batches.pop(id(batch), (batch, ()))[1]
 
 
@@ -92,9 +93,9 @@ class ObservedExecutor:
 class ObservedStateMachine:
     """The state machine of one process of `replica`.
 
-    `took_step()` is called after each step.  Nobody may see a batch that is applied in part: whoever looks
-    at the state, or begins something else, while one is breaks the rule.  `judges_replies`: each batch is
-    asked for its replies, wherever it is applied, and the judge compares them.
+    `took_step()` is called after each step.  Any other call while a batch is applied in part is a violation,
+    because it would see half of the batch.  `judges_replies`: the replies of each batch are asked for at
+    every replica, and the judge compares them.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What a seed stands for: the settings of a run, its clients and its faults.
 
-A plan is plain data.  Parts of it can be left out, which is how a failing run is made small; what
-stays behaves as it did, as far as it does not depend on what was left out.
+A plan is plain data.  Clients, operations and faults can be left out of it: that makes a failing run small.
+The rest behaves as before, as far as it does not depend on what was left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STAYING_AIMS = {
     FaultKind.MUTE: ("", "PreAccept", "Recover"),
     FaultKind.DEAD: ("", "PreAccept", "Accept", "Commit", "Recover"),
 }
-"""What a replica sends just before a fault that stays begins; any time when empty."""
+"""The kind of message after whose sending a lasting fault begins; at any time when empty."""
 
 _LINKS = (FaultKind.ONE_WAY, FaultKind.FLAPPING, FaultKind.SLOW_LINK, FaultKind.RECONNECT)
 _SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
@@ -41,14 +41,16 @@ _SOME = (FaultKind.PARTITION, FaultKind.KILL, FaultKind.POWER)
 
 @dataclass(frozen=True)
 class Workload:
-    """`clients` (their names) do `operations` commands each, the first at replica `home`, the second
-    at the one after it, and so on.
+    """What the clients of a run do.
 
-    They all set out at the same `moments`, and then do one command after the other with up to
-    `think_us` between them, `zeal` percent of the time; otherwise they wait for the next moment.
-    With `errands`, client c sets out at the moment `errands[c][0]`, at the replica `errands[c][1]`.
-    There are `keys` keys; `weights` of the kinds of commands; `pipelined`, `leaving` percent of
-    submissions have more than one command, are not waited for.
+    `clients` are their names.  Each does `operations` submissions: the first client at replica `home`, the
+    second at the next replica, and so on.  All begin at the same `moments` (microseconds).  After an answer a
+    client submits again within `think_us`, `zeal` percent of the time; otherwise it waits for the next
+    moment.  With `errands`, client c begins at `errands[c][0]` microseconds, at replica `errands[c][1]`.
+
+    `keys`: how many keys there are; `weights`: of the kinds of commands.  `pipelined` percent of all
+    submissions have more than one command; from `leaving` percent the client leaves without an answer.
+    `patience_us`: how long a client waits for an answer.
     """
 
     clients: tuple[int, ...]
@@ -84,9 +86,9 @@ class Plan:
 
     @classmethod
     def of(cls, seed: int, n: int | None = None, profile: str | None = None) -> Plan:
-        """The plan of a seed; `n` and `profile` override what it would choose.
+        """The plan of a seed; `n` and `profile` override the choice of the seed.
 
-        Raises ValueError for a profile or a cluster size that there is not.
+        Raises ValueError for an unknown profile, and for a cluster size that cannot be simulated.
         """
         dice = Dice(seed, "plan")
         chosen_n = dice.pick_weighted(((1, 1), (2, 3), (3, 40), (4, 8), (5, 40), (6, 3), (7, 5)))
@@ -109,7 +111,8 @@ class Plan:
         faults: Sequence[int] | None = None,
         operations: int | None = None,
     ) -> Plan:
-        """The plan with only these clients and faults, by name, and so many operations each."""
+        """The plan with only these clients and faults, by name, and this number of operations for each
+        client."""
         workload = self.workload
         if clients is not None:
             workload = replace(workload, clients=tuple(c for c in workload.clients if c in clients))
@@ -152,7 +155,7 @@ def _lan(seed: int, n: int) -> Plan:
 
 
 def _wide_area(seed: int, n: int) -> Plan:
-    """The delays between regions, with the default times."""
+    """The delays between regions of a cloud, with the default times."""
     dice = Dice(seed, "wan")
     moments = _moments(dice, dice.between(3, 8), 2 * SECOND)
     return Plan(
@@ -180,7 +183,7 @@ def _wide_area(seed: int, n: int) -> Plan:
 
 
 def _chaos(seed: int, n: int) -> Plan:
-    """Everything at once, with times so short that everybody recovers what others just do.
+    """All faults at once, with timeouts so short that replicas recover instances that others still work on.
 
     All times are multiples of `scale`, about the delay between two replicas.
     """
@@ -227,10 +230,10 @@ def _chaos(seed: int, n: int) -> Plan:
 
 
 def _recovery(seed: int, n: int) -> Plan:
-    """One short duel after the other: interfering commands set out at the same moment, reach only
-    some, and their leaders vanish before they can tell how it ended, while the others recover.
+    """One short duel after the other: interfering commands are proposed at the same moment and reach only
+    some replicas; their leaders vanish before they can tell the decision, while the others recover.
 
-    All times are multiples of `scale`, about what it takes to say and to promise something.
+    All times are multiples of `scale`, about the time of one message and one durable write.
     """
     dice = Dice(seed, "recovery")
     delay = 10 * MILLISECOND
@@ -287,9 +290,9 @@ def _recovery(seed: int, n: int) -> Plan:
 
 
 def _schemes(seed: int, n: int) -> Plan:
-    """One scheme after the other: each is about the shortest way to make the loss of one rule show.
+    """One scheme after the other: each is about the shortest run that shows the loss of one rule.
 
-    All times are multiples of a round trip with what is made durable meanwhile.
+    All times are multiples of a round trip, durable writes included.
     """
     dice = Dice(seed, "schemes")
     delay = 10 * MILLISECOND
@@ -337,7 +340,7 @@ def _schemes(seed: int, n: int) -> Plan:
 
 
 def _staying(seed: int, n: int) -> Plan:
-    """A plan of another profile in which up to f replicas also have a fault that does not end."""
+    """A plan of another profile in which up to f replicas also have a lasting fault."""
     dice = Dice(seed, "staying plan")
     make = dice.pick_weighted(((_lan, 1), (_wide_area, 1), (_chaos, 5), (_recovery, 2)))
     plan = make(seed, n)
@@ -437,7 +440,7 @@ _AT_ANY_TIME = tuple(
 def _faults(
     seed: int, n: int, moments: tuple[int, ...], count: int, scales: tuple[int, ...]
 ) -> tuple[Fault, ...]:
-    """Faults begin about the moments at which there is something to disturb."""
+    """Faults that begin about the moments at which clients begin."""
     faults = []
     for name in range(count):
         dice = Dice(seed, "fault", name)
@@ -463,7 +466,7 @@ def _faults(
 
 
 def _how_many(kind: FaultKind, n: int, dice: Dice) -> int:
-    """How many replicas a fault names; none, when the cluster is too small for it."""
+    """How many replicas a fault of this kind names; 0 when the cluster is too small for it."""
     if kind in _LINKS:
         return 2 if n > 1 else 0
     if kind is FaultKind.PARTITION:

@@ -1,4 +1,4 @@
-"""Many runs at once: seeds are spread over processes, and results come back as they are there."""
+"""Many runs at once: seeds are spread over processes, and each result comes back as soon as it is known."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from epaxos.verify.simulation.subject import Subject
 __all__ = ["Settings", "Shrunk", "results", "run", "shrunk"]
 
 CHUNK = 8
-"""So many runs are handed to a process at a time."""
+"""Runs that are handed to a process at a time."""
 CHUNKS_AHEAD = 2
-"""So many for each process wait for it."""
+"""Chunks that are handed out for each process, the current one included."""
 
 
 class Settings(NamedTuple):
-    """What is the same for all runs of a call, where it is not left to the seed.
+    """What the arguments of a call choose for all its runs; the seed decides the rest.
 
-    `state_machine`: the name of a plugin whose state machine is hunted with the templates of the file
-    `commands` (see `subject`), instead of ours with ours; both or neither.
+    `state_machine`, `commands`: the plugin whose state machine is hunted, and the file with the templates of
+    its commands (see `subject`).  Both or neither.
     """
 
     n: int | None = None
@@ -43,13 +43,13 @@ class Settings(NamedTuple):
         return Plan.of(seed, self.n, self.profile)
 
     def components(self) -> Components:
-        """What the replicas are made of.  Raises ValueError as `Subject.load` does."""
+        """The components of the replicas.  Raises ValueError as `Subject.load` does."""
         return _components(self.state_machine, self.commands)
 
 
 @lru_cache(maxsize=1)
 def _components(state_machine: str | None, commands: Path | None) -> Components:
-    """Made once in each process."""
+    """The same object for every run of a process."""
     if state_machine is None or commands is None:
         return Components()
     return Components(subject=Subject.load(state_machine, commands))
@@ -63,7 +63,7 @@ class Shrunk(NamedTuple):
 
 
 def run(plan: Plan, settings: Settings) -> Result:
-    """One run; what goes wrong in the simulator itself is a finding too."""
+    """The result of one run.  An exception of the simulator itself is a violation, too."""
     try:
         return simulate(plan, components=settings.components())
     except Exception:
@@ -71,7 +71,7 @@ def run(plan: Plan, settings: Settings) -> Result:
 
 
 def shrunk(result: Result, settings: Settings) -> Shrunk:
-    """The failing plan made small."""
+    """The plan of a failing run made small, so that it still fails in the same way."""
     sought = kind(result.violations[0])
     last = Shrunk(result.plan, result.violations[0])
 
@@ -101,9 +101,9 @@ def _run_chunk(seeds: list[int], settings: Settings) -> list[Result]:
 def results(
     seeds: Iterable[int], settings: Settings, jobs: int, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Result]:
-    """The results of the runs of `seeds`, in the order in which they are there, by `jobs` processes.
+    """The results of the runs of `seeds` by `jobs` processes, in the order in which the runs end.
 
-    When `stop()` holds, what has begun is brought to an end and no more begun.
+    Once `stop()` is true no further run begins, and those under way are finished.
     """
     rest = iter(seeds)
     with ProcessPoolExecutor(jobs, initializer=_begin) as executor:

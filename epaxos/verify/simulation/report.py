@@ -1,4 +1,4 @@
-"""What the command says: progress, failures, and how to see them again."""
+"""What the command prints: progress, failures, and the commands that repeat them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOW_EVERY_S_IN_A_LOG = 30.0
 
 
 def again(plan: Plan, settings: Settings, *options: str) -> str:
-    """The command that runs `plan` again."""
+    """The command line that runs `plan` again."""
     whole = settings.plan(plan.seed)
     words = ["python -m epaxos.verify.simulation", f"--seed {plan.seed}"]
     words += [
@@ -40,7 +40,7 @@ def _listed(names: tuple[int, ...]) -> str:
 
 
 class Progress:
-    """Counts the runs, and shows a line about them now and then."""
+    """Counts the runs, and prints a line about them once a second (every 30 s to a file)."""
 
     def __init__(self, out: TextIO, total: int | None) -> None:
         self._out = out
@@ -61,7 +61,7 @@ class Progress:
         return self._sums["failed"]
 
     def count(self, result: Result) -> None:
-        """One more run."""
+        """A run has ended."""
         self._sums.update(
             runs=1,
             failed=result.failed,
@@ -94,7 +94,7 @@ class Progress:
         self._out.flush()
 
     def clear(self) -> None:
-        """Make room for something else."""
+        """Remove the line from a terminal."""
         if self._line:
             self._out.write(f"\r{'':{len(self._line)}}\r")
             self._out.flush()
@@ -102,7 +102,7 @@ class Progress:
 
 
 class Failures:
-    """Prints failures, and keeps them in a folder, if there is one."""
+    """Prints failures, and appends them to files in `folder`, if that is not None."""
 
     def __init__(self, out: TextIO, settings: Settings, folder: Path | None) -> None:
         self._out = out
@@ -110,7 +110,7 @@ class Failures:
         self._folder = folder
 
     def found(self, result: Result) -> None:
-        """A run failed."""
+        """Tell of a run that failed."""
         self._write(
             result.plan,
             f"seed {result.plan.seed} failed:\n{result.violations[0]}\n"
@@ -118,7 +118,7 @@ class Failures:
         )
 
     def made_small(self, shrunk: Shrunk) -> None:
-        """The failing plan was made small."""
+        """Tell of a failing plan that was made small."""
         plan = shrunk.plan
         self._write(
             plan,

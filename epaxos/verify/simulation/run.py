@@ -1,4 +1,4 @@
-"""One run: a plan is carried out, and judged."""
+"""Carries out one plan and judges the run."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from epaxos.verify.trace import Trace
 __all__ = ["Result", "simulate"]
 
 _CALM_TIMES = 10
-"""After the faults end, everything must come to rest within so many times all that anybody waits for."""
+"""After the faults end, the cluster must come to rest within this many times the sum of all timeouts."""
 JUDGE_STEPS_MAX = 200_000
 _HEARTBEATS_A_LOOK = 4
-"""So often it is looked whether what is waited for has come."""
+"""Heartbeats between two looks at whether an awaited condition holds."""
 _BOUNDS_LOOKS = 2
-"""So often while there are faults, and at rest, all tables of all replicas are counted."""
+"""How often all tables of all replicas are counted while faults go on.  They are counted at rest, too."""
 _EVENTS_MAX = 500_000
 
 
 @dataclass
 class Result:
-    """What came out of a run.  `violations`: what must not be, the first one first."""
+    """The result of a run.  `violations`: the rules that were broken, in order of time."""
 
     plan: Plan
     violations: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether something was found."""
+        """Whether a rule was broken."""
         return bool(self.violations)
 
 
@@ -62,8 +62,8 @@ def simulate(
     show: Callable[[str], None] | None = None,
     components: Components | None = None,
 ) -> Result:
-    """Carry out the plan.  With `trace` the result has a digest of everything that happened, and
-    `show` gets it line by line."""
+    """Carry out the plan.  With `trace` the result has the digest of all events, and `show` gets one line for
+    each event."""
     run = _Run(plan, trace, show, components or Components())
     tracebacks = _Tracebacks(run.violated)
     globalLogPublisher.addObserver(tracebacks)
@@ -76,7 +76,7 @@ def simulate(
 
 @implementer(ILogObserver)
 class _Tracebacks:
-    """Sees what replicas log: a traceback is a bug of its own."""
+    """Watches the log of the replicas: each traceback is a violation."""
 
     def __init__(self, violated: Callable[[str], None]) -> None:
         self._violated = violated
@@ -88,7 +88,7 @@ class _Tracebacks:
 
 
 class _Run:
-    """The world of one run."""
+    """One run: its clock, cluster, faults, clients and judges."""
 
     def __init__(
         self, plan: Plan, trace: bool, show: Callable[[str], None] | None, components: Components
@@ -116,7 +116,7 @@ class _Run:
         return [host.disk.contents.executed for host in self._cluster.hosts]
 
     def violated(self, text: str) -> None:
-        """Something was found that must not be."""
+        """A rule was broken; the run ends.  The text says which rule and how."""
         self._trace.note("VIOLATION", text)
         self._violations.append(text)
         self._time.stop()
@@ -124,7 +124,7 @@ class _Run:
     # -- the course of a run
 
     def carry_out(self) -> None:
-        """Faults, then calm, then last reads, then rest."""
+        """Run the faults, wait for the clients, read every key, wait until the cluster is at rest, judge."""
         self._cluster.start()
         for look in range(1, _BOUNDS_LOOKS + 1):
             self._advance(self._plan.active_us * look // _BOUNDS_LOOKS)
@@ -152,7 +152,8 @@ class _Run:
         return _CALM_TIMES * (round(waits_s * SECOND) + self._plan.workload.patience_us)
 
     def _await(self, complaint: str, done: Callable[[], str | bool], until: int) -> None:
-        """Go on until `done()`; it says what is missing, or just False."""
+        """Let time pass until `done()` is True; otherwise it returns False, or a text that says what is
+        missing."""
         look_every = round(_HEARTBEATS_A_LOOK * self._plan.timing.heartbeat_s * SECOND)
         while not self._violations and done() is not True:
             if self._time.now >= until:
@@ -167,8 +168,8 @@ class _Run:
         return all(client.finished for client in self._clients) or "\n".join(waiting)
 
     def _read_everything(self) -> list[Client]:
-        """At every replica that is well a last client reads every key that was ever named.  What reads a key
-        of a state machine that is not ours is not known."""
+        """At every replica without a lasting fault, a last client reads every key that was ever named.
+        Not with a state machine that is not ours, because nobody knows which command reads a key there."""
         keys = sorted(self._keys()) if self._subject is None else []
         readers = []
         for replica in self._well() if keys and not self._violations else ():
@@ -179,7 +180,7 @@ class _Run:
         return readers
 
     def _keys(self) -> set[bytes]:
-        """Every key that a client named."""
+        """All keys that clients named."""
         keys_of = model.keys_of if self._subject is None else self._subject.keys_of
         return {key for operation in self._history.operations for key in keys_of(operation.command) or ()}
 
@@ -192,12 +193,12 @@ class _Run:
     # -- rest
 
     def _well(self) -> list[int]:
-        """The replicas without a fault that stays."""
+        """The replicas without a lasting fault."""
         return [replica for replica in range(self._plan.n) if replica not in self._faults.ill]
 
     def _at_rest(self) -> bool | str:
-        """Everything is executed everywhere and forgotten; with members that stay ill, everything is
-        decided and executed by the others, who have to keep it for them."""
+        """Whether everything is executed everywhere and forgotten.  When members have lasting faults: whether
+        all others have decided and executed everything, which they have to keep for those members."""
         well = self._well()
         names = ["instances_waiting", "recoveries", "instances_in_flight"]
         if len(well) == self._plan.n:
@@ -220,7 +221,8 @@ class _Run:
         return True
 
     def _left_on_disk(self, replica: int) -> str:
-        """What of the records on a disk should have gone: all, when nobody needs them."""
+        """Which records are on the disk of a replica although nobody needs them; empty when there are
+        none."""
         disk = self._cluster.hosts[replica].disk
         disk.sync()
         held = {*disk.contents.records, *disk.contents.batches}
@@ -239,7 +241,7 @@ class _Run:
         self._undecided = judgement.verdict is Verdict.UNDECIDED
 
     def result(self) -> Result:
-        """What came out."""
+        """The result of the run."""
         counters: dict[str, int] = {}
         for replica in range(self._plan.n):
             status: dict[str, Any] = self._cluster.status(replica) or {"counters": {}}

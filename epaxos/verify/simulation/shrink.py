@@ -1,7 +1,6 @@
-"""Makes a failing plan small: fewer clients, fewer faults, fewer operations, by delta debugging.
+"""Makes a failing plan small by delta debugging: fewer clients, faults and operations.
 
-A plan that fails in another way is another finding; so the shrunk plan fails with the same kind of
-violation (`kind`).
+The small plan fails with the same kind of violation (`kind`), because another kind is another finding.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Fails = Callable[[Plan], bool]
 
 
 def kind(violation: str) -> str:
-    """What sort of violation it is."""
+    """The rule that a violation is about; "other" for exceptions and the like."""
     name = violation.partition(":")[0]
     return name if name in _KINDS else "other"
 
@@ -42,7 +41,7 @@ class Shrinker:
         self.runs_left = runs_max
 
     def shrink(self, plan: Plan) -> Plan:
-        """The smallest plan that was found; `plan` itself fails."""
+        """The smallest failing plan that was found.  `plan` has to fail."""
         before = None
         while plan != before and self.runs_left > 0:
             before = plan
@@ -66,7 +65,7 @@ class Shrinker:
         return plan.keep(clients=self._fewest(names, lambda kept: plan.keep(clients=kept)))
 
     def _fewer_operations(self, plan: Plan) -> Plan:
-        """The fewest of which it is known that one more halving is too much."""
+        """Halve the number of operations, or take one away, as long as the plan still fails."""
         while (operations := plan.workload.operations) > 1:
             for fewer in (operations // 2, operations - 1):
                 if self._still_fails(plan.keep(operations=fewer)):

@@ -2,7 +2,7 @@
 
 A story (`*.txt` in this folder) is a sequence of lines:
 
-    # a comment: which rule, and where the papers and docs/protocol.md have it
+    # a comment: which rule, and where the papers and the docs have it
     propose 0 SET x a
         0 -> 1 2  PreAccept 0.1 "SET x a" deps={} fast_quorum=1
     deliver PreAccept 0->1

@@ -1,4 +1,4 @@
-"""Judges the decisions of a story: Agreement and Visibility (docs/protocol.md, "Commit")."""
+"""Judges the decisions of a story: Agreement and Visibility (docs: protocol/rules, "Commit")."""
 
 from __future__ import annotations
 

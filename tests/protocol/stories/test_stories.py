@@ -14,6 +14,7 @@ from tests.protocol.stories.__main__ import FOLDER, main
 from tests.protocol.stories.judge import Judge
 from tests.protocol.stories.notation import batch_of
 from tests.protocol.stories.script import StoryError, rewritten
+from tests.test_docs import CITED, cited_page, headings
 
 STORIES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.txt"))}
 MUTANTS = {mutant.name: mutant for mutant in catalogue.MUTANTS}
@@ -70,7 +71,13 @@ class StoryTests(SynchronousTestCase):
     def test_each_story_says_which_rule_it_tells(self) -> None:
         for name, story in STORIES.items():
             self.assertTrue(story.startswith("# "), name)
-            self.assertIn("docs/protocol.md", story.split("replicas ")[0], name)
+            head = " ".join(line[2:] for line in story.splitlines() if line.startswith("# "))
+            cited = CITED.findall(head)
+            self.assertTrue(cited, name)
+            for page, heading in cited:
+                found = cited_page(page)
+                assert found is not None, f"{name} cites {page}"
+                self.assertTrue(not heading or heading in headings(found), f"{name} cites {heading}")
 
     def test_a_broken_rule_changes_its_story(self) -> None:
         for name, mutants in CHANGED_BY.items():

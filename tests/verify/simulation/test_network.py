@@ -217,9 +217,19 @@ class StreamTests(Lab):
         self.send(1, 0, 2)
         self.assertEqual(self.numbers(), [])
 
-    def test_a_replica_does_not_send_to_itself(self) -> None:
+    def test_a_replica_sends_to_other_members_alone(self) -> None:
         self.build(QUIET)
-        self.assertRaises(ValueError, self.send, 0, 0, 1)
+        for receiver in (0, -1, 3):
+            self.assertRaises(KeyError, self.send, 0, receiver, 1)
+            self.assertFalse(self.transports[0].is_connected(receiver))
+        self.assertTrue(self.transports[0].is_connected(1))
+
+    def test_what_is_sent_without_a_network_is_dropped_and_counted(self) -> None:
+        self.build(QUIET)
+        self.transports[0].stop()
+        self.send(0, 1, 1, 2)
+        self.assertEqual(self.numbers(), [])
+        self.assertEqual(self.transports[0].counters()["messages_dropped"], 2)
 
 
 class DatagramTests(Lab):

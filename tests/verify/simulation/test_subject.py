@@ -1,5 +1,5 @@
-"""Hunting a state machine that is not ours: a good one passes, and one that breaks a rule of
-docs/state-machines.md is found."""
+"""Hunts a state machine that is not ours: a good one passes, and one that breaks a rule of IStateMachine
+is found."""
 
 from __future__ import annotations
 

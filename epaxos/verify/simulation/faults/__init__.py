@@ -1,1 +1,1 @@
-"""What goes wrong in a simulated run."""
+"""The faults of a simulated run."""

@@ -1,4 +1,4 @@
-"""Faults that aim at recovery: about each moment, a few kinds of trouble that it exists for."""
+"""Faults that aim at recovery: about each moment, a few of the troubles that need it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ AT_SEND = (FaultKind.KILL_AT_SEND, FaultKind.CUT_AT_SEND, FaultKind.LATE_AT_SEND
 class _Duel:
     """The faults about one moment, at which the `leaders` propose what interferes.
 
-    It is made of a few of the methods that follow; each brings one kind of trouble that recovery
-    exists for, and does not come about when faults are merely many.
+    It consists of a few of the methods below.  Each makes one kind of trouble for which recovery exists, and
+    which random faults hardly ever make.
     """
 
     def __init__(self, dice: Dice, n: int, moment: int, scale: int, leaders: Collection[int]) -> None:
@@ -38,12 +38,12 @@ class _Duel:
         return self._dice.pick_some(others, self._dice.between(least, len(others)))
 
     def split(self) -> None:
-        """Proposals do not leave the half in which they were made."""
+        """Proposals reach only the half of the cluster in which they were made."""
         inside = self._dice.pick_some(range(self._n), self._dice.between(1, self._n // 2))
         self._add(0, FaultKind.PARTITION, inside, self._dice.between(2, 6))
 
     def vanishing_leaders(self) -> None:
-        """Leaders do not come to tell, or do not tell all, what was decided."""
+        """Leaders vanish before they have told all others the decision."""
         dice = self._dice
         for leader in self._leaders:
             if dice.chance(0.8):
@@ -54,7 +54,7 @@ class _Duel:
                 self._add(0, kind, (leader, *from_whom), dice.pick((15, 30, 60)), amount, aim)
 
     def late_leaders(self) -> None:
-        """What leaders say comes late, while they do not hear some of the others."""
+        """Messages of leaders come late, while the leaders do not hear some of the others."""
         dice = self._dice
         for leader in self._leaders:
             aim = dice.pick_weighted((("PreAccept", 2), ("Accept", 2), ("Commit", 1)))
@@ -64,7 +64,7 @@ class _Duel:
                 self._add(0, FaultKind.ONE_WAY, (other, leader), dice.pick((20, 40)))
 
     def vanishing_others(self) -> None:
-        """Recoverers do not come to tell what they have decided, answers are lost or come late."""
+        """Recoverers vanish before they have told their decision; answers are lost or come late."""
         dice = self._dice
         for replica in range(self._n):
             if dice.chance(0.4):
@@ -75,20 +75,20 @@ class _Duel:
                 self._add(dice.between(0, 6), kind, where, lasts, amount, dice.pick_weighted(_PROMISES))
 
     def power_failures(self) -> None:
-        """What was promised a moment ago may not be on disk yet."""
+        """Replicas lose power just after they have promised something."""
         dice = self._dice
         for replica in dice.pick_some(range(self._n), dice.between(1, self._n // 2)):
             self._add(dice.between(1, 12), FaultKind.POWER, (replica,), dice.pick((1, 4, 12)))
 
     def lost_links(self) -> None:
-        """Some do not reach some."""
+        """Some links are cut in one direction."""
         for a in range(self._n):
             for b in range(self._n):
                 if a != b and self._dice.chance(0.2):
                     self._add(0, FaultKind.ONE_WAY, (a, b), self._dice.pick((2, 5, 25)))
 
     def changing_quorums(self) -> None:
-        """One quorum after the other goes on without the rest."""
+        """One quorum after the other works without the other replicas."""
         after = self._dice.between(1, 6)
         for _ in range(self._dice.between(1, 4)):
             lasts = self._dice.pick((3, 8, 20))
@@ -120,7 +120,7 @@ _TROUBLES: tuple[tuple[Callable[[_Duel], None], float], ...] = (
 def duels(
     seed: int, n: int, moments: tuple[int, ...], scale: int, leaders: Collection[int]
 ) -> tuple[Fault, ...]:
-    """For each moment a few troubles, of random kinds."""
+    """For each moment a few troubles of random kinds."""
     faults: list[Fault] = []
     for number, moment in enumerate(moments if n > 1 else ()):
         dice = Dice(seed, "duel", number)

@@ -1,4 +1,4 @@
-"""What can go wrong in a run, as plain data."""
+"""The faults of a run, as plain data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["STAYING", "Fault", "FaultKind"]
 
 
 class FaultKind(Enum):
-    """What can go wrong.  `where` of a fault names replicas, or the two ends of a link.
+    """The kinds of faults.  `Fault.where` names replicas, or the two ends of a link.
 
-    Of what happens at sends, and to kinds of messages, the first is the sender and the rest, if any,
-    those that it concerns.
+    For faults at sends, and of kinds of messages, the first replica is the sender; the rest, if any, are the
+    receivers concerned.  The texts are part of the traces, and so of their digests.
     """
 
     KILL = "killed, restarted after a while"
@@ -48,11 +48,12 @@ class FaultKind(Enum):
 
 
 STAYING = (FaultKind.HUNG, FaultKind.DEAF, FaultKind.MUTE, FaultKind.DEAD)
-"""Faults that do not end.  At most f replicas of a plan have one; the others have to be well without them."""
+"""Lasting faults.  At most f replicas of a plan have one; the others have to work without these."""
 
 
 class Fault(NamedTuple):
-    """Something goes wrong at `at`, for `lasts` microseconds; `amount` and `aim` mean what the kind says."""
+    """A fault that begins at `at` and lasts for `lasts`, both in microseconds.  The meaning of `amount`
+    and `aim` depends on the kind."""
 
     name: int
     at: int

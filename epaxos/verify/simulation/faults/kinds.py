@@ -1,4 +1,4 @@
-"""Makes the faults of a plan happen, and end."""
+"""Lets the faults of a plan begin and end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Faults"]
 
 _FLAPS = 8
 _LONGER = 30
-"""So many times longer than it is down, a replica without power may be cut off from some."""
+"""A replica that lost power may be cut off from some others for this many times the time it was down."""
 
 
 class _Once:
-    """Calls something once, however often it is called."""
+    """A call that is made at most once."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call: Callable[[], None] | None = call
@@ -30,9 +30,9 @@ class _Once:
 
 
 class Faults:
-    """The faults of one run; every one of them is over when `end_all` was called, but for those that stay.
+    """The faults of one run.  `end_all` ends all of them except the lasting ones.
 
-    `ill`: the replicas with a fault that stays.
+    `ill`: the replicas with a lasting fault.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -80,7 +80,7 @@ class Faults:
             self._kinds[fault.kind](fault)
 
     def end_all(self) -> None:
-        """Whatever still goes on ends now, but for what stays; every replica runs that is not dead."""
+        """End all faults except the lasting ones, and start every replica that is not dead."""
         self._over = True
         cluster = self._cluster
         cluster.trace.note("fault", "all faults end")
@@ -104,7 +104,7 @@ class Faults:
             host.start()
 
     def _until(self, fault: Fault, end: Callable[[], None]) -> None:
-        """Call when the fault ends, unless all have ended."""
+        """Make the call when the fault ends, unless `end_all` has made it."""
 
         def call() -> None:
             if not self._over:
@@ -128,7 +128,7 @@ class Faults:
             self._until(fault, host.start)
 
     def _at_send(self, fault: Fault, spring: Callable[[Host, list[int]], None]) -> None:
-        """Call `spring` with the sender and those whom it concerns: all others, if none are named."""
+        """Call `spring` with the sender and the receivers concerned: all others when the fault names none."""
         sender, *named = fault.where
         others = named or [replica for replica in range(self._cluster.n) if replica != sender]
         host = self._cluster.hosts[sender]
@@ -156,7 +156,7 @@ class Faults:
         self._at_send(fault, spring)
 
     def _power_after_send(self, fault: Fault) -> None:
-        """The machine is up again after `lasts`; from those that are named it is cut off for longer."""
+        """The host is up again after `lasts`.  It stays cut off from the replicas that the fault names."""
         sender, *named = fault.where
         host = self._cluster.hosts[sender]
 
@@ -221,11 +221,11 @@ class Faults:
                 host.clock.change(rate=rate)
                 self._until(fault, partial(host.clock.change, rate=100))
 
-    # -- what stays
+    # -- lasting faults
 
     def _at_aim(self, fault: Fault, spring: Callable[[Host], None]) -> None:
-        """Now; or just after the replica has next sent what the fault is aimed at, and at the latest when
-        the fault's time is over."""
+        """Make the call now; or, when the fault has an aim, just after the replica has next sent such a
+        message, and at the latest when the time of the fault is over."""
         for host in self._hosts(fault):
             self.ill.add(host.id)
             if not fault.aim:
@@ -246,7 +246,8 @@ class Faults:
         self._at_aim(fault, die)
 
     def _cut_off(self, fault: Fault, deaf: bool) -> None:
-        """A deaf one that is aimed at its Commits loses these, too: it claims what nobody else has heard."""
+        """Cut the links.  A deaf replica whose aim is Commit loses its Commits, too: it claims decisions
+        that nobody else has heard."""
         network = self._cluster.network
 
         def cut(host: Host) -> None:
@@ -289,7 +290,7 @@ class Faults:
             self._cut(fault, [(a, b), (b, a)])
 
     def _reconnect(self, fault: Fault) -> None:
-        """`amount` times, evenly over `lasts`."""
+        """Break the connections `amount` times, evenly over `lasts`."""
         for count in range(fault.amount):
             self._time.after(count * fault.lasts // fault.amount, partial(self._break_connections, fault))
 

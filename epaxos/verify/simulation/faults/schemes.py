@@ -1,9 +1,9 @@
-"""Schedules that need one rule each, with random parts for random replicas.
+"""Schedules that need one rule each, with random roles for the replicas.
 
-What the rules of recovery and durability are for shows in runs of a dozen steps in the right order,
-which chance alone does not come upon: one message has to be late, another to be lost, a replica to
-fall silent or to lose power in between.  Each function here prepares one such run, out of nothing but
-what may happen to any cluster, and leaves the rest to chance: who plays which part, how late, what else.
+A rule of recovery or durability is needed in runs of about a dozen steps in the right order, which random
+faults hardly ever make: one message has to be late, another to be lost, a replica to fall silent or to lose
+power in between.  Each function here prepares one such run out of faults that any cluster may have.  Chance
+decides the rest: the role of each replica, all times, and further faults.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from epaxos.verify.simulation.faults.fault import Fault, FaultKind
 __all__ = ["schemes"]
 
 _LONG = 40.0
-"""Until a scheme is over, in round trips."""
+"""The length of a scheme, in round trips."""
 _APART = 62
-"""From one scheme to the next, in round trips: what went wrong is mended by then, and the next PreAccept
-goes to all, not only to those that are named."""
+"""From the beginning of one scheme to the next, in round trips.  By then all is mended, and the next
+PreAccept goes to all replicas, not only to those that it names."""
 
 _KINDS = (
     "PreAccept",
@@ -42,7 +42,7 @@ Replicas = Sequence[int]
 
 
 class _Scheme:
-    """The errands and faults of one scheme; times are in round trips after its beginning."""
+    """The errands and faults of one scheme.  Times are round trips since its beginning."""
 
     def __init__(self, dice: Dice, n: int, begin: int, round_trip: int) -> None:
         self.errands: list[tuple[int, int]] = []
@@ -56,7 +56,7 @@ class _Scheme:
     # -- chance
 
     def cast(self) -> list[int]:
-        """All replicas in random order; often the second is the one that recovers the first's row
+        """All replicas in random order.  Often the second is the one that recovers the row of the first
         before others do."""
         first, second, *rest = self.dice.pick_some(self.all, self.n)
         follower = (first + 1) % self.n
@@ -66,13 +66,13 @@ class _Scheme:
         return [first, second, *rest]
 
     def time(self, low: float, high: float) -> float:
-        """Some time between."""
+        """A random time between `low` and `high`."""
         return low + (high - low) * self.dice.below(1000) / 1000
 
     # -- what happens
 
     def propose(self, replica: int, at: float = 0.0) -> None:
-        """A client asks `replica` for a write; all writes interfere."""
+        """A client submits a write at `replica`.  All writes interfere."""
         self.errands.append((self._us(at), replica))
 
     def _us(self, at: float) -> int:
@@ -99,30 +99,30 @@ class _Scheme:
         self._filter(FaultKind.LOSE, aim, senders, receivers, begin, end)
 
     def hold(self, aim: str, senders: Replicas, receivers: Replicas, end: float) -> None:
-        """Messages of these kinds come at `end`."""
+        """Messages of these kinds arrive at `end`."""
         self._filter(FaultKind.HOLD, aim, senders, receivers, -0.5, end)
 
     def echo(self, aim: str, senders: Replicas, receivers: Replicas, end: float) -> None:
-        """Messages of these kinds come as they should, and again at `end`."""
+        """Messages of these kinds arrive as usual, and once more at `end`."""
         self._filter(FaultKind.ECHO, aim, senders, receivers, -0.5, end)
 
     def cut(self, sender: int, receiver: int) -> None:
-        """Nothing gets from one to the other."""
+        """No message gets from `sender` to `receiver`."""
         self._add(FaultKind.ONE_WAY, (sender, receiver), -0.5, _LONG)
 
     def silence(self, leader: int, to: int) -> None:
-        """`to` hears one proposal of `leader`, if that, and soon suspects it."""
+        """`to` hears at most one proposal of `leader`, and soon suspects it."""
         self.lose("Heartbeat", [leader], [to])
         self.lose("PreAccept", [leader], [to], begin=0.5)
 
     def isolate(self, replica: int, begin: float) -> None:
-        """Nothing to `replica` or from it."""
+        """No message gets to `replica`, or from it."""
         self._add(FaultKind.PARTITION, (replica,), begin, _LONG)
 
     def slow_disk(
         self, replica: int, begin: float, end: float, factors: Sequence[int] = (2, 4, 6, 10)
     ) -> None:
-        """What `replica` writes takes long."""
+        """Writes of `replica` take long."""
         self._add(FaultKind.SLOW_DISK, (replica,), begin, end, self.dice.pick(factors))
 
     def kill(self, replica: int, begin: float, end: float) -> None:
@@ -130,16 +130,16 @@ class _Scheme:
         self._add(FaultKind.KILL, (replica,), begin, end)
 
     def vanish_at(self, replica: int, aim: str) -> None:
-        """`replica` is cut off when it is about to send this."""
+        """`replica` is cut off when it is about to send a message of this kind."""
         self._add(FaultKind.CUT_AT_SEND, (replica,), -0.5, _LONG, 1, aim)
 
     def forget_after(self, replica: int, aim: str, count: int = 1, apart_from: Replicas = ()) -> None:
-        """`replica` loses power when it has sent this so many times, and is up again soon; for longer
-        it is cut off from some."""
+        """`replica` loses power when it has sent messages of this kind `count` times, and is up again
+        soon.  It stays cut off from some others."""
         self._add(FaultKind.POWER_AFTER_SEND, (replica, *apart_from), -0.5, self.time(0, 1), count, aim)
 
     def disturb(self, sender: int, receiver: int) -> None:
-        """Anything at all happens to some kinds of messages, for some time."""
+        """Messages of random kinds are lost, late or doubled for some time."""
         dice = self.dice
         kind = dice.pick((FaultKind.LOSE, FaultKind.HOLD, FaultKind.ECHO))
         aim = " ".join(dice.pick_some(_KINDS, dice.between(1, 3)))
@@ -147,7 +147,7 @@ class _Scheme:
         self._filter(kind, aim, [sender], [receiver], begin, begin + self.time(2, 25))
 
     def end(self) -> None:
-        """What waits for a message that has not come waits no longer."""
+        """Remove the traps that wait for a message that was not sent."""
         self._add(FaultKind.DISARM, self.all, _LONG, _LONG + 1)
 
 
@@ -155,7 +155,7 @@ class _Scheme:
 
 
 def _late_proposal(scheme: _Scheme) -> None:
-    """Others promise a ballot, which the leader does not hear of; then comes the leader's proposal."""
+    """Others promise a ballot of which the leader does not hear.  Then its proposal arrives."""
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     late = scheme.time(7, 13)
@@ -170,7 +170,7 @@ def _late_proposal(scheme: _Scheme) -> None:
 
 
 def _late_accept(scheme: _Scheme) -> None:
-    """The leader's Accept comes late or never, when a recovery that missed it is over."""
+    """The Accept of the leader arrives late or never: after a recovery that missed it."""
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     scheme.lose("PreAccept", [leader], others)
@@ -186,7 +186,7 @@ def _late_accept(scheme: _Scheme) -> None:
 
 
 def _late_vote(scheme: _Scheme) -> None:
-    """The vote that makes the fast path comes when the leader has promised a ballot."""
+    """The vote that completes the fast path arrives after the leader has promised a ballot."""
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     scheme.hold("PreAcceptOK", others, [leader], scheme.time(5, 12))
@@ -197,7 +197,7 @@ def _late_vote(scheme: _Scheme) -> None:
 
 
 def _crossed_recoveries(scheme: _Scheme) -> None:
-    """The Recover of a lower ballot comes after that of a higher one."""
+    """The Recover of a lower ballot arrives after that of a higher one."""
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     scheme.lose("PreAcceptOK", others, [leader])
@@ -212,7 +212,7 @@ def _crossed_recoveries(scheme: _Scheme) -> None:
 
 
 def _forgetful_acceptor(scheme: _Scheme) -> None:
-    """The vote that decides on the slow path is forgotten."""
+    """The voter that decided on the slow path forgets its vote."""
     leader, voter, *others = scheme.cast()
     scheme.propose(leader)
     scheme.lose("PreAccept Accept", [leader], others)
@@ -221,7 +221,7 @@ def _forgetful_acceptor(scheme: _Scheme) -> None:
 
 
 def _early_repeat(scheme: _Scheme) -> None:
-    """A leader is asked for a decision that it has not on disk yet, and loses power."""
+    """A leader is asked for a decision that is not durable yet, and loses power."""
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     late = scheme.time(5, 14)
@@ -235,8 +235,8 @@ def _early_repeat(scheme: _Scheme) -> None:
 
 
 def _ballot_twice(scheme: _Scheme) -> None:
-    """A recoverer loses power, and with it, perhaps, the ballot that it has used: one quorum has
-    answered before that, another does so later."""
+    """A recoverer loses power, and perhaps forgets the ballot that it has used.  One quorum has answered
+    before that, another answers later."""
     leader, recoverer, *others = scheme.cast()
     scheme.propose(leader)
     scheme.lose("PreAcceptOK", [recoverer, *others], [leader])
@@ -249,7 +249,7 @@ def _ballot_twice(scheme: _Scheme) -> None:
 
 
 def _ballot_zero_again(scheme: _Scheme) -> None:
-    """A leader loses power after an Accept at ballot 0 that only some have heard."""
+    """A leader loses power after an Accept at ballot 0 that has reached only some others."""
     leader, other_leader, *others = scheme.cast()
     scheme.propose(leader)
     scheme.propose(other_leader)
@@ -261,7 +261,8 @@ def _ballot_zero_again(scheme: _Scheme) -> None:
 
 
 def _named_again(scheme: _Scheme) -> None:
-    """A leader suspects whom it has named when it proposes again, and hears of it all the same."""
+    """A leader suspects the replica that it has named when it sends its PreAccept again, and hears of it
+    later."""
     leader, named, *others = scheme.cast()
     scheme.propose(leader)
     scheme.lose("PreAccept", [leader], [named], end=3)
@@ -274,7 +275,7 @@ def _named_again(scheme: _Scheme) -> None:
 
 
 def _anything(scheme: _Scheme) -> None:
-    """Some proposals, and anything at all to the messages about them and to those who promise."""
+    """Some proposals, with random faults of their messages and of the replicas that promise."""
     dice = scheme.dice
     for replica in scheme.cast()[: dice.between(1, 3)]:
         scheme.propose(replica)
@@ -287,8 +288,8 @@ def _anything(scheme: _Scheme) -> None:
 
 
 def _forgetful_voter(scheme: _Scheme) -> None:
-    """The votes that make the fast path are forgotten: that of one who was named, or those of just a
-    fast quorum."""
+    """Voters forget the votes that made the fast path: the vote of a named replica, or those of one fast
+    quorum."""
     leader, *others = scheme.cast()
     quorums = Quorums.of(Epoch.first(scheme.n))
     voters = others[:1] if quorums.named else others[: quorums.fast - 1]
@@ -301,7 +302,7 @@ def _forgetful_voter(scheme: _Scheme) -> None:
 
 
 def _forgotten_proposal(scheme: _Scheme) -> None:
-    """A leader forgets what it has proposed, and votes for what interferes."""
+    """A leader forgets its proposal, and votes for one that interferes."""
     leader, voter, other_leader, *others = scheme.cast()
     half = len(others) // 2
     scheme.propose(leader)
@@ -316,8 +317,8 @@ def _forgotten_proposal(scheme: _Scheme) -> None:
 
 
 def _lagging_floor(scheme: _Scheme) -> None:
-    """Some have forgotten what others still hold, when the next command comes, perhaps at a replica
-    that was just restarted."""
+    """The next command comes when some replicas have forgotten instances that others still hold, perhaps at a
+    replica that has just restarted."""
     first, voter, leader, *others = scheme.cast()
     scheme.propose(first)
     scheme.lose("Heartbeat", [voter], others)
@@ -334,7 +335,8 @@ def _lagging_floor(scheme: _Scheme) -> None:
 
 
 def _propose_apart(scheme: _Scheme) -> tuple[int, int, int, list[int]]:
-    """Two interfering proposals: the first reaches one other, too few, the second all the rest."""
+    """Two interfering proposals.  The first reaches one other replica, which is too few; the second all
+    others."""
     first, voter, second, *voters = scheme.cast()
     scheme.propose(first)
     scheme.propose(second)
@@ -344,13 +346,13 @@ def _propose_apart(scheme: _Scheme) -> tuple[int, int, int, list[int]]:
 
 
 def _halves(scheme: _Scheme) -> None:
-    """One proposal has reached too few, the other is decided, and its leader vanishes."""
+    """One proposal has reached too few replicas.  The other is decided, and its leader vanishes."""
     _, _, second, _ = _propose_apart(scheme)
     scheme.vanish_at(second, "Commit")
 
 
 def _late_fast_path(scheme: _Scheme) -> None:
-    """The leader of one vanishes; the other is validated against before it is decided."""
+    """The leader of one vanishes.  Its proposal is validated before the other one is decided."""
     first, _, second, voters = _propose_apart(scheme)
     scheme.isolate(first, 1)
     scheme.hold("PreAcceptOK", voters, [second], scheme.time(7, 15))
@@ -359,7 +361,7 @@ def _late_fast_path(scheme: _Scheme) -> None:
 
 
 def _forgotten_validation(scheme: _Scheme) -> None:
-    """What interferes is voted for between the validation of a value and its being accepted."""
+    """An interfering proposal gets votes after a value was validated and before it is accepted."""
     first, recoverer, second, voters = _propose_apart(scheme)
     scheme.isolate(first, 1)
     scheme.lose("Recover", [recoverer, *voters], [second])
@@ -372,7 +374,7 @@ def _forgotten_validation(scheme: _Scheme) -> None:
 
 
 def _late_validate(scheme: _Scheme) -> None:
-    """A Validate comes again when the value of its ballot is accepted."""
+    """A Validate arrives once more after the value of its ballot was accepted."""
     first, recoverer, second, voters = _propose_apart(scheme)
     scheme.isolate(first, 1)
     scheme.echo("Validate", [recoverer], [second, *voters], scheme.time(8, 14))
@@ -380,7 +382,7 @@ def _late_validate(scheme: _Scheme) -> None:
 
 
 def _mixed_votes(scheme: _Scheme) -> None:
-    """A vote for the leader's first Accept comes when it asks for another value."""
+    """A vote for the first Accept of a recoverer arrives when it asks for another value."""
     leader, recoverer, voter, *others = scheme.cast()
     rest = [voter, *others]
     scheme.propose(leader)
@@ -428,8 +430,8 @@ _EQUAL: tuple[Callable[[_Scheme], None], ...] = (
 def schemes(
     seed: int, n: int, count: int, round_trip: int
 ) -> tuple[tuple[tuple[int, int], ...], tuple[Fault, ...], int]:
-    """`count` schemes one after the other: the errands (when, at which replica), the faults, and
-    when all is over."""
+    """`count` schemes one after the other: the errands (microseconds, replica), the faults, and the end in
+    microseconds."""
     errands: list[tuple[int, int]] = []
     faults: list[Fault] = []
     begin = 2 * round_trip

@@ -1,0 +1,163 @@
+"""docs/reference/errors.md: every error that a client can be sent, found in the source.
+
+An error is a string that begins with a code in capitals, `ERR` or the like.  Where the source fills something
+in, the page shows `…`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import epaxos
+from tests.generated.page import page, rows
+
+__all__ = ["MEANINGS", "errors", "found"]
+
+ROOT = Path(epaxos.__file__).parent
+ROOMS = ("interfaces", "node", "resp", "statemachines")
+ERROR = re.compile(
+    r"-?((?:ERR|CLUSTERDOWN|NOPROTO|WRONGPASS|EXECABORT|WRONGTYPE|NOAUTH|BUSY) \S.*)", re.DOTALL
+)
+
+NO, PERHAPS, SAYS = "no", "unknown", "as the text says"
+
+MEANINGS: dict[str, tuple[str, str]] = {
+    "CLUSTERDOWN no quorum answered within … s": (
+        "too few other replicas answered within `request_timeout_s`. Try again later, at any replica",
+        SAYS,
+    ),
+    "CLUSTERDOWN the disk of this replica does not answer": (
+        "a write has waited longer than `suspect_after_s`. Go to another replica",
+        SAYS,
+    ),
+    "CLUSTERDOWN the replica does not run": ("it starts or stops. Go to another replica", SAYS),
+    "CLUSTERDOWN the replica has failed": ("it stops, and its log says why. Go to another replica", SAYS),
+    "CLUSTERDOWN the replica is catching up and did not answer within … s": (
+        "it was down or cut off, and executes what it missed. Go to another replica meanwhile",
+        SAYS,
+    ),
+    "CLUSTERDOWN the replica is stopping": ("somebody stops it. Go to another replica", SAYS),
+    "ERR ACLCAT is not served": ("there are no access control lists", NO),
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+    "configuration is correct?": ("no password is set; leave `AUTH` out", NO),
+    "ERR CONFIG REWRITE is not served: settings are in the configuration file": ("change the file", NO),
+    "ERR CONFIG SET is not served: settings are in the configuration file": (
+        "change the file, and restart",
+        NO,
+    ),
+    "ERR Client names cannot contain spaces, newlines or special characters.": (
+        "`CLIENT SETNAME`, `HELLO`",
+        NO,
+    ),
+    "ERR DB index is out of range": ("`SELECT` of another database than 0", NO),
+    "ERR DISCARD without MULTI": ("`MULTI` was refused, or not sent", NO),
+    "ERR EXEC without MULTI": ("`MULTI` was not sent", NO),
+    "ERR Invalid client ID": ("`CLIENT LIST ID` with something else than a number", NO),
+    "ERR Protocol error: expected '$', got '…'": (
+        "the connection is closed: the client's bytes are not RESP",
+        NO,
+    ),
+    "ERR Protocol error: invalid bulk length": (
+        "the connection is closed: not RESP, or an argument beyond `command_bytes_max`",
+        NO,
+    ),
+    "ERR Protocol error: invalid multibulk length": (
+        "the connection is closed: not RESP, or more than 1 048 576 arguments",
+        NO,
+    ),
+    "ERR Protocol error: the command is too long": (
+        "the connection is closed: beyond `command_bytes_max`",
+        NO,
+    ),
+    "ERR Protocol error: unbalanced quotes in request": (
+        "the connection is closed: a wrong inline command",
+        NO,
+    ),
+    "ERR Protocol error: …": ("the connection is closed: a line of more than 64 KiB", NO),
+    "ERR Protocol version is not an integer or out of range": ("`HELLO`", NO),
+    "ERR Syntax error in HELLO option '…'": ("`HELLO`", NO),
+    "ERR Unknown client type '…'": ("`CLIENT LIST TYPE`", NO),
+    "ERR Unrecognized option '…'": ("`CLIENT SETINFO`", NO),
+    "ERR decrement would overflow": ("`DECRBY` by the smallest 64-bit integer", NO),
+    "ERR increment or decrement would overflow": ("the result is no 64-bit integer; the value stays", NO),
+    "ERR max number of clients reached": (
+        "`clients_max` clients are connected, or as many as the limit of open files allows; the log says "
+        "which",
+        NO,
+    ),
+    "ERR not run: MULTI was refused, and nothing runs up to EXEC, DISCARD or RESET": (
+        "a transaction's command",
+        NO,
+    ),
+    "ERR string exceeds maximum allowed size (proto-max-bulk-len)": ("`APPEND` beyond 512 MiB", NO),
+    "ERR syntax error": ("an option that the command does not have", NO),
+    "ERR the command is too large: …": ("over UDP a command has to fit into `datagram_bytes_max`", NO),
+    "ERR the pattern is longer than … bytes": ("`COMMAND LIST FILTERBY PATTERN`", NO),
+    "ERR the patterns are longer than … bytes together": ("one `CONFIG GET`", NO),
+    "ERR too many client IDs": ("more than 10 000 behind `CLIENT LIST ID`", NO),
+    "ERR unknown command 'MULTI': transactions are not served; nothing runs up to EXEC": (
+        "send the commands one by one, or use `MSET` and the like",
+        NO,
+    ),
+    "ERR unknown command '…', the printer knows PRINT key text": (
+        "the cluster runs the state machine `printer`",
+        NO,
+    ),
+    "ERR unknown command '…', with args beginning with: …": ("[commands](commands.md)", NO),
+    "ERR unknown subcommand '…'. Try … HELP.": ("[commands](commands.md)", NO),
+    "ERR value is not an integer or out of range": (
+        "an argument, or the value of the key, is no 64-bit integer",
+        NO,
+    ),
+    "ERR value is out of range, value must between … and …": ("`SELECT`", NO),
+    "ERR wrong number of arguments for '…' command": ("[commands](commands.md)", NO),
+    "ERR wrong number of arguments for 'print' command": ("the state machine `printer`", NO),
+    "ERR … cannot contain spaces, newlines or special characters.": ("`CLIENT SETINFO`", NO),
+    "EXECABORT Transaction discarded because …": ("`EXEC` after a `MULTI` that was refused", NO),
+    "NOPROTO unsupported protocol version": ("`HELLO` with another version than 2 or 3", NO),
+    "WRONGPASS invalid username-password pair or user is disabled.": ("another user than `default`", NO),
+}
+"""What each error means or what to do, and whether its command may have run."""
+
+
+def _texts(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    formatted = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    within = {id(value) for node in formatted for value in node.values}
+    for node in formatted:
+        yield "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in within:
+            if isinstance(node.value, bytes):
+                yield node.value.decode("latin-1")
+            elif isinstance(node.value, str):
+                yield node.value
+
+
+def found() -> list[str]:
+    """The errors in the source, sorted."""
+    paths = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
+    matches = (ERROR.fullmatch(text.strip()) for path in paths for text in _texts(path))
+    return sorted({match[1] for match in matches if match is not None and "\n" not in match[1]})
+
+
+def errors() -> str:
+    """The page."""
+    return page(
+        "Errors",
+        "the strings in epaxos/{interfaces,node,resp,statemachines}",
+        "Every error that a client can be sent. `…` stands for what is filled in. `ERR` is always the "
+        "client's side: "
+        "the command is wrong in itself, or for the value that it met, and is not to be repeated as it is. "
+        "`CLUSTERDOWN` is always the cluster's side: `; the command was not run` and `; the command may "
+        "still run` "
+        "behind it say what is known of it. What a client does then: [clients](../using/clients.md).",
+        rows(
+            ["error", "meaning, and what to do", "may it have run?"],
+            ([f"`{text}`", *MEANINGS[text]] for text in found()),
+        ),
+        "A connection that is closed without an answer says nothing of its commands: they may have run.",
+    )

@@ -1,0 +1,82 @@
+"""docs/reference/status.md: the fields of `GET /status`.  `test_status.py` asks real replicas for theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.generated.page import page, rows
+
+__all__ = ["DATAGRAM_FIELDS", "FIELDS", "names_in", "status"]
+
+FIELDS = {
+    "id": "the number of this replica",
+    "cluster": "the name of the cluster",
+    "state_machine": "the name of the state machine",
+    "members[].id": "the number of a member",
+    "members[].up": "whether the member is up as seen from here: connected, and heard from within "
+    "`suspect_after_s`",
+    "next_slot": "the next slot of this replica's row; rises with each batch that it proposes",
+    "committed": "for each row, the slot up to which every instance is committed here",
+    "executed": "for each row, the slot up to which every instance has been executed here",
+    "digest": "a digest of the state, in hex: equal on replicas whose states are equal. Compare it at equal "
+    "`executed`. null while the replica starts or stops",
+    "counters.fast_path": "own instances that were decided in one round trip, since the start",
+    "counters.slow_path": "own instances that were decided in two round trips, since the start",
+    "counters.recovered": "instances, of any replica, that a recovery from here decided, since the start",
+    "counters.commands_executed": "commands run here since the start, whichever replica proposed them",
+    "counters.commands_read": "commands of this replica's clients that were read without an instance, "
+    "since the start",
+    "counters.commands_queued": "commands that wait to be proposed",
+    "counters.instances_in_flight": "own instances that are proposed and not decided; at most `window`",
+    "counters.instances_held": "instances in memory. Rises while a member is down, because it will be "
+    "given them",
+    "counters.instances_waiting": "instances that are committed and not executed",
+    "counters.recoveries": "recoveries that go on now",
+    "counters.store_writes": "writes to the store, since the start",
+    "counters.store_syncs": "writes that were synced, since the start",
+    "counters.store_bytes": "bytes written to LevelDB and to the files of the state, since the start",
+    "counters.store_queue": "write sets that wait for the store",
+    "counters.bytes_sent": "bytes sent to other replicas, since the start",
+    "counters.bytes_received": "bytes received from other replicas, since the start",
+    "counters.messages_dropped": "messages to other replicas that were dropped, since the start: a full "
+    "queue, or no "
+    "connection, so it rises at a start and while a member is down",
+    "counters.send_queue_bytes": "bytes that wait to be sent to other replicas",
+}
+DATAGRAM_FIELDS = {
+    "counters.datagrams_sent": "datagrams sent",
+    "counters.datagrams_unsent": "datagrams that this machine did not send: a full buffer, no route, a "
+    "firewall",
+    "counters.datagrams_received": "datagrams of other replicas that were taken",
+    "counters.datagrams_refused": "datagrams that came from elsewhere, or were not what they should be",
+    "counters.datagrams_lost": "datagrams of other replicas that did not come, by their numbers",
+    "counters.datagrams_doubled": "datagrams of other replicas that came more than once, by their numbers",
+}
+
+
+def names_in(shown: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """The names of all fields of a status."""
+    names: set[str] = set()
+    for name, value in shown.items():
+        if isinstance(value, dict):
+            names |= names_in(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            names |= names_in(value[0], f"{prefix}{name}[].")
+        else:
+            names.add(prefix + name)
+    return names
+
+
+def status() -> str:
+    """The page."""
+    return page(
+        "Status fields",
+        "tests/generated/status.py, which real replicas are held against",
+        "`GET /status` on the status port answers one JSON object. Counters begin at 0 with each start of "
+        "a replica. "
+        "What to watch: [look at it](../operating/status.md).",
+        rows(["field", "meaning"], ([f"`{name}`", text] for name, text in FIELDS.items())),
+        "With `transport = udp` also:",
+        rows(["field", "meaning"], ([f"`{name}`", text] for name, text in DATAGRAM_FIELDS.items())),
+    )

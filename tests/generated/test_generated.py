@@ -1,0 +1,58 @@
+"""The generated pages are what the code says, and everything in the code is explained."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.generated.commands import SENTENCES, SESSION_SENTENCES, infos, session_names
+from tests.generated.errors import MEANINGS, errors, found
+from tests.generated.page import docstring_of
+from tests.generated.pages import PAGES, ROOT, text_of
+from tests.generated.wire import Declaration, declared
+
+
+class FreshnessTests(SynchronousTestCase):
+    def test_no_page_is_stale(self) -> None:
+        for name in PAGES:
+            self.assertEqual(
+                (ROOT / name).read_text(encoding="utf-8"), text_of(name), f"{name}: make generated"
+            )
+
+    def test_every_command_is_explained_and_no_other(self) -> None:
+        self.assertEqual(
+            sorted(usage.split()[0].lower() for usage in SENTENCES), [info.name for info in infos()]
+        )
+        self.assertEqual(sorted(SESSION_SENTENCES), session_names())
+
+    def test_every_error_is_explained_and_no_other(self) -> None:
+        self.assertEqual(found(), sorted(MEANINGS), "tests/generated/errors.py says what each error means")
+
+    def test_errors_of_every_kind_are_found(self) -> None:
+        """In bytes, as plain and as formatted strings."""
+        for text in ("ERR max number of clients reached", "ERR syntax error", "ERR too many client IDs"):
+            self.assertIn(f"| `{text}` |", errors())
+        self.assertIn("CLUSTERDOWN no quorum answered within … s", found())
+
+    def test_every_message_of_the_wire_is_there(self) -> None:
+        found = {each.name: each for each in declared() if isinstance(each, Declaration)}
+        self.assertTrue({"Frame", "PreAccept", "RecoverOK", "ReadOK", "Hello", "Answer"} <= set(found))
+        self.assertEqual(found["Fetch"].fields[0][3], "The ids as columns of equal length.")
+        self.assertEqual([field[0] for field in found["RecoverOK"].fields], [str(n) for n in range(1, 10)])
+
+
+class DocstringTests(SynchronousTestCase):
+    def test_what_is_indented_is_code(self) -> None:
+        class Documented:
+            """Words.
+
+                one
+
+                two
+
+            More words.
+            """
+
+        fenced = "Words.\n\n```\n    one\n\n    two\n```\n\nMore."
+        self.assertEqual(docstring_of(type("Fenced", (), {"__doc__": fenced})), fenced)
+        text = "Words.\n\n```text\none\n\ntwo\n```\n\nMore words."
+        self.assertEqual(docstring_of(Documented), text)
