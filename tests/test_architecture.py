@@ -34,15 +34,21 @@ ROOMS = {
         "what a replica remembers: instances, interference, slots, latency, failures, deadlines", (VALUES,)
     ),
     "protocol/admission": Room("which message is taken in which phase at which ballot: one table", (VALUES,)),
+    "protocol/acceptor": Room(
+        "every promise: PreAccept, Accept, Commit, Recover and Validate are answered here alone",
+        (VALUES, "protocol/memory", "protocol/admission"),
+    ),
     "protocol/coordinators": Room(
-        "proposing, the fast path, recovery, reads", (VALUES, "protocol/memory", "protocol/admission")
+        "proposals, accept rounds, recoveries and the rules of their choices, reads",
+        (VALUES, "protocol/memory", "protocol/admission", "protocol/acceptor"),
     ),
     "protocol/upkeep": Room(
-        "heartbeats, catching up, forgetting", (VALUES, "protocol/memory", "protocol/coordinators")
+        "heartbeats, catching up, forgetting, taking over from failed replicas",
+        (VALUES, "protocol/memory", "protocol/coordinators"),
     ),
     "protocol/replica": Room(
         "the face of the core: asked, it answers with one `Output`",
-        (VALUES, "protocol/memory", "protocol/coordinators", "protocol/upkeep"),
+        (VALUES, "protocol/memory", "protocol/acceptor", "protocol/coordinators", "protocol/upkeep"),
     ),
     "interfaces": Room("the contracts between the parts, and the values that cross them", (VALUES,)),
     "wire": Room("bytes that disk and network share: `wire.proto`, the codec, frames", (VALUES,)),
@@ -80,15 +86,22 @@ ROOMS = {
     "verify/models": Room(
         "all interleavings of small clusters of bare cores",
         (
-            *(VALUES, "protocol/memory", "protocol/coordinators", "protocol/upkeep", "protocol/replica"),
-            "verify/trace",
+            *(VALUES, "protocol/memory", "protocol/acceptor", "protocol/coordinators", "protocol/upkeep"),
+            *("protocol/replica", "verify/trace"),
         ),
     ),
     "verify/mutants": Room(
         "the product with one rule broken, and the hunt for each",
         (
-            *(VALUES, "protocol/memory", "protocol/admission", "protocol/coordinators", "protocol/upkeep"),
-            *("protocol/replica", "execution", "node", "verify/simulation"),
+            *(VALUES, "protocol/memory", "protocol/admission", "protocol/acceptor"),
+            *(
+                "protocol/coordinators",
+                "protocol/upkeep",
+                "protocol/replica",
+                "execution",
+                "node",
+                "verify/simulation",
+            ),
         ),
     ),
 }

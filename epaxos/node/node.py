@@ -234,7 +234,7 @@ class Node:
 
     def _on_messages(self, sender: int, messages: Sequence[Message]) -> None:
         if self._running and self._disk.hangs:
-            self._core.hear(sender)
+            self._core.on_heard(sender)
         elif self._running:
             try:
                 for message in messages:
@@ -249,9 +249,9 @@ class Node:
         if self._running:
             try:
                 if is_there:
-                    self._core.connected(replica)
+                    self._core.on_connected(replica)
                 else:
-                    self._core.disconnected(replica)
+                    self._core.on_disconnected(replica)
             except Exception:
                 self._on_bug()
             self._wake()
@@ -264,7 +264,7 @@ class Node:
         try:
             self._outbox.add(output.promises)
             self._on_decided(output.decided_durably)
-            self._core.durable(output)
+            self._core.on_durable(output)
         except DoubledError as why:
             self.fail(str(why))
         except Exception:
@@ -281,7 +281,7 @@ class Node:
     def _on_checkpoint_durable(self, executed: Deps) -> None:
         if self._running:
             try:
-                self._core.executed(executed)
+                self._core.on_executed(executed)
             except Exception:
                 self._on_bug()
                 return

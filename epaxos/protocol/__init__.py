@@ -1,1 +1,1 @@
-"""The consensus core: pure state and rules.  No reactor, socket, disk, clock or randomness of its own."""
+"""The consensus core: pure state and rules, without reactor, socket, disk, clock or own randomness."""

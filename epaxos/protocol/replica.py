@@ -1,7 +1,7 @@
-"""One replica of the protocol: the composition of commit, recovery and progress.
+"""One replica of the protocol: the composition of acceptor, coordinators and upkeep.
 
-The core is asked (`propose`, `read`, `receive`, `tick`, `durable`) and answers with one `Output` when
-`take_output` is called; it never calls out.  Who drives it may be a service, a simulator or a test.
+The core is asked (`propose`, `read`, `receive`, `tick`, …) and answers with one `Output` when
+`take_output` is called; it never calls out.  Its driver may be a service, a simulator or a test.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
-from epaxos.protocol.coordinators.commit import CommitRules
-from epaxos.protocol.coordinators.reads import ReadRules
-from epaxos.protocol.coordinators.recovery import RecoveryRules
+from epaxos.protocol.acceptor import Acceptor
+from epaxos.protocol.coordinators.accept_round import AcceptRounds
+from epaxos.protocol.coordinators.proposal import Proposals
+from epaxos.protocol.coordinators.reads import ReadRounds
+from epaxos.protocol.coordinators.recovery import Recoveries
+from epaxos.protocol.memory.deadlines import Deadlines
 from epaxos.protocol.memory.slots import SLOTS_RESERVED, OwnSlots
-from epaxos.protocol.memory.state import Counters, ReplicaState
-from epaxos.protocol.memory.table import InstanceTable
-from epaxos.protocol.upkeep.progress import Progress
+from epaxos.protocol.memory.state import ReplicaState
+from epaxos.protocol.upkeep.catch_up import CatchUp
+from epaxos.protocol.upkeep.forgetting import Forgetting
+from epaxos.protocol.upkeep.heartbeats import Heartbeats
 from epaxos.protocol.upkeep.takeover import Takeover
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
@@ -46,12 +50,31 @@ from epaxos.protocol.values.timing import Timing
 
 __all__ = ["Replica"]
 
+Handler = Callable[[int, Any], object]
+"""Handles a message of the replica whose number comes first."""
+
+
+class _InTurn:
+    """Lets several handlers handle each message, one after the other."""
+
+    __slots__ = ("_handlers",)
+
+    def __init__(self, *handlers: Handler) -> None:
+        self._handlers = handlers
+
+    def __call__(self, sender: int, message: Any) -> None:
+        for handler in self._handlers:
+            handler(sender, message)
+
 
 class Replica:
     """The replica of row `id` in `epoch`.
 
-    `random` decides only how long to back off; `timing` only when to try again; `slots_reserved` how
-    many slots are reserved at a time.  `quorums`: those of `epoch` by default.
+    `random` decides only how long to back off and where the numbers of reads begin; `timing` only when
+    to try again.  Each reservation covers `slots_reserved` slots.  `quorums` are those of `epoch` by
+    default.
+
+    `table` and `counters` are for readers; only the core changes them.
     """
 
     def __init__(
@@ -65,26 +88,33 @@ class Replica:
         quorums: Quorums | None = None,
     ) -> None:
         self._state = state = ReplicaState(id, quorums or Quorums.of(epoch), timing, random)
-        self._commit = CommitRules(state)
-        self._recovery = RecoveryRules(state, self._commit)
-        self._progress = Progress(state, self._commit, self._recovery)
-        self._takeover = Takeover(state, self._commit, self._recovery, self._progress)
-        self._reads = ReadRules(state)
+        self.table = state.table
+        self.counters = state.counters
+        deadlines: Deadlines[InstanceId] = Deadlines()
+        self._acceptor = acceptor = Acceptor(state)
+        self._rounds = AcceptRounds(state, acceptor, deadlines)
+        self._proposals = Proposals(state, acceptor, self._rounds, deadlines)
+        self._recoveries = Recoveries(state, acceptor, self._proposals, self._rounds)
+        self._forgetting = Forgetting(state)
+        self._catch_up = CatchUp(state, self._proposals, self._recoveries)
+        self._heartbeats = Heartbeats(state, self._forgetting, self._catch_up)
+        self._takeover = Takeover(state, self._proposals, self._recoveries, self._catch_up)
+        self._reads = ReadRounds(state)
         self._slots = OwnSlots(slots_reserved)
         self._unknown_upto = 0
-        self._handlers: dict[type, Callable[[int, Any], object]] = {
-            PreAccept: self._commit.on_pre_accept,
-            PreAcceptOK: self._commit.on_pre_accept_ok,
-            Accept: self._commit.on_accept,
-            AcceptOK: self._commit.on_accept_ok,
-            Commit: self._on_commit,
-            Recover: self._recovery.on_recover,
-            RecoverOK: self._recovery.on_recover_ok,
-            Validate: self._recovery.on_validate,
-            ValidateOK: self._recovery.on_validate_ok,
-            Waiting: self._recovery.on_waiting,
-            Fetch: self._takeover.on_fetch,
-            Heartbeat: self._progress.on_heartbeat,
+        self._handlers: dict[type, Handler] = {
+            PreAccept: acceptor.on_pre_accept,
+            PreAcceptOK: self._proposals.on_pre_accept_ok,
+            Accept: acceptor.on_accept,
+            AcceptOK: self._rounds.on_accept_ok,
+            Commit: _InTurn(acceptor.on_commit, self._catch_up.on_commit),
+            Recover: acceptor.on_recover,
+            RecoverOK: self._recoveries.on_recover_ok,
+            Validate: acceptor.on_validate,
+            ValidateOK: self._recoveries.on_validate_ok,
+            Waiting: self._recoveries.on_waiting,
+            Fetch: _InTurn(self._heartbeats.on_fetch, self._catch_up.on_fetch, self._takeover.on_fetch),
+            Heartbeat: self._heartbeats.on_heartbeat,
             Read: self._reads.on_read,
             ReadOK: self._reads.on_read_ok,
         }
@@ -94,10 +124,10 @@ class Replica:
     def restore(self, *, reserved: int, floor: Deps, executed: Deps, instances: Iterable[Instance]) -> None:
         """Take up from what was durable, once, before anything else.
 
-        Slots that were reserved and of which nothing is known may have been proposed before the
-        crash.  Until they are decided they count as interfering with everything: a replica that
-        forgot an instance of its own would otherwise vote for others without naming it, and rule 2
-        of validation relies on that no command leader does (docs: protocol/restart).
+        Slots that were reserved may have been proposed before the crash, even if no record shows it.
+        Until they are decided they count as interfering with everything.  Otherwise this replica could
+        vote for another instance without naming a forgotten one of its own, and rule 2 of validation relies
+        on command leaders that name their own (docs: protocol/restart).
         """
         state = self._state
         table = state.table
@@ -115,7 +145,8 @@ class Replica:
         table.hear_of(tuple(highest))
         upto = state.used_upto = max(reserved, highest[state.id])
         self._slots.restore(upto)
-        self._progress.restore(executed, upto)
+        self._forgetting.restore(executed)
+        self._catch_up.restore(upto)
         if table.committed[state.id] < upto:
             own = [0] * state.n
             own[state.id] = self._unknown_upto = upto
@@ -123,107 +154,111 @@ class Replica:
             state.index.set_unknown(InstanceId(state.id, upto))
 
     def last_used_slot(self) -> int:
-        """For a clean stop, after which nothing is proposed: the reservation to leave behind."""
+        """The reservation that a clean stop leaves behind; nothing may be proposed afterwards."""
         return self._slots.last_used()
 
     # -- what a driver asks
 
     @property
     def can_propose(self) -> bool:
-        """Whether a slot is reserved; if not, one is as soon as the outputs so far are durable."""
+        """Whether a slot is durably reserved; if not, one is when the outputs so far are durable."""
         return self._slots.available
 
     def propose(self, batch: Batch) -> InstanceId:
-        """Replicate `batch`; only while `can_propose`.  The instance that will carry it, or NOP."""
+        """Replicate `batch`.  Returns the instance, which will be decided as `batch` or as NOP.
+
+        Raises InvariantError when not `can_propose`.
+        """
         id = InstanceId(self._state.id, self._slots.take())
         self._state.used_upto = id.slot
-        self._commit.propose(id, batch)
+        self._proposals.propose(id, batch)
         self._after()
         return id
 
     def read(self, keys: tuple[bytes, ...]) -> int:
-        """Read `keys` as they are now or later; the number under which `Output.reads` says when."""
+        """Read `keys`, as they are now or later.  Returns the number of the read in `Output.reads`."""
         return self._reads.start(keys)
 
     def end_read(self, number: int) -> None:
-        """Nobody waits for this read any more."""
+        """Drop the read `number`: nobody waits for it any more."""
         self._reads.end(number)
 
     def receive(self, sender: int, message: Message) -> None:
-        """A message of another replica.
+        """Handle a message of another replica.
 
-        Raises DoubledError when it shows that this replica must stop: it lost its data, or is doubled.
+        Raises DoubledError when it shows that this replica must stop, because it has lost its data or
+        another process has its id.
         """
-        self._state.failures.heard(sender)
+        self._state.failures.on_heard(sender)
         self._handle(sender, message)
         self._after()
 
-    def connected(self, replica: int) -> None:
+    def on_connected(self, replica: int) -> None:
         """There is a connection with `replica`, after there was none."""
-        self._state.failures.connected(replica)
+        self._state.failures.on_connected(replica)
 
-    def disconnected(self, replica: int) -> None:
-        """All connections with `replica` were lost, and no new one could be made at once."""
-        self._state.failures.disconnected(replica)
+    def on_disconnected(self, replica: int) -> None:
+        """All connections with `replica` are lost, and no new one could be made at once."""
+        self._state.failures.on_disconnected(replica)
         self._takeover.on_time()
         self._after()
 
     def tick(self, now: float) -> None:
-        """The time is `now` (seconds on a clock that never goes back)."""
+        """Let the time be `now`, in seconds on a clock that never goes back, and do what is due."""
         state = self._state
         state.now = now
         state.failures.advance(now)
         self._takeover.on_time()
-        self._commit.on_time()
-        self._recovery.on_time()
-        self._progress.on_time()
+        self._proposals.on_time()
+        self._recoveries.on_time()
+        self._heartbeats.on_time()
         self._reads.on_time()
-        self._reserve()
+        _reserve(self._slots, state.output)
         self._after()
 
     def stand_still(self, now: float) -> None:
-        """The time is `now`, and nothing is done for it: this replica's disk does not answer."""
+        """Let the time be `now` and do nothing, because this replica's disk does not answer."""
         self._state.now = now
         self._state.failures.advance(now)
 
-    def hear(self, sender: int) -> None:
-        """`sender` lives, whatever it said."""
-        self._state.failures.heard(sender)
+    def on_heard(self, sender: int) -> None:
+        """`sender` lives: something came from it that is not handed to `receive`."""
+        self._state.failures.on_heard(sender)
 
     def time_out(self, id: InstanceId) -> None:
-        """Every wait for `id`, which is not forgotten, is over now, whatever the time is.
+        """End every wait for `id`, which is not forgotten, whatever the time is.
 
-        For a driver that lets happen what may happen, at any time, instead of running a clock.
+        This is for a driver that explores what may happen at any time instead of running a clock.
         """
-        self._commit.on_timeout(id)
-        self._recovery.on_timeout(id)
+        self._proposals.on_timeout(id)
+        self._recoveries.on_timeout(id)
         self._after()
 
-    def durable(self, output: Output) -> None:
-        """All that `output` and every earlier one wrote is durable: own votes count now."""
+    def on_durable(self, output: Output) -> None:
+        """All that `output` and every earlier output wrote is durable: own votes count now."""
         if output.reserved is not None:
             self._slots.on_durable(output.reserved)
         for message in output.own_promises:
             self._handle(self._state.id, message)
         self._after()
 
-    def executed(self, executed: Deps) -> None:
-        """Per row, everything up to here is durably executed by this replica."""
-        self._progress.executed(executed)
+    def on_executed(self, executed: Deps) -> None:
+        """This replica has durably executed every row up to the slot in `executed`."""
+        self._heartbeats.on_executed(executed)
 
     def take_output(self) -> Output:
-        """What to do now; the next output starts empty."""
-        self._reserve()
+        """What the driver has to do now.  The next output starts empty."""
+        _reserve(self._slots, self._state.output)
         output = self._state.output
         self._state.output = Output()
         return output
 
     def next_deadline(self) -> float:
-        """When `tick` wants to be called at the latest."""
+        """When `tick` has to be called at the latest, in seconds on its clock."""
         deadlines = (
-            self._commit.next_deadline(),
-            self._recovery.next_deadline(),
-            self._progress.next_deadline(),
+            self._proposals.next_deadline(),
+            self._recoveries.next_deadline(),
+            self._heartbeats.next_deadline(),
             self._takeover.next_deadline(),
             self._reads.next_deadline(),
         )
@@ -235,57 +270,48 @@ class Replica:
         if id is None or not (state.table.is_forgotten(id) or state.is_unused(id)):
             self._handlers[type(message)](sender, message)
 
-    def _on_commit(self, sender: int, message: Commit) -> None:
-        self._commit.on_commit(sender, message)
-        self._progress.on_commit(sender, message)
-
     def _after(self) -> None:
-        """Decisions may end recoveries, and thereby lead to others."""
+        """Tell everything in the core what was decided, which may end recoveries and so decide more."""
         state = self._state
         while state.newly_decided:
             decided, state.newly_decided = state.newly_decided, []
             for id in decided:
-                self._recovery.on_decided(id)
-                self._progress.on_decided(id)
+                self._proposals.drop(id)
+                self._recoveries.on_decided(id)
+                self._catch_up.on_decided(id)
             if self._unknown_upto and state.table.committed[state.id] >= self._unknown_upto:
                 self._unknown_upto = 0
                 state.index.set_unknown(None)
 
-    def _reserve(self) -> None:
-        wanted = self._slots.wanted()
-        if wanted is not None:
-            self._state.output.reserved = wanted
-
     # -- what others may look at
 
     @property
-    def table(self) -> InstanceTable:
-        """The known instances; read only."""
-        return self._state.table
-
-    @property
-    def counters(self) -> Counters:
-        return self._state.counters
-
-    @property
     def in_flight(self) -> int:
-        """Own instances that are proposed and not decided."""
-        return self._commit.in_flight
+        """The number of own instances that are proposed and not decided."""
+        return len(self._proposals)
 
     @property
     def recoveries(self) -> int:
-        """Recoveries that go on here."""
-        return len(self._recovery)
+        """The number of recoveries that this replica runs."""
+        return len(self._recoveries)
 
     @property
     def catching_up(self) -> bool:
         """Whether commits that others hold are being fetched."""
-        return self._progress.catching_up
+        return self._catch_up.is_fetching
 
     @property
     def next_slot(self) -> int:
+        """The slot of the next own proposal."""
         return self._slots.next
 
     def suspects(self, replica: int) -> bool:
-        """Whether `replica` is thought to have failed."""
+        """Whether `replica` is suspected to have failed."""
         return self._state.failures.suspects(replica)
+
+
+def _reserve(slots: OwnSlots, output: Output) -> None:
+    """Write the next reservation with the output, when one is wanted."""
+    wanted = slots.wanted()
+    if wanted is not None:
+        output.reserved = wanted

@@ -70,7 +70,7 @@ def _of_instances(size: int, count: int) -> tuple[float, float]:
     leader, follower = (Replica(id, Epoch.first(3), timing=Timing(), random=Random(id)) for id in (0, 1))
     for replica in (leader, follower):
         replica.tick(0.0)
-        replica.durable(replica.take_output())  # slots are reserved
+        replica.on_durable(replica.take_output())  # slots are reserved
     proposals: list[PreAccept] = []
     batches = [machine.batch(set_commands(size, random)) for _ in range(count)]
     tracemalloc.start()
@@ -78,7 +78,7 @@ def _of_instances(size: int, count: int) -> tuple[float, float]:
     for batch in batches:
         leader.propose(batch)
         output = leader.take_output()
-        leader.durable(output)
+        leader.on_durable(output)
         proposals += [
             message
             for receiver, message in output.messages
@@ -88,7 +88,7 @@ def _of_instances(size: int, count: int) -> tuple[float, float]:
     at_follower = tracemalloc.get_traced_memory()[0]
     for proposal in proposals:
         follower.receive(0, proposal)
-        follower.durable(follower.take_output())
+        follower.on_durable(follower.take_output())
     at_follower = tracemalloc.get_traced_memory()[0] - at_follower
     tracemalloc.stop()
     assert len(proposals) == count, (len(proposals), count)

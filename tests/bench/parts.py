@@ -48,7 +48,7 @@ class Cores:
         """Let a little time pass, everything executed meanwhile, and the executed be forgotten."""
         self._now += 1.0
         for replica in self.replicas:
-            replica.executed(tuple(replica.table.committed))
+            replica.on_executed(tuple(replica.table.committed))
             replica.tick(self._now)
         self.settle()
 
@@ -63,7 +63,7 @@ class Cores:
                     self.decided[id] += len(output.decided) + len(output.decided_durably)
                     self._pass_on(id, output.messages)
                     self._pass_on(id, output.promises)
-                    replica.durable(output)
+                    replica.on_durable(output)
 
     def _pass_on(self, sender: int, outgoing: Sequence[tuple[int, Message]]) -> None:
         for receiver, message in outgoing:

@@ -32,7 +32,7 @@ from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Out
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.upkeep import progress
+from epaxos.protocol.upkeep import catch_up
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
@@ -392,7 +392,7 @@ def datagrams(data: bytes) -> None:
 def core(data: bytes) -> None:
     """Well-formed messages of peers that lie, among all other events of a replica."""
     choices = Choices(data)
-    with mock.patch.object(progress, "RECOVERIES_AT_ONCE", 4):  # otherwise it does little else
+    with mock.patch.object(catch_up, "RECOVERIES_AT_ONCE", 4):  # otherwise it does little else
         victim = Victim(choices.of((3, 5, 2, 4)))
         while choices.left:
             victim.suffer(choices)
@@ -584,7 +584,7 @@ def _take_up(held: Sequence[tuple[InstanceRecord, Batch | None]]) -> None:
                 assert decode_frame(encode(message), Epoch.first(N)) == [message]
             for instance in output.instances.values():
                 FORMAT.encode_record(instance.record())
-            replica.durable(output)
+            replica.on_durable(output)
 
 
 class _Held:

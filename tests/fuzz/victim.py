@@ -146,7 +146,7 @@ class Victim:
             self._batches.pop(id, None)
         self._send(output.promises)
         self._commit(output.decided_durably)
-        self._do(lambda: self.core.durable(output))
+        self._do(lambda: self.core.on_durable(output))
         self.turn()
 
     def write_all(self) -> None:
@@ -158,7 +158,7 @@ class Victim:
         self.write_all()
         self._executed, self._beyond = self.executor.executed, self.executor.executed_beyond()
         self._entries = dict(self.machine.entries())
-        self.core.executed(self._executed)
+        self.core.on_executed(self._executed)
         self.turn()
 
     def restart(self) -> None:

@@ -54,7 +54,7 @@ class IntakeTests(SynchronousTestCase):
         self.assertEqual(self.taken(intake), [b"a", b"b", b"c"])
 
     def test_overdue(self) -> None:
-        """From the front alone: what waits behind came later."""
+        """Only the front of the queue is looked at, because what waits behind came later."""
         intake = self.intake()
         for key, deadline in ((b"a", 1.0), (b"b", 2.0), (b"c", 3.0)):
             intake.add(self.submission(key, deadline=deadline))
@@ -93,8 +93,8 @@ class ClusterTests(SynchronousTestCase):
         self.assertEqual([len(batch) for batch in cluster.logs[1].batches], [4, 4, 2])
 
     def test_batches_fit_the_transport(self) -> None:
-        """What the transport cannot carry together goes in several batches, whatever the sizes were said
-        to be; the replies are those of one, in order."""
+        """Commands that the transport cannot carry together go in several batches, whatever their stated
+        sizes; the replies come together, in order."""
         for stated in (0, 20, 90, 10_000):
             cluster = Cluster(batch_bytes_max=120).start()
             outcomes: list[list[Outcome]] = [[] for _ in range(4)]
@@ -109,7 +109,7 @@ class ClusterTests(SynchronousTestCase):
             self.assertLessEqual(max(message.batch.size_bytes for message in sent), 120)
 
     def test_a_command_that_no_batch_holds(self) -> None:
-        """It is refused, before anything is proposed; those that came with it run."""
+        """The command is refused before anything is proposed; the commands that came with it run."""
         cluster = Cluster(batch_bytes_max=120).start()
         alone = cluster.submit(0, [b"k", b"x" * 200])
         among = cluster.submit(0, [b"k", b"a"], [b"k", b"x" * 200], [b"k", b"b"])

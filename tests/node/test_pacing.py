@@ -14,7 +14,7 @@ from tests.node.lab import Cluster
 
 
 def usual(took_s: float) -> Pacing:
-    """One that knows how long an instance takes."""
+    """A Pacing that has learned that an instance takes `took_s` seconds."""
     pacing = Pacing(16)
     for _ in range(100):
         pacing.on_decided(0.0, took_s, 1, 0)

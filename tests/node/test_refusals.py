@@ -27,7 +27,7 @@ class TimeoutTests(UnavailableCase):
         self.assertEqual(after, [[b"c"]])
 
     def test_one_that_was_proposed_again_is_told_in_time(self) -> None:
-        """It comes behind younger ones in the order of proposals."""
+        """Its time-out is not that of the younger bundles before it in the order of proposals."""
         cluster = Cluster(default_batching(window=2, request_timeout_s=2)).start()
         cluster.isolate(0)
         older = cluster.submit(0, [b"k", b"a"])
@@ -55,7 +55,7 @@ class TimeoutTests(UnavailableCase):
 
 class CatchingUpTests(UnavailableCase):
     def test_clients_are_told(self) -> None:
-        """A replica that lacks what others hold is no cluster without a quorum."""
+        """The text names catching up, not a missing quorum."""
         cluster = Cluster(default_batching(request_timeout_s=0.5)).start()
         cluster.cut = {(0, 2), (1, 2)}
         for _ in range(10):

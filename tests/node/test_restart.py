@@ -15,7 +15,7 @@ from tests.node.lab import Cluster, Disk, Log
 
 class RestartTests(SynchronousTestCase):
     def test_restart_takes_up_the_checkpoints_and_what_came_after(self) -> None:
-        """A state, the batches of the checkpoints since, and then what is committed and in none of them."""
+        """The state comes first, then the batches of later checkpoints, then what else is committed."""
         cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
         disk = cluster.disks[2]
         for text in (b"x", b"y", b"z"):
@@ -65,7 +65,7 @@ class RestartTests(SynchronousTestCase):
             self.assertIs(self.failureResultOf(cluster.nodes[0].start()).value, error)
 
     def test_start_fails_when_what_was_executed_cannot_be_applied_again(self) -> None:
-        """As it does when the store cannot read it."""
+        """It fails in the same way when the store cannot read its data."""
         id, good = InstanceId(1, 1), Batch((b"k",), (), b"k a", 1)
 
         def unreadable() -> Iterator[tuple[InstanceId, Batch]]:

@@ -87,7 +87,7 @@ class Lab:
             self._apply(id, output, records)
             self._send(id, output.promises)
             self._decide(id, output.decided_durably)
-            self.replicas[id].durable(output)
+            self.replicas[id].on_durable(output)
 
     def _apply(self, id: int, output: Output, records: list[InstanceRecord]) -> None:
         disk = self.disks[id]
@@ -188,7 +188,7 @@ class Lab:
 
     def recover(self, id: int, instance_id: InstanceId) -> None:
         """Let `id` recover the instance now."""
-        self.replicas[id]._recovery.start(instance_id)
+        self.replicas[id]._recoveries.start(instance_id)
         self.replicas[id]._after()
         self.flush(id)
 

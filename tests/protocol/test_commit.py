@@ -558,7 +558,7 @@ class ForgettingTests(SynchronousTestCase):
             lab.propose(k % 3, write("x"))
             lab.settle()
         for id in range(3):
-            lab.replicas[id].executed((2, 2, 1))
+            lab.replicas[id].on_executed((2, 2, 1))
             lab.flush(id)
         lab.advance(0.3)
         for id in range(3):
@@ -571,7 +571,7 @@ class ForgettingTests(SynchronousTestCase):
         lab.propose(0, write("x"))
         lab.settle()
         for id in range(3):
-            lab.replicas[id].executed((1, 0, 0))
+            lab.replicas[id].on_executed((1, 0, 0))
         lab.advance(0.3)
         later = lab.propose(1, write("x"))
         lab.settle()
@@ -588,7 +588,7 @@ class ForgettingTests(SynchronousTestCase):
             lab.settle()
             for id in range(3):
                 executed = lab.disks[id].executed = lab.replicas[id].table.committed
-                lab.replicas[id].executed(executed)
+                lab.replicas[id].on_executed(executed)
             lab.advance(0.5)
             self.assertEqual(lab.disks[0].floor, (0, 0, 1))
             lab.crash(0)
@@ -605,6 +605,6 @@ class ForgettingTests(SynchronousTestCase):
         lab.propose(0, write("x"))
         lab.settle()
         for id in range(2):
-            lab.replicas[id].executed((1, 0, 0))
+            lab.replicas[id].on_executed((1, 0, 0))
         lab.advance(0.5)
         self.assertEqual([len(replica.table) for replica in lab.replicas], [1, 1, 1])

@@ -90,3 +90,44 @@ class BallotTests(SynchronousTestCase):
             ballots = [message.ballot for _, _, message in lab.sent if isinstance(message, Recover)]
             self.assertLessEqual(max(ballots, default=0), LAST)
             self.assertEqual(lab.replicas[0].recoveries, 0 if not ballots else 1)
+
+
+class ContradictoryAnswersTests(SynchronousTestCase):
+    def test_a_commit_and_an_accepted_value_of_one_ballot(self) -> None:
+        """Both come late, from outside Q: the decision stays a decision."""
+        lab = Lab(5)
+        id, other, batch, none = InstanceId(0, 1), InstanceId(3, 5), write("a"), (0,) * 5
+        lab.recover(1, id)
+        replica = lab.replicas[1]
+        ballot = lab.instance(1, id).bal
+        vote = RecoverOK(id, ballot, 0, Phase.PREACCEPTED, batch, none, none)
+        committed = RecoverOK(id, ballot, 0, Phase.COMMITTED, batch, none, none)
+        accepted = RecoverOK(id, ballot, 0, Phase.ACCEPTED, NOP, none, None)
+        for sender, message in (
+            *((2, vote), (3, vote), (0, committed), (4, accepted)),
+            *((2, ValidateOK(id, ballot, ())), (3, ValidateOK(id, ballot, (Conflict(other, False),)))),
+        ):
+            replica.receive(sender, message)
+            lab.flush(1)
+        self.assertEqual((lab.instance(1, id).phase, lab.instance(1, id).cmd), (Phase.COMMITTED, batch))
+        self.assertEqual([message for _, _, message in lab.sent if isinstance(message, Accept)], [])
+
+    def test_a_validation_by_one_that_was_not_asked(self) -> None:
+        """It stands for none of Q."""
+        lab = Lab(5)
+        id, batch, none = InstanceId(0, 1), write("a"), (0,) * 5
+        lab.recover(1, id)
+        ballot = lab.instance(1, id).bal
+        vote = RecoverOK(id, ballot, 0, Phase.PREACCEPTED, batch, none, none)
+        for sender, message in (
+            (2, vote),
+            (3, vote),
+            (2, ValidateOK(id, ballot, ())),
+            (4, ValidateOK(id, ballot, ())),
+        ):
+            lab.replicas[1].receive(sender, message)
+            lab.flush(1)
+        self.assertEqual([message for _, _, message in lab.sent if isinstance(message, Accept)], [])
+        lab.replicas[1].receive(3, ValidateOK(id, ballot, ()))
+        lab.flush(1)
+        self.assertEqual(lab.instance(1, id).phase, Phase.ACCEPTED)

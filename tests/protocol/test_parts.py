@@ -7,10 +7,10 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.coordinators.fast_path import FastPath, judge_equal, judge_named
-from epaxos.protocol.memory.deadlines import Alarms
+from epaxos.protocol.memory.deadlines import Deadlines
 from epaxos.protocol.memory.failures import FailureDetector
 from epaxos.protocol.memory.interference import InterferenceIndex, interferes
-from epaxos.protocol.memory.latency import Nearness
+from epaxos.protocol.memory.latency import Latency
 from epaxos.protocol.memory.slots import SLOTS_RESERVED, OwnSlots
 from epaxos.protocol.memory.table import InstanceTable
 from epaxos.protocol.values.epoch import Epoch
@@ -93,53 +93,53 @@ class FastPathTests(SynchronousTestCase):
             self.assertEqual(found, (expected, deps), answers)
 
 
-class NearnessTests(SynchronousTestCase):
-    def nearest(self, nearness: Nearness, count: int = 1, *suspected: int) -> tuple[int, ...]:
-        return nearness.nearest(count, suspected.__contains__)
+class LatencyTests(SynchronousTestCase):
+    def nearest(self, latency: Latency, count: int = 1, *suspected: int) -> tuple[int, ...]:
+        return latency.fastest(count, suspected.__contains__)
 
     def test_unknown_ones_come_in_order(self) -> None:
-        nearness = Nearness(1, Epoch.first(4), 1.0)
-        self.assertEqual(self.nearest(nearness), (2,))
-        self.assertEqual(self.nearest(nearness, 2), (2, 3))
-        self.assertEqual(self.nearest(nearness, 2, 2), (0, 3))
-        self.assertEqual(self.nearest(nearness, 2, 0, 2, 3), (2, 3), "better a suspected one than none")
+        latency = Latency(1, Epoch.first(4), 1.0)
+        self.assertEqual(self.nearest(latency), (2,))
+        self.assertEqual(self.nearest(latency, 2), (2, 3))
+        self.assertEqual(self.nearest(latency, 2, 2), (0, 3))
+        self.assertEqual(self.nearest(latency, 2, 0, 2, 3), (2, 3), "better a suspected one than none")
 
     def test_those_that_answer_fastest(self) -> None:
-        nearness = Nearness(0, Epoch.first(3), 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
         for k in range(20):
             id = InstanceId(0, k + 1)
-            nearness.asks_all(id, k)
-            nearness.answered(InstanceId(0, 999), 2, k)
-            nearness.answered(id, 2, k + (0.01 if k < 10 else 0.09))
-            nearness.answered(id, 1, k + 0.05)
-            nearness.answered(id, 1, k + 0.9)
+            latency.asks_all(id, k)
+            latency.on_answer(InstanceId(0, 999), 2, k)
+            latency.on_answer(id, 2, k + (0.01 if k < 10 else 0.09))
+            latency.on_answer(id, 1, k + 0.05)
+            latency.on_answer(id, 1, k + 0.9)
             if k == 9:
-                self.assertEqual(self.nearest(nearness), (2,))
-                self.assertAlmostEqual(nearness.usual_s((1, 2)), 0.05)
-                self.assertEqual(nearness.usual_s(()), 0.0)
-        self.assertEqual(self.nearest(nearness), (1,), "the newest answers count most")
+                self.assertEqual(self.nearest(latency), (2,))
+                self.assertAlmostEqual(latency.usual_s((1, 2)), 0.05)
+                self.assertEqual(latency.usual_s(()), 0.0)
+        self.assertEqual(self.nearest(latency), (1,), "the newest answers count most")
 
     def test_one_that_does_not_answer_is_far(self) -> None:
-        nearness = Nearness(0, Epoch.first(3), 1.0)
-        nearness.asks_all(InstanceId(0, 1), 0.0)
-        nearness.answered(InstanceId(0, 1), 2, 0.5)
-        nearness.asks_all(InstanceId(0, 2), 0.6)
-        self.assertEqual(self.nearest(nearness), (1,), "it may still answer")
-        nearness.asks_all(InstanceId(0, 3), 1.5)
-        self.assertEqual(self.nearest(nearness), (2,))
+        latency = Latency(0, Epoch.first(3), 1.0)
+        latency.asks_all(InstanceId(0, 1), 0.0)
+        latency.on_answer(InstanceId(0, 1), 2, 0.5)
+        latency.asks_all(InstanceId(0, 2), 0.6)
+        self.assertEqual(self.nearest(latency), (1,), "it may still answer")
+        latency.asks_all(InstanceId(0, 3), 1.5)
+        self.assertEqual(self.nearest(latency), (2,))
 
     def test_one_that_was_missed_comes_after_others_until_it_answers(self) -> None:
-        nearness = Nearness(0, Epoch.first(4), 1.0)
-        nearness.missed([1])
-        self.assertEqual(self.nearest(nearness, 2), (2, 3))
-        self.assertEqual(self.nearest(nearness, 2, 2, 3), (1, 2), "better than a suspected one")
-        nearness.answered(InstanceId(0, 7), 1, 0.0)
-        self.assertEqual(self.nearest(nearness, 2), (1, 2))
+        latency = Latency(0, Epoch.first(4), 1.0)
+        latency.on_silence([1])
+        self.assertEqual(self.nearest(latency, 2), (2, 3))
+        self.assertEqual(self.nearest(latency, 2, 2, 3), (1, 2), "better than a suspected one")
+        latency.on_answer(InstanceId(0, 7), 1, 0.0)
+        self.assertEqual(self.nearest(latency, 2), (1, 2))
 
     def test_when_all_are_asked(self) -> None:
         """Until all are known; then four times in the time that an answer is waited for, but not while
         the last such answers are.  An answer to what not all were asked says nothing."""
-        nearness = Nearness(0, Epoch.first(3), 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
         steps: list[tuple[float, bool, tuple[int, ...]]] = [
             (0.0, True, ()),
             (0.1, True, (1, 2)),
@@ -152,18 +152,18 @@ class NearnessTests(SynchronousTestCase):
         ]
         for slot, (now, expected, answers) in enumerate(steps):
             id = InstanceId(0, slot)
-            self.assertEqual(nearness.asks_all(id, now), expected, f"at {now}")
+            self.assertEqual(latency.asks_all(id, now), expected, f"at {now}")
             for replica in answers:
-                nearness.answered(id, replica, now)
-        self.assertGreater(nearness.usual_s((2,)), nearness.usual_s((1,)))
+                latency.on_answer(id, replica, now)
+        self.assertGreater(latency.usual_s((2,)), latency.usual_s((1,)))
 
     def test_silence_counts_no_longer_than_it_is_waited_for(self) -> None:
         """Or one lost answer before an hour's rest would keep leaders waiting for the fast path."""
-        nearness = Nearness(0, Epoch.first(3), 1.0)
-        nearness.asks_all(InstanceId(0, 1), 0.0)
-        nearness.asks_all(InstanceId(0, 2), 3600.0)
-        nearness.answered(InstanceId(0, 2), 2, 7200.0)
-        self.assertLessEqual(nearness.usual_s((1, 2)), 1.0)
+        latency = Latency(0, Epoch.first(3), 1.0)
+        latency.asks_all(InstanceId(0, 1), 0.0)
+        latency.asks_all(InstanceId(0, 2), 3600.0)
+        latency.on_answer(InstanceId(0, 2), 2, 7200.0)
+        self.assertLessEqual(latency.usual_s((1, 2)), 1.0)
 
 
 class IdTests(SynchronousTestCase):
@@ -317,9 +317,9 @@ class InstanceTests(SynchronousTestCase):
         self.assertRaises(ValueError, Instance.restore, instance.record(), None)
 
 
-class AlarmTests(SynchronousTestCase):
+class DeadlineTests(SynchronousTestCase):
     def test_order_and_replacement(self) -> None:
-        alarms: Alarms[str] = Alarms()
+        alarms: Deadlines[str] = Deadlines()
         for key, at in (("a", 3.0), ("b", 1.0), ("c", 2.0), ("b", 2.0), ("d", 1.0)):
             alarms.set(key, at)
         alarms.clear("d")
@@ -329,7 +329,7 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual((alarms.next(), len(alarms)), (3.0, 1))
 
     def test_setting_again_and_again_takes_no_memory(self) -> None:
-        alarms: Alarms[str] = Alarms()
+        alarms: Deadlines[str] = Deadlines()
         for at in range(10_000):
             alarms.set("key", float(at))
         self.assertLess(len(alarms._heap), 100)
@@ -365,7 +365,7 @@ class FailureDetectorTests(SynchronousTestCase):
         detector.advance(100.0)
         for now, heard in ((100.6, 1), (101.1, 1), (101.7, 1)):
             detector.advance(now)
-            detector.heard(heard)
+            detector.on_heard(heard)
         self.assertEqual([detector.suspects(r) for r in range(3)], [False, False, True])
 
     def trusting(self, n: int = 3, at: float = 100.0) -> FailureDetector:
@@ -373,7 +373,7 @@ class FailureDetectorTests(SynchronousTestCase):
         detector = FailureDetector(0, Epoch.first(n), 1.0)
         detector.advance(at - 60)
         for replica in range(1, n):
-            detector.connected(replica)
+            detector.on_connected(replica)
         detector.advance(at)
         return detector
 
@@ -381,7 +381,7 @@ class FailureDetectorTests(SynchronousTestCase):
         """Not with the next heartbeat; and told once."""
         detector = self.trusting()
         detector.advance(100.5)
-        detector.heard(1)
+        detector.on_heard(1)
         detector.advance(100.6)
         self.assertEqual(detector.next_deadline(), 101.0)
         detector.advance(100.999)
@@ -389,7 +389,7 @@ class FailureDetectorTests(SynchronousTestCase):
         detector.advance(101.0)
         self.assertEqual((detector.newly_suspected, detector.suspected_at(2)), ([2], 101.0))
         self.assertEqual(detector.next_deadline(), 101.6)
-        detector.heard(2)
+        detector.on_heard(2)
         detector.advance(101.6)
         self.assertEqual(detector.newly_suspected, [2, 1])
         self.assertFalse(detector.suspects(2))
@@ -398,7 +398,7 @@ class FailureDetectorTests(SynchronousTestCase):
     def test_what_a_late_process_reads_has_just_come(self) -> None:
         """It was starved for 0.9 s; what it finds then says that the sender lives now."""
         detector = self.trusting()
-        detector.heard(1)
+        detector.on_heard(1)
         detector.advance(100.9)
         for now in (101.5, 101.8):
             detector.advance(now)
@@ -406,11 +406,11 @@ class FailureDetectorTests(SynchronousTestCase):
 
     def test_lost_connections(self) -> None:
         detector = self.trusting()
-        detector.disconnected(1)
+        detector.on_disconnected(1)
         self.assertEqual((detector.newly_suspected, detector.suspected_at(1)), ([1], 100.0))
-        detector.disconnected(1)
+        detector.on_disconnected(1)
         self.assertEqual(detector.newly_suspected, [1])
-        detector.connected(1)
+        detector.on_connected(1)
         self.assertEqual([detector.suspects(r) for r in range(3)], [False] * 3)
 
     def test_connections_that_are_lost_again_and_again(self) -> None:
@@ -420,24 +420,24 @@ class FailureDetectorTests(SynchronousTestCase):
         for _ in range(200):
             now += 0.05
             detector.advance(now)
-            detector.disconnected(1)
-            detector.connected(1)
-            detector.heard(2)
+            detector.on_disconnected(1)
+            detector.on_connected(1)
+            detector.on_heard(2)
         self.assertLessEqual(len(detector.newly_suspected), 10)
         self.assertGreater(len(detector.newly_suspected), 0)
         detector.newly_suspected.clear()
-        detector.disconnected(1)
+        detector.on_disconnected(1)
         detector.advance(now)
         detector.advance(now + 0.9)
         self.assertEqual(detector.newly_suspected, [])
-        detector.heard(2)
+        detector.on_heard(2)
         detector.advance(now + 1.0)
         self.assertEqual(detector.newly_suspected, [1])
 
     def test_connections_before_the_first_tick(self) -> None:
         detector = FailureDetector(0, Epoch.first(2), 1.0)
-        detector.disconnected(1)
-        detector.connected(1)
+        detector.on_disconnected(1)
+        detector.on_connected(1)
         detector.advance(5.0)
         self.assertFalse(detector.suspects(1))
 
@@ -455,5 +455,5 @@ class FailureDetectorTests(SynchronousTestCase):
         for now in (0.6, 1.2):
             detector.advance(now)
             for alive in (0, 4):
-                detector.heard(alive)
+                detector.on_heard(alive)
         self.assertEqual([detector.rank(row) for row in range(5)], [1, 0, 0, 2, 2])

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.memory import table
 from epaxos.protocol.memory.state import DoubledError
-from epaxos.protocol.upkeep import progress
+from epaxos.protocol.upkeep import catch_up, forgetting
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -160,7 +160,7 @@ class ClaimTests(SynchronousTestCase):
             recovered = {m.id for sender, _, m in lab.sent if isinstance(m, Recover)}
             if recovered:
                 break
-        self.assertEqual(len(recovered), progress.RECOVERIES_OF_CLAIMED)
+        self.assertEqual(len(recovered), catch_up.RECOVERIES_OF_CLAIMED)
 
     def test_an_answer_ends_the_recoveries(self) -> None:
         lab = lab_with_a_claim()
@@ -250,7 +250,7 @@ class CatchingUp(SynchronousTestCase):
 
     def test_answers_that_are_cut(self) -> None:
         """Their end is known by their size, whatever is asked for beyond it."""
-        self.patch(progress, "FETCH_BYTES", 2000)
+        self.patch(catch_up, "FETCH_BYTES", 2000)
         hours = Timing(heartbeat_s=5000, resend_s=5000, suspect_after_s=20000)
         lab = self.missed(100, payload="v" * 300, timing=hours)
         lab.restart(2)
@@ -264,7 +264,7 @@ class CatchingUp(SynchronousTestCase):
 
     def test_doubled_late_and_disordered_answers_start_nothing(self) -> None:
         """Everything that replica 2 is sent comes twice, in the wrong order, and once more at the end."""
-        self.patch(progress, "FETCH_BYTES", 2000)
+        self.patch(catch_up, "FETCH_BYTES", 2000)
         lab = self.missed(100, payload="v" * 300)
         lab.restart(2)
         lab.replicas[2].tick(lab.now)
@@ -291,7 +291,7 @@ class CatchingUp(SynchronousTestCase):
 
     def test_one_commit_that_comes_again_and_again(self) -> None:
         """It does not count as the size of an answer."""
-        self.patch(progress, "FETCH_BYTES", 2000)
+        self.patch(catch_up, "FETCH_BYTES", 2000)
         lab = self.missed(50, payload="v" * 300)
         lab.restart(2)
         lab.replicas[2].tick(lab.now)
@@ -375,7 +375,7 @@ class ForgettingTests(SynchronousTestCase):
         lab.advance(0.3)
         core = lab.replicas[0]
         far = (0, 1_000_000, 10)
-        core.executed(far)
+        core.on_executed(far)
         lab.flush(0)
         for sender in (1, 2):
             core.receive(sender, Heartbeat(far, far))
@@ -390,12 +390,12 @@ class ForgettingTests(SynchronousTestCase):
             if core.table.floor != far:
                 self.assertLessEqual(core.next_deadline(), lab.now, "the next turn follows at once")
                 self.assertIsNotNone(output.floor)
-        self.assertLess(abs(turns - 1_000_010 / progress.FORGOTTEN_AT_ONCE), 3)
+        self.assertLess(abs(turns - 1_000_010 / forgetting.FORGOTTEN_AT_ONCE), 3)
         self.assertLess(longest, 0.1)
         self.assertGreater(core.next_deadline(), lab.now)
 
     def test_what_is_dropped_in_parts_is_dropped_once(self) -> None:
-        self.patch(progress, "FORGOTTEN_AT_ONCE", 3)
+        self.patch(forgetting, "FORGOTTEN_AT_ONCE", 3)
         lab = Lab(3)
         lab.advance(0.3)
         ids = [lab.propose(row, write("x")) for row in (0, 1, 2) for _ in range(5)]
@@ -403,7 +403,7 @@ class ForgettingTests(SynchronousTestCase):
         self.assertEqual(len(lab.disks[0].records), 15)
         for id in range(3):
             lab.disks[id].executed = (5, 5, 5)
-            lab.replicas[id].executed((5, 5, 5))
+            lab.replicas[id].on_executed((5, 5, 5))
             lab.flush(id)
         floors = set()
         for _ in range(40):

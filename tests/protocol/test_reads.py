@@ -183,7 +183,7 @@ class DepsTests(SynchronousTestCase):
         lab.settle()
         self.assertEqual(known(lab, 0, "y"), (0, 0, 0))
         for replica in lab.replicas:
-            replica.executed((0, 1, 0))
+            replica.on_executed((0, 1, 0))
         lab.advance(0.5)
         self.assertEqual(len(lab.replicas[0].table), 0)
         self.assertEqual(known(lab, 0, "y"), (0, 1, 0))

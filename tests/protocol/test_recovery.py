@@ -67,13 +67,13 @@ class _Recoverer:
                 self.receive(2, PreAccept(InstanceId(2, 2), C, NONE))
             self.receive(0, PreAccept(ID, C, D))
             self.sent.clear()
-        self.replica._recovery.start(ID)
+        self.replica._recoveries.start(ID)
         self.flush()
 
     def flush(self) -> None:
         while output := self.replica.take_output():
             self.sent += output.messages + output.promises
-            self.replica.durable(output)
+            self.replica.on_durable(output)
 
     def receive(self, sender: int, message: Message) -> None:
         self.replica.receive(sender, message)
@@ -154,9 +154,9 @@ class ChoiceTests(SynchronousTestCase):
         for votes, validates in ((1, False), (2, True), (3, True)):
             replica = Replica(1, Epoch.first(7), timing=Timing(), random=Random(0))
             replica.tick(0.0)
-            replica.durable(replica.take_output())
-            replica._recovery.start(id)
-            replica.durable(replica.take_output())
+            replica.on_durable(replica.take_output())
+            replica._recoveries.start(id)
+            replica.on_durable(replica.take_output())
             for sender in (2, 3, 4):
                 vote = RecoverOK(id, 1, 0, Phase.PREACCEPTED, C, none, none)
                 blank = RecoverOK(id, 1, 0, Phase.INITIAL, None, none, None)
@@ -173,9 +173,9 @@ class NamedChoiceTests(SynchronousTestCase):
         id, none = InstanceId(0, 1), (0,) * n
         replica = Replica(n - 1, Epoch.first(n), timing=Timing(), random=Random(0))
         replica.tick(0.0)
-        replica.durable(replica.take_output())
-        replica._recovery.start(id)
-        replica.durable(replica.take_output())
+        replica.on_durable(replica.take_output())
+        replica._recoveries.start(id)
+        replica.on_durable(replica.take_output())
         ballot = replica.table.rows[0][1].bal
         for sender, answer in answers.items():
             if answer is None:
@@ -309,7 +309,7 @@ class ValidationTests(SynchronousTestCase):
             recoverer.receive(3, VOTE)
             recoverer.receive(2, ValidateOK(ID, 1, ()))
             recoverer.sent.clear()
-            recoverer.replica.disconnected(lost)
+            recoverer.replica.on_disconnected(lost)
             recoverer.flush()
             asked = [m.ballot for _, m in recoverer.sent if isinstance(m, Recover)]
             self.assertEqual(asked, [6] * 4 if again else [], lost)
@@ -320,8 +320,8 @@ class ValidationTests(SynchronousTestCase):
             recoverer = _Recoverer()
             member = InstanceId(4, 1)
             if suspected:  # in row 4 it is then the turn of replica 1
-                recoverer.replica.disconnected(4)
-                recoverer.replica.disconnected(0)
+                recoverer.replica.on_disconnected(4)
+                recoverer.replica.on_disconnected(0)
             for sender in (2, 3):
                 recoverer.receive(sender, VOTE)
             for sender in (2, 3):

@@ -30,7 +30,7 @@ class TakeoverCase(SynchronousTestCase):
         for replica in lab.replicas:
             for other in range(n):
                 if other != replica._state.id:
-                    replica.connected(other)
+                    replica.on_connected(other)
         lab.advance(2.0)
         for id in range(n):
             lab.propose(id, write(f"warm {id}"))
@@ -41,7 +41,7 @@ class TakeoverCase(SynchronousTestCase):
         """`dead` is gone, and these see its connections end; by default all others."""
         lab.crash(dead)
         for id in seen_by or [id for id in range(lab.n) if id != dead]:
-            lab.replicas[id].disconnected(dead)
+            lab.replicas[id].on_disconnected(dead)
             lab.flush(id)
 
     def open(self, lab: Lab, *knowing: int) -> InstanceId:

@@ -1,1 +1,1 @@
-"""What a replica does for an instance or a read that it brings to a decision."""
+"""The coordinator's role: a replica brings instances to a decision, and reads to an answer."""

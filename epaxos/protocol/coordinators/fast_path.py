@@ -1,4 +1,4 @@
-"""Whether the answers to a PreAccept make the fast path: counting, and nothing else.
+"""Whether the answers to a PreAccept make the fast path, as pure functions.
 
 EPaxos* (arXiv 2511.02743), section 3, for equal answers; docs: protocol/fast-path,
 for a named fast quorum.
@@ -16,11 +16,11 @@ __all__ = ["FastPath", "judge_equal", "judge_named"]
 
 
 class FastPath(Enum):
-    """What the answers so far say."""
+    """What the answers so far allow."""
 
     TAKEN = "commit"
-    OPEN = "answers that are still to come decide"
-    CLOSED = "no answer that is still to come can help"
+    OPEN = "it depends on answers that are still awaited"
+    CLOSED = "no awaited answer can make it any more"
 
 
 def judge_equal(
@@ -29,8 +29,11 @@ def judge_equal(
     answers: Mapping[int, Deps],
     is_awaited: Callable[[int], bool],
 ) -> tuple[FastPath, Deps]:
-    """Any fast quorum of answers equal to what was proposed.  `is_awaited`: whether a replica that
-    has not answered may still do so.  With TAKEN come the dependencies to commit."""
+    """Whether a fast quorum of answers equals `init_deps`, which was proposed.
+
+    `is_awaited` tells of a replica that has not answered whether it may still do so.  With TAKEN the
+    second value is the dependencies to commit.
+    """
     equal = sum(deps == init_deps for deps in answers.values())
     if equal >= quorums.fast:
         return FastPath.TAKEN, init_deps
@@ -44,7 +47,7 @@ def judge_named(
     answers: Mapping[int, Deps],
     is_awaited: Callable[[int], bool],
 ) -> tuple[FastPath, Deps]:
-    """The answers of the leader and of all that it named, whatever they are.  See `judge_equal`."""
+    """Whether the leader and all named replicas have answered, whatever they did.  See `judge_equal`."""
     quorum = (leader, *named)
     missing = [replica for replica in quorum if replica not in answers]
     if not missing:

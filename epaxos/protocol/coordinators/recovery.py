@@ -1,33 +1,37 @@
-"""How an instance is decided when its command leader may have failed: Recover, Validate, Waiting.
+"""The recoverer: decide an instance whose command leader may have failed.
 
-EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery".  The numbers in comments are
-those of that page.
+Ask for what is known (Recover), choose (`choice`), perhaps validate the choice and wait for conflicting
+instances, then run an accept round.  Any replica may recover any instance at any time: safety does
+not depend on who recovers, or when.
+
+Source: EPaxos* (arXiv 2511.02743), section 4; docs: protocol/rules, "Recovery".
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
+from epaxos.protocol.acceptor import Acceptor
 from epaxos.protocol.admission import Admission, admit
-from epaxos.protocol.coordinators.commit import CommitRules
-from epaxos.protocol.memory.deadlines import Alarms
-from epaxos.protocol.memory.interference import interferes
-from epaxos.protocol.memory.state import ReplicaState
-from epaxos.protocol.values.ids import (
-    NUMBER_LIMIT,
-    Deps,
-    InstanceId,
-    initial_ballot,
-    is_in,
-    merge,
-    next_ballot,
-    no_deps,
-    owner,
+from epaxos.protocol.coordinators.accept_round import AcceptRounds
+from epaxos.protocol.coordinators.choice import (
+    AskToValidate,
+    Choice,
+    Learn,
+    Propose,
+    choose,
+    choose_after_validation,
+    choose_after_wait,
+    choose_late,
 )
+from epaxos.protocol.coordinators.proposal import Proposals
+from epaxos.protocol.coordinators.waiting import Waits
+from epaxos.protocol.memory.deadlines import Deadlines
+from epaxos.protocol.memory.state import ReplicaState
+from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId, next_ballot
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import (
-    NOP,
-    Batch,
+    Commit,
     Conflict,
     Phase,
     Recover,
@@ -37,451 +41,308 @@ from epaxos.protocol.values.messages import (
     Waiting,
 )
 
-__all__ = ["RecoveryRules"]
+__all__ = ["Recoveries", "Recovery", "Stage"]
 
 
-class _Stage(Enum):
+class Stage(Enum):
+    """How far a recovery is."""
+
     COLLECT = "collecting RecoverOK"
     VALIDATE = "collecting ValidateOK"
     WAIT = "waiting for conflicting instances"
     ACCEPT = "a value was proposed"
 
 
-class _Recovery:
-    """One attempt, at one ballot, to decide one instance."""
+class Recovery:
+    """One attempt, at one ballot, to decide one instance.
+
+    `attempt` counts the earlier attempts, from 0.  `answers` holds every RecoverOK, `quorum` (Q) the
+    senders of those on which the choice rests.  `validated` is the value that Q validates, with |R|;
+    `conflicts` its answers; `members` the conflicting instances that are waited for.
+    """
 
     __slots__ = (
         "answers",
         "attempt",
         "ballot",
-        "batch",
         "conflicts",
-        "deps",
         "members",
         "quorum",
         "stage",
-        "votes",
+        "validated",
     )
 
     def __init__(self, ballot: int, attempt: int) -> None:
         self.ballot = ballot
         self.attempt = attempt
-        self.stage = _Stage.COLLECT
+        self.stage = Stage.COLLECT
         self.answers: dict[int, RecoverOK] = {}
         self.quorum: tuple[int, ...] = ()
-        self.batch: Batch = NOP
-        self.deps: Deps = ()
-        self.votes = 0
+        self.validated: AskToValidate | None = None
         self.conflicts: dict[int, tuple[Conflict, ...]] = {}
-        self.members: list[InstanceId] = []
+        self.members: tuple[InstanceId, ...] = ()
 
 
-class RecoveryRules:
-    """The recovery protocol of one replica, as recoverer and as answerer."""
+class Recoveries:
+    """The recoveries that one replica runs, at most one for each instance."""
 
-    def __init__(self, state: ReplicaState, commit: CommitRules) -> None:
+    def __init__(
+        self, state: ReplicaState, acceptor: Acceptor, proposals: Proposals, rounds: AcceptRounds
+    ) -> None:
         self._state = state
-        self._commit = commit
-        self._recoveries: dict[InstanceId, _Recovery] = {}
-        self._waited_for: dict[InstanceId, list[InstanceId]] = {}
-        self._strongly_waiting: set[InstanceId] = set()
-        self._alarms: Alarms[InstanceId] = Alarms()
+        self._acceptor = acceptor
+        self._proposals = proposals
+        self._rounds = rounds
+        self._recoveries: dict[InstanceId, Recovery] = {}
+        self._waits = Waits(state.table)
+        self._deadlines: Deadlines[InstanceId] = Deadlines()
 
     def __len__(self) -> int:
         return len(self._recoveries)
 
-    # -- the recoverer asks
+    # -- ask
 
     def start(self, id: InstanceId) -> None:
-        """Try to decide `id`, unless it is decided or being recovered here already."""
+        """Try to decide `id`, unless it is decided or this replica recovers it already."""
         state = self._state
         if not (id in self._recoveries or state.table.is_forgotten(id) or state.is_unused(id)):
             self._start(state.table.get(id), attempt=0)
 
     def _start(self, instance: Instance, attempt: int) -> None:
-        """Ask all, at a new ballot.  The ballot is durable before anybody hears of it, so that a
-        restarted replica never uses it again."""
+        """Ask all replicas, this one included, at a new ballot.
+
+        The ballot is durable before anybody hears of it, so that a restarted replica never uses it again.
+        """
         state = self._state
+        id = instance.id
         if instance.phase is Phase.COMMITTED:
             return
         ballot = next_ballot(instance.bal, state.id, state.epoch)
-        if ballot >= NUMBER_LIMIT:  # somebody lied, and nobody would take it
-            self._recoveries.pop(instance.id, None)
+        if ballot >= NUMBER_LIMIT:  # a peer lied about a ballot, and no peer would take a higher one
+            self._recoveries.pop(id, None)
             return
-        recovery = _Recovery(ballot, attempt)
-        self._recoveries[instance.id] = recovery
-        instance.bal = recovery.ballot
-        state.save(instance)
+        self._recoveries[id] = Recovery(ballot, attempt)
+        message = Recover(id, ballot)
+        self._acceptor.on_recover(state.id, message)
         for replica in state.others:
-            state.promise(replica, Recover(instance.id, recovery.ballot))
-        state.promise(state.id, self._answer(instance))
-        self._alarms.set(instance.id, state.now + self._backoff(attempt))
+            state.promise(replica, message)
+        self._deadlines.set(id, state.now + self._back_off_s(attempt))
 
-    def _backoff(self, attempt: int) -> float:
+    def _back_off_s(self, attempt: int) -> float:
+        """Seconds until the next attempt: random, doubled by each, at most 1.5 times `backoff_max_s`."""
         state = self._state
         timing = state.timing
         longest = min(timing.backoff_max_s, timing.resend_s * (1 << min(attempt, 10)))
         return longest * (0.5 + state.random.random())
 
-    # -- the others answer
-
-    @staticmethod
-    def _answer(instance: Instance) -> RecoverOK:
-        return RecoverOK(
-            instance.id,
-            instance.bal,
-            instance.abal,
-            instance.phase,
-            instance.cmd,
-            instance.deps,
-            instance.init_deps,
-            instance.fast_quorum,
-        )
-
-    def on_recover(self, sender: int, message: Recover) -> Admission:
-        """Promise to take nothing below the ballot any more, and tell what is known."""
-        state = self._state
-        if message.ballot == initial_ballot or owner(message.ballot, message.id, state.epoch) != sender:
-            return Admission.SUPERSEDED
-        instance = state.table.get(message.id)
-        admission = admit(Recover, instance, message.ballot)
-        if admission is Admission.DECIDED:
-            state.answer_commit(sender, instance)
-        elif admission is not Admission.SUPERSEDED:
-            if admission is Admission.TAKE:
-                instance.bal = message.ballot
-                state.save(instance)
-            state.promise(sender, self._answer(instance))
-        return admission
-
-    def on_recover_ok(self, sender: int, message: RecoverOK) -> None:
-        """An answer to our Recover."""
-        state = self._state
-        recovery, instance = self._current(message.id, message.ballot)
-        if recovery is None or instance is None or sender in recovery.answers:
-            return
-        recovery.answers[sender] = message
-        if recovery.stage is _Stage.COLLECT:
-            if len(recovery.answers) >= state.quorums.slow:
-                self._choose(instance, recovery)
-        elif recovery.stage is _Stage.WAIT:
-            self._on_late_answer(instance, recovery, sender, message)
-
-    def _current(self, id: InstanceId, ballot: int) -> tuple[_Recovery | None, Instance | None]:
-        """The recovery of `id` at `ballot`, if it goes on and was not overtaken."""
-        recovery = self._recoveries.get(id)
-        if recovery is None or recovery.ballot != ballot:
+    def _current(self, message: RecoverOK | ValidateOK) -> tuple[Recovery | None, Instance | None]:
+        """The recovery that the answer belongs to, unless it has ended or was overtaken."""
+        recovery = self._recoveries.get(message.id)
+        if recovery is None or recovery.ballot != message.ballot:
             return None, None
-        instance = self._state.table.get(id)
-        if instance.bal != ballot or instance.phase is Phase.COMMITTED:
+        instance = self._state.table.get(message.id)
+        if admit(type(message), instance, message.ballot) is not Admission.TAKE:
             return None, None
         return recovery, instance
 
-    # -- the recoverer decides what to propose
+    # -- choose
 
-    def _choose(self, instance: Instance, recovery: _Recovery) -> None:
-        """Q has answered: rules 1 to 5."""
-        state = self._state
-        answers = recovery.answers
-        recovery.quorum = tuple(answers)
-        latest = max(answer.accepted_ballot for answer in answers.values())
-        accepted = None
-        for answer in answers.values():
-            if answer.phase is Phase.COMMITTED:  # 1
-                self._take_commit(instance, answer)
-                return
-            if answer.accepted_ballot == latest and answer.phase is Phase.ACCEPTED:
-                accepted = answer
-        if accepted is not None:  # 2
-            assert accepted.batch is not None
-            self._propose(instance, recovery, accepted.batch, accepted.deps)
-        elif instance.id.replica in answers:  # 3
-            self._propose_nop(instance, recovery)
-        elif state.quorums.named:
-            self._choose_by_named(instance, recovery)
+    def on_recover_ok(self, sender: int, message: RecoverOK) -> None:
+        """An answer to a Recover of this replica; a slow quorum of them leads to a choice."""
+        quorums = self._state.quorums
+        recovery, instance = self._current(message)
+        if recovery is None or instance is None or sender in recovery.answers:
+            return
+        recovery.answers[sender] = message
+        if recovery.stage is Stage.COLLECT:
+            if len(recovery.answers) >= quorums.slow:
+                recovery.quorum = tuple(recovery.answers)
+                self._follow(instance, recovery, choose(quorums, instance.id, recovery.answers))
+        elif recovery.stage is Stage.WAIT:
+            self._on_late_answer(instance, recovery, sender, message)
+
+    def _on_late_answer(self, instance: Instance, recovery: Recovery, sender: int, answer: RecoverOK) -> None:
+        choice = choose_late(self._state.quorums, instance.id, sender, answer)
+        if choice is not None:
+            self._follow(instance, recovery, choice)
+
+    def _follow(self, instance: Instance, recovery: Recovery, choice: Choice) -> None:
+        """Do what was chosen."""
+        if isinstance(choice, Propose):
+            self._propose(instance, recovery, choice)
+        elif isinstance(choice, AskToValidate):
+            self._validate(instance, recovery, choice)
+        elif isinstance(choice, Learn):
+            answer = choice.answer
+            commit = Commit(instance.id, answer.accepted_ballot, answer.batch, answer.deps)
+            self._acceptor.on_commit(choice.sender, commit)
         else:
-            self._choose_by_votes(instance, recovery)
+            self._wait(instance, recovery, choice.members)
 
-    def _choose_by_votes(self, instance: Instance, recovery: _Recovery) -> None:
-        """Any fast quorum of equal answers may have been taken: rules 4 and 5."""
-        answers = recovery.answers.values()
-        votes = [
-            answer
-            for answer in answers
-            if answer.phase is Phase.PREACCEPTED and answer.deps == answer.init_deps
-        ]
-        if len(votes) >= len(answers) - self._state.quorums.e and votes:  # 4
-            self._validate(instance, recovery, votes)
-        else:  # 5
-            self._propose_nop(instance, recovery)
-
-    def _choose_by_named(self, instance: Instance, recovery: _Recovery) -> None:
-        """Only the answers of those whom the leader named count, and all others than the leader are
-        in Q: rules 4n and 5n.  What all of them answered is as good as what the leader would have
-        committed, so there is nothing to validate (docs: protocol/fast-path)."""
-        votes = {
-            replica: answer
-            for replica, answer in recovery.answers.items()
-            if answer.phase is Phase.PREACCEPTED
-        }
-        named = next((answer.fast_quorum for answer in votes.values()), ())
-        if named and all(replica in votes for replica in named):  # 4n
-            vote = votes[named[0]]
-            assert vote.batch is not None
-            deps = merge(votes[replica].deps for replica in named)
-            self._propose(instance, recovery, vote.batch, deps)
-        else:  # 5n
-            self._propose_nop(instance, recovery)
-
-    def _take_commit(self, instance: Instance, answer: RecoverOK) -> None:
-        if instance.phase is not Phase.COMMITTED and self._state.learn_value(instance, answer.batch):
-            self._commit.commit(instance, answer.accepted_ballot, answer.deps)
-
-    def _propose(self, instance: Instance, recovery: _Recovery, batch: Batch, deps: Deps) -> None:
-        recovery.stage = _Stage.ACCEPT
+    def _propose(self, instance: Instance, recovery: Recovery, choice: Propose) -> None:
+        recovery.stage = Stage.ACCEPT
         self._stop_waiting(instance.id, recovery)
-        self._state.learn_value(instance, batch)
-        assert instance.cmd is not None
-        self._commit.start_accept(instance, recovery.ballot, instance.cmd, deps, holders=set())
+        self._rounds.start(instance, recovery.ballot, choice.batch, choice.deps, holders=set())
 
-    def _propose_nop(self, instance: Instance, recovery: _Recovery) -> None:
-        self._propose(instance, recovery, NOP, no_deps(self._state.epoch))
+    # -- validate a value that the fast path may have decided
 
-    # -- validation of what the fast path may have decided
-
-    def _validate(self, instance: Instance, recovery: _Recovery, votes: list[RecoverOK]) -> None:
+    def _validate(self, instance: Instance, recovery: Recovery, choice: AskToValidate) -> None:
         state = self._state
-        vote = votes[0]
-        assert vote.batch is not None and vote.init_deps is not None
-        recovery.stage = _Stage.VALIDATE
-        recovery.batch = vote.batch
-        recovery.deps = vote.init_deps
-        recovery.votes = len(votes)
-        message = Validate(instance.id, recovery.ballot, vote.batch, vote.init_deps)
+        recovery.stage = Stage.VALIDATE
+        recovery.validated = choice
+        message = Validate(instance.id, recovery.ballot, choice.batch, choice.deps)
         for replica in recovery.quorum:
             if replica == state.id:
-                self.on_validate(state.id, message)
+                self._acceptor.on_validate(state.id, message)
             else:
                 state.send(replica, message)
 
-    def on_validate(self, sender: int, message: Validate) -> Admission:
-        """Remember the value, and tell what speaks against its having been committed."""
-        state = self._state
-        instance = state.table.get(message.id)
-        admission = admit(Validate, instance, message.ballot)
-        if admission is Admission.DECIDED:
-            state.answer_commit(sender, instance)
-        elif admission is Admission.TAKE:
-            state.learn_value(instance, message.batch)
-            instance.init_deps = message.deps
-            state.save(instance)
-            conflicts = self._conflicts(message.id, message.batch, message.deps)
-            state.promise(sender, ValidateOK(message.id, message.ballot, conflicts))
-        return admission
-
-    def _conflicts(self, id: InstanceId, batch: Batch, deps: Deps) -> tuple[Conflict, ...]:
-        """The known instances outside `deps` that interfere with `batch` and do not name `id`.
-
-        One that is committed is answered alone: it settles the matter, and there may be any number.
-        """
-        found = []
-        for other in self._state.table.above(deps):
-            if other.id == id:
-                continue
-            committed = other.phase is Phase.COMMITTED
-            cmd, named = (other.cmd, other.deps) if committed else (other.proposed, other.init_deps)
-            if cmd is None or cmd is NOP or named is None:
-                continue
-            if not is_in(id, named) and interferes(batch, cmd):
-                if committed:
-                    return (Conflict(other.id, True),)
-                found.append(Conflict(other.id, False))
-        return tuple(found)
-
     def on_validate_ok(self, sender: int, message: ValidateOK) -> None:
-        """An answer to our Validate; all of Q have to answer."""
-        recovery, instance = self._current(message.id, message.ballot)
-        if recovery is None or instance is None or recovery.stage is not _Stage.VALIDATE:
+        """An answer to a Validate of this replica; those of all of Q lead to a choice."""
+        recovery, instance = self._current(message)
+        if recovery is None or instance is None or recovery.stage is not Stage.VALIDATE:
+            return
+        if sender not in recovery.quorum:
             return
         recovery.conflicts[sender] = message.conflicts
-        if len(recovery.conflicts) == len(recovery.quorum):
-            self._conclude(instance, recovery)
+        if len(recovery.conflicts) == len(recovery.quorum) and recovery.validated is not None:
+            quorums = self._state.quorums
+            choice = choose_after_validation(quorums, recovery.validated, recovery.conflicts)
+            self._follow(instance, recovery, choice)
 
-    def _conclude(self, instance: Instance, recovery: _Recovery) -> None:
-        """All of Q have validated: rules 1 to 3."""
+    # -- wait for the conflicting instances
+
+    def _wait(self, instance: Instance, recovery: Recovery, members: tuple[InstanceId, ...]) -> None:
         state = self._state
-        quorum = recovery.quorum
-        conflicts = [conflict for answer in recovery.conflicts.values() for conflict in answer]
-        if not conflicts:  # 1
-            self._propose(instance, recovery, recovery.batch, recovery.deps)
-        elif any(conflict.committed for conflict in conflicts) or (
-            recovery.votes == len(quorum) - state.quorums.e
-            and any(conflict.id.replica not in quorum for conflict in conflicts)
-        ):  # 2
-            self._propose_nop(instance, recovery)
-        else:  # 3
-            self._wait(instance, recovery, sorted({conflict.id for conflict in conflicts}))
-
-    # -- waiting for the conflicting instances
-
-    def _wait(self, instance: Instance, recovery: _Recovery, members: list[InstanceId]) -> None:
-        state = self._state
-        recovery.stage = _Stage.WAIT
+        recovery.stage = Stage.WAIT
         recovery.members = members
-        for member in members:
-            self._waited_for.setdefault(member, []).append(instance.id)
-        state.send_to_others(Waiting(instance.id, recovery.votes))
-        self.on_waiting(state.id, Waiting(instance.id, recovery.votes))
+        self._waits.begin(instance.id, members)
+        message = self._waiting(instance, recovery)
+        state.send_to_others(message)
+        self.on_waiting(state.id, message)
         for sender, answer in tuple(recovery.answers.items()):
-            if sender not in recovery.quorum and recovery.stage is _Stage.WAIT:
+            if sender not in recovery.quorum and recovery.stage is Stage.WAIT:
                 self._on_late_answer(instance, recovery, sender, answer)
-        if recovery.stage is _Stage.WAIT and not self._try_end_wait(instance, recovery):
+        if recovery.stage is Stage.WAIT and not self._try_end_wait(instance, recovery):
             for member in members:
                 self._recover_later(member)
 
+    @staticmethod
+    def _waiting(instance: Instance, recovery: Recovery) -> Waiting:
+        assert recovery.validated is not None
+        return Waiting(instance.id, recovery.validated.votes)
+
     def _recover_later(self, member: InstanceId) -> None:
-        """Members that make no progress are recovered too: when their turn has come, if ever."""
+        """Recover a conflicting instance too, when this replica's turn to do so comes."""
         state = self._state
         if not (
             state.table.is_forgotten(member)
             or state.is_unused(member)
             or member in self._recoveries
-            or self._commit.leads(member)
+            or self._proposals.leads(member)
         ):
             wait_s = state.timing.turn_s * state.failures.rank(member.replica)
             if not state.failures.suspects(member.replica):
                 wait_s += state.timing.resend_s
-            self._alarms.set(member, state.now + wait_s)
+            self._deadlines.set(member, state.now + wait_s)
 
-    def _try_end_wait(self, instance: Instance, recovery: _Recovery) -> bool:
-        """Whether what is known of the members now says what to propose.
+    def _try_end_wait(self, instance: Instance, recovery: Recovery) -> bool:
+        """Propose, if what is known of the members now says which value.  Whether it does."""
+        assert recovery.validated is not None
+        members = [self._waits.look_at(instance.id, member) for member in recovery.members]
+        choice = choose_after_wait(self._state.quorums, recovery.validated, members)
+        if choice is not None:
+            self._propose(instance, recovery, choice)
+        return choice is not None
 
-        A forgotten member was executed everywhere, here too, and so without `id`, which is not
-        committed here: it is NOP, or `id` did not take the fast path and comes after it anyway.
-        """
-        state = self._state
-        pending = False
-        for member in recovery.members:
-            if member in self._strongly_waiting:
-                self._propose_nop(instance, recovery)
-                return True
-            if state.table.is_forgotten(member):
-                other = None
-            else:
-                other = state.table.find(member)
-                if other is None or other.phase is not Phase.COMMITTED:
-                    pending = True
-                    continue
-            if other is not None and other.cmd is not NOP and not is_in(instance.id, other.deps):
-                self._propose_nop(instance, recovery)
-                return True
-        if not pending:
-            self._propose(instance, recovery, recovery.batch, recovery.deps)
-        return not pending
-
-    def _stop_waiting(self, id: InstanceId, recovery: _Recovery) -> None:
-        for member in recovery.members:
-            waiters = self._waited_for.get(member)
-            if waiters is not None and id in waiters:
-                waiters.remove(id)
-                if not waiters:
-                    del self._waited_for[member]
-        recovery.members = []
+    def _stop_waiting(self, id: InstanceId, recovery: Recovery) -> None:
+        self._waits.end(id, recovery.members)
+        recovery.members = ()
 
     def on_waiting(self, sender: int, message: Waiting) -> None:
-        """Somebody's recovery of `id` waits, with so many votes that those for which it waits and
-        `id` cannot both have taken the fast path."""
+        """A recovery, here or elsewhere, waits.
+
+        With more than n-f-e votes it excludes that an instance which conflicts with it took the fast path.
+        """
         quorums = self._state.quorums
         id = message.id
         if message.votes <= quorums.n - quorums.f - quorums.e:
             return
-        instance = self._state.table.get(id)
-        if instance.phase is not Phase.COMMITTED:
-            self._strongly_waiting.add(id)
-            self._reconsider(id)
+        if admit(Waiting, self._state.table.get(id), 0) is Admission.TAKE:
+            self._reconsider(self._waits.on_excluding(id))
 
-    def _reconsider(self, member: InstanceId) -> None:
-        """Something was learnt of `member`: those that wait for it may go on."""
-        for id in tuple(self._waited_for.get(member, ())):
+    def _reconsider(self, waiters: tuple[InstanceId, ...]) -> None:
+        """More is known of an instance that the recoveries of `waiters` wait for: they may go on."""
+        for id in waiters:
             recovery = self._recoveries.get(id)
-            if recovery is None:
+            if recovery is None or recovery.stage is not Stage.WAIT:
                 continue
-            current, instance = self._current(id, recovery.ballot)
-            if current is not None and instance is not None and current.stage is _Stage.WAIT:
-                self._try_end_wait(instance, current)
-
-    def _on_late_answer(
-        self, instance: Instance, recovery: _Recovery, sender: int, answer: RecoverOK
-    ) -> None:
-        """A RecoverOK from outside Q while waiting."""
-        if answer.phase is Phase.COMMITTED:
-            self._take_commit(instance, answer)
-        elif answer.phase is Phase.ACCEPTED:
-            assert answer.batch is not None
-            self._propose(instance, recovery, answer.batch, answer.deps)
-        elif sender == instance.id.replica:
-            self._propose_nop(instance, recovery)
+            instance = self._state.table.get(id)
+            if instance.bal == recovery.ballot and instance.phase is not Phase.COMMITTED:
+                self._try_end_wait(instance, recovery)
 
     def on_suspected(self, replica: int) -> None:
-        """Nothing is awaited of `replica` any more: start again what needs its answer to a Validate."""
+        """No answer of `replica` is awaited any more: start each recovery again that needs its ValidateOK."""
         for id, recovery in tuple(self._recoveries.items()):
             waits = replica in recovery.quorum and replica not in recovery.conflicts
-            if recovery.stage is _Stage.VALIDATE and waits:
+            if recovery.stage is Stage.VALIDATE and waits:
                 self._retry(self._state.table.get(id), recovery)
 
     # -- the end
 
     def on_decided(self, id: InstanceId) -> None:
-        """`id` has been committed here, in whatever way."""
+        """`id` has been committed here, by whomever."""
         recovery = self._recoveries.pop(id, None)
         if recovery is not None:
             self._stop_waiting(id, recovery)
-        self._alarms.clear(id)
-        self._strongly_waiting.discard(id)
-        self._reconsider(id)
+        self._deadlines.clear(id)
+        waiters = self._waits.on_decided(id)
+        if waiters:
+            self._reconsider(waiters)
 
     # -- time
 
     def next_deadline(self) -> float | None:
-        return self._alarms.next()
+        """When `on_time` has to be called at the latest; None while nothing is waited for."""
+        return self._deadlines.next()
 
     def on_time(self) -> None:
-        """Ask again, or start again at a higher ballot, what does not come to an end."""
-        for id in self._alarms.pop_due(self._state.now):
+        """Carry on with each instance whose wait is over."""
+        for id in self._deadlines.pop_due(self._state.now):
             if not self._state.table.is_forgotten(id):
                 self.on_timeout(id)
 
     def on_timeout(self, id: InstanceId) -> None:
-        """`id`, which is not forgotten, was waited for long enough: recover it, or go on with that."""
+        """The wait for `id`, which is not forgotten, is over: recover it, or carry on with its recovery."""
         instance = self._state.table.get(id)
         recovery = self._recoveries.get(id)
         if instance.phase is Phase.COMMITTED:
             self._recoveries.pop(id, None)
         elif recovery is None:
-            if not self._commit.leads(id):
+            if not self._proposals.leads(id):
                 self._start(instance, attempt=0)
         elif instance.bal != recovery.ballot:
-            self._retry(instance, recovery)  # overtaken, and the other did not end it
+            self._retry(instance, recovery)  # overtaken by a recovery that has not ended either
         else:
-            self._go_on(instance, recovery)
+            self._carry_on(instance, recovery)
 
-    def _retry(self, instance: Instance, recovery: _Recovery) -> None:
+    def _retry(self, instance: Instance, recovery: Recovery) -> None:
         self._stop_waiting(instance.id, recovery)
         self._start(instance, recovery.attempt + 1)
 
-    def _go_on(self, instance: Instance, recovery: _Recovery) -> None:
-        """A timeout at our own ballot: messages may be lost, or a member of Q."""
+    def _carry_on(self, instance: Instance, recovery: Recovery) -> None:
+        """A timeout at the recovery's own ballot: messages may be lost, or a member of Q has failed."""
         state = self._state
         recovery.attempt += 1
-        if recovery.stage is _Stage.VALIDATE:
+        if recovery.stage is Stage.VALIDATE:
             self._retry(instance, recovery)
             return
-        if recovery.stage is not _Stage.ACCEPT:  # accepts are sent again by their own rules
+        if recovery.stage is not Stage.ACCEPT:  # the accept round sends its messages again itself
             for replica in state.others:
                 if replica not in recovery.answers:
                     state.promise(replica, Recover(instance.id, recovery.ballot))
-        if recovery.stage is _Stage.WAIT:
-            state.send_to_others(Waiting(instance.id, recovery.votes))
+        if recovery.stage is Stage.WAIT:
+            state.send_to_others(self._waiting(instance, recovery))
             for member in recovery.members:
                 self._recover_later(member)
-        self._alarms.set(instance.id, state.now + self._backoff(recovery.attempt))
+        self._deadlines.set(instance.id, state.now + self._back_off_s(recovery.attempt))

@@ -1,1 +1,1 @@
-"""What a replica remembers: instances, interference, slots, and how its peers behave."""
+"""The memory of a replica: instances, interference, slots, and how its peers behave."""

@@ -1,4 +1,4 @@
-"""Deadlines of many things at once: which are due, and when the next one is."""
+"""The deadlines of many keys: which are due, and when the next one is."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import heapq
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Alarms"]
+__all__ = ["Deadlines"]
 
 K = TypeVar("K", bound=Hashable)
 
 
-class Alarms(Generic[K]):
-    """One deadline a key.  Keys that are due at the same time come out in the order they were set."""
+class Deadlines(Generic[K]):
+    """At most one deadline for each key, in seconds on the clock of `Replica.tick`.
+
+    Keys that are due at the same time come out in the order in which they were set.
+    """
 
     def __init__(self) -> None:
         self._due: dict[K, tuple[float, int]] = {}
@@ -20,7 +23,7 @@ class Alarms(Generic[K]):
         self._sets = 0
 
     def set(self, key: K, at: float) -> None:
-        """Be due at `at`, instead of any time set before."""
+        """Make `key` due at the time `at`, instead of any time set before."""
         self._sets += 1
         self._due[key] = (at, self._sets)
         heapq.heappush(self._heap, (at, self._sets, key))
@@ -29,11 +32,11 @@ class Alarms(Generic[K]):
             heapq.heapify(self._heap)
 
     def clear(self, key: K) -> None:
-        """Never be due."""
+        """Remove the deadline of `key`, if it has one."""
         self._due.pop(key, None)
 
     def pop_due(self, now: float) -> list[K]:
-        """The keys that are due; they are no longer set."""
+        """Remove and return the keys that are due at the time `now`."""
         due = []
         while self._heap and self._heap[0][0] <= now:
             at, turn, key = heapq.heappop(self._heap)
@@ -43,7 +46,7 @@ class Alarms(Generic[K]):
         return due
 
     def next(self) -> float | None:
-        """When the next key is due, or None."""
+        """When the next key is due; None without keys."""
         while self._heap:
             at, turn, key = self._heap[0]
             if self._due.get(key) == (at, turn):

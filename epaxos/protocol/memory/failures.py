@@ -1,4 +1,7 @@
-"""Who is suspected to have failed.  Only liveness depends on it, never safety."""
+"""Which replicas are suspected to have failed.  Only liveness depends on it, never safety.
+
+`latency` compares this notion of "does not answer" with the two others.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ __all__ = ["FailureDetector"]
 
 
 class FailureDetector:
-    """Suspects every replica that was silent for `suspect_after_s`, and one whose connections were lost.
+    """Suspects a replica that was silent for `suspect_after_s`, and one whose connections are all lost.
 
-    At the start all get `suspect_after_s`.  `newly_suspected` names those that became suspected since
-    the caller emptied it.
+    At the start every replica is given `suspect_after_s`.  `newly_suspected` lists the replicas that became
+    suspected since the caller emptied it.  Times are in seconds on the clock of `Replica.tick`.
     """
 
     def __init__(self, id: int, epoch: Epoch, suspect_after_s: float) -> None:
@@ -29,15 +32,15 @@ class FailureDetector:
         self.newly_suspected: list[int] = []
 
     def advance(self, now: float) -> None:
-        """The time is `now`."""
+        """Let the time be `now`, and suspect the replicas that have been silent for too long."""
         heard_at = self._heard_at
         if heard_at is None:
             heard_at = self._heard_at = [now] * self._n
         elif now - self._now > self._suspect_after_s:
-            # This process was itself stopped or starved: what others sent meanwhile is still to be read.
+            # This process was itself stopped or starved: it has yet to read what others sent meanwhile.
             heard_at[:] = [now] * self._n
         else:
-            # When this process was late, what it has read since may just as well have come now.
+            # This process may be late, so what it has read since the last call may have come just now.
             for replica in self._heard_lately:
                 heard_at[replica] = now
         self._heard_lately.clear()
@@ -46,7 +49,7 @@ class FailureDetector:
             self._look(heard_at)
 
     def _look(self, heard_at: list[float]) -> None:
-        """Suspect who is silent, and say when to look again."""
+        """Suspect each silent replica, and set the time of the next look."""
         self._look_at = math.inf
         for replica, heard_at_s in enumerate(heard_at):
             if replica != self._id and not self.suspects(replica):
@@ -57,27 +60,27 @@ class FailureDetector:
                     self._look_at = min(self._look_at, silent_at)
 
     def next_deadline(self) -> float:
-        """When `advance` is to be called at the latest; mostly a replica is heard of before that."""
+        """When `advance` has to be called at the latest."""
         return self._look_at
 
-    def heard(self, replica: int) -> None:
-        """Something came from `replica`."""
+    def on_heard(self, replica: int) -> None:
+        """Something came from `replica`, so it is not suspected any more."""
         if self._heard_at is not None:
             self._heard_at[replica] = self._now
             self._heard_lately.add(replica)
             if self._suspected_at.pop(replica, None) is not None:
                 self._look_at = min(self._look_at, self._now + self._suspect_after_s)
 
-    def connected(self, replica: int) -> None:
+    def on_connected(self, replica: int) -> None:
         """There is a connection to `replica`, or from it, after there was none."""
         self._connected_at[replica] = self._now
-        self.heard(replica)
+        self.on_heard(replica)
 
-    def disconnected(self, replica: int) -> None:
-        """All connections with `replica` were lost, and it took no new one: a killed process shows so.
+    def on_disconnected(self, replica: int) -> None:
+        """All connections with `replica` are lost and it took no new one, as when its process is killed.
 
-        One that was connected for less than `suspect_after_s` is suspected only when it is silent:
-        connections that break again and again must not start recoveries each time.
+        A replica that was connected for less than `suspect_after_s` is suspected only when it is silent,
+        because otherwise connections that break again and again would start recoveries each time.
         """
         if (
             self._heard_at is not None
@@ -92,17 +95,17 @@ class FailureDetector:
         self.newly_suspected.append(replica)
 
     def suspects(self, replica: int) -> bool:
-        """Whether `replica` is suspected; never this replica itself."""
+        """Whether `replica` is suspected; false for this replica itself."""
         return replica in self._suspected_at
 
     def suspected_at(self, replica: int) -> float:
-        """Since when `replica`, which is suspected, is so."""
+        """When `replica`, which is suspected, became suspected."""
         return self._suspected_at[replica]
 
     def rank(self, row: int) -> int:
-        """This replica's turn in recovering instances of `row`: how many come before it.
+        """This replica's rank in recovering the instances of `row`: the number of replicas before it.
 
-        The replicas that are not suspected take turns, the row's own first, then those after it.
+        The row's own replica comes first, then those after it.  Suspected replicas are left out.
         """
         return self._before(row).index(self._id)
 

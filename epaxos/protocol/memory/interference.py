@@ -1,10 +1,9 @@
-"""Which known instances interfere with a batch: key -> highest slot per row, for writes and for reads.
+"""The interference index: for each key, the highest slot of each row that writes it, and that reads it.
 
-Everything here costs a C-level pass over the batch's columns, never a Python loop over keys.  What
-costs is memory that is not in the processor's cache, so a key is held once, with a vector of slots
-that all keys of a batch share as long as no other batch touches them.  Memory is bounded by
-generations: keys are never deleted one by one, a whole generation goes when every member has
-executed all of it.
+Each method passes over the columns of a batch in C; no Python code runs for each key.  The cost is
+memory that is not in the processor's cache.  So a key is held once, with a vector of slots that all keys of
+a batch share until another batch touches them.  Generations bound the memory: keys are never deleted
+one by one, but a whole generation is dropped when every member has executed all of its instances.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from epaxos.protocol.values.messages import Batch
 __all__ = ["InterferenceIndex", "interferes"]
 
 GENERATION_KEYS = 8192
-"""A generation that has seen so many keys makes room for the next."""
+"""Keys of a generation after which the next one begins, if there is no older one."""
 
 
 def interferes(a: Batch, b: Batch) -> bool:
-    """Whether one of two proposed batches writes a key that the other reads or writes (or is a barrier)."""
+    """Whether one batch writes a key that the other reads or writes, or one of them is a barrier."""
     if a.barrier or b.barrier:
         return True
     written = frozenset(a.writes)
@@ -36,9 +35,9 @@ def interferes(a: Batch, b: Batch) -> bool:
 
 
 class InterferenceIndex:
-    """The instances that a new batch has to name, of a cluster of n.
+    """The instances that a new batch has to name in its dependencies.
 
-    An instance stays in the index when it becomes NOP: it is then named without need, which is safe.
+    An instance stays in the index when it becomes NOP.  It is then named without need, which is safe.
     """
 
     def __init__(self, epoch: Epoch) -> None:
@@ -49,28 +48,30 @@ class InterferenceIndex:
         self._forgotten = no_deps(epoch)
 
     def restore(self, floor: Deps) -> None:
-        """After a restart: nothing up to `floor` will be added."""
+        """Take up after a restart: nothing up to `floor` will be added."""
         self._forgotten = floor
 
     def add(self, id: InstanceId, batch: Batch) -> None:
-        """From now on `id` is known to carry `batch`."""
+        """Add `id`, which carries `batch`."""
         if self._old is None and self._young.keys >= GENERATION_KEYS:
             self._old, self._young = self._young, _Generation(self._epoch)
         self._young.add(id, batch)
 
     def set_unknown(self, id: InstanceId | None) -> None:
-        """Everything of the row up to `id` may have been proposed, with whatever keys: it all counts
-        as interfering.  None ends that."""
+        """Let every slot of the row up to `id` interfere with everything; None ends that.
+
+        A restarted replica needs it, because it may have forgotten what it proposed there.
+        """
         self._unknown = id
 
     def deps_of(self, id: InstanceId, batch: Batch) -> Deps:
-        """For every row the highest slot that interferes with `batch`, 0 where there is none.
+        """For each row, the highest slot that interferes with `batch`; 0 where there is none.
 
-        What was forgotten is named, whatever its keys were: a vote for a command that does not name an
+        Forgotten instances are named whatever their keys were, because a vote that does not name an
         instance must mean that the voter did not know it (docs: protocol/forgetting).
 
-        In id's own row only slots below its own count: a later instance of that row already names
-        id, because its leader knew id (docs: protocol/rules, "Commit").
+        In id's own row only slots below its own count, because a later instance of that row names id
+        (docs: protocol/rules, "Commit").
         """
         slots = list(self.named_by(batch))
         own = id.replica
@@ -78,7 +79,7 @@ class InterferenceIndex:
         return tuple(slots)
 
     def named_by(self, batch: Batch) -> Deps:
-        """As `deps_of`, for a batch that belongs to no instance."""
+        """The same as `deps_of`, for a batch that belongs to no instance."""
         found = self._young.interfering(batch)
         if self._old is not None:
             found = merge((found, self._old.interfering(batch)))
@@ -89,7 +90,7 @@ class InterferenceIndex:
         return tuple(slots)
 
     def forget(self, floor: Deps) -> None:
-        """Every member has executed everything up to `floor`."""
+        """Drop each generation of which every member has executed everything, as `floor` says."""
         if self._old is not None and self._old.is_below(floor):
             self._forgotten = merge((self._forgotten, self._old.tops))
             self._old = None
@@ -99,12 +100,12 @@ class InterferenceIndex:
 
     @property
     def keys(self) -> int:
-        """How many keys are held, those in both generations counted twice."""
+        """The number of keys that are held; a key in both generations counts twice."""
         return self._young.keys + (self._old.keys if self._old is not None else 0)
 
 
 class _Generation:
-    """What was added in one stretch of time."""
+    """The instances that were added during one period."""
 
     def __init__(self, epoch: Epoch) -> None:
         self._nothing = no_deps(epoch)
@@ -130,7 +131,7 @@ class _Generation:
             _raise_keys(self._reads, batch.reads, own)
 
     def interfering(self, batch: Batch) -> Deps:
-        """For every row the highest slot that interferes with `batch`."""
+        """For each row, the highest slot that interferes with `batch`."""
         if batch.barrier:
             return self.tops
         vectors = {self._barriers}
@@ -148,7 +149,7 @@ class _Generation:
 
 
 def _raise_keys(index: dict[bytes, Deps], keys: Sequence[bytes], own: Deps) -> None:
-    """Note `own`, the vector of one instance, for each key, beside what stands there already."""
+    """Merge `own`, the vector of one instance, into the vector of each key."""
     noted = list(map(index.setdefault, keys, repeat(own)))
     before = list(compress(zip(keys, noted), map(is_not, noted, repeat(own))))
     if before:

@@ -1,6 +1,13 @@
-"""Who answers fastest: which replicas a command leader names as its fast quorum.
+"""How fast the other replicas answer, and which have left a question unanswered.
 
-Only speed depends on it, never safety.
+Three notions of "does not answer" exist, each for a purpose of its own, and safety depends on none:
+
+- *suspected* (`failures`): nothing at all came for `suspect_after_s`, or all connections are lost.
+  Others then recover the replica's instances.
+- *unanswered* (`Latency` for PreAccept, `reads` for Read): a question of that kind was not answered in
+  time.  The replica is asked such a question last until it answers one, however late.
+- *slow* (`Latency`): the usual time from a PreAccept to its answer, from which follow whom to ask first
+  and how long to wait.
 """
 
 from __future__ import annotations
@@ -11,19 +18,20 @@ from collections.abc import Callable, Iterable
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 
-__all__ = ["Nearness"]
+__all__ = ["Latency"]
 
 WEIGHT = 0.25
-"""Of the newest answer, against all before it."""
+"""The weight of the newest answer in the average, against all earlier ones."""
 PROBES = 4
-"""At most so many PreAccepts go to all in the time that an answer is waited for."""
+"""At most PROBES PreAccepts per `patience_s` go to every replica, to refresh the estimates."""
 
 
-class Nearness:
-    """How long each other replica takes from a PreAccept to its answer, as one instance at a time shows.
+class Latency:
+    """The usual time from a PreAccept to the answer of each other replica.
 
-    That one is a probe: its PreAccept goes to all, while others go to those that were named alone.
-    `patience_s`: an answer that takes longer is not waited for any more, and counts as that long.
+    One instance at a time is measured: the probe, whose PreAccept goes to all replicas, while other
+    PreAccepts go to the named replicas alone.  An answer that takes longer than `patience_s` counts as
+    `patience_s`.  Times are in seconds on the clock of `Replica.tick`.
     """
 
     def __init__(self, id: int, epoch: Epoch, patience_s: float) -> None:
@@ -33,48 +41,54 @@ class Nearness:
         self._answer_s: dict[int, float] = {}
         self._probe: InstanceId | None = None
         self._asked_at = -math.inf
-        self._silent: set[int] = set()
-        self._missed: set[int] = set()
+        self._awaited: set[int] = set()
+        self._unanswered: set[int] = set()
 
     def asks_all(self, id: InstanceId, now: float) -> bool:
-        """Whether the PreAccept of `id`, which leaves now, is to go to all others: it is the next probe,
-        or there are some of which nothing is known."""
+        """Whether the PreAccept of `id`, which leaves now, has to go to all other replicas.
+
+        It has to when `id` becomes the next probe, or while the time of some replica is unknown.
+        """
         since_s = now - self._asked_at
-        if since_s < (self._patience_s if self._silent else self._patience_s / PROBES):
+        if since_s < (self._patience_s if self._awaited else self._patience_s / PROBES):
             return len(self._answer_s) < len(self._others)
-        for replica in self._silent:
+        for replica in self._awaited:
             self._note(replica, since_s)
         self._probe = id
         self._asked_at = now
-        self._silent = set(self._others)
+        self._awaited = set(self._others)
         return True
 
-    def missed(self, replicas: Iterable[int]) -> None:
-        """These were named, and their answers were waited for in vain."""
-        self._missed.update(replicas)
+    def on_silence(self, replicas: Iterable[int]) -> None:
+        """These replicas were named, and have not answered in time."""
+        self._unanswered.update(replicas)
 
-    def answered(self, id: InstanceId, replica: int, now: float) -> None:
+    def on_answer(self, id: InstanceId, replica: int, now: float) -> None:
         """`replica` has answered the PreAccept of `id`."""
-        self._missed.discard(replica)
-        if id == self._probe and replica in self._silent:
-            self._silent.discard(replica)
+        self._unanswered.discard(replica)
+        if id == self._probe and replica in self._awaited:
+            self._awaited.discard(replica)
             self._note(replica, now - self._asked_at)
 
     def _note(self, replica: int, seconds: float) -> None:
-        seconds = min(seconds, self._patience_s)  # it may have been silent as long as nobody asked
-        known = self._answer_s.get(replica, seconds)
-        self._answer_s[replica] = known + WEIGHT * (seconds - known)
+        seconds = min(seconds, self._patience_s)  # a probe may end late, when no PreAccept leaves for a while
+        before = self._answer_s.get(replica, seconds)
+        self._answer_s[replica] = before + WEIGHT * (seconds - before)
 
     def usual_s(self, replicas: Iterable[int]) -> float:
-        """How long the slowest of these usually takes; 0 when that is not known."""
+        """The usual time of the slowest of `replicas`; a replica whose time is unknown counts 0."""
         return max((self._answer_s.get(replica, 0.0) for replica in replicas), default=0.0)
 
-    def nearest(self, count: int, is_suspected: Callable[[int], bool]) -> tuple[int, ...]:
-        """The `count` replicas that answer fastest, sorted; suspected ones, and before them those that
-        were missed and have not answered since, only when there are not enough others.  Of those that
-        are not known the next in number come first."""
+    def fastest(self, count: int, is_last_resort: Callable[[int], bool]) -> tuple[int, ...]:
+        """The `count` other replicas to ask, sorted by number; fewer only when there are fewer.
+
+        Replicas of unknown time come first, the next in number before the others, then the fastest.
+        Those that left a PreAccept unanswered come after these, and those of which `is_last_resort` is true
+        at the end.
+        """
 
         def distance(replica: int) -> tuple[bool, bool, float]:
-            return is_suspected(replica), replica in self._missed, self._answer_s.get(replica, 0.0)
+            unanswered = replica in self._unanswered
+            return is_last_resort(replica), unanswered, self._answer_s.get(replica, 0.0)
 
         return tuple(sorted(sorted(self._others, key=distance)[:count]))

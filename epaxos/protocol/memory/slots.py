@@ -1,17 +1,19 @@
-"""The slots of a replica's own row: used in order, never twice, also not after a crash."""
+"""The slots of a replica's own row: they are used in order and never twice, even after a crash."""
 
 from __future__ import annotations
+
+from epaxos.protocol.values.errors import InvariantError
 
 __all__ = ["SLOTS_RESERVED", "OwnSlots"]
 
 SLOTS_RESERVED = 256
-"""So many slots are reserved ahead by default.  What a crash leaves unused of them has to be recovered."""
+"""Slots per durable reservation.  After a crash the unused ones are decided as NOP by recovery."""
 
 
 class OwnSlots:
-    """Slots are reserved durably in blocks before they are used.
+    """Reserves slots durably, in blocks of `block`, before they are used.
 
-    The reservation rides with other records, so it costs no write of its own while there is work.
+    A reservation is written together with other records, so it costs no write of its own under load.
     """
 
     def __init__(self, block: int = SLOTS_RESERVED) -> None:
@@ -21,7 +23,7 @@ class OwnSlots:
         self._requested = 0
 
     def restore(self, reserved: int) -> None:
-        """After a restart: everything up to `reserved` may have been used."""
+        """Take up after a restart: every slot up to `reserved` may have been used."""
         self.next = reserved + 1
         self._durable = self._requested = reserved
 
@@ -31,23 +33,24 @@ class OwnSlots:
         return self.next <= self._durable
 
     def take(self) -> int:
-        """The next slot, which must be available."""
-        assert self.available
+        """Use the next slot.  Raises InvariantError when none is durably reserved."""
+        if not self.available:
+            raise InvariantError(f"slot {self.next} is not durably reserved")
         slot = self.next
         self.next += 1
         return slot
 
     def wanted(self) -> int | None:
-        """What should be reserved now (the highest slot), if anything."""
+        """Up to which slot to reserve now; None when enough slots are reserved or asked for."""
         if self._requested - self.next >= self._block // 2:
             return None
         self._requested = self.next - 1 + self._block
         return self._requested
 
     def on_durable(self, reserved: int) -> None:
-        """The reservation up to `reserved` is on disk."""
+        """The reservation of all slots up to `reserved` is durable."""
         self._durable = max(self._durable, reserved)
 
     def last_used(self) -> int:
-        """What a clean stop leaves reserved: nothing that was not used."""
+        """The highest slot that was used, which a clean stop leaves as the reservation."""
         return self.next - 1

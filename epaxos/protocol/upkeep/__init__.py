@@ -1,1 +1,5 @@
-"""Catching up with other replicas, and forgetting what every member has executed."""
+"""What keeps a replica going: heartbeats, catching up, forgetting, and taking over from failed replicas.
+
+Nothing here decides anything: it asks (Fetch), starts recoveries, and forgets what every member has
+executed.
+"""

@@ -1,4 +1,4 @@
-"""Who takes part, and in which row: the constant frame of one run of the protocol."""
+"""The members of a cluster and their rows, which are constant during an epoch."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Epoch(NamedTuple):
 
     @property
     def n(self) -> int:
-        """How many members there are, and rows."""
+        """The number of members, and of rows."""
         return len(self.members)
 
     def row_of(self, member: int) -> int:
-        """The row of the member.  Raises ValueError when it is not in the list."""
+        """The row of `member`.  Raises ValueError when it is not in the list."""
         return self.members.index(member)

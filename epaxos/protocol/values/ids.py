@@ -1,7 +1,6 @@
-"""Names of things: instances, ballots and dependency vectors.
+"""Instance ids, ballots and dependency vectors.
 
-Everything here is a plain immutable value, so that it can be a dictionary key,
-cross the wire and be compared in a test.
+All are plain immutable values: they are dictionary keys, cross the wire, and are compared in tests.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ __all__ = [
 ]
 
 Deps = tuple[int, ...]
-"""A dependency vector: one slot per replica.  ``(q, s)`` is *in* D when ``s <= D[q]``."""
+"""A dependency vector D: one slot for each row.  The instance (q, s) is *in* D when s <= D[q]."""
 
 NUMBER_LIMIT = 2**63
-"""Slots and ballots are below it: they fit the signed 64 bits of anything that stores them."""
+"""Slots and ballots are below this, so that they fit in signed 64 bits."""
 
 initial_ballot = 0
-"""The ballot of the command leader; every other ballot b is owned by row ``b mod n``."""
+"""The ballot of the command leader; row b mod n owns every other ballot b."""
 
 
 class InstanceId(NamedTuple):
-    """One slot (from 1) of one replica's row."""
+    """One slot of one replica's row.  Slots count from 1."""
 
     replica: int
     slot: int
@@ -44,7 +43,7 @@ class InstanceId(NamedTuple):
 
 
 def no_deps(epoch: Epoch) -> Deps:
-    """The empty dependency set."""
+    """The empty dependency set of an epoch."""
     return (0,) * len(epoch.members)
 
 
@@ -54,16 +53,16 @@ def merge(vectors: Iterable[Deps]) -> Deps:
 
 
 def is_in(id: InstanceId, deps: Deps) -> bool:
-    """Whether `id` is a member of the set that `deps` describes."""
+    """Whether `id` is in the set that `deps` describes."""
     return id.slot <= deps[id.replica]
 
 
 def next_ballot(ballot: int, replica: int, epoch: Epoch) -> int:
-    """The lowest ballot above `ballot` that `replica` owns; never 0, which is the command leader's."""
+    """The lowest ballot above `ballot` that `replica` owns.  It is never 0, the command leader's ballot."""
     above = ballot + 1
     return above + (replica - above) % len(epoch.members)
 
 
 def owner(ballot: int, id: InstanceId, epoch: Epoch) -> int:
-    """Who alone may propose a value for `id` at `ballot`."""
+    """The one replica that may propose a value for `id` at `ballot`."""
     return id.replica if ballot == initial_ballot else ballot % len(epoch.members)

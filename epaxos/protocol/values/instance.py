@@ -1,4 +1,4 @@
-"""One instance as one replica knows it, and the record of it that goes to disk."""
+"""One instance as one replica holds it, and its record on disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Instance", "InstanceRecord", "Value"]
 
 
 class Value(IntEnum):
-    """Which command an instance currently holds.  Stored: never renumber.
+    """The kind of an instance's current command.  The numbers are stored: never renumber them.
 
-    An instance is proposed once, by one replica, so its command is that batch or NOP.
+    An instance is proposed once, by one replica, so its command is the proposed batch or NOP.
     """
 
     UNKNOWN = 0
@@ -23,7 +23,7 @@ class Value(IntEnum):
 
 
 class InstanceRecord(NamedTuple):
-    """What is durable of an instance, but for the proposed batch, which is written once, beside it."""
+    """The durable state of an instance, without the proposed batch, which is written once and separately."""
 
     id: InstanceId
     phase: Phase
@@ -36,13 +36,14 @@ class InstanceRecord(NamedTuple):
 
 
 class Instance:
-    """The per-instance variables of protocol.md.
+    """The variables of one instance (docs: protocol/rules, "Words").
 
-    `bal`: highest ballot promised; `abal`: ballot in which the current value was accepted or
-    committed; `cmd`, `deps`: the current value; `proposed`, `init_deps`: what the command leader
-    first proposed, None until known.  `proposed` doubles as protocol.md's `init_cmd`.
-    `fast_quorum`: whom the command leader named in its PreAccept, if anybody; empty until known.
-    `batch_saved`: whether `proposed` has been given to the store.
+    - `bal`: the highest ballot that was promised.
+    - `abal`: the ballot in which the current value was accepted or committed.
+    - `cmd`, `deps`: the current value; `cmd` is None until known.
+    - `proposed`, `init_deps`: what the command leader first proposed; None until known.
+    - `fast_quorum`: the replicas that the command leader named; empty until known, or if it named none.
+    - `batch_saved`: whether `proposed` was handed to the store.
     """
 
     __slots__ = (
@@ -78,7 +79,7 @@ class Instance:
         return Value.NOP if self.cmd is NOP else Value.PROPOSED
 
     def record(self) -> InstanceRecord:
-        """The instance as it is now, for the store."""
+        """The record of the instance as it is now."""
         return InstanceRecord(
             self.id,
             self.phase,
@@ -92,9 +93,9 @@ class Instance:
 
     @classmethod
     def restore(cls, record: InstanceRecord, batch: Batch | None) -> Instance:
-        """The instance that `record` and the batch stored beside it (if any) describe.
+        """The instance that `record` and the stored batch describe; `batch` is None when none is stored.
 
-        Raises ValueError when the record needs a batch that is not there.
+        Raises ValueError when the record needs a batch and there is none.
         """
         instance = cls(record.id, record.deps)
         instance.phase = record.phase

@@ -1,6 +1,6 @@
-"""What replicas say to each other: plain typed values, one class a message of protocol.md.
+"""The messages of the protocol: plain typed values, one class for each.
 
-Nothing here knows how a message is encoded; `transport.codec` does.
+Nothing here knows how a message is encoded; `wire.codec` does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Phase(IntEnum):
-    """The life of an instance at one replica.  The numbers are stored and sent: never renumber."""
+    """The phase of an instance at one replica.  The numbers are stored and sent: never renumber them."""
 
     INITIAL = 0
     PREACCEPTED = 1
@@ -47,11 +47,11 @@ _BATCH_FRAMING_BYTES = 16
 
 
 class Batch(NamedTuple):
-    """What one instance carries: client commands as columns.
+    """The client commands of one instance, as columns.
 
-    `writes` are the distinct keys written, `reads` the distinct keys only read, `payload` the
-    commands as the state machine encoded them (opaque to everything else), `commands` their
-    number.  A `barrier` interferes with everything.
+    `writes` holds the distinct keys that are written, `reads` the distinct keys that are only read.
+    `payload` is the commands as the state machine encoded them, which nothing else looks into, and
+    `commands` their number.  A `barrier` interferes with everything.
     """
 
     writes: tuple[bytes, ...]
@@ -62,22 +62,22 @@ class Batch(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """What the batch takes on the wire: never more, and less only by a few bytes a key."""
+        """An upper bound of the bytes on the wire, too high by a few bytes for each key."""
         keys = len(self.writes) + len(self.reads)
         bytes_of_keys = sum(map(len, self.writes)) + sum(map(len, self.reads))
         return len(self.payload) + bytes_of_keys + _KEY_FRAMING_BYTES * keys + _BATCH_FRAMING_BYTES
 
 
 NOP = Batch((), (), b"", 0)
-"""The command that does nothing: what recovery decides when the proposed one cannot have been
-committed.  It has no commands, which no proposed batch has."""
+"""The batch that does nothing.  Recovery chooses it when the proposed batch cannot have been committed.
+It has 0 commands, as no proposed batch has."""
 
 
 class PreAccept(NamedTuple):
-    """The command leader proposes `batch` with the dependencies it knows.
+    """The command leader proposes `batch` with the dependencies that it knows, D0.
 
-    `fast_quorum`: the replicas whose answers, together with the leader's own, will be the value;
-    sorted, without the leader.  Empty where any fast quorum of equal answers will do.
+    `fast_quorum` are the named replicas, sorted and without the leader: their answers and the leader's
+    own make the value.  It is empty where any fast quorum of equal answers will do.
     """
 
     id: InstanceId
@@ -87,14 +87,14 @@ class PreAccept(NamedTuple):
 
 
 class PreAcceptOK(NamedTuple):
-    """Promise: the instance is pre-accepted here with `deps`."""
+    """A promise: the sender has pre-accepted the instance with `deps`."""
 
     id: InstanceId
     deps: Deps
 
 
 class Accept(NamedTuple):
-    """The owner of `ballot` asks to accept a value.
+    """The owner of `ballot` asks the receiver to accept a value.
 
     `batch` is None when the receiver is known to hold the proposed batch.
     """
@@ -106,14 +106,14 @@ class Accept(NamedTuple):
 
 
 class AcceptOK(NamedTuple):
-    """Promise: the value of `ballot` is accepted here."""
+    """A promise: the sender has accepted the value of `ballot`."""
 
     id: InstanceId
     ballot: int
 
 
 class Commit(NamedTuple):
-    """A decision.  `batch` is None when the receiver is thought to hold the proposed batch."""
+    """A decision.  `batch` is None when the receiver was sent the proposed batch before."""
 
     id: InstanceId
     ballot: int
@@ -122,18 +122,18 @@ class Commit(NamedTuple):
 
 
 class Recover(NamedTuple):
-    """The owner of `ballot` asks what is known of an instance."""
+    """The owner of `ballot` asks what the receiver knows of an instance."""
 
     id: InstanceId
     ballot: int
 
 
 class RecoverOK(NamedTuple):
-    """Promise: nothing below `ballot` is taken here any more.  And what is known.
+    """A promise: the sender takes nothing below `ballot` any more.  And what it knows of the instance.
 
-    `batch` is the current value (None: unknown) decided or proposed in ballot `accepted_ballot`;
-    `init_deps` is what the command leader first proposed (None: unknown), and `fast_quorum` whom it
-    named then.
+    `batch` is the current command, None when unknown, accepted or committed at `accepted_ballot`.
+    `init_deps` is what the command leader first proposed, None when unknown; `fast_quorum` are the
+    replicas that it named.
     """
 
     id: InstanceId
@@ -147,7 +147,7 @@ class RecoverOK(NamedTuple):
 
 
 class Validate(NamedTuple):
-    """A recoverer asks whether (batch, deps) can still have been committed on the fast path."""
+    """A recoverer asks whether (batch, deps) may have been committed on the fast path."""
 
     id: InstanceId
     ballot: int
@@ -156,14 +156,14 @@ class Validate(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """An instance that speaks against a validated one, and whether it is committed."""
+    """An instance that conflicts with a validated one, and whether it is committed."""
 
     id: InstanceId
     committed: bool
 
 
 class ValidateOK(NamedTuple):
-    """Promise: the validated value is remembered here.  And what speaks against it."""
+    """A promise: the sender has recorded the validated value.  And the instances that conflict with it."""
 
     id: InstanceId
     ballot: int
@@ -171,37 +171,43 @@ class ValidateOK(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """The recovery of `id` waits for others; `votes` is its |R| (EPaxos*, section 4)."""
+    """The recovery of `id` waits for conflicting instances; `votes` is its |R| (EPaxos*, section 4)."""
 
     id: InstanceId
     votes: int
 
 
 class Fetch(NamedTuple):
-    """Please send the Commit, with its batch, of those of `ids` that are committed at your side."""
+    """The sender asks for the Commit, with its batch, of each of `ids` that the receiver holds committed.
+
+    A Fetch of nothing asks for a Heartbeat.
+    """
 
     ids: tuple[InstanceId, ...]
 
 
 class Read(NamedTuple):
-    """Which instances that write one of `keys` do you know?  `number` is the asker's own."""
+    """The sender asks which instances that write one of `keys` the receiver knows.
+
+    `number` is the sender's own number of the read.
+    """
 
     number: int
     keys: tuple[bytes, ...]
 
 
 class ReadOK(NamedTuple):
-    """The instances that the keys of Read `number` interfere with at the sender; no promise."""
+    """The answer to Read `number`: the instances that the sender knows.  It is no promise."""
 
     number: int
     deps: Deps
 
 
 class Heartbeat(NamedTuple):
-    """The sender lives.
+    """The sender lives, and tells how far it is.
 
-    `committed`: per row, the highest slot up to which it holds every commit;
-    `executed`: per row, the highest slot up to which it has durably executed everything.
+    For each row, `committed` is the slot up to which it holds every commit, and `executed` the slot up
+    to which it has durably executed everything.
     """
 
     committed: Deps

@@ -1,4 +1,4 @@
-"""What the core wants done after a turn: write, send, then tell and execute."""
+"""The effects of a turn of the core, which its driver carries out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ __all__ = ["Output"]
 
 
 class Output:
-    """The effects of one turn, in the order in which they have to happen.
+    """The effects of one turn.
 
-    At once: write `batches`, `instances` (their records as they are when the output is taken),
-    `reserved`, `floor` and `dropped` in one atomic step; send `messages`; execute `decided`; answer the
-    `reads` (their numbers) when everything up to the slots beside them is executed.
+    The driver carries out at once:
 
-    When all that this and every earlier output wrote is durable: hand the output to
-    `Replica.durable`, send `promises` and execute `decided_durably`.
+    - write `batches`, `instances` (their records as they are when the output is taken), `reserved`,
+      `floor` and `dropped`, in one atomic step;
+    - send `messages`, pairs of receiver and message;
+    - execute `decided`;
+    - answer each of `reads`, pairs of number and dependencies, when all its dependencies are executed.
+
+    When all that this and every earlier output wrote is durable, the driver sends `promises`, executes
+    `decided_durably`, and hands the output to `Replica.on_durable`, which counts `own_promises`.
     """
 
     __slots__ = (
@@ -49,7 +53,7 @@ class Output:
 
     @property
     def awaits_durability(self) -> bool:
-        """Whether anything has to happen once the records are durable."""
+        """Whether anything has to be done when the output is durable."""
         return bool(self.promises or self.own_promises or self.decided_durably or self.reserved is not None)
 
     @property

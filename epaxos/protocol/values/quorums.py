@@ -1,4 +1,7 @@
-"""How many replicas are enough (EPaxos*, section 3; docs: protocol/rules, "Words")."""
+"""The sizes of quorums.
+
+Source: EPaxos* (arXiv 2511.02743), section 3; docs: protocol/rules, "Words".
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ __all__ = ["Quorums"]
 
 
 class Quorums(NamedTuple):
-    """The sizes that follow from the number of members, n; each counts the counting replica itself.
+    """The sizes that follow from the number of members, n.  Each includes the replica that counts.
 
-    f crashes are survived.  Up to e replicas may be down and the fast path still works.
-    `named`: the command leader names its fast quorum beforehand, and whatever those answer is good
-    (docs: protocol/fast-path); otherwise any n-e equal answers make the fast path.
+    The cluster survives f crashes.  The fast path works while at most e replicas are down.
+    With `named` the command leader names its fast quorum in advance, and any answers of these replicas
+    make the fast path (docs: protocol/fast-path); otherwise any n-e equal answers do.
     """
 
     epoch: Epoch
@@ -25,10 +28,10 @@ class Quorums(NamedTuple):
 
     @classmethod
     def of(cls, epoch: Epoch, named: bool | None = None) -> Quorums:
-        """The quorums of an epoch; by default `named` wherever it is sound.
+        """The quorums of an epoch; by default `named` where it is sound.
 
-        Raises ValueError when the epoch has no members, and when `named` is asked for and f > 1:
-        a recovery may then miss both the command leader and a member that it named.
+        Raises ValueError when the epoch has no members, and when `named` is true and f > 1, because a
+        recovery may then miss both the command leader and a replica that it named.
         """
         n = epoch.n
         if n < 1:
@@ -42,15 +45,15 @@ class Quorums(NamedTuple):
 
     @property
     def slow(self) -> int:
-        """Any two slow quorums intersect: enough to accept a value, and to recover one."""
+        """The size of a slow quorum, which can accept or recover a value: any two of them intersect."""
         return self.n - self.f
 
     @property
     def read(self) -> int:
-        """Enough to meet every slow quorum: whatever is committed is known to one of them."""
+        """The size of a read quorum: it intersects every slow quorum, so it knows all that is committed."""
         return self.n - self.slow + 1
 
     @property
     def fast(self) -> int:
-        """Enough answers to commit after one round trip: equal ones, or those of the named."""
+        """The answers that commit after one round trip: equal ones, or those of the named replicas."""
         return self.slow if self.named else self.n - self.e

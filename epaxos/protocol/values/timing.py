@@ -1,4 +1,4 @@
-"""How long to wait for what.  Every time is in seconds."""
+"""The times that a replica waits, in seconds."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ __all__ = ["Timing"]
 
 @dataclass(frozen=True)
 class Timing:
-    """The waits of one replica; `config.py` documents and bounds them."""
+    """The times that one replica waits, in seconds; `config.settings` bounds them."""
 
     heartbeat_s: float = 0.2
     """A heartbeat goes to every replica this often."""
     suspect_after_s: float = 1.0
-    """A replica that was not heard of for so long is suspected."""
+    """A replica from which nothing came for this time is suspected."""
     resend_s: float = 0.5
-    """A message that was not answered is sent again after so long."""
+    """A message that was not answered is sent again after this time."""
     recover_after_s: float = 1.5
-    """An instance of a replica that is not suspected is recovered when it is stuck for so long."""
+    """An undecided instance of a replica that is not suspected is recovered after this time."""
     turn_s: float = 0.15
-    """Each rank waits so much longer than the one before it, before it recovers an instance."""
+    """The replica of rank k waits k times this longer than rank 0 before it recovers an instance."""
     backoff_max_s: float = 5.0
-    """Recoveries of one instance are never further apart than this."""
+    """Attempts to recover one instance are at most 1.5 times this apart."""
     fast_path_wait_s: float = 0.005
-    """With a slow quorum of answers, how long to wait for those that may still allow the fast path; and
-    how long at least, with those of a named fast quorum outstanding, before others are asked."""
+    """After a slow quorum has answered, the command leader waits this long for answers that may still allow
+    the fast path.  A named replica is given at least this time before others are asked."""

@@ -1,1 +1,1 @@
-"""Exhaustive small models: everything that may happen to a few real cores, up to stated bounds."""
+"""Exhaustive small models: every run of a few real cores, within stated bounds."""

@@ -19,7 +19,7 @@ from epaxos.verify.models.story import tell
 __all__ = ["main"]
 
 HEADER = (
-    f"{'model':44} {'n':>2} {'states':>8} {'steps':>5} {'machines':>8} {'outcomes':>8} {'cpu s':>6}  all?"
+    f"{'model':44} {'n':>2} {'states':>8} {'steps':>5} {'replicas':>8} {'outcomes':>8} {'cpu s':>6}  all?"
     f" {'ends':>6}"
 )
 
@@ -29,7 +29,7 @@ class _Timeout(Exception):
 
 
 class _Exploration:
-    """One model, with a line that tells how it comes along."""
+    """The exploration of one model, with a line that shows its progress."""
 
     def __init__(self, model: Model, seconds: float) -> None:
         self._explorer = Explorer(model, self._on_progress)
@@ -39,7 +39,7 @@ class _Exploration:
         self._checked = 0
 
     def run(self) -> bool:
-        """Explore, and print what came out.  Whether every rule held."""
+        """Explore, and print the result.  Returns whether every rule held."""
         explorer = self._explorer
         end = None
         try:
@@ -60,7 +60,7 @@ class _Exploration:
         return end is None
 
     def _find_stuck(self) -> State | None:
-        """A state from which not everything can be decided, if there is one."""
+        """A state from which not everything can be decided; None if there is none."""
         for end in stuck(self._explorer):
             if end is not None:
                 return end
@@ -70,7 +70,7 @@ class _Exploration:
         return None
 
     def _on_progress(self, explorer: Explorer) -> None:
-        gc.freeze()  # states are only added: to look through them again and again finds nothing
+        gc.freeze()  # states are only added, so the collector would search them in vain
         if sys.stdout.isatty():
             print(f"\r{self._line()}", end="", flush=True)
         if time.process_time() - self._started > self._seconds:
@@ -82,17 +82,17 @@ class _Exploration:
         outcomes = len(explorer.outcomes()) if self._outcomes is None else self._outcomes
         return (
             f"{model.name:44} {model.n:2} {len(explorer.parents):8} {explorer.depth:5}"
-            f" {len(explorer.machines):8} {outcomes:8}"
+            f" {len(explorer.replicas):8} {outcomes:8}"
             f" {time.process_time() - self._started:6.1f}  {'yes' if explorer.complete else 'no ':4}"
             f" {self._checked or '':6}".rstrip()
         )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Explore what the arguments name.  The process's exit code: 1 when a rule was broken."""
+    """Explore the models that the arguments name.  Returns the exit code: 1 when a rule was broken."""
     parser = argparse.ArgumentParser(prog="epaxos.verify.models", description=__doc__)
     parser.add_argument(
-        "--seconds", type=float, default=120.0, help="of a processor, for each model at most (default: 120)"
+        "--seconds", type=float, default=120.0, help="CPU seconds for each model, at most (default: 120)"
     )
     parser.add_argument("model", nargs="*", help="the names of the models; all, when none is given")
     options = parser.parse_args(arguments)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import PreAccept, PreAcceptOK, Waiting
-from epaxos.verify.models.machine import naming, with_equal_answers
 from epaxos.verify.models.model import Envelope, Model
+from epaxos.verify.models.model_replica import naming, with_equal_answers
 
 __all__ = ["MODELS"]
 
@@ -17,15 +17,17 @@ _FIRST, _SECOND, _THIRD = frozenset({0}), frozenset({1}), frozenset({2})
 
 
 def _row(envelope: Envelope) -> int | None:
-    """Whose instance the message is about, if it is about one."""
+    """The row of the instance that the message belongs to; None if it belongs to none."""
     id: InstanceId | None = getattr(envelope.message, "id", None)
     return None if id is None else id.replica
 
 
 def _cut_off_leaders(envelope: Envelope) -> bool:
-    """With five: the two leaders propose, and hear the votes on that and nothing else; nobody hears
-    from them but what they propose.  So they are as good as crashed for the three others, which have to
-    find out by recovery what may have been decided in one round trip; every quorum is all three."""
+    """Of five, the two leaders receive only the votes on their proposals, and send only these proposals.
+
+    So they have as good as crashed for the three others, which find out by recovery what may have been
+    decided in one round trip.  Every quorum is all three.
+    """
     sender, dest, message = envelope
     if dest in _LEADERS:
         return not isinstance(message, PreAcceptOK) or message.id.replica != dest
@@ -33,9 +35,11 @@ def _cut_off_leaders(envelope: Envelope) -> bool:
 
 
 def _one_quorum_each(envelope: Envelope) -> bool:
-    """With five: R0 and R1 vote for what R0 proposes, R2, R3 and R4 for what R2 proposes, which may be
-    decided in one round trip.  R2 hears nothing else and nobody hears more from it.  R0, R1 and R4
-    recover the former, R0, R3 and R4 the latter, and R3 hears how the other recovery waits."""
+    """Of five, R0 and R1 vote for R0's proposal, and R2, R3 and R4 for R2's, which may be decided at once.
+
+    R2 receives and sends nothing else.  R0, R1 and R4 recover the former, R0, R3 and R4 the latter, and R3
+    receives the Waiting of the other recovery.
+    """
     sender, dest, message = envelope
     row = _row(envelope)
     if isinstance(message, PreAccept):
@@ -49,13 +53,15 @@ def _one_quorum_each(envelope: Envelope) -> bool:
 
 
 def _two_know_of_each(envelope: Envelope) -> bool:
-    """R0 hears nothing of what it proposed, neither votes nor what was made of it, and R2 nothing of what
-    R1 proposed.  So R1 and R2 have to find out about the former without R0, which votes for the latter."""
+    """R0 receives nothing about its own proposal, neither votes nor decisions, and R2 nothing about R1's.
+
+    So R1 and R2 have to recover the former without R0, which votes for the latter.
+    """
     return (envelope.dest, _row(envelope)) in {(0, 0), (2, 1)}
 
 
 def _under_both_rules(*models: Model) -> Iterator[Model]:
-    """Each with the fast quorum that its leader names, and with any n-e equal answers."""
+    """Each model twice: with a fast quorum that the leader names, and with any n-e equal answers."""
     for model in models:
         yield model
         yield replace(model, name=f"{model.name}, equal answers", new=with_equal_answers)

@@ -1,22 +1,22 @@
 """Visits every state that a model can reach, breadth first, and judges each decision on the way.
 
-A state of the whole is: the machine of each replica, the messages that were sent, what was decided so
-far and by which instance each command is carried, and how much may still go wrong.  Messages form a
-set.  With `duplicates` it only grows: what was sent may arrive at any time, any number of times, or
-never, which covers loss, doubling and every reordering.  Without, a message leaves the set when it
-arrives.
+A state of the cluster consists of the state of each replica, the messages that were sent, the decisions
+so far, the instance that carries each command, and the recoveries and crashes that may still come.
+Messages form a set.  With `duplicates` it only grows: a message may arrive at any time, any number of
+times, or never, which covers loss, doubling and every reordering.  Without `duplicates` a message leaves
+the set when it arrives.
 
-A crash is one step with the restart after it: to be down is to get nothing for a while.  For the same
-reason a replica that crashes for good needs no step at all: runs in which it does nothing from some
-time on are among the runs.  (Nobody suspects anybody here; what suspicion leads to, that waits end and
-recoveries start, happens anyhow.)
+A crash and the restart after it are one step, because a replica that is down only gets nothing for a
+while.  For the same reason a final crash needs no step: runs in which a replica does nothing after some
+time are among the runs.  No replica suspects another, but the consequences of suspicion, waits that end
+and recoveries that start, happen at any time.
 
-Left out, because nothing is lost by it:
+Two reductions lose nothing:
 
-- the arrival of a message that changes nothing (the same state again; without duplicates a message
-  that stays under way may do all that one that arrived without effect can, and more);
-- a message that can have no effect any more (`Machines.judge`) leaves the set, so that states that
-  differ only in such messages are one.
+- The arrival of a message that changes nothing is left out: it leads to the same state.  Without
+  duplicates a message that stays under way may do all that one which arrived without effect can, and more.
+- A message that can have no effect any more (`ModelReplicas.judge`) leaves the set, so that states
+  which differ only in such messages are one.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from typing import NamedTuple
 from epaxos.protocol.memory.interference import interferes
 from epaxos.protocol.values.ids import InstanceId, is_in
 from epaxos.protocol.values.messages import NOP
-from epaxos.verify.models.machine import Decision
-from epaxos.verify.models.machines import Event, Kind, Machines, Step
 from epaxos.verify.models.model import Model
+from epaxos.verify.models.model_replica import Decision
+from epaxos.verify.models.model_replicas import Event, Kind, ModelReplicas, Step
 
 __all__ = ["Explorer", "Move", "State", "Violation"]
 
 
 class State(NamedTuple):
-    """A state of the whole.  `decisions` and `carriers` are numbers of what the explorer has noted."""
+    """A state of the cluster.  `replicas` and `decisions` are numbers that stand for states and sets."""
 
-    machines: tuple[int, ...]
+    replicas: tuple[int, ...]
     messages: int
     decisions: int
     carriers: tuple[InstanceId | None, ...]
@@ -46,7 +46,7 @@ class State(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Something that can happen in a state."""
+    """One event that can happen in a state, and the state after it."""
 
     replica: int
     event: Event
@@ -64,15 +64,15 @@ class Violation(Exception):
 
 
 class Explorer:
-    """One exploration.  `progress` is called now and then.
+    """One exploration.  `progress` is called after every 10 000 states of a layer.
 
-    `parents` has every state that was found, and the one from which it was; `ends` those in which nothing
-    is left to happen.
+    `parents` maps every state that was found to the one from which it was found.  `ends` are the states in
+    which nothing is left to happen.
     """
 
     def __init__(self, model: Model, progress: Callable[[Explorer], None] = lambda explorer: None) -> None:
         self.model = model
-        self.machines = Machines(model)
+        self.replicas = ModelReplicas(model)
         self.parents: dict[State, State | None] = {}
         self.ends: list[State] = []
         self.depth = 0
@@ -91,9 +91,9 @@ class Explorer:
     # -- the search
 
     def run(self) -> None:
-        """Visit everything within the bounds.  Raises Violation at the first state that breaks a rule.
+        """Visit every state within the bounds.  Raises Violation at the first decision that breaks a rule.
 
-        Breadth first: so the run that leads there is as short as any.
+        The run that leads there is as short as any, because the search goes breadth first.
         """
         layer = [self._first()]
         self.parents[layer[0]] = None
@@ -106,7 +106,7 @@ class Explorer:
     def _first(self) -> State:
         model = self.model
         nobody = (None,) * len(model.proposers)
-        return State(self.machines.first(), 0, 0, nobody, model.recoveries, model.crashes)
+        return State(self.replicas.first(), 0, 0, nobody, model.recoveries, model.crashes)
 
     def _next(self, layer: list[State]) -> list[State]:
         parents = self.parents
@@ -128,10 +128,10 @@ class Explorer:
         return found
 
     def moves_of(self, state: State) -> Iterator[Move]:
-        """All that can happen in the state and changes it."""
-        machines = self.machines
-        for replica, number in enumerate(state.machines):
-            messages = state.messages & machines.to[replica] & ~machines.inert[number]
+        """Every event that can happen in the state and changes it."""
+        replicas = self.replicas
+        for replica, number in enumerate(state.replicas):
+            messages = state.messages & replicas.to[replica] & ~replicas.inert[number]
             while messages:
                 lowest = messages & -messages
                 messages ^= lowest
@@ -140,7 +140,7 @@ class Explorer:
                     yield move
             if (move := self.move(state, replica, number, Kind.HURRY)) is not None:
                 yield move
-            if machines.unsynced[number] and (move := self.move(state, replica, number, Kind.SYNC)):
+            if replicas.unsynced[number] and (move := self.move(state, replica, number, Kind.SYNC)):
                 yield move
             if None in state.carriers:
                 yield from self._proposals(state, replica, number)
@@ -163,7 +163,7 @@ class Explorer:
         if replica in self._recoverers:
             less = state._replace(recoveries=state.recoveries - 1)
             for id in state.carriers:
-                if id is not None and id not in self.machines.decided[number] and self._may_recover(id):
+                if id is not None and id not in self.replicas.decided[number] and self._may_recover(id):
                     move = self.move(less, replica, number, id)
                     if move is not None:
                         yield move
@@ -173,23 +173,23 @@ class Explorer:
         return recovered is None or id.replica in recovered
 
     def move(self, state: State, replica: int, number: int, event: Event) -> Move | None:
-        """The event at the replica; None if it changes nothing there and makes it say nothing new."""
-        machines = self.machines
-        step = machines.step(number, event)
-        machine, sent, decided, _ = step
+        """The event at the replica; None if it changes nothing there and the replica sends nothing new."""
+        replicas = self.replicas
+        step = replicas.step(number, event)
+        reached, sent, decided, _ = step
         messages = state.messages
         new = sent & ~messages
-        if machine == number and not new:
+        if reached == number and not new:
             return None
-        numbers = (*state.machines[:replica], machine, *state.machines[replica + 1 :])
+        numbers = (*state.replicas[:replica], reached, *state.replicas[replica + 1 :])
         messages |= new
-        machines.judge(machine, messages & machines.to[replica])
-        idle = machines.idle[machine]
+        replicas.judge(reached, messages & replicas.to[replica])
+        idle = replicas.idle[reached]
         if new:
             for other, there in enumerate(numbers):
-                if arriving := new & machines.to[other]:
-                    machines.judge(there, arriving)
-                    idle |= machines.idle[there]
+                if arriving := new & replicas.to[other]:
+                    replicas.judge(there, arriving)
+                    idle |= replicas.idle[there]
         if self._forgets_idle:
             messages &= ~idle
         decisions = self._decide(state.decisions, decided) if decided else state.decisions
@@ -212,12 +212,12 @@ class Explorer:
         return merged
 
     def outcomes(self) -> frozenset[frozenset[Decision]]:
-        """Every set of decisions that some run has come to."""
+        """Every set of decisions that some run has reached."""
         return frozenset(self._decided)
 
 
 def _breach(new: Decision, decided: frozenset[Decision]) -> str | None:
-    """How the new decision breaks Agreement or Visibility, if it does."""
+    """How the new decision breaks Agreement or Visibility; None if it does not."""
     for old in decided:
         if old.id == new.id:
             if old != new:
@@ -232,6 +232,6 @@ def _interfere(a: Decision, b: Decision) -> bool:
 
 
 def shown(decision: Decision) -> str:
-    """The decision in a few words."""
+    """The decision as text."""
     command = "NOP" if decision.batch is NOP else decision.batch.payload.decode()
     return f"{decision.id}={command}{decision.deps}"

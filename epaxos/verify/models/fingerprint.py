@@ -1,7 +1,7 @@
-"""What distinguishes two machines: a hashable value, equal when they will do the same from now on.
+"""The fingerprint of a replica: a hashable value, equal for replicas that do the same from now on.
 
-Everything that a core holds counts, found by reflection so that nothing new is forgotten, but for
-what is listed here with the reason why it decides nothing.
+Every field of a core counts.  Fields are found by reflection, so that a new one counts by itself.  The
+exceptions are listed here, each with the reason why it decides nothing.
 """
 
 from __future__ import annotations
@@ -10,32 +10,37 @@ from collections.abc import Callable, Hashable, Mapping
 from enum import Enum
 from typing import Any
 
-from epaxos.protocol.coordinators.commit import CommitRules
-from epaxos.protocol.coordinators.recovery import RecoveryRules
-from epaxos.protocol.memory.deadlines import Alarms
+from epaxos.protocol.acceptor import Acceptor
+from epaxos.protocol.coordinators.accept_round import AcceptRounds
+from epaxos.protocol.coordinators.proposal import Proposal, Proposals
+from epaxos.protocol.coordinators.recovery import Recoveries, Recovery, Stage
+from epaxos.protocol.coordinators.waiting import Waits
+from epaxos.protocol.memory.deadlines import Deadlines
 from epaxos.protocol.memory.failures import FailureDetector
 from epaxos.protocol.memory.interference import InterferenceIndex
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.memory.table import InstanceTable
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.upkeep.progress import Progress
+from epaxos.protocol.upkeep.catch_up import CatchUp
+from epaxos.protocol.upkeep.forgetting import Forgetting
+from epaxos.protocol.upkeep.heartbeats import Heartbeats
 from epaxos.protocol.values.ids import InstanceId, initial_ballot
 from epaxos.protocol.values.instance import Instance, InstanceRecord
 from epaxos.protocol.values.messages import Accept, Batch, Commit, Message, Phase
 from epaxos.protocol.values.output import Output
-from epaxos.verify.models.machine import Disk, Machine
+from epaxos.verify.models.model_replica import Disk, ModelReplica
 
 __all__ = ["canonical", "fingerprint"]
 
 
 def canonical(message: Message, proposed: Mapping[InstanceId, Batch]) -> Message:
-    """The message that stands for all that have the same effect.
+    """The message that stands for all messages with the same effect.
 
-    The ballot of a Commit decides nothing: a receiver takes the value at any ballot, and of a
-    committed instance neither `bal` nor `abal` is looked at, but to put it into further Commits.
+    The ballot of a Commit decides nothing, because a receiver takes the value at any ballot, and uses
+    `bal` and `abal` of a committed instance only to fill further Commits.
 
-    A message without the batch that was proposed counts as one with it: it is sent to those that are
-    known to hold the batch.  Would one not hold it, it would ask for it, and get the whole message later.
+    A message without the proposed batch counts as one with it, because it is sent only to replicas that are
+    known to hold the batch.  One that did not would ask for the whole message.
     """
     if isinstance(message, Commit):
         message = message._replace(ballot=initial_ballot)
@@ -44,42 +49,50 @@ def canonical(message: Message, proposed: Mapping[InstanceId, Batch]) -> Message
     return message
 
 
-def fingerprint(machine: Machine) -> Hashable:
-    """Equal for two machines that cannot be told apart, now or later, by what they do.
+def fingerprint(replica: ModelReplica) -> Hashable:
+    """Equal for two replicas that nothing can tell apart, now or later.
 
-    The disk of a machine that syncs at once says nothing that its core does not.
+    The disk of a replica that syncs at once holds nothing that its core does not.
     """
-    core = _replica(machine.core)
-    if machine.syncs:
-        return machine.id, core
-    return machine.id, core, _freeze(machine.disk), _freeze(machine.unwritten)
+    core = _replica(replica.core)
+    if replica.syncs:
+        return replica.id, core
+    return replica.id, core, _freeze(replica.disk), _freeze(replica.unwritten)
 
 
 # -- by reflection
 
 _IGNORED: dict[type, frozenset[str]] = {
-    Replica: frozenset({"_handlers", "_commit", "_recovery", "_progress", "_takeover", "_state"}),
-    CommitRules: frozenset({"_state", "_proposals", "_rounds", "_alarms"}),
-    RecoveryRules: frozenset({"_state", "_commit", "_recoveries", "_waited_for", "_alarms"}),
-    # Time stands still, nothing is suspected, what is counted is only shown; and who is nearest matters to
-    # the next proposal of a replica, of which each makes one at most.
-    ReplicaState: frozenset(
-        {"timing", "random", "now", "failures", "nearness", "counters", "table", "index"}
+    Replica: frozenset(
+        {
+            *("_handlers", "_state", "table", "counters", "_acceptor", "_rounds", "_proposals"),
+            *("_recoveries", "_forgetting", "_catch_up", "_heartbeats", "_takeover"),
+        }
     ),
-    # Nothing is executed, and heartbeats do not flow: so nothing is fetched or forgotten.
-    Progress: frozenset({"_state", "_commit", "_recovery", "_rows", "_committed_at", "_executed_at"}),
-    # What is indexed is what the instances hold as proposed.
+    Acceptor: frozenset({"_state"}),
+    AcceptRounds: frozenset({"_state", "_acceptor", "_deadlines", "open"}),
+    Proposals: frozenset({"_state", "_acceptor", "_rounds", "_deadlines", "_proposals"}),
+    Recoveries: frozenset({"_state", "_acceptor", "_proposals", "_rounds", "_recoveries", "_deadlines"}),
+    Waits: frozenset({"_table", "_waiters"}),
+    # Time stands still, no replica is suspected, and counters are only shown.  Latency matters to the next
+    # proposal of a replica, and each replica proposes at most once.
+    ReplicaState: frozenset({"timing", "random", "now", "failures", "latency", "counters", "table", "index"}),
+    # Nothing is executed, and no heartbeat arrives, so nothing is fetched or forgotten.
+    Forgetting: frozenset({"_state", "_executed_at"}),
+    CatchUp: frozenset({"_state", "_proposals", "_recoveries", "_rows", "_committed_at"}),
+    Heartbeats: frozenset({"_state", "_forgetting", "_catch_up"}),
+    # The index holds what the instances hold as proposed.
     InterferenceIndex: frozenset({"_young", "_old"}),
-    # What was heard of is only watched for progress; what is committed stands in the instances.
+    # What was heard of matters only to upkeep; what is committed stands in the instances.
     InstanceTable: frozenset({"n", "rows", "_known", "_committed", "_no_deps"}),
-    # These were sent and executed already, and what is written stands beside the output.
+    # These were sent and executed already, and the writes stand beside the output.
     Output: frozenset({"messages", "decided", "instances", "batches", "reserved"}),
 }
-"""Of these the fields are ignored that lead back or are constant, and those that `_replica` treats."""
+"""Fields that are ignored, by class: they are constant, lead back, or `_replica` treats them."""
 
 
 def _freeze(value: Any) -> Hashable:
-    """The value as something hashable; in which order a dictionary or a set was filled is lost."""
+    """The value as something hashable, without the order in which a dictionary or a set was filled."""
     freeze = _FREEZERS.get(type(value))
     if freeze is None:
         freeze = _FREEZERS[type(value)] = _freezer_of(type(value))
@@ -127,24 +140,24 @@ def _freezer_of_object(kind: type) -> Callable[[Any], Hashable]:
 
 
 def _replica(core: Replica) -> Hashable:
-    """The core, without what can have no effect any more.
+    """The core, without all that can have no effect any more.
 
-    All of this rests on that `bal` and `phase` of an instance never fall, also not in a crash: what is
-    not durable there was promised to nobody.
+    The reasons rest on one fact: `bal` and `phase` of an instance never fall, even in a crash, because
+    what was not durable was promised to nobody.
 
-    - An own proposal counts PreAcceptOK only while it is preaccepted at ballot 0, which it never is again.
-      Later it matters only that it is there: then the instance is led, and when it times out, either its
-      Accept is sent again, which comes first, or its ballot was overtaken and the proposal is dropped.
+    - An own proposal counts PreAcceptOK only while it is preaccepted at ballot 0, which it never becomes
+      again.  Later only its existence matters: this replica leads the instance.  When it times out, either
+      its Accept is sent again, or its ballot was overtaken and the proposal is dropped.
     - AcceptOK counts only while the ballot of the round is `bal`.  A round that was overtaken is dropped
-      when it times out, with the proposal, which would be dropped without the round as well.
-    - Which recovery waits for which instance (`_waited_for`) stands in the recoveries (`_recovery`).
-    - Of alarms, only those that are due.
+      when it times out, together with the proposal, which would be dropped without the round as well.
+    - The recoveries (`_recovery`) say which of them waits for which instance (`Waits`).
+    - Only deadlines that are due matter.
     """
-    state, commit, recovery = core._state, core._commit, core._recovery
+    state, proposals, recoveries = core._state, core._proposals, core._recoveries
     table = state.table
     rounds = [
         (id, _freeze(accept_round))
-        for id, accept_round in commit._rounds.items()
+        for id, accept_round in core._rounds.open.items()
         if table.get(id).bal == accept_round.ballot
     ]
     return (
@@ -153,36 +166,40 @@ def _replica(core: Replica) -> Hashable:
         _freeze(table),
         frozenset(_instance(found) for row in table.rows for found in row.values() if _says_more(found)),
         _freeze(state.index),
-        _freeze(commit),
-        _freeze(recovery),
-        _freeze(core._progress),
-        frozenset((id, _proposal(table.get(id), proposal)) for id, proposal in commit._proposals.items()),
+        _freeze(core._acceptor),
+        _freeze(core._rounds),
+        _freeze(proposals),
+        _freeze(recoveries),
+        _freeze(core._forgetting),
+        _freeze(core._catch_up),
+        _freeze(core._heartbeats),
+        frozenset((id, _proposal(table.get(id), found)) for id, found in proposals._proposals.items()),
         frozenset(rounds),
-        frozenset((id, _recovery(table.get(id), found)) for id, found in recovery._recoveries.items()),
-        _due(commit._alarms, state.now),
-        _due(recovery._alarms, state.now),
+        frozenset((id, _recovery(table.get(id), found)) for id, found in recoveries._recoveries.items()),
+        _due(proposals._deadlines, state.now),
+        _due(recoveries._deadlines, state.now),
     )
 
 
-def _proposal(instance: Instance, proposal: Any) -> Hashable:
+def _proposal(instance: Instance, proposal: Proposal) -> Hashable:
     votes = instance.bal == initial_ballot and instance.phase is Phase.PREACCEPTED
     return _freeze(proposal) if votes else None
 
 
-def _recovery(instance: Instance, recovery: Any) -> Hashable:
-    """A recovery, as far as it may still go.
+def _recovery(instance: Instance, recovery: Recovery) -> Hashable:
+    """A recovery, without all that can have no effect any more.
 
-    - Whatever comes for one that was overtaken is refused (`RecoveryRules._current`), also the news of those
-      that it waited for; when it times out it starts again, above `bal` and with nothing of the old.
-    - One that has proposed its value hears neither RecoverOK nor ValidateOK and waits for nobody.  The
-      value is in the instance, its ballot is `bal`, and those who accepted it are in the round.
-    - Of the answers only who gave which counts, not in which order they came: Q and R are sets, an accepted
-      value is the same in all answers of one ballot, and so is what the leader proposed and whom it named
-      (it proposes once, says the same when it sends it again, and so does Validate).
+    - A recovery that was overtaken takes no answer (`Recoveries._current`) and no news of the instances
+      that it waited for.  When it times out it starts again, above `bal` and with nothing of the old.
+    - A recovery that has proposed its value takes neither RecoverOK nor ValidateOK, and waits for nothing.
+      The value is in the instance, its ballot is `bal`, and the replicas that accepted it are in the round.
+    - The order of the answers does not matter.  Q and R are sets.  An accepted value is the same in all
+      answers of one ballot, and so are the leader's proposal and the replicas that it named, because it
+      proposes once, and repeats the same, as Validate does.
     """
     if instance.bal != recovery.ballot:
         return "overtaken"
-    if recovery.stage.name == "ACCEPT":
+    if recovery.stage is Stage.ACCEPT:
         return "accept"
     fields = {name: getattr(recovery, name) for name in recovery.__slots__}
     del fields["attempt"]  # how long to back off
@@ -190,17 +207,17 @@ def _recovery(instance: Instance, recovery: Any) -> Hashable:
     return _freeze(fields)
 
 
-def _due(alarms: Alarms[Any], now: float) -> Hashable:
-    return frozenset(key for key, (at, _) in alarms._due.items() if at <= now)
+def _due(deadlines: Deadlines[Any], now: float) -> Hashable:
+    return frozenset(key for key, (at, _) in deadlines._due.items() if at <= now)
 
 
 def _says_more(instance: Instance) -> bool:
-    """Whether the instance differs from one that was never heard of."""
+    """Whether the instance differs from one that nobody has named."""
     return instance.bal > 0 or instance.phase is not Phase.INITIAL
 
 
 def _instance(instance: Instance) -> Hashable:
-    """A decision is final, and then only the proposal behind it matters, which is indexed."""
+    """A decision is final: besides it only the proposal matters, which is indexed."""
     if instance.phase is Phase.COMMITTED:
         return instance.id, instance.cmd, instance.deps, instance.proposed
     return instance.record(), instance.cmd, instance.proposed

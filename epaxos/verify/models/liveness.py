@@ -1,14 +1,13 @@
 """Whether a run that has come to its end can still be taken to a decision.
 
-The models bound how often a recovery starts, so a run may end with instances that are not decided.  No
-rule says when somebody tries again, only that somebody does.  What has to hold is that it helps, as long
-as a slow quorum is there: when nothing more is heard of the others, all messages among those that are there
-arrive, and one after another recovers what is not decided yet, then each comes to hold a decision of all that
-was proposed.  A state for which that fails is stuck: no bound is to blame, but a rule under which
-nobody goes on.
+A model bounds the number of recoveries, so a run may end with undecided instances.  In the product some
+replica tries again, sooner or later.  This has to help while a slow quorum is alive: when the others are
+silent, all messages among the survivors arrive, and one survivor after another recovers what is undecided,
+then each comes to hold a decision of all that was proposed.  A state for which this fails is stuck: the
+cause is a rule, not a bound.
 
-It is enough to look where nothing is left to happen.  Every state of a model leads to such a one: ballots,
-phases, votes and messages only grow, and each crash is one less that may come.
+It is enough to check the ends of runs.  Every state of a model leads to an end, because ballots, phases,
+votes and messages only grow, and each crash leaves one less to come.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from epaxos.verify.models.explorer import Explorer, Move, State
 __all__ = ["stuck"]
 
 TURNS = 3
-"""So often each replica recovers.  Of replicas that overtook each other the last has the highest ballot."""
+"""How often each replica recovers.  Of replicas that overtook each other the last has the highest ballot."""
 
 
 def stuck(explorer: Explorer) -> Iterator[State | None]:
-    """For each state in which the exploration ended: that state when it is stuck, else None."""
+    """For each state in which the exploration ended: the state when it is stuck, else None."""
     n = explorer.model.n
     survivors = [tuple(range(n)), *combinations(range(n), Quorums.of(Epoch.first(n)).slow)]
     continuations = [_Continuations(explorer, alive) for alive in survivors]
@@ -37,7 +36,7 @@ def stuck(explorer: Explorer) -> Iterator[State | None]:
 
 
 class _Continuations:
-    """How runs go on while these replicas are there and no others."""
+    """How runs continue while only the replicas in `alive` take part."""
 
     def __init__(self, explorer: Explorer, alive: Collection[int]) -> None:
         self._explorer = explorer
@@ -46,7 +45,7 @@ class _Continuations:
         self._decide: dict[State, bool] = {}
 
     def decide(self, state: State) -> bool:
-        """Whether everything that was proposed gets decided, and no rule is broken by it."""
+        """Whether everything that was proposed gets decided without breaking a rule."""
         state = self._settle(state._replace(recoveries=0, crashes=0))
         decided = self._decide.get(state)
         if decided is None:
@@ -54,7 +53,7 @@ class _Continuations:
         return decided
 
     def _recover(self, state: State) -> bool:
-        """All in turn, until there is nothing left to recover."""
+        """Let all survivors recover in turn, until nothing is left to recover."""
         ids = [id for id in state.carriers if id is not None]
         for replica in (*self._alive,) * TURNS:
             for id in ids:
@@ -64,16 +63,16 @@ class _Continuations:
         return False
 
     def _is_decided(self, state: State, replica: int, id: InstanceId) -> bool:
-        return id in self._explorer.machines.decided[state.machines[replica]]
+        return id in self._explorer.replicas.decided[state.replicas[replica]]
 
     def _recover_at(self, state: State, replica: int, id: InstanceId) -> State:
         if self._is_decided(state, replica, id):
             return state
-        move = self._explorer.move(state, replica, state.machines[replica], id)
+        move = self._explorer.move(state, replica, state.replicas[replica], id)
         return state if move is None else self._settle(move.state)
 
     def _settle(self, state: State) -> State:
-        """Let all messages arrive, all writes become durable and all waits for the fast path end."""
+        """Let all messages arrive, all writes become durable, and all waits for the fast path end."""
         passed = []
         while (settled := self._settled.get(state)) is None:
             passed.append(state)

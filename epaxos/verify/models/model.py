@@ -1,4 +1,4 @@
-"""What one exploration lets happen, and how much of it."""
+"""The bounds of one exploration: which events may happen in it, and how often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from epaxos.protocol.values.messages import Batch, Message
-from epaxos.verify.models.machine import NewReplica, new_replica
+from epaxos.verify.models.model_replica import NewReplica, new_replica
 
 __all__ = ["Envelope", "Model", "loses_nothing", "writes"]
 
@@ -21,48 +21,48 @@ class Envelope(NamedTuple):
 
 
 def loses_nothing(envelope: Envelope) -> bool:
-    """No reduction: every message may arrive."""
+    """Lose no message: every message may arrive."""
     return False
 
 
 def writes(name: str) -> Batch:
-    """A command called `name` that writes the one key there is: it interferes with every other."""
+    """A command called `name` that writes the only key, so that it interferes with every other command."""
     return Batch((b"x",), (), name.encode(), 1)
 
 
 @dataclass(frozen=True)
 class Model:
-    """The bounds of one exploration.  Within them everything happens, in every order.
+    """The bounds of one exploration.  Within them every event happens, in every order.
 
-    Any message that was sent may arrive now, later or never; with `duplicates` it may also arrive
-    again, any number of times.
+    Each message may arrive now, later or never; with `duplicates` it may also arrive again, any number
+    of times.
     """
 
     name: str
     n: int
     proposers: tuple[int, ...]
-    """Who proposes each of the commands, all of which interfere; each is proposed at any time, or never."""
+    """The replica that proposes each command, at any time or never.  All commands interfere."""
     recoveries: int = 0
-    """So often some replica starts, or starts again, to recover an instance."""
+    """How often some replica starts, or starts again, to recover an instance."""
     recoverers: frozenset[int] | None = None
-    """Who recovers; None: anybody."""
+    """The replicas that recover; None: all."""
     crashes: int = 0
-    """So often some replica crashes and restarts from what was durable."""
+    """How often some replica crashes and restarts from its disk."""
     crashing: frozenset[int] | None = None
-    """Who crashes; None: anybody."""
+    """The replicas that crash; None: all."""
     syncs: bool = True
-    """Whether what a step writes is durable by its end.  Otherwise what those that may crash write becomes
-    durable in a step of its own, so that a crash may come between.  Those that never crash are as good as
-    slow to send: only their own votes might count later than others' do, and here they do not."""
+    """Whether the writes of a step are durable at its end.  Otherwise the writes of replicas that may crash
+    become durable in a step of their own, so that a crash may come between.  A replica that never crashes
+    would only send later; its own votes might count later than those of others, which is left out here."""
     duplicates: bool = True
     steps: int | None = None
-    """Runs have so many steps at most."""
+    """The steps of a run, at most; None: no limit."""
     recovered: frozenset[int] | None = None
-    """Whose instances are recovered; None: anything that was proposed."""
+    """The rows whose instances are recovered; None: all."""
     lost: Callable[[Envelope], bool] = loses_nothing
-    """The reduction: which messages never arrive."""
+    """The reduction: whether a message never arrives."""
     forgets_idle: bool = True
-    """Whether messages that can have no effect any more are dropped (see `explorer`)."""
+    """Whether messages that can have no effect any more leave the set (see `explorer`)."""
     new: NewReplica = new_replica
 
     def may_crash(self, replica: int) -> bool:
@@ -71,5 +71,5 @@ class Model:
 
     @property
     def commands(self) -> tuple[tuple[int, Batch], ...]:
-        """Who proposes what."""
+        """The proposer and the batch of each command."""
         return tuple((proposer, writes(chr(ord("a") + at))) for at, proposer in enumerate(self.proposers))

@@ -1,4 +1,4 @@
-"""A run of a model, told for people: what happened, step by step."""
+"""A run of a model as text for people, step by step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Accept, Batch, Message, PreAccept
 from epaxos.verify.models.explorer import Explorer, Move, State, shown
-from epaxos.verify.models.machines import Kind
+from epaxos.verify.models.model_replicas import Kind
 from epaxos.verify.trace import describe_fields
 
 __all__ = ["tell"]
@@ -20,7 +20,7 @@ _WORDS = {
 
 
 def tell(explorer: Explorer, state: State, last: Move | None = None) -> list[str]:
-    """The run that led to the state, and on with `last` (the move that broke a rule), line by line."""
+    """The lines of the run that led to the state, followed by `last`, the move that broke a rule."""
     moves = [] if last is None else [last]
     while (before := explorer.parents[state]) is not None:
         moves.append(_between(explorer, before, state))
@@ -40,7 +40,7 @@ def _between(explorer: Explorer, before: State, after: State) -> Move:
 def _event(explorer: Explorer, move: Move) -> str:
     event = move.event
     if isinstance(event, int):
-        sender, _, message = explorer.machines.envelopes[event]
+        sender, _, message = explorer.replicas.envelopes[event]
         return f"<─ R{sender} {describe_fields(message)}"
     if isinstance(event, InstanceId):
         asks_again = any(isinstance(message, (PreAccept, Accept)) for message in _sent(explorer, move))
@@ -51,15 +51,15 @@ def _event(explorer: Explorer, move: Move) -> str:
 
 
 def _sent(explorer: Explorer, move: Move) -> Iterator[Message]:
-    for bit, envelope in enumerate(explorer.machines.envelopes):
+    for bit, envelope in enumerate(explorer.replicas.envelopes):
         if move.step.sent >> bit & 1:
             yield envelope.message
 
 
 def _outcome(explorer: Explorer, move: Move) -> Iterator[str]:
-    machines = explorer.machines
+    replicas = explorer.replicas
     sent: dict[str, list[int]] = {}
-    for bit, (_, dest, message) in enumerate(machines.envelopes):
+    for bit, (_, dest, message) in enumerate(replicas.envelopes):
         if move.step.sent >> bit & 1:
             sent.setdefault(describe_fields(message), []).append(dest)
     for text, dests in sent.items():

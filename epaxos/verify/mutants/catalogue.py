@@ -16,18 +16,31 @@ from epaxos.node.disk_watch import DiskWatch
 from epaxos.node.node import Node
 from epaxos.node.reads import PendingRead
 from epaxos.node.refusals import Refusals
+from epaxos.protocol.acceptor import Acceptor
 from epaxos.protocol.admission import ADMISSION
-from epaxos.protocol.coordinators.commit import CommitRules
+from epaxos.protocol.coordinators import choice
+from epaxos.protocol.coordinators.accept_round import AcceptRounds
 from epaxos.protocol.coordinators.fast_path import judge_equal, judge_named
-from epaxos.protocol.coordinators.recovery import RecoveryRules
+from epaxos.protocol.coordinators.proposal import Proposals
+from epaxos.protocol.coordinators.recovery import Recoveries
+from epaxos.protocol.coordinators.waiting import Waits
 from epaxos.protocol.memory.interference import InterferenceIndex, _Generation
 from epaxos.protocol.memory.slots import OwnSlots
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.upkeep.progress import Progress
+from epaxos.protocol.upkeep.catch_up import CatchUp
+from epaxos.protocol.upkeep.forgetting import Forgetting
 from epaxos.protocol.values.ids import is_in
 from epaxos.protocol.values.instance import Instance
-from epaxos.protocol.values.messages import Accept, PreAccept, Recover, Validate
+from epaxos.protocol.values.messages import (
+    Accept,
+    AcceptOK,
+    Commit,
+    PreAccept,
+    PreAcceptOK,
+    Recover,
+    Validate,
+)
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.mutants.mutation import Edit, Entry, Mutant
 
@@ -75,14 +88,14 @@ _COMMIT = (
     _edit(
         "slow path with D0",
         "the slow path takes the max of all answers",
-        CommitRules._take_slow_path,
+        Proposals._take_slow_path,
         "merge(proposal.answers.values())",
         "instance.init_deps",
     ),
     _edit(
         "vote adds nothing",
         "PreAccept: dep = max(D, interfering slots known here)",
-        CommitRules.on_pre_accept,
+        Acceptor.on_pre_accept,
         "merge((message.deps, state.index.deps_of(id, message.batch)))",
         "message.deps",
     ),
@@ -108,7 +121,7 @@ _COMMIT = (
         "D0 and votes name what is forgotten",
         (
             Edit(
-                CommitRules.propose,
+                Proposals.propose,
                 (
                     (
                         "merge((state.table.floor, state.index.deps_of(id, batch)))",
@@ -123,36 +136,21 @@ _COMMIT = (
     ),
     _at_any_ballot("PreAccept at any ballot", "PreAccept is taken while bal = 0", PreAccept),
     _at_any_ballot("Accept at any ballot", "Accept is taken while bal <= b", Accept),
-    _edit(
-        "votes after a promise",
-        "PreAcceptOK counts while bal = 0",
-        CommitRules.on_pre_accept_ok,
-        "if instance.bal == initial_ballot and ",
-        "if ",
-        n=3,
-        profile="schemes",
-    ),
+    _at_any_ballot("votes after a promise", "PreAcceptOK counts while bal = 0", PreAcceptOK),
     Mutant(
         "votes of other ballots",
         "AcceptOK counts for the ballot that it names",
         (
-            Edit(
-                CommitRules.on_accept_ok,
-                (
-                    (" or accept_round.ballot != message.ballot", ""),
-                    ("instance.bal != message.ballot or ", ""),
-                ),
-            ),
+            Edit(AcceptRounds.on_accept_ok, ((" or accept_round.ballot != message.ballot", ""),)),
+            Entry(ADMISSION, AcceptOK, ADMISSION[AcceptOK]._replace(ballot=lambda bal, ballot: True)),
         ),
         n=5,
         profile="schemes",
     ),
-    _edit(
+    Mutant(
         "Commit refused",
         "Commit is taken at any ballot",
-        CommitRules.on_commit,
-        "if instance.phase is Phase.COMMITTED:",
-        "if instance.phase is Phase.COMMITTED or instance.bal > message.ballot:",
+        (Entry(ADMISSION, Commit, ADMISSION[Commit]._replace(ballot=lambda bal, ballot: bal <= ballot)),),
     ),
 )
 
@@ -160,14 +158,15 @@ _RECOVERY = (
     _edit(
         "one ballot variable",
         "bal and abal are two variables",
-        RecoveryRules.on_recover,
+        Acceptor.on_recover,
         "instance.bal = message.ballot",
-        "instance.bal = instance.abal = message.ballot",
+        "instance.bal = message.ballot;"
+        " instance.abal = instance.abal if sender == state.id else message.ballot",
     ),
     _edit(
         "any accepted value",
         "recovery 2: of those with the highest abal",
-        RecoveryRules._choose,
+        choice.choose,
         "answer.accepted_ballot == latest and ",
         "",
         n=3,
@@ -177,31 +176,31 @@ _RECOVERY = (
     _edit(
         "accepted value ignored",
         "recovery 2: an accepted value is proposed again",
-        RecoveryRules._choose,
+        choice.choose,
         "if accepted is not None:",
         "if False:",
     ),
     _edit(
         "no rule 3",
         "recovery 3: the command leader in Q means NOP",
-        RecoveryRules._choose,
-        "elif instance.id.replica in answers:",
-        "elif False:",
+        choice.choose,
+        "if id.replica in answers:",
+        "if False:",
         n=5,
         profile="schemes",
     ),
     _edit(
         "|R| too high",
         "recovery 4: |R| >= |Q|-e",
-        RecoveryRules._choose_by_votes,
-        "len(answers) - self._state.quorums.e and votes",
-        "len(answers) - self._state.quorums.e + 1 and votes",
+        choice._choose_by_votes,
+        "len(answers) - quorums.e and votes",
+        "len(answers) - quorums.e + 1 and votes",
         n=5,
     ),
     _edit(
         "|R| of any answers",
         "recovery 4: R are those with dep = init_dep",
-        RecoveryRules._choose_by_votes,
+        choice._choose_by_votes,
         " and answer.deps == answer.init_deps",
         "",
         n=5,
@@ -209,15 +208,15 @@ _RECOVERY = (
     _edit(
         "no Validate",
         "recovery 4: the fast-path value is validated",
-        RecoveryRules._choose_by_votes,
-        "self._validate(instance, recovery, votes)",
-        "self._propose(instance, recovery, votes[0].batch, votes[0].init_deps)",
+        choice._choose_by_votes,
+        'AskToValidate("4", batch, deps, len(votes))',
+        'Propose("4", batch, deps)',
         n=5,
     ),
     _edit(
         "Validate not remembered",
         "Validate: remember (c, D) as first proposed",
-        RecoveryRules.on_validate,
+        Acceptor.on_validate,
         """\
         state.learn_value(instance, message.batch)
         instance.init_deps = message.deps
@@ -237,7 +236,7 @@ _RECOVERY = (
     _edit(
         "committed, yet by init_dep",
         "Validate: committed ones are judged by their dep",
-        RecoveryRules._conflicts,
+        Acceptor._conflicts,
         "if committed else",
         "if False else",
         n=5,
@@ -245,7 +244,7 @@ _RECOVERY = (
     _edit(
         "uncommitted, yet by dep",
         "Validate: uncommitted ones are judged by their init_dep",
-        RecoveryRules._conflicts,
+        Acceptor._conflicts,
         "(other.proposed, other.init_deps)",
         "(other.proposed, other.deps)",
         n=5,
@@ -261,32 +260,32 @@ _RECOVERY = (
     _edit(
         "validation 2 for any |R|",
         "validation 2: |R| = |Q|-e and a member's leader outside Q",
-        RecoveryRules._conclude,
-        "recovery.votes == len(quorum) - state.quorums.e\n        and ",
+        choice.choose_after_validation,
+        "validated.votes == len(answers) - quorums.e\n        and ",
         "",
         n=5,
     ),
     _edit(
         "validation 2 for any leader",
         "validation 2: |R| = |Q|-e and a member's leader outside Q",
-        RecoveryRules._conclude,
-        "\n        and any(conflict.id.replica not in quorum for conflict in conflicts)",
+        choice.choose_after_validation,
+        "\n        and any(conflict.id.replica not in answers for conflict in conflicts)",
         "",
         n=5,
     ),
     _edit(
         "never waiting",
         "validation 3: wait until all members have committed",
-        RecoveryRules._try_end_wait,
-        "if not pending:",
-        "if True:",
+        choice.choose_after_wait,
+        "if Member.OPEN in members:",
+        "if False:",
         n=5,
         profile="schemes",
     ),
     _edit(
         "NOP counts as conflict",
         "validation 3: a member that committed as NOP is no conflict",
-        RecoveryRules._try_end_wait,
+        Waits.look_at,
         "other.cmd is not NOP and ",
         "",
         n=5,
@@ -294,7 +293,7 @@ _RECOVERY = (
     _edit(
         "Waiting for any |R|",
         "validation 3: Waiting(id', k) with k > n-f-e",
-        RecoveryRules.on_waiting,
+        Recoveries.on_waiting,
         "message.votes <= quorums.n - quorums.f - quorums.e",
         "False",
         n=5,
@@ -303,7 +302,7 @@ _RECOVERY = (
     _edit(
         "Waiting, |R| off by one",
         "validation 3: Waiting(id', k) with k > n-f-e",
-        RecoveryRules.on_waiting,
+        Recoveries.on_waiting,
         "message.votes <= quorums.n",
         "message.votes < quorums.n",
         n=5,
@@ -315,7 +314,7 @@ _NAMED = (
     _edit(
         "named anew",
         "when PreAccept is sent again, the named are the same",
-        CommitRules._ask_again,
+        Proposals._ask_again,
         "instance.init_deps, instance.fast_quorum)",
         "instance.init_deps, self._name_fast_quorum())",
         n=3,
@@ -340,7 +339,7 @@ _NAMED = (
     _edit(
         "4n with D0",
         "recovery 4n: the max of the deps of the named",
-        RecoveryRules._choose_by_named,
+        choice._choose_by_named,
         "merge(votes[replica].deps for replica in named)",
         "vote.init_deps",
         n=3,
@@ -351,7 +350,7 @@ _RESTARTS = (
     _edit(
         "early PreAcceptOK",
         "a promise leaves when it is durable: PreAcceptOK",
-        CommitRules.on_pre_accept,
+        Acceptor.on_pre_accept,
         "state.promise(sender, PreAcceptOK",
         "state.send(sender, PreAcceptOK",
         n=3,
@@ -360,32 +359,33 @@ _RESTARTS = (
     _edit(
         "early AcceptOK",
         "a promise leaves when it is durable: AcceptOK",
-        CommitRules.on_accept,
+        Acceptor.on_accept,
         "state.promise(sender, AcceptOK",
-        "state.send(sender, AcceptOK",
+        "(state.promise if sender == state.id else state.send)(sender, AcceptOK",
         n=3,
         profile="schemes",
     ),
     _edit(
         "early own AcceptOK",
         "an own vote counts when it is durable",
-        CommitRules.start_accept,
-        "state.promise(state.id, AcceptOK(instance.id, ballot))",
-        "self.on_accept_ok(state.id, AcceptOK(instance.id, ballot))",
+        AcceptRounds.start,
+        "self._deadlines.set(id, state.now + state.timing.resend_s)",
+        "self._deadlines.set(id, state.now + state.timing.resend_s)\n"
+        "    self.on_accept_ok(state.id, AcceptOK(id, ballot))",
     ),
     _edit(
         "early RecoverOK",
         "a promise leaves when it is durable: RecoverOK",
-        RecoveryRules.on_recover,
-        "state.promise(sender, self._answer(instance))",
-        "state.send(sender, self._answer(instance))",
+        Acceptor.on_recover,
+        "state.promise(sender, _what_is_known(instance))",
+        "(state.promise if sender == state.id else state.send)(sender, _what_is_known(instance))",
         n=3,
         profile="schemes",
     ),
     _edit(
         "early ValidateOK",
         "a promise leaves when it is durable: ValidateOK",
-        RecoveryRules.on_validate,
+        Acceptor.on_validate,
         "state.promise(sender, ValidateOK",
         "(state.promise if sender == state.id else state.send)(sender, ValidateOK",
         n=5,
@@ -405,10 +405,10 @@ _RESTARTS = (
         "a fast-path decision is durable before anybody is told",
         (
             Edit(
-                CommitRules._commit_fast,
+                Proposals._commit_fast,
                 (
                     ("initial_ballot, durably=True", "initial_ballot, durably=False"),
-                    ("_tell_commit(instance, durably=True", "_tell_commit(instance, durably=False"),
+                    ("tell_commit(instance, durably=True", "tell_commit(instance, durably=False"),
                 ),
             ),
         ),
@@ -416,9 +416,9 @@ _RESTARTS = (
     _edit(
         "early Recover",
         "a ballot is durable at its owner before anybody hears of it",
-        RecoveryRules._start,
-        "state.promise(replica, Recover",
-        "state.send(replica, Recover",
+        Recoveries._start,
+        "state.promise(replica, message)",
+        "state.send(replica, message)",
         n=3,
         profile="schemes",
     ),
@@ -434,11 +434,11 @@ _RESTARTS = (
         "a restarted command leader does not go on at ballot 0",
         (
             Edit(
-                CommitRules.propose,
+                Proposals.propose,
                 (
                     (
                         "    self.on_pre_accept_ok(state.id",
-                        "    state.save(instance)\n        self.on_pre_accept_ok(state.id",
+                        "    state.save(state.table.get(id))\n        self.on_pre_accept_ok(state.id",
                     ),
                 ),
             ),
@@ -449,10 +449,10 @@ _RESTARTS = (
                         "        if instance.phase is Phase.COMMITTED:\n",
                         """\
         if instance.id.replica == state.id and instance.phase is Phase.PREACCEPTED and not instance.bal:
-            from epaxos.protocol.coordinators.commit import _Proposal
+            from epaxos.protocol.coordinators.proposal import Proposal
 
-            self._commit._proposals[instance.id] = _Proposal(state.now, state.others)
-            self._commit._alarms.set(instance.id, state.now)
+            self._proposals._proposals[instance.id] = Proposal(state.now, state.others)
+            self._proposals._deadlines.set(instance.id, state.now)
             state.promise(state.id, PreAcceptOK(instance.id, instance.deps))
         if instance.phase is Phase.COMMITTED:
 """,
@@ -538,14 +538,14 @@ _FORGETTING = (
     _edit(
         "own floor",
         "dropped is what every member has executed",
-        Progress._forget,
+        Forgetting.forget,
         "tuple(map(min, *self._executed_at)) if state.n > 1 else self._executed_at[0]",
         "self._executed_at[state.id]",
     ),
     _edit(
         "floor falls with a restart",
         "the floor, what every member has executed, never falls",
-        Progress.restore,
+        Forgetting.restore,
         "[state.table.floor] * state.n",
         "[no_deps(state.epoch)] * state.n",
         n=5,
@@ -556,7 +556,7 @@ _FORGETTING = (
         "dropped is what every member has durably executed",
         Node._execute,
         "applier.run()\n",
-        "applier.run()\n        self._core.executed(self._executor.executed)\n",
+        "applier.run()\n        self._core.on_executed(self._executor.executed)\n",
     ),
 )
 
@@ -658,7 +658,7 @@ _LIVENESS = (
     _edit(
         "fetches for ever",
         "a claim that cannot be fetched is recovered",
-        Progress._look_after,
+        CatchUp.look_after,
         "watch.in_vain = True",
         "pass",
         profile="staying",
@@ -668,7 +668,7 @@ _LIVENESS = (
         "a replica whose disk does not answer is silent; its claims are recovered",
         (
             Edit(DiskWatch.look, (("self.waited_s(now) > self._patience_s", "False"),)),
-            Edit(Progress._look_after, (("watch.in_vain = True", "pass"),)),
+            Edit(CatchUp.look_after, (("watch.in_vain = True", "pass"),)),
         ),
         profile="staying",
     ),

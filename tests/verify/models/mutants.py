@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from epaxos.protocol.coordinators.commit import CommitRules
 from epaxos.protocol.coordinators.fast_path import judge_named
+from epaxos.protocol.coordinators.proposal import Proposals
 from epaxos.verify.mutants import catalogue
 from epaxos.verify.mutants.mutation import Edit, Mutant
 
@@ -32,7 +32,7 @@ _NAMED = (
         "when PreAccept is sent again, S is the same",
         (
             Edit(
-                CommitRules._ask_again,
+                Proposals._ask_again,
                 (
                     (
                         "instance.init_deps, instance.fast_quorum)",

@@ -11,9 +11,9 @@ from epaxos.protocol.values.messages import NOP, PreAcceptOK, Validate, Waiting
 from epaxos.verify.models.catalogue import MODELS
 from epaxos.verify.models.explorer import Explorer
 from epaxos.verify.models.liveness import stuck
-from epaxos.verify.models.machine import with_equal_answers
-from epaxos.verify.models.machines import Kind
 from epaxos.verify.models.model import Envelope, Model
+from epaxos.verify.models.model_replica import with_equal_answers
+from epaxos.verify.models.model_replicas import Kind
 from tests.verify.models.mutants import MUTANTS
 
 TWO = MODELS["two commands"]
@@ -65,13 +65,13 @@ class ModelTests(SynchronousTestCase):
         explorer = explored(ONE_RECOVERY)
         self.assertTrue(explorer.complete)
         self.assertTrue(any(d.batch is NOP for decided in explorer.outcomes() for d in decided))
-        sent = {type(message) for _, _, message in explorer.machines.envelopes}
+        sent = {type(message) for _, _, message in explorer.replicas.envelopes}
         self.assertFalse(sent & {Validate, Waiting})
 
     def test_one_recovery_with_equal_answers(self) -> None:
         explorer = explored(EQUAL_ANSWERS)
         self.assertTrue(explorer.complete)
-        self.assertIn(Validate, {type(message) for _, _, message in explorer.machines.envelopes})
+        self.assertIn(Validate, {type(message) for _, _, message in explorer.replicas.envelopes})
 
     def test_a_crash_before_what_was_sent_is_durable(self) -> None:
         explorer = explore(replace(TWO, syncs=False, crashes=1, crashing=frozenset({0}), steps=6))

@@ -1,4 +1,4 @@
-"""Which machines are the same, and that copies of a machine are."""
+"""Which replicas are the same, and that copies of a replica are."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP, Accept, Commit, PreAccept, PreAcceptOK, Recover
 from epaxos.verify.models.fingerprint import canonical, fingerprint
-from epaxos.verify.models.machine import Machine, new_replica
 from epaxos.verify.models.model import writes
+from epaxos.verify.models.model_replica import ModelReplica, new_replica
 
 A, B = writes("a"), writes("b")
 ID, OTHER = InstanceId(0, 1), InstanceId(1, 1)
 NONE = (0, 0, 0)
 
 
-def machine(*received: tuple[int, object], syncs: bool = True) -> Machine:
+def replica(*received: tuple[int, object], syncs: bool = True) -> ModelReplica:
     """Replica 2 of three, after these messages."""
-    made = Machine(2, 3, new_replica, syncs)
+    made = ModelReplica(2, 3, new_replica, syncs)
     for sender, message in received:
         made.receive(sender, message)  # type: ignore[arg-type]
     return made
@@ -25,40 +25,40 @@ def machine(*received: tuple[int, object], syncs: bool = True) -> Machine:
 
 class FingerprintTests(SynchronousTestCase):
     def test_a_copy_is_the_same_and_goes_its_own_way(self) -> None:
-        original = machine((0, PreAccept(ID, A, NONE)))
-        copy = Machine.load(original.save())
+        original = replica((0, PreAccept(ID, A, NONE)))
+        copy = ModelReplica.load(original.save())
         self.assertEqual(fingerprint(copy), fingerprint(original))
         copy.receive(0, Recover(ID, 3))
         self.assertNotEqual(fingerprint(copy), fingerprint(original))
 
     def test_a_copy_knows_nop(self) -> None:
-        copy = Machine.load(machine((0, Commit(ID, 0, NOP, NONE))).save())
+        copy = ModelReplica.load(replica((0, Commit(ID, 0, NOP, NONE))).save())
         instance = copy.core.table.find(ID)
         assert instance is not None
         self.assertIs(instance.cmd, NOP)
 
     def test_what_will_never_matter_again(self) -> None:
         """By which ballot, and after what, an instance was committed."""
-        late = machine((0, PreAccept(ID, A, NONE)), (0, Recover(ID, 3)), (0, Commit(ID, 3, A, NONE)))
-        self.assertEqual(fingerprint(late), fingerprint(machine((1, Commit(ID, 0, A, NONE)))))
+        late = replica((0, PreAccept(ID, A, NONE)), (0, Recover(ID, 3)), (0, Commit(ID, 3, A, NONE)))
+        self.assertEqual(fingerprint(late), fingerprint(replica((1, Commit(ID, 0, A, NONE)))))
 
     def test_a_message_that_was_not_taken(self) -> None:
-        self.assertEqual(fingerprint(machine((1, Accept(ID, 2, A, NONE)))), fingerprint(machine()))
+        self.assertEqual(fingerprint(replica((1, Accept(ID, 2, A, NONE)))), fingerprint(replica()))
 
     def test_order_of_dependencies(self) -> None:
-        first = machine((0, PreAccept(ID, A, NONE)), (1, PreAccept(OTHER, B, NONE)))
-        second = machine((1, PreAccept(OTHER, B, NONE)), (0, PreAccept(ID, A, NONE)))
+        first = replica((0, PreAccept(ID, A, NONE)), (1, PreAccept(OTHER, B, NONE)))
+        second = replica((1, PreAccept(OTHER, B, NONE)), (0, PreAccept(ID, A, NONE)))
         self.assertNotEqual(fingerprint(first), fingerprint(second))
 
     def test_a_field_that_is_new(self) -> None:
         """Nothing that a rule may come to keep is overlooked."""
-        changed = machine((0, PreAccept(ID, A, NONE)))
-        changed.core._commit.asked = {ID: 1}  # type: ignore[attr-defined]
-        self.assertNotEqual(fingerprint(changed), fingerprint(machine((0, PreAccept(ID, A, NONE)))))
+        changed = replica((0, PreAccept(ID, A, NONE)))
+        changed.core._proposals.asked = {ID: 1}  # type: ignore[attr-defined]
+        self.assertNotEqual(fingerprint(changed), fingerprint(replica((0, PreAccept(ID, A, NONE)))))
 
     def test_what_is_not_durable(self) -> None:
-        waiting = machine((0, PreAccept(ID, A, NONE)), syncs=False)
-        durable = machine((0, PreAccept(ID, A, NONE)), syncs=False)
+        waiting = replica((0, PreAccept(ID, A, NONE)), syncs=False)
+        durable = replica((0, PreAccept(ID, A, NONE)), syncs=False)
         effects = durable.sync()
         self.assertEqual(effects.messages, [(0, PreAcceptOK(ID, NONE))])
         self.assertNotEqual(fingerprint(waiting), fingerprint(durable))

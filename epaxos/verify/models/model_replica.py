@@ -1,7 +1,7 @@
-"""One replica of a model: the real core and the disk under it, as a value that can be copied.
+"""One replica of a model: the real core and its disk, as a value that can be copied.
 
-A step takes a machine, lets one thing happen to it, and tells what came out.  There is no clock: the
-machine's time stands still, and a wait ends when the explorer says so.
+A step lets one event happen to a replica, and returns its effects.  There is no clock: the time of the
+core stands still, and a wait ends when the explorer says so.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from epaxos.protocol.values.output import Output
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.protocol.values.timing import Timing
 
-__all__ = ["Decision", "Effects", "Machine", "NewReplica", "naming", "with_equal_answers"]
+__all__ = ["Decision", "Effects", "ModelReplica", "NewReplica", "naming", "with_equal_answers"]
 
 NewReplica = Callable[[int, int], Replica]
-"""Makes the core of a replica, of so many."""
+"""Makes the core of a replica: its number and the number of replicas are given."""
 
 _TIMING = Timing(fast_path_wait_s=0.0)
-"""The wait for a fast path is over whenever time is looked at: the explorer decides when that is."""
+"""A wait for the fast path is over at the next tick, and the explorer decides when that comes."""
 
 
 class _NoRandom(Random):
-    """Only the length of a back-off is random, and no time passes here."""
+    """Returns a constant: only the length of a back-off is random, and no time passes here."""
 
     def random(self) -> float:
         return 0.5
@@ -42,25 +42,28 @@ _RANDOM = _NoRandom()
 
 
 def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[int] = ()) -> Replica:
-    """The core as it is in the product.  How far the others are it knows already, so that it asks those
-    that it names alone until a wait ends; they answer in no time, but for those that are `far`."""
+    """The core of the product.
+
+    It has the latency of every other replica already, so that it asks the named ones alone until a wait ends.
+    The latency is 0, and 1 s for the replicas in `far`.
+    """
     core = Replica(id, Epoch.first(n), timing=_TIMING, random=_RANDOM, quorums=quorums)
-    nearness = core._state.nearness
+    latency = core._state.latency
     probe = InstanceId(id, 0)
-    nearness.asks_all(probe, 0.0)
+    latency.asks_all(probe, 0.0)
     for other in range(n):
         if other != id:
-            nearness.answered(probe, other, 1.0 if other in far else 0.0)
+            latency.on_answer(probe, other, 1.0 if other in far else 0.0)
     return core
 
 
 def with_equal_answers(id: int, n: int) -> Replica:
-    """The core with a fast path of any n-e equal answers, as EPaxos* has it, whatever n is."""
+    """The core with a fast path of any n-e equal answers, as in EPaxos*, whatever n is."""
     return new_replica(id, n, Quorums.of(Epoch.first(n), named=False))
 
 
 def naming(named: Mapping[int, int]) -> NewReplica:
-    """Cores of which replica r always names `named[r]` as its fast quorum: all others are far."""
+    """Makes cores of which replica r always names `named[r]`, because all others are far."""
 
     def new(id: int, n: int) -> Replica:
         return new_replica(id, n, far={other for other in range(n) if other != named.get(id, other)})
@@ -69,7 +72,7 @@ def naming(named: Mapping[int, int]) -> NewReplica:
 
 
 class Decision(NamedTuple):
-    """A replica holds that an instance is decided."""
+    """A replica has handed a decided instance to execution."""
 
     id: InstanceId
     batch: Batch
@@ -77,7 +80,7 @@ class Decision(NamedTuple):
 
 
 class Effects:
-    """What came out of a machine in one step."""
+    """The effects of one step of a replica."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, Message]] = []
@@ -85,14 +88,14 @@ class Effects:
         self.proposed: InstanceId | None = None
 
     def decide(self, instances: list[Instance]) -> None:
-        """These were handed to execution."""
+        """Note that these were handed to execution."""
         for instance in instances:
             assert instance.cmd is not None
             self.decisions.append(Decision(instance.id, instance.cmd, instance.deps))
 
 
 class _Write(NamedTuple):
-    """What one output wrote, and the outputs that wait for just that."""
+    """What one output wrote, and the outputs that become durable with it."""
 
     batches: list[tuple[InstanceId, Batch]]
     records: list[InstanceRecord]
@@ -101,7 +104,7 @@ class _Write(NamedTuple):
 
 
 class Disk:
-    """What survives a crash."""
+    """The records that survive a crash."""
 
     def __init__(self) -> None:
         self.records: dict[InstanceId, InstanceRecord] = {}
@@ -109,18 +112,18 @@ class Disk:
         self.reserved = 0
 
     def apply(self, write: _Write) -> None:
-        """The write has become durable."""
+        """Make the write durable."""
         self.batches.update(write.batches)
         self.records.update((record.id, record) for record in write.records)
         if write.reserved is not None:
             self.reserved = write.reserved
 
 
-class Machine:
-    """Replica `id` of n.
+class ModelReplica:
+    """Replica `id` of n, with its core and its disk.
 
-    When `syncs` is true every write is durable by the end of the step that made it, so that its
-    promises leave in that step.  Otherwise writes queue up until `sync` makes the oldest durable.
+    With `syncs` every write is durable at the end of the step that makes it, so that its promises leave
+    in that step.  Otherwise writes queue until `sync` makes the oldest durable.
     """
 
     def __init__(self, id: int, n: int, new: NewReplica, syncs: bool) -> None:
@@ -138,35 +141,35 @@ class Machine:
     # -- steps
 
     def propose(self, batch: Batch) -> Effects:
-        """Propose, when a slot is to be had."""
+        """Propose, if a slot is durably reserved."""
         effects = Effects()
         if self.core.can_propose:
             effects.proposed = self.core.propose(batch)
         return self._settle(effects)
 
     def receive(self, sender: int, message: Message) -> Effects:
-        """A message arrives."""
+        """Let a message arrive."""
         self.core.receive(sender, message)
         return self._settle(Effects())
 
     def hurry(self) -> Effects:
-        """Whoever waits for the fast path no longer does."""
+        """End every wait for the fast path."""
         self.core.tick(0.0)
         return self._settle(Effects())
 
     def time_out(self, id: InstanceId) -> Effects:
-        """All waits for `id` are over: it is recovered, or recovered again."""
+        """End all waits for `id`, so that it is recovered, or recovered again."""
         self.core.time_out(id)
         return self._settle(Effects())
 
     def sync(self) -> Effects:
-        """The oldest write becomes durable."""
+        """Make the oldest write durable."""
         effects = Effects()
         self._write(self.unwritten.pop(0), effects)
         return self._settle(effects)
 
     def reboot(self, new: NewReplica) -> Effects:
-        """Crash, losing all that is not durable, and start again from what is."""
+        """Crash, lose all that is not durable, and start again from the disk."""
         self.unwritten.clear()
         core = self.core = new(self.id, self.n)
         core.tick(0.0)
@@ -186,7 +189,7 @@ class Machine:
     # -- effects
 
     def _settle(self, effects: Effects) -> Effects:
-        """Carry out what the core wants, as `Output` says."""
+        """Carry out the outputs of the core, as `Output` says."""
         while output := self.core.take_output():
             effects.messages += output.messages
             effects.decide(output.decided)
@@ -196,8 +199,11 @@ class Machine:
         return effects
 
     def _queue(self, output: Output, effects: Effects) -> None:
-        """What the output writes becomes durable later.  One that writes nothing new, because it answers
-        a double, waits for what was written last, if for anything."""
+        """Queue the write of an output.
+
+        An output that writes nothing new, because it answers a doubled message, becomes durable with the
+        last queued write, or at once when none is queued.
+        """
         records = self._new_records(output)
         if records or output.batches or output.reserved is not None:
             self.unwritten.append(_Write(output.batches, records, output.reserved, [output]))
@@ -216,7 +222,7 @@ class Machine:
         return [record for record in records if latest.get(record.id) != record]
 
     def _drop_doubles(self, output: Output) -> None:
-        """A message that leaves with an earlier write need not leave again with a later one."""
+        """Remove the promises that leave with an earlier write anyway."""
         leaving = {
             (dest, type(message), message)
             for write in self.unwritten
@@ -237,23 +243,23 @@ class Machine:
     def _become_durable(self, output: Output, effects: Effects) -> None:
         effects.messages += output.promises
         effects.decide(output.decided_durably)
-        self.core.durable(output)
+        self.core.on_durable(output)
 
     # -- copies
 
     def save(self) -> bytes:
-        """The whole machine as bytes."""
+        """The whole replica as bytes."""
         return _dump(self)
 
     @staticmethod
-    def load(saved: bytes) -> Machine:
-        """A new copy of the machine that was saved."""
-        machine: Machine = pickle.loads(saved)
-        return machine
+    def load(saved: bytes) -> ModelReplica:
+        """A copy of the replica that was saved."""
+        replica: ModelReplica = pickle.loads(saved)
+        return replica
 
 
 def _reduce_batch(batch: Batch) -> Any:
-    """`NOP` is known by its identity, which a copy has to keep."""
+    """`NOP` is recognised by its identity, which a copy has to keep."""
     return "NOP" if batch is NOP else batch.__reduce_ex__(2)
 
 
@@ -273,9 +279,9 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def _dump(machine: Machine) -> bytes:
+def _dump(replica: ModelReplica) -> bytes:
     file = io.BytesIO()
     pickler = pickle.Pickler(file, protocol=5)
     pickler.dispatch_table = _REDUCERS
-    pickler.dump(machine)
+    pickler.dump(replica)
     return file.getvalue()

@@ -1,7 +1,7 @@
-"""Each machine that occurs in an exploration, once, and what each step does to it, once.
+"""Every state of a replica that occurs in an exploration, and every step from it, each computed once.
 
-A step of one replica depends on nothing but that replica and the message.  So the real core runs once
-for every pair of the two; in the many states of the whole that contain the pair, the result is looked up.
+A step of one replica depends on that replica's state and the event alone.  So the real core runs once for
+each such pair, and the result is looked up in the many states of the cluster that contain the pair.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import NamedTuple, Union
 from epaxos.protocol.values.ids import InstanceId, initial_ballot
 from epaxos.protocol.values.messages import Batch, Commit, Message, Phase, PreAccept, PreAcceptOK
 from epaxos.verify.models.fingerprint import canonical, fingerprint
-from epaxos.verify.models.machine import Decision, Effects, Machine
 from epaxos.verify.models.model import Envelope, Model
+from epaxos.verify.models.model_replica import Decision, Effects, ModelReplica
 
-__all__ = ["Event", "Kind", "Machines", "Step"]
+__all__ = ["Event", "Kind", "ModelReplicas", "Step"]
 
 
 class Kind:
-    """What may happen to a machine, but for the arrival of a message."""
+    """The events of a replica that carry no data."""
 
     HURRY = "hurry"
     SYNC = "sync"
@@ -28,22 +28,22 @@ class Kind:
 
 
 Event = Union[int, str, InstanceId, Batch]
-"""A message (its number), one of `Kind`, an instance whose waits are over, or a batch to propose."""
+"""The number of a message, one of `Kind`, an instance whose waits end, or a batch to propose."""
 
 
 class Step(NamedTuple):
-    """What a machine becomes, and what came out."""
+    """The number of the state that a replica reaches, and the effects."""
 
-    machine: int
+    reached: int
     sent: int
     decisions: tuple[Decision, ...]
     proposed: InstanceId | None
 
 
-class Machines:
-    """The machines of one model, by number; and the messages, by bit.
+class ModelReplicas:
+    """The states of the replicas of one model, by number; and the messages, by bit.
 
-    Sets of messages are integers: bit b stands for `envelopes[b]`.
+    A set of messages is an integer: bit b stands for `envelopes[b]`.
     """
 
     def __init__(self, model: Model) -> None:
@@ -64,24 +64,24 @@ class Machines:
         self.executed = 0
 
     def first(self) -> tuple[int, ...]:
-        """The machines of a cluster that has just started for the first time."""
+        """The states of the replicas of a cluster that has just started for the first time."""
         model = self._model
         return tuple(
-            self._number(Machine(id, model.n, model.new, syncs=model.syncs or not model.may_crash(id)))
+            self._number(ModelReplica(id, model.n, model.new, syncs=model.syncs or not model.may_crash(id)))
             for id in range(model.n)
         )
 
     def __len__(self) -> int:
         return len(self._saved)
 
-    def machine(self, number: int) -> Machine:
-        """A copy of the machine."""
-        return Machine.load(self._saved[number])
+    def replica(self, number: int) -> ModelReplica:
+        """A copy of the replica in the state `number`."""
+        return ModelReplica.load(self._saved[number])
 
     # -- steps
 
     def step(self, number: int, event: Event) -> Step:
-        """What `event` does to the machine `number`."""
+        """The step that `event` makes from the state `number`."""
         steps = self._steps[number]
         step = steps.get(event)
         if step is None:
@@ -90,53 +90,53 @@ class Machines:
 
     def _run(self, number: int, event: Event) -> Step:
         self.executed += 1
-        machine = self.machine(number)
-        effects = self._happen(machine, event)
+        replica = self.replica(number)
+        effects = self._happen(replica, event)
         if effects.proposed is not None and isinstance(event, Batch):
             self._proposed[effects.proposed] = event
         sent = 0
         for dest, message in effects.messages:
-            envelope = Envelope(machine.id, dest, canonical(message, self._proposed))
+            envelope = Envelope(replica.id, dest, canonical(message, self._proposed))
             if not self._model.lost(envelope):
                 sent |= 1 << self._bit(envelope)
-        return Step(self._number(machine), sent, tuple(effects.decisions), effects.proposed)
+        return Step(self._number(replica), sent, tuple(effects.decisions), effects.proposed)
 
-    def _happen(self, machine: Machine, event: Event) -> Effects:
+    def _happen(self, replica: ModelReplica, event: Event) -> Effects:
         if isinstance(event, int):
             sender, _, message = self.envelopes[event]
-            return machine.receive(sender, message)
+            return replica.receive(sender, message)
         if isinstance(event, InstanceId):
-            return machine.time_out(event)
+            return replica.time_out(event)
         if isinstance(event, Batch):
-            return machine.propose(event)
+            return replica.propose(event)
         if event == Kind.HURRY:
-            return machine.hurry()
+            return replica.hurry()
         if event == Kind.SYNC:
-            return machine.sync()
-        return machine.reboot(self._model.new)
+            return replica.sync()
+        return replica.reboot(self._model.new)
 
     # -- numbers
 
-    def _number(self, machine: Machine) -> int:
-        key = fingerprint(machine)
+    def _number(self, replica: ModelReplica) -> int:
+        key = fingerprint(replica)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self._saved)
-            self._saved.append(machine.save())
+            self._saved.append(replica.save())
             self._steps.append({})
-            self._describe(machine)
+            self._describe(replica)
         return number
 
-    def _describe(self, machine: Machine) -> None:
-        self.unsynced.append(bool(machine.unwritten))
-        self.decided.append(_decided(machine))
+    def _describe(self, replica: ModelReplica) -> None:
+        self.unsynced.append(bool(replica.unwritten))
+        self.decided.append(_decided(replica))
         self.inert.append(0)
         self.idle.append(0)
         self._judged.append(0)
         self._promised.append(
             {
                 id: math.inf if record.phase is Phase.COMMITTED else record.bal
-                for id, record in machine.disk.records.items()
+                for id, record in replica.disk.records.items()
             }
         )
 
@@ -152,10 +152,10 @@ class Machines:
     # -- messages without effect
 
     def judge(self, number: int, messages: int) -> None:
-        """See to it that `inert` and `idle` of the machine speak of these messages to it.
+        """Note in `inert` and `idle` which of these messages to the replica have no effect in this state.
 
-        A message is inert when its arrival changes nothing and makes the machine say nothing.
-        It is idle when that is so for ever, also after a crash (`_is_final`).
+        A message is inert when its arrival changes nothing and makes the replica send nothing.  It is idle
+        when it stays inert, also after a crash (`_is_final`).
         """
         fresh = messages & ~self._judged[number]
         if not fresh:
@@ -166,29 +166,28 @@ class Machines:
             fresh ^= lowest
             bit = lowest.bit_length() - 1
             step = self.step(number, bit)
-            if step.machine == number and not step.sent and not step.decisions:
+            if step.reached == number and not step.sent and not step.decisions:
                 self.inert[number] |= lowest
                 if self._is_final(number, self.envelopes[bit].message):
                     self.idle[number] |= lowest
 
     def _is_final(self, number: int, message: Message) -> bool:
-        """Whether a message that has no effect now never has one, by what is durable.
+        """Whether what is durable shows that a message without effect now will never have one.
 
-        The instance is committed: then a PreAccept, Accept, Recover or Validate is answered with the Commit,
-        which is an effect unless it is lost, always; votes and answers find neither a proposal nor a round
-        nor a recovery that goes on; and Waiting and the Commit itself are ignored.
+        Either the instance is committed.  Then a PreAccept, Accept, Recover or Validate is always answered
+        with the Commit, which is an effect unless it is lost; votes and answers find no proposal, round or
+        recovery; and Waiting and the Commit itself are ignored.
 
-        Or a higher ballot is promised, under both rules of the fast path: `admit` takes none of the four
-        below `bal`, nor repeats an answer, and PreAcceptOK counts at ballot 0, AcceptOK, RecoverOK and
-        ValidateOK at their ballot, only while it is `bal`.  A Commit and Waiting name no ballot that is
-        looked at.
+        Or a higher ballot is promised.  Then, under both rules of the fast path, `admit` takes no request
+        below `bal` and repeats no answer; and PreAcceptOK counts only at ballot 0, AcceptOK, RecoverOK and
+        ValidateOK only at their ballot.  Commit and Waiting do not depend on a ballot.
         """
         promised = self._promised[number].get(getattr(message, "id", None), 0)  # type: ignore[arg-type]
         return promised == math.inf or _ballot(message) < promised
 
 
 def _ballot(message: Message) -> float:
-    """At which ballot the message is taken; infinity when that does not depend on a ballot."""
+    """The ballot at which the message is taken; infinity when it is taken at any ballot."""
     if isinstance(message, (PreAccept, PreAcceptOK)):
         return initial_ballot
     if isinstance(message, Commit):
@@ -196,6 +195,6 @@ def _ballot(message: Message) -> float:
     return getattr(message, "ballot", math.inf)
 
 
-def _decided(machine: Machine) -> frozenset[InstanceId]:
-    rows = machine.core.table.rows
+def _decided(replica: ModelReplica) -> frozenset[InstanceId]:
+    rows = replica.core.table.rows
     return frozenset(found.id for row in rows for found in row.values() if found.phase is Phase.COMMITTED)
