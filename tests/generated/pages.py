@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.generated.commands import commands
 from tests.generated.errors import errors
 from tests.generated.files import files
+from tests.generated.rooms import picture
 from tests.generated.status import status
 from tests.generated.wire import wire
 from tests.wrapping import wrapped
@@ -16,6 +17,7 @@ __all__ = ["PAGES", "ROOT", "text_of"]
 
 ROOT = Path(__file__).parents[2]
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/internals/rooms.svg": picture,
     "docs/reference/commands.md": commands,
     "docs/reference/errors.md": errors,
     "docs/reference/files.md": files,
@@ -25,5 +27,6 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def text_of(path: str) -> str:
-    """What the page should hold."""
-    return wrapped(PAGES[path]())
+    """What the page, or picture, should hold."""
+    text = PAGES[path]()
+    return wrapped(text) if path.endswith(".md") else text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.generated.commands import SENTENCES, SESSION_SENTENCES, infos, session_names
 from tests.generated.errors import MEANINGS, errors, found
 from tests.generated.page import docstring_of
 from tests.generated.pages import PAGES, ROOT, text_of
+from tests.generated.rooms import floors, picture, reduced
 from tests.generated.wire import Declaration, declared
 
 
@@ -38,6 +41,22 @@ class FreshnessTests(SynchronousTestCase):
         self.assertTrue({"Frame", "PreAccept", "RecoverOK", "ReadOK", "Hello", "Answer"} <= set(found))
         self.assertEqual(found["Fetch"].fields[0][3], "The ids as columns of equal length.")
         self.assertEqual([field[0] for field in found["RecoverOK"].fields], [str(n) for n in range(1, 10)])
+
+
+class PictureTests(SynchronousTestCase):
+    def test_every_line_leads_down(self) -> None:
+        tree = ElementTree.fromstring(picture())
+        lines = list(tree.iter("{http://www.w3.org/2000/svg}line"))
+        self.assertGreater(len(lines), 20)
+        for line in lines:
+            self.assertLess(float(line.get("y1", "")), float(line.get("y2", "")))
+
+    def test_floors(self) -> None:
+        self.assertEqual(floors({"a": (), "b": ("a",), "c": ("a", "b")}), {"a": 0, "b": 1, "c": 2})
+        self.assertRaises(ValueError, floors, {"a": ("b",), "b": ("a",)})
+
+    def test_what_others_imply_is_not_drawn(self) -> None:
+        self.assertEqual(list(reduced({"a": (), "b": ("a",), "c": ("a", "b")})), [("b", "a"), ("c", "b")])
 
 
 class DocstringTests(SynchronousTestCase):
