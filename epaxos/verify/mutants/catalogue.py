@@ -160,7 +160,8 @@ _RECOVERY = (
         "bal and abal are two variables",
         Acceptor.on_recover,
         "instance.bal = message.ballot",
-        "instance.bal = message.ballot; instance.abal = instance.abal if sender == state.id else message.ballot",
+        "instance.bal = message.ballot\n"
+        "            instance.abal = instance.abal if sender == state.id else message.ballot",
     ),
     _edit(
         "any accepted value",
