@@ -17,10 +17,10 @@ endif
 BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
-QUICK := $(addprefix tests/,config execution generated/test_generated.py net protocol resp service/test_exit_status.py service/test_tap.py \
-  service/test_timeouts.py statemachines test_architecture.py test_docs.py test_limits.py wire \
-  $(addprefix node/test_,gathering.py intake.py outbox.py reads.py))
-PART := tests/storage $(QUICK) tests/node/test_node.py tests/cluster/test_local_cluster.py
+QUICK := $(addprefix tests/,config execution generated/test_generated.py net node protocol resp \
+  service/test_exit_status.py service/test_tap.py service/test_timeouts.py statemachines test_architecture.py \
+  test_docs.py test_limits.py wire)
+PART := tests/storage $(QUICK) tests/cluster/test_local_cluster.py
 
 .PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
   longrun fuzz mutants compiled generated style docs news coverage

@@ -20,8 +20,8 @@ BESIDE_THE_CORE = """
     storage/gil storage/memory
     storage/leveldb/pace storage/leveldb/records storage/leveldb/sequence storage/leveldb/shared
     storage/leveldb/store storage/leveldb/thread storage/leveldb/writer
-    transport/incoming transport/link transport/outgoing transport/tcp
-    wire/codec wire/frames
+    transport/encode_turn transport/incoming transport/link transport/outgoing transport/tcp
+    wire/batch wire/checks wire/codec wire/frames wire/proposing wire/recovering wire/strangers wire/upkeep
 """
 CORE = ["epaxos/protocol/**/*.py", "epaxos/execution/*.py"]
 LEFT_OUT = ("__init__.py", "timing.py")

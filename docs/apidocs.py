@@ -1,13 +1,14 @@
 """How pydoctor reads this project's docstrings (`make docs`).
 
-They are plain text with names in single backticks.  A name that pydoctor finds becomes a link; any other
-stays code, and is no warning.  What reStructuredText would take for markup outside of backticks is only text.
+They are plain text with names in single backticks; what is fenced, or indented by four, is code.  A name that
+pydoctor finds becomes a link; any other stays code, and is no warning.  What else reStructuredText would take
+for markup is only text.
 """
 
 from __future__ import annotations
 
 import re
-from textwrap import indent
+from textwrap import dedent, indent
 from typing import Any
 
 from pydoctor.epydoc.markup import restructuredtext
@@ -19,11 +20,13 @@ _parse = restructuredtext.parse_docstring
 _CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 _MARKUP = re.compile(r"[\\*|_`]")
 _FENCED = re.compile(r"^```\w*\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?:^|(?<=:):\n\n|\n\n)((?:    .*(?:\n+|$))+)")
 _NO_LINK = "resolve_identifier_xref"
 
 
 def as_restructuredtext(text: str) -> str:
     """The docstring with every character escaped that would be markup; code in backticks stays."""
+    text = _INDENTED.sub(lambda found: f"\n\n```\n{dedent(found[1]).rstrip()}\n```\n\n", text)
     pieces = _FENCED.split(text)
     pieces[::2] = [_escaped(piece) for piece in pieces[::2]]
     pieces[1::2] = [f"::\n\n{indent(piece, '    ')}\n" for piece in pieces[1::2]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -76,6 +77,33 @@ class LinksTests(SynchronousTestCase):
         self.assertEqual(anchor("GET, `SET` and what-not?"), "get-set-and-what-not")
 
 
+class NamesTests(SynchronousTestCase):
+    """What the pages call by its name in the code; the diary of what once was is left out."""
+
+    def setUp(self) -> None:
+        diary = DOCS / "internals" / "performance-log.md"
+        texts = (prose(page) for page in pages() if page != diary and page.name != "CHANGELOG.md")
+        self.code = sorted({code for text in texts for code in re.findall(r"`([^`\n]+)`", text)})
+
+    def test_files_exist(self) -> None:
+        """By the end of their path."""
+        names = [code for code in self.code if re.fullmatch(r"[\w/]+\.(py|ini|proto)", code)]
+        there = [f"/{path.relative_to(ROOT)}" for folder in CITING for path in (ROOT / folder).rglob("*.*")]
+        missing = [name for name in names if not any(path.endswith(f"/{name}") for path in there)]
+        self.assertEqual([name for name in missing if "leaderboard" not in name], [])
+        self.assertGreater(len(names), 20)
+
+    def test_modules_and_names_exist(self) -> None:
+        names = [code for code in self.code if re.fullmatch(r"epaxos(\.\w+)+", code)]
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            try:
+                import_module(name)
+            except ModuleNotFoundError:
+                self.assertTrue(hasattr(import_module(module), attribute), name)
+        self.assertGreater(len(names), 3)
+
+
 class WrappingTests(SynchronousTestCase):
     def test_text_wraps(self) -> None:
         long = {str(page.relative_to(ROOT)): too_long(page.read_text(encoding="utf-8")) for page in pages()}
@@ -111,6 +139,9 @@ class ApiDocsTests(SynchronousTestCase):
             from apidocs import as_restructuredtext
         except ImportError as error:
             raise SkipTest("pip install -e '.[docs]'") from error
+        code = ["a:", "::", "b_", "c", "d"]
+        for text in ("a:\n\n    b_\n\n     c\n\nd", "a::\n\n    b_\n\n     c\n\nd"):
+            self.assertEqual(as_restructuredtext(text).split(), code)
         self.assertEqual(as_restructuredtext("|R| of `a_b`, X_ *"), r"\|R\| of `a_b`, X\_ \*")
         self.assertEqual(
             as_restructuredtext("a\n\n```\nb_\n\n c\n```\nd`"), "a\n\n::\n\n    b_\n\n     c\n\nd\\`"

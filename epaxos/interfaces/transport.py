@@ -34,12 +34,11 @@ class ITransport(Interface):
         """
 
     def send(outgoing: Sequence[tuple[int, Message]]) -> None:
-        """Send each message to the replica beside it, with at most one write per replica.  Never blocks.
+        """Send each message to the replica beside it, with at most one write per replica.
 
-        A message is dropped, and counted in `messages_dropped`, when there is no connection, when the queue
-        is full, when the message is too long, and before `start` and after `stop`.  Raises KeyError for a
-        number that is not that of another member, because only a bug of the caller can name one; messages to
-        others in the same call may have been sent then.
+        Never blocks and never raises.  A message is dropped, and counted in `messages_dropped`, when
+        there is no connection, when the queue is full, when the message is too long, before `start` and
+        after `stop`, and when the number is not that of another member.
         """
 
     def is_connected(replica: int) -> bool:

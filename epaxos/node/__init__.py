@@ -1,27 +1,31 @@
 """The replica at work: between clients, disk, other replicas and the state machine.
 
-`Node` takes a turn whenever something has arrived.  Commands pass through its components in one
-direction; an arrow says who calls whom::
+`Node` takes a turn whenever something has arrived.  An arrow points from the caller to the called::
 
-    clients ──submit──▶ Intake ◀──────take────── InFlight ◀──may I?── Pacing
-                        (queue, portions,         │  ▲  (bundles: proposal to replies)
-                         Separation)       propose│  │
-                                                  ▼  │ on_applied, is_wanted
-    other ──messages──▶ Node ──▶ Replica ──▶ Output  │
-    replicas            (the      (core)       │     │
-                         turn)                 ▼     │
-                          │◀───────────────────┘     │
-          ┌───────────────┼──────────────────┐       │
-          ▼               ▼                  ▼       │
-       Journal         Outbox       IExecutor ──▶ Applier ──▶ IStepwise (state machine)
-       (disk;          (messages;               (in steps) ──▶ Reads (PendingRead)
-        DiskWatch)      delayed Commits)             └──────▶ Checkpoints ──▶ disk
+     clients                                              other replicas
+        │ submit                                             │ messages
+        ▼                                                    ▼
+     Intake ◀─take── InFlight ◀─propose──────────────────── Node ──receive, tick──▶ Replica
+     (Separation)     │  │  ▲                           (the turn) ◀────Output───── (the core)
+                      │  │  │                                │
+      Pacing ◀────────┘  │  │                                ├──write──▶ Journal ──▶ IStore
+      (is it time?)      │  │                                │           (DiskWatch)
+                         │  │                                ├──flush──▶ Outbox ───▶ ITransport
+      Reads ◀───start────┘  │                                │           (delays Commits)
+      (PendingRead)         │                                ├──commit─▶ IExecutor
+        ▲                   │                                │             ▲
+        │                   │                                └──run────▶ Applier ──▶ IStateMachine
+        │                   └─────is_wanted, on_applied──────────────────┤│          (in steps)
+        └─────────────────────────find_ready, on_read────────────────────┘│
+      clients ◀──answer── Submission ◀── Bundle ◀── InFlight, Reads      └──▶ Checkpoints ──▶ IStore
 
-    Alarm     ──wakes──▶ Node, when nothing arrives
-    Refusals  ──answers──▶ clients that get no reply: overdue, disk hangs, replica stops
-    Status    ──reads──▶ Replica, Intake, Reads, Applier, and the digest of the state
+    Alarm     wakes Node when nothing arrives: the one timer
+    Refusals  answers clients that get no replies: overdue, refused, or of a replica that stops
+    Status    reads Replica, Intake, Reads and Applier for `GET /status`, and adds the digest
+    restart   takes up what the store holds, once, before the first turn
 
-What goes upwards is a callable that the component was made with: `Journal` and `Checkpoints` say
-what is durable, `Applier` that a batch cannot be applied.  One exception goes backwards: commands whose
-instance became NOP return from InFlight to the front of the Intake.
+Commands pass in one direction.  A component calls back only through a callable that it was made
+with: Journal and Checkpoints say what is durable, Alarm that the time has come, Applier that a
+batch cannot be applied.  Only commands whose instance became NOP go backwards, from InFlight to the
+front of the Intake.
 """

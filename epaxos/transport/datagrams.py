@@ -14,9 +14,9 @@ A datagram is, all numbers big-endian:
     18      2      the replica that it is for
     20      8      the session of the sender: one for each life of its process, rising
     28      8      the number of the datagram in this session, for this receiver, from 1
-    36      2      its part of a long message, from 0 …
-    38      2      … of so many; 1 where the datagram holds whole messages
-    40      …      frames, one after the other, or a part of one
+    36      2      its fragment of a long message, from 0 …
+    38      2      … of this number; 1 where the datagram holds whole messages
+    40      …      frames, one after the other, or a fragment of one
     end-m   m      the proof, of everything before it
     ======  =====  ==========================================================================
 
@@ -55,15 +55,15 @@ DATAGRAM_BYTES_LIMIT = 65_507
 """No UDP datagram over IPv4 holds more."""
 
 LONG_MESSAGE_BYTES_MAX = 4_000_000
-"""A message that no datagram holds is sent in parts, up to this length: a list of very many instances,
-or a batch that was proposed when more fitted."""
+"""A message that does not fit into one datagram is sent in fragments, up to this length: a list of very
+many instances, or a batch that was proposed when `datagram_bytes_max` was higher."""
 
 _MAGIC = b"EPXD"
 _HEADER = Struct("!4sBBH8sHHQQHH")
 HEADER_BYTES = _HEADER.size
 _PROOF_BYTES = 32  # kept free for it
-_PARTS_MAX = 4096
-_WINDOW = 1024  # so many numbers back are remembered
+_FRAGMENTS_MAX = 4096
+_WINDOW = 1024  # the numbers that are remembered, back from the highest
 
 
 class DatagramError(ValueError):
@@ -71,7 +71,7 @@ class DatagramError(ValueError):
 
 
 def body_bytes_max(datagram_bytes_max: int) -> int:
-    """What of a datagram is for messages."""
+    """The bytes of a datagram that are for messages."""
     return datagram_bytes_max - HEADER_BYTES - _PROOF_BYTES
 
 
@@ -112,20 +112,20 @@ class DatagramWriter:
                 yield self._datagram(b"".join(group), 0, 1)
                 group, size = [], 0
             if len(chunk) > limit:
-                yield from self._parts(chunk)
+                yield from self._fragments(chunk)
             else:
                 group.append(chunk)
                 size += len(chunk)
         if group:
             yield self._datagram(b"".join(group), 0, 1)
 
-    def _parts(self, chunk: bytes) -> Iterator[bytes]:
+    def _fragments(self, chunk: bytes) -> Iterator[bytes]:
         limit = self._body_bytes_max
         starts = range(0, len(chunk), limit)
-        for part, start in enumerate(starts):
-            yield self._datagram(chunk[start : start + limit], part, len(starts))
+        for fragment, start in enumerate(starts):
+            yield self._datagram(chunk[start : start + limit], fragment, len(starts))
 
-    def _datagram(self, body: bytes, part: int, parts: int) -> bytes:
+    def _datagram(self, body: bytes, fragment: int, fragments: int) -> bytes:
         self._sequence += 1
         header = _HEADER.pack(
             _MAGIC,
@@ -137,8 +137,8 @@ class DatagramWriter:
             self._receiver,
             self._session,
             self._sequence,
-            part,
-            parts,
+            fragment,
+            fragments,
         )
         return header + body
 
@@ -160,7 +160,7 @@ class DatagramReader:
         """
         if len(datagram) < HEADER_BYTES:
             raise DatagramError(f"{len(datagram)} bytes are not a datagram of a replica")
-        magic, version, proof_bytes, key, cluster, sender, receiver, session, number, part, parts = (
+        magic, version, proof_bytes, key, cluster, sender, receiver, session, number, fragment, fragments = (
             _HEADER.unpack_from(datagram)
         )
         if magic != _MAGIC:
@@ -175,22 +175,22 @@ class DatagramReader:
             raise DatagramError(f"from replica {sender}, but at this address is replica {self._sender}")
         if receiver != self._identity.replica:
             raise DatagramError(f"for replica {receiver}, here is {self._identity.replica}")
-        if part >= parts or number <= part:
-            raise DatagramError(f"part {part} of {parts} in datagram {number}")
+        if fragment >= fragments or number <= fragment:
+            raise DatagramError(f"fragment {fragment} of {fragments} in datagram {number}")
         self.sequence.note(session, number)
         body = datagram[HEADER_BYTES:]
-        if parts == 1:
+        if fragments == 1:
             return body
-        return self._put_together((session, number - part), part, parts, body)
+        return self._assemble((session, number - fragment), fragment, fragments, body)
 
-    def _put_together(self, name: tuple[int, int], part: int, parts: int, body: bytes) -> bytes:
-        """One long message at a time: its parts are sent one right after the other."""
-        if parts > _PARTS_MAX:
-            raise DatagramError(f"a message in {parts} parts")
+    def _assemble(self, name: tuple[int, int], fragment: int, fragments: int, body: bytes) -> bytes:
+        """Assemble one long message at a time, because its fragments are sent one right after the other."""
+        if fragments > _FRAGMENTS_MAX:
+            raise DatagramError(f"a message in {fragments} fragments")
         long = self._long
-        if long is None or long.name != name or long.parts != parts:
-            long = self._long = _LongMessage(name, parts)
-        message = long.add(part, body)
+        if long is None or long.name != name or long.fragments != fragments:
+            long = self._long = _LongMessage(name, fragments)
+        message = long.add(fragment, body)
         if message is not None:
             self._long = None
             return message
@@ -201,24 +201,24 @@ class DatagramReader:
 
 
 class _LongMessage:
-    """What is there of a message in parts.  `name`: the session and the number of its first part."""
+    """The fragments of a long message that have come.  `name`: session and number of the first."""
 
-    __slots__ = ("_bodies", "name", "parts", "size")
+    __slots__ = ("_bodies", "fragments", "name", "size")
 
-    def __init__(self, name: tuple[int, int], parts: int) -> None:
+    def __init__(self, name: tuple[int, int], fragments: int) -> None:
         self.name = name
-        self.parts = parts
+        self.fragments = fragments
         self.size = 0
         self._bodies: dict[int, bytes] = {}
 
-    def add(self, part: int, body: bytes) -> bytes | None:
-        """The whole message, when this was what was missing."""
-        if part not in self._bodies:
-            self._bodies[part] = body
+    def add(self, fragment: int, body: bytes) -> bytes | None:
+        """The whole message, when this fragment completes it."""
+        if fragment not in self._bodies:
+            self._bodies[fragment] = body
             self.size += len(body)
-        if len(self._bodies) < self.parts or self.size > LONG_MESSAGE_BYTES_MAX:
+        if len(self._bodies) < self.fragments or self.size > LONG_MESSAGE_BYTES_MAX:
             return None
-        return b"".join(self._bodies[part] for part in range(self.parts))
+        return b"".join(self._bodies[number] for number in range(self.fragments))
 
 
 class Sequence:

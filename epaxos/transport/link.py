@@ -1,7 +1,21 @@
-"""The sending side: for each other replica one link, which dials until it is connected."""
+"""The sending side: for each other replica one link, which dials until the other side accepts it.
+
+The states of a link (`stop` leads from each of them to STOPPED):
+
+    IDLE ── dial ──► CONNECTING ── connected ──► GREETING ── accepted ──► ACCEPTED
+                     ▲    ▲  │                      │                        │
+                dial │    │  │ failed or too late   │ refused or too late    │ lost
+                     │    │  ▼                      ▼                        │
+                     │   WAITING ◄──────────────────┘                        │
+                     │      ▲         soon after it was accepted             │
+                     │      └────────────────────────────────────────────────┤
+                     └───────────────────────────────────────────────────────┘
+                                      later: at once
+"""
 
 from __future__ import annotations
 
+from enum import Enum
 from random import Random
 from typing import cast
 
@@ -19,16 +33,26 @@ from epaxos.transport.outgoing import Outgoing
 from epaxos.transport.presence import Presence
 from epaxos.wire.frames import pack
 
-__all__ = ["Link"]
+__all__ = ["Link", "LinkState"]
 
 _DOUBLINGS_MAX = 30
 
 
-class Link:
-    """The way to the replica `peer`.
+class LinkState(Enum):
+    """The states of a link; the picture in the module's docstring shows the ways between them."""
 
-    From `dial` to `stop` it waits for its next attempt, or is connecting, or has a connection, which
-    is greeting or accepted.
+    IDLE = "nobody has asked for a connection yet"
+    WAITING = "the next attempt to connect is due later"
+    CONNECTING = "an attempt to connect is under way"
+    GREETING = "connected; the other side has not answered the greeting"
+    ACCEPTED = "the other side has accepted the connection: messages can be sent"
+    STOPPED = "no connection is made any more"
+
+
+class Link:
+    """The way to the replica `peer`, in one of the states of LinkState.
+
+    `dial` begins; `stop` ends.
     """
 
     _log = Logger()
@@ -46,6 +70,7 @@ class Link:
         settings: TcpSettings,
     ) -> None:
         self.bytes_sent = 0
+        self.state = LinkState.IDLE
         self._name = f"to replica {peer}"
         self._greeting = greet(identity, peer)
         self._endpoint = endpoint
@@ -62,21 +87,20 @@ class Link:
         self._dialled_at_s = 0.0
         self._accepted_at_s = 0.0
         self._failures = 0
-        self._stopped = False
 
     @property
     def is_connected(self) -> bool:
-        """Whether the other side has accepted the connection that there is."""
-        return self._connection is not None and self._connection.accepted
+        """Whether messages can be sent."""
+        return self.state is LinkState.ACCEPTED
 
     @property
     def backlog_bytes(self) -> int:
-        """What waits to be sent."""
+        """The bytes that wait to be sent."""
         return 0 if self._connection is None else self._connection.backlog_bytes
 
     def send(self, chunks: list[bytes]) -> bool:
         """Send the encoded messages in one write.  False when they were dropped."""
-        if self._connection is None or not self._connection.accepted:
+        if self.state is not LinkState.ACCEPTED or self._connection is None:
             return False
         frames = pack(chunks, self._settings.frame_bytes_max)
         if not self._connection.send(frames):
@@ -86,9 +110,10 @@ class Link:
         return True
 
     def dial(self) -> None:
-        """Connect without waiting any longer, unless that is done or under way."""
-        if self._stopped or self._attempt is not None or self._connection is not None:
+        """Connect now, unless there is a connection or an attempt, or the link is stopped."""
+        if self.state is not LinkState.IDLE and self.state is not LinkState.WAITING:
             return
+        self.state = LinkState.CONNECTING
         _cancel(self._redial)
         self._dialled_at_s = self._clock.seconds()
         self._deadline = self._clock.callLater(self._settings.handshake_timeout_s, self._on_deadline)
@@ -97,7 +122,7 @@ class Link:
 
     def stop(self) -> Deferred[None]:
         """Close the connection and make no other.  Fires when it is gone."""
-        self._stopped = True
+        self.state = LinkState.STOPPED
         _cancel(self._redial)
         _cancel(self._deadline)
         if self._attempt is not None:
@@ -113,32 +138,34 @@ class Link:
     def _on_connected(self, connection: Outgoing) -> None:
         # Only here, not when the connection is made: an attempt that was cancelled too late never greets.
         self._attempt = None
+        self.state = LinkState.GREETING
         self._connection = connection
         connection.greet(self._greeting)
 
     def _on_failed(self, failure: Failure) -> None:
         self._attempt = None
         _cancel(self._deadline)
-        if self._stopped:
+        if self.state is LinkState.STOPPED:
             return
         if isinstance(failure.value, (CancelledError, ConnectingCancelledError)):
             reason = f"no connection within {self._settings.handshake_timeout_s:g} s"
         else:
             reason = _in_words(failure)
-        self._complain(f"cannot connect: {reason}")
+        self._complain(f"cannot connect: {reason.rstrip('.')}; trying again until it answers")
         self._retry(self._settings.backoff_max_s)
         self._presence.outgoing_failed()
 
     def _on_deadline(self) -> None:
-        if self._attempt is not None:
+        if self.state is LinkState.CONNECTING and self._attempt is not None:
             self._attempt.cancel()
-        elif self._connection is not None:
+        elif self.state is LinkState.GREETING and self._connection is not None:
             self._connection.give_up(
                 f"no answer to the greeting within {self._settings.handshake_timeout_s:g} s"
             )
 
     def _on_accepted(self) -> None:
         _cancel(self._deadline)
+        self.state = LinkState.ACCEPTED
         self._accepted_at_s = self._clock.seconds()
         self._log.info("{name}: connected", name=self._name)
         self._presence.outgoing_made(self._accepted_at_s - self._dialled_at_s)
@@ -148,10 +175,10 @@ class Link:
             return
         self._connection = None
         _cancel(self._deadline)
-        if self._stopped:
+        if self.state is LinkState.STOPPED:
             return
         tls = connection.explain(reason)
-        if connection.accepted:
+        if self.state is LinkState.ACCEPTED:
             why = tls or reason.getErrorMessage()
             self._log.info("{name}: connection lost: {why}", name=self._name, why=why)
             self._redial_lost()
@@ -167,9 +194,13 @@ class Link:
         self._presence.outgoing_failed()
 
     def _redial_lost(self) -> None:
-        """At once, for an attempt shows whether the other side is there; later and later, but not so
-        late that it takes us for dead, when each connection ends soon after it was accepted."""
+        """Dial at once, because an attempt shows whether the other side is there.
+
+        When connections end soon after they were accepted, wait longer and longer, but at most
+        `reconnect_max_s`, so that the other side does not suspect this replica.
+        """
         settings = self._settings
+        self.state = LinkState.WAITING
         if self._clock.seconds() - self._accepted_at_s >= settings.reconnect_max_s:
             self._failures = 0
             self.dial()
@@ -177,6 +208,7 @@ class Link:
             self._retry(min(settings.reconnect_max_s, settings.backoff_max_s))
 
     def _retry(self, longest_s: float) -> None:
+        self.state = LinkState.WAITING
         settings = self._settings
         delay_s = min(longest_s, settings.backoff_min_s * 2**self._failures)
         self._failures = min(self._failures + 1, _DOUBLINGS_MAX)
@@ -203,7 +235,7 @@ def _cancel(call: IDelayedCall | None) -> None:
 
 
 def _in_words(failure: Failure) -> str:
-    """A ConnectError whose text is the Failure of what had hardly begun would be told with its traceback."""
+    """Why connecting failed, without a traceback, which a ConnectError may hold in place of its text."""
     for within in getattr(failure.value, "args", ())[:1]:
         if isinstance(within, Failure):
             return str(within.getErrorMessage())

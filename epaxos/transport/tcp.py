@@ -29,11 +29,11 @@ from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.connection import TcpSettings
+from epaxos.transport.encode_turn import TurnEncoder
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.link import Link
 from epaxos.transport.presence import Presence
-from epaxos.wire.codec import encode
 
 __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
 
@@ -68,6 +68,7 @@ class TcpTransport:
         self._reader = reader or SharedReader()
         self._settings = settings = settings or TcpSettings()
         self._complaints = complaints = Complaints(self._log, clock)
+        self._encoder = TurnEncoder(settings.frame_bytes_max, complaints)
         self._connection: Callable[[int, bool], None] | None = None
         self._presences = {
             peer: Presence(clock, settings.lost_after_s, partial(self._tell, peer)) for peer in peers
@@ -88,7 +89,6 @@ class TcpTransport:
         self._incoming: IncomingFactory | None = None
         self._listening: Deferred[IListeningPort] | None = None
         self._port: IListeningPort | None = None
-        self._messages_dropped = 0
 
     @property
     def address(self) -> IAddress | None:
@@ -133,23 +133,11 @@ class TcpTransport:
         return gatherResults(ends).addCallback(lambda _: None)
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
-        """As `ITransport.send`.  A message is encoded once, however many replicas get it."""
-        encoded: dict[int, bytes] = {}  # by identity: `outgoing` keeps every message alive
-        turns: dict[int, list[bytes]] = {}
-        for replica, message in outgoing:
-            if not self._links[replica].is_connected:
-                self._messages_dropped += 1
-                continue
-            chunk = encoded.get(id(message))
-            if chunk is None:
-                chunk = encoded[id(message)] = encode(message)
-            if len(chunk) > self._settings.frame_bytes_max:
-                self._drop_too_long(message, len(chunk))
-            else:
-                turns.setdefault(replica, []).append(chunk)
-        for replica, chunks in turns.items():
+        """As `ITransport.send`."""
+        connected = {peer for peer, link in self._links.items() if link.is_connected}
+        for replica, chunks in self._encoder.encode(outgoing, connected).items():
             if not self._links[replica].send(chunks):
-                self._messages_dropped += len(chunks)
+                self._encoder.messages_dropped += len(chunks)
 
     def is_connected(self, replica: int) -> bool:
         """As `ITransport.is_connected`: what is sent to it now is not dropped for want of a connection."""
@@ -162,7 +150,7 @@ class TcpTransport:
         return {
             "bytes_sent": sum(link.bytes_sent for link in links),
             "bytes_received": 0 if self._incoming is None else self._incoming.bytes_received,
-            "messages_dropped": self._messages_dropped,
+            "messages_dropped": self._encoder.messages_dropped,
             "send_queue_bytes": sum(link.backlog_bytes for link in links),
         }
 
@@ -184,10 +172,3 @@ class TcpTransport:
     def _tell(self, peer: int, is_there: bool) -> None:
         if self._connection is not None:
             self._connection(peer, is_there)
-
-    def _drop_too_long(self, message: Message, size_bytes: int) -> None:
-        self._messages_dropped += 1
-        self._complaints.warn(
-            type(message).__name__,
-            f"a message of {size_bytes} bytes is dropped: the limit is {self._settings.frame_bytes_max}",
-        )

@@ -33,8 +33,9 @@ from epaxos.transport.datagrams import (
     DatagramWriter,
     batch_bytes_max,
 )
+from epaxos.transport.encode_turn import TurnEncoder
 from epaxos.transport.handshake import PeerIdentity
-from epaxos.wire.codec import WireError, decode_frame, encode
+from epaxos.wire.codec import WireError, decode_frame
 
 __all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
 
@@ -110,6 +111,7 @@ class UdpTransport:
         self._reactor = reactor
         self._settings = settings = settings or UdpSettings()
         self._complaints = Complaints(self._log, reactor)
+        self._encoder = TurnEncoder(LONG_MESSAGE_BYTES_MAX, self._complaints)
         self._peers = {
             id: _Peer(identity, id, address, session, settings.datagram_bytes_max)
             for id, address in peers.items()
@@ -121,7 +123,6 @@ class UdpTransport:
         self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.epoch.n)
         self._bytes_sent = 0
         self._bytes_received = 0
-        self._messages_dropped = 0
         self._sent = 0
         self._unsent = 0
         self._received = 0
@@ -162,20 +163,8 @@ class UdpTransport:
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
         """As `ITransport.send`, but that several datagrams may be needed for one replica."""
-        if self._port is None:
-            self._messages_dropped += len(outgoing)
-            return
-        encoded: dict[int, bytes] = {}  # by identity: `outgoing` keeps every message alive
-        turns: dict[int, list[bytes]] = {}
-        for replica, message in outgoing:
-            chunk = encoded.get(id(message))
-            if chunk is None:
-                chunk = encoded[id(message)] = encode(message)
-            if len(chunk) > LONG_MESSAGE_BYTES_MAX:
-                self._drop_too_long(message, len(chunk))
-            else:
-                turns.setdefault(replica, []).append(chunk)
-        for replica, chunks in turns.items():
+        reachable = () if self._port is None else self._peers
+        for replica, chunks in self._encoder.encode(outgoing, reachable).items():
             peer = self._peers[replica]
             for datagram in peer.writer.write(chunks):
                 self._write(peer, datagram)
@@ -195,7 +184,7 @@ class UdpTransport:
         return {
             "bytes_sent": self._bytes_sent,
             "bytes_received": self._bytes_received,
-            "messages_dropped": self._messages_dropped,
+            "messages_dropped": self._encoder.messages_dropped,
             "send_queue_bytes": 0,
             "datagrams_sent": self._sent,
             "datagrams_unsent": self._unsent,
@@ -238,13 +227,6 @@ class UdpTransport:
     def _refuse(self, subject: str, reason: str) -> None:
         self._refused += 1
         self._complaints.warn(subject, reason)
-
-    def _drop_too_long(self, message: Message, size_bytes: int) -> None:
-        self._messages_dropped += 1
-        self._complaints.warn(
-            type(message).__name__,
-            f"a message of {size_bytes} bytes is dropped: the limit is {LONG_MESSAGE_BYTES_MAX}",
-        )
 
     def _enlarge_buffers(self) -> None:
         """Bursts have to fit: what does not is lost."""

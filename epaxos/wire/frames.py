@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from epaxos.wire.strangers import guess_protocol
+
 __all__ = ["FrameError", "FrameReader", "pack"]
 
 _HEADER_BYTES = 4
 
 
 class FrameError(ValueError):
-    """The other side announced a frame that is longer than allowed; the stream is of no use any more."""
+    """The other side announced a frame that is longer than allowed, so the stream cannot be read any more."""
 
 
 def pack(chunks: Sequence[bytes], bytes_max: int) -> bytes:
-    """The concatenated chunks as one frame, or, when that were longer than `bytes_max`, as several.
+    """The concatenated chunks as one frame; as several where one would be longer than `bytes_max`.
 
     Each chunk is a frame in itself, no longer than `bytes_max`.
     """
     size = sum(map(len, chunks))
     if size <= bytes_max:
         return b"".join([size.to_bytes(_HEADER_BYTES, "big"), *chunks])
-    return b"".join(part for group in _groups(chunks, bytes_max) for part in group)
+    return b"".join(piece for group in _groups(chunks, bytes_max) for piece in group)
 
 
 def _groups(chunks: Iterable[bytes], bytes_max: int) -> Iterable[list[bytes]]:
@@ -74,4 +76,7 @@ class FrameReader:
 
     def _check(self, length: int) -> None:
         if length > self.bytes_max:
+            protocol = guess_protocol(length.to_bytes(_HEADER_BYTES, "big"))
+            if protocol is not None:
+                raise FrameError(f"this is no message of a replica; it looks like {protocol}")
             raise FrameError(f"a frame of {length} bytes, {self.bytes_max} are allowed")

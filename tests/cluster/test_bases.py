@@ -30,7 +30,7 @@ class _Writer(Thread):
         return f"{self._id}:{number}"
 
     def run(self) -> None:
-        """Until the replica dies or nobody wants more."""
+        """See Thread.  Ends with the replica, or when `ended` is set."""
         while not self.ended.is_set():
             self.round += 1
             for first in range(0, KEYS, 50):
@@ -48,7 +48,7 @@ class BaseTests(ClusterTestCase):
         return sorted(path.name for path in (cluster.data(id) / "state").glob("*.base"))
 
     def test_killed_while_a_base_is_written(self) -> None:
-        """Nothing acknowledged is missing, nothing else is there, and all replicas have the same state."""
+        """Every acknowledged write is there, nothing else is, and all replicas have the same state."""
         with self.cluster().start().ready() as cluster:
             for _ in range(2):
                 before = [set(self.bases(cluster, id)) for id in range(3)]

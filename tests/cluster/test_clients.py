@@ -1,4 +1,4 @@
-"""What clients see of three replicas, each a process of its own, on LevelDB."""
+"""Three replicas as clients see them, each a process of its own, on LevelDB."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ClientTests(ClusterTestCase):
             self.check_status(cluster)
 
     def increment(self, cluster: Cluster) -> None:
-        """Many clients, one key: each is answered numbers that no other got, and none is left out."""
+        """Many clients increment one key: each gets numbers that no other gets, and no number is missing."""
 
         def count(number: int) -> list[int]:
             client = cluster.client(number % 3)
@@ -84,7 +84,7 @@ class ClientTests(ClusterTestCase):
             self.assertEqual(int(cluster.client(3).get("count")), 8)
 
     def test_a_minority_says_so(self) -> None:
-        """Without a quorum a client is told in time, and whether its command may still run."""
+        """Without a quorum a client gets an error in time, which says whether its command may still run."""
         with self.cluster(settings="[limits]\nrequest_timeout_s = 0.5\n").start().ready() as cluster:
             cluster.kill(1, 2)
             client = cluster.client(0)
@@ -97,13 +97,13 @@ class ClientTests(ClusterTestCase):
                 self.assertIn("may still run", str(refusal.exception))
             self.assertTrue(client.ping())
             cluster.start(1, 2).ready()
-            # Half a second may still be too short while what the two had begun is recovered.
+            # Half a second may be too short while instances of the other two are recovered.
             wait_until("a write is answered again", lambda: self.answer_of(cluster, 0, "SET", "b", "2"))
             wait_until("all know it", lambda: self.answer_of(cluster, 1, "GET", "b") == b"2")
             cluster.equal_digests()
 
     def test_what_clients_look_at(self) -> None:
-        """As redis-py asks it, in both protocols; with and without a transaction."""
+        """As redis-py sends it, in both protocols, with and without a transaction."""
         with self.cluster().start().ready() as cluster:
             for protocol in (2, 3):
                 client = redis.Redis(port=cluster.redis_ports[0], protocol=protocol, client_name="me")
@@ -144,7 +144,8 @@ class ClientsOverUdpTests(ClientTests):
     transport = "udp"
 
     def test_values_up_to_the_limit(self) -> None:
-        """What fits into a datagram gets through; what does not is refused, clearly, and alone."""
+        """A value that fits into a datagram is written; a longer one is refused with a clear error, and
+        nothing else is."""
         with self.cluster().start().ready() as cluster:
             clients = [cluster.client(id) for id in range(3)]
             value = bytes(range(256)) * 230  # 58 880 bytes
@@ -213,7 +214,7 @@ class RedisToolsTests(ClusterTestCase):
             self.assertEqual(ask(1, "-3", "mget", "visits", "greeting"), "42\nhello")
 
     def test_redis_cli_stat(self) -> None:
-        """Every column of `redis-cli --stat` is filled."""
+        """Every column of `redis-cli --stat` has a value."""
         cli = self.tool("redis-cli")
         with self.cluster().start().ready() as cluster:
             cluster.client(0).mset({"a": 1, "b": 2})
@@ -236,7 +237,7 @@ class RedisToolsTests(ClusterTestCase):
             self.assertGreater(int(requests), 1)
 
     def test_curl(self) -> None:
-        """A web page that makes somebody's browser send commands runs none."""
+        """A web page that makes a browser send commands runs none of them."""
         curl = self.tool("curl")
         with self.cluster().start().ready() as cluster:
             url = f"http://127.0.0.1:{cluster.redis_ports[0]}/"
@@ -264,7 +265,7 @@ class RedisToolsTests(ClusterTestCase):
             for output in outputs:
                 self.assertIn("requests per second", output)
             statuses = cluster.equal_digests()
-            for status in statuses:  # all run what was set, and each reads what it was asked for
+            for status in statuses:  # each replica runs all writes, and the reads of its own clients
                 self.assertGreaterEqual(status["counters"]["commands_executed"], 3 * 5000)
                 self.assertGreaterEqual(status["counters"]["commands_read"], 5000)
 

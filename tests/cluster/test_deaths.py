@@ -1,4 +1,4 @@
-"""How long clients of the others wait when a replica of real processes is killed or stopped."""
+"""How long clients of other replicas wait when a replica is killed or stopped, in real processes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tests.cluster.deaths import HOT, SEPARATE, Death, die
 from tests.cluster.harness import Cluster
 
 WAIT_MAX_S = 0.25
-"""Nobody waits longer for a death that closes connections."""
+"""The longest wait after a death that closes connections."""
 SUSPECT_AFTER_S = 1.0
-"""The default: so long it takes to notice one that does not."""
+"""The default of `suspect_after_s`: how long it takes to notice a death that closes no connection."""
 
 
 class _Case(ClusterTestCase):
     def check(self, deaths: list[Death], most_s: float) -> None:
-        """Half of them at least must keep the bound, beyond what clients wait on this machine anyway: a
-        death is noticed, and recovered from, by processes that wait for processors just as long."""
+        """Check that at least half of the deaths keep the bound, to which the longest wait without a death is
+        added, because the processes that recover have to wait for processors, too."""
         self.assertLess(median(death.longest_s - 2 * death.before_s for death in deaths), most_s, deaths)
 
     def deaths(
@@ -39,7 +39,7 @@ class DeathTests(_Case):
             self.check(self.deaths(cluster, SEPARATE, (1, 3, 0)), WAIT_MAX_S)
 
     def test_one_is_stopped(self) -> None:
-        """Its connections stay: only silence shows it."""
+        """Its connections stay open, so only silence shows it."""
         with self.cluster(3).start().ready() as cluster:
             deaths = self.deaths(cluster, HOT, (0, 1, 2), signal.SIGSTOP)
             self.check(deaths, SUSPECT_AFTER_S + WAIT_MAX_S)

@@ -1,6 +1,7 @@
-"""The same commands to a real Redis and to a real cluster: the same answers, but for what is meant to differ.
+"""The same commands to a real Redis and to a real cluster: the answers are equal, except where they are meant
+to differ.
 
-What breaks the protocol, and much more of the rest, is in tests/resp/test_differential.py.
+Broken input, and many more commands, are in tests/resp/test_differential.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ REPLY_TO_LAST = b"$%d\r\n%b\r\n" % (len(LAST), LAST)
 
 
 def answers(link: socket.socket, data: bytes) -> bytes:
-    """What is answered to `data`, all of which is answered; without the number of the connection."""
+    """The answers to `data`, without the number of the connection.  Every command in it is answered."""
     link.sendall(data + encode([b"ECHO", LAST]))
     received = b""
     while not received.endswith(REPLY_TO_LAST):
@@ -33,7 +34,7 @@ def answers(link: socket.socket, data: bytes) -> bytes:
 
 
 class DifferentialTests(ClusterTestCase):
-    """DIFFERENTIAL_CLUSTER_COMMANDS is how many commands are tried, from DIFFERENTIAL_SEED on."""
+    """Tries DIFFERENTIAL_CLUSTER_COMMANDS commands, from the seed DIFFERENTIAL_SEED on."""
 
     def test_random_sessions(self) -> None:
         settings = ["--appendonly", "yes", "--appendfsync", "always", "--proto-max-bulk-len", "16000000"]

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def source_that_hangs(folder: Path) -> Path:
-    """A copy of epaxos whose store writes in its thread alone, and hangs there for as long as there is a
-    file `hang` in the data folder."""
+    """A copy of epaxos whose store writes only in its thread, and hangs there as long as a file `hang` exists
+    in the data folder."""
     shutil.copytree(ROOT / "epaxos", folder / "epaxos")
     for name, old, new in (
         ("leveldb.py", "if in_thread or not (", "if True or in_thread or not ("),
@@ -48,7 +48,7 @@ class HangingDiskTests(SynchronousTestCase):
             told: list[str] = []
 
             def write() -> None:
-                """Decided on the fast path, which nobody else hears of."""
+                """A write that is decided on the fast path, and of which no other replica hears."""
                 try:
                     cluster.client(0).set("a", "2")
                 except redis.RedisError as error:

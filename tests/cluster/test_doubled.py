@@ -1,4 +1,4 @@
-"""A replica whose data is gone, or that runs twice, stops with one clear line."""
+"""A replica that has lost its data, or runs twice, stops with one clear line."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class DoubledTests(SynchronousTestCase):
                 self.assertEqual(cluster.client(id).get("k7"), b"v")
 
     def test_two_processes_with_the_same_id(self) -> None:
-        """The second has a folder and ports of its own; the others dial the first.  What the second proposes
-        is decided by the others, and what they then hold of its row the first has never used."""
+        """The second process has a folder and ports of its own; the others dial the first.  The others decide
+        what the second proposes, and then hold slots of its row that the first has never used."""
         with Cluster().start().ready() as cluster:
             cluster.client(0).set("a", "v")
             text = cluster.config.read_text()
@@ -51,7 +51,7 @@ class DoubledTests(SynchronousTestCase):
             try:
 
                 def served() -> bool:
-                    """It answers nothing, as it hears nobody."""
+                    """Send it a command.  It does not answer, because it hears no other replica."""
                     with contextlib.suppress(redis.RedisError):
                         redis.Redis(port=other + 1, socket_timeout=0.5).set("b", "w")
                     return second.poll() is not None or cluster.processes[2].poll() is not None

@@ -1,4 +1,5 @@
-"""Commands that touch much, on real replicas: they cost what they change, and others get their turn."""
+"""Large commands on real replicas: their cost is in proportion to what they change, and others are served
+meanwhile."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ from tests.cluster.probe import Probe
 VALUE = b"x" * 15_900_000
 APPENDS = 1000
 CPU_MAX_S = 0.7
-"""What the appends may take of a replica's processor time, whatever else the machine does.  They take about
-0.1 s; when each copies the value, 1.4 s and more."""
+"""The processor time of a replica that the appends may take.  They take about 0.1 s; when each copies the
+value, 1.4 s and more."""
 WAIT_MAX_S = 2.0
-"""Nobody waits longer meanwhile, on a machine that has much else to do.  On an idle one it is about 10 ms."""
+"""The longest wait of other clients meanwhile, on a busy computer.  On an idle one it is about 10 ms."""
 
 
 def cpu_s(cluster: Cluster, id: int) -> float:
@@ -34,7 +35,7 @@ def probe(cluster: Cluster, id: int) -> Probe:
 
 class AppendTests(ClusterTestCase):
     def append(self, cluster: Cluster) -> list[int]:
-        """A thousand, in one pipeline at replica 0."""
+        """Append a thousand times, in one pipeline at replica 0."""
         with cluster.client(0, timeout_s=60).pipeline(transaction=False) as pipeline:
             for _ in range(APPENDS):
                 pipeline.append("log", "y" * 10)
@@ -45,7 +46,8 @@ class AppendTests(ClusterTestCase):
             self.assertLess(cpu_s(cluster, id) - before[id], CPU_MAX_S, f"replica {id}")
 
     def test_a_long_value(self) -> None:
-        """Beside others, alternating with STRLEN, read everywhere, and again after a kill -9 of all."""
+        """Appends while others are served, alternating with STRLEN, read at every replica, and again after
+        all were killed."""
         grown = len(VALUE) + 10 * APPENDS
         with self.cluster().start().ready() as cluster:
             cluster.client(0, timeout_s=60).set("log", VALUE)
@@ -81,7 +83,7 @@ class AppendTests(ClusterTestCase):
 
 class LongCommandTests(ClusterTestCase):
     def test_many_keys(self) -> None:
-        """What is run in pieces is done as a whole, and a state that was flushed is gone."""
+        """A command that runs in steps takes effect as a whole, and a state that was flushed is gone."""
         count = 30_000
         pairs = {f"key:{number}": str(number) for number in range(count)}
         with self.cluster().start().ready() as cluster:

@@ -1,4 +1,4 @@
-"""Replicas that are killed, stopped for a while or late, under load: nothing acknowledged is ever missing."""
+"""Replicas that are killed, paused or slow under load: no acknowledged write is ever missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cluster.harness import Cluster
 from tests.cluster.load import Load
 
 GAP_MAX_S = 5.0
-"""Nobody who is not connected to a failed replica waits longer."""
+"""The longest wait of clients that are not connected to a failed replica."""
 
 
 class FailureTests(ClusterTestCase):
@@ -20,7 +20,7 @@ class FailureTests(ClusterTestCase):
         return Load(dict(enumerate(cluster.redis_ports)))
 
     def check(self, cluster: Cluster, load: Load) -> None:
-        """All replicas come to the same state, and it holds what clients were promised."""
+        """Check that all replicas come to the same state, with all acknowledged writes."""
         cluster.equal_digests()
         self.assertTrue(all(writer.acknowledged for writer in load.writers))
         for id in range(cluster.n):
@@ -29,7 +29,7 @@ class FailureTests(ClusterTestCase):
 
     @contextmanager
     def undisturbed(self, load: Load, *others: int) -> Iterator[None]:
-        """Whatever happens meanwhile, the clients of these replicas go on, and none gets an error."""
+        """Check that meanwhile the clients of these replicas go on, and none gets an error."""
         writers = load.of(*others)
         refused = [len(writer.refused) for writer in writers]
         load.forget_gaps()
@@ -70,7 +70,7 @@ class FailureTests(ClusterTestCase):
             self.check(cluster, load)
 
     def test_one_stopped_for_a_while(self) -> None:
-        """It hears of nothing, is suspected, and takes up where it was."""
+        """It hears nothing, is suspected, and then catches up."""
         with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 load.wait_for_more(50, 0, 1, 2)
@@ -92,7 +92,7 @@ class FailureTests(ClusterTestCase):
                 cluster.signal(SIGCONT, 0, 1)
                 load.wait_for_more(50, 0, 1, 2)
                 cluster.signal(SIGSTOP, 0, 1, 2)
-                time.sleep(1.5)  # longer than suspect_after_s, and nobody there to ask
+                time.sleep(1.5)  # longer than suspect_after_s, and no replica is up to ask
                 cluster.signal(SIGCONT, 0, 1, 2)
                 load.wait_for_more(50, 0, 1, 2)
             self.check(cluster, load)
@@ -108,7 +108,7 @@ class FailureTests(ClusterTestCase):
             self.assertEqual(cluster.client(0).get("late"), b"but there")
 
     def test_stopped_in_turn_without_a_loss(self) -> None:
-        """A rolling restart with SIGTERM: status 0 each time, clients of the others notice nothing."""
+        """A rolling restart with SIGTERM: status 0 each time, and clients of the others notice nothing."""
         with self.cluster().start().ready() as cluster:
             with self.load(cluster) as load:
                 for id in range(3):
@@ -121,7 +121,8 @@ class FailureTests(ClusterTestCase):
 
 class DiskTests(ClusterTestCase):
     def test_a_full_disk(self) -> None:
-        """The replica stops with status 1 rather than promise what it cannot keep; with room, it is back."""
+        """The replica stops with status 1, because it cannot keep promises.  With free space it starts
+        again."""
         with self.cluster().start(0, 1).start(2, file_bytes_max=200_000).ready() as cluster:
             client = cluster.client(0)
             for number in range(100):

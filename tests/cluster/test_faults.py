@@ -1,4 +1,4 @@
-"""That the harness of faults finds what is wrong, and that replicas behave in faults as they must."""
+"""The harness of faults finds violations, and replicas behave as they must in faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class FaultTests(SynchronousTestCase):
     def test_a_disk_that_fills_up_and_one_that_rots(self) -> None:
-        """Each ends with status 1 and one line that says why; then the replica is back, with everything."""
+        """Each ends with status 1 and one line that says why.  Then the replica starts again with all its
+        data."""
         with Cluster().start().ready() as cluster:
             with Workload(cluster.redis_ports, seed=1, clients=2, think_s=0.001) as workload:
                 faults = ProcessFaults(cluster, Dice(2), lambda seconds: None)
@@ -38,7 +39,7 @@ class FaultTests(SynchronousTestCase):
 @plain_only
 class BreakTests(SynchronousTestCase):
     def test_reads_that_ask_nobody_are_found(self) -> None:
-        """A copy of epaxos that answers GET out of its own state: fast, and wrong."""
+        """A copy of epaxos that answers GET from its own state is fast, and wrong."""
         source = Path(self.mktemp()).resolve()
         shutil.copytree(ROOT / "epaxos", source / "epaxos")
         node = source / "epaxos" / "node.py"

@@ -15,7 +15,7 @@ SETTINGS = "[limits]\nrequest_timeout_s = 3\n"
 
 
 class LinkTests(SynchronousTestCase):
-    """One cluster through all of it: each step starts and ends with every replica seeing the others."""
+    """One cluster for all steps.  Each begins and ends when every replica sees all others."""
 
     transport = "tcp"
     ways_to_cut: Sequence[str] = ("hold", "lose", "close")
@@ -34,7 +34,8 @@ class LinkTests(SynchronousTestCase):
             cluster.equal_digests()
 
     def check_cut(self, cluster: Cluster, how: str) -> None:
-        """Who is cut off can do nothing, the others go on, and all is well when the link is healed."""
+        """A replica that is cut off can do nothing, the others go on, and all work again when the link is
+        healed."""
         links = cluster.links
         links.cut(between([2], [0, 1]), how)
         cluster.sees_down(0, 2)
@@ -57,7 +58,7 @@ class LinkTests(SynchronousTestCase):
             return None
 
     def check_one_way(self, cluster: Cluster) -> None:
-        """Replica 2 hears everything, and is heard by nobody: for the others it is down."""
+        """Replica 2 hears everything and nobody hears it, so the others hold it for down."""
         cluster.links.cut([(2, 0), (2, 1)])
         cluster.sees_down(0, 2)
         cluster.sees_down(1, 2)
@@ -65,7 +66,7 @@ class LinkTests(SynchronousTestCase):
         cluster.links.heal()
 
     def check_delay(self, cluster: Cluster) -> None:
-        """A command waits for the nearest of the two others, once it is known which one that is."""
+        """A command waits for the faster of the two others, once the replica knows which one that is."""
         links = cluster.links
         links.delay(between([0], [1]), 100)
         links.delay(between([0], [2]), 400, 50)
@@ -82,7 +83,7 @@ class LinkTests(SynchronousTestCase):
         links.calm()
 
     def check_flapping(self, cluster: Cluster) -> None:
-        """A link that comes and goes disturbs nobody for long: there is another majority."""
+        """A flapping link disturbs no client for long, because there is another majority."""
         client = cluster.client(0)
         for number in range(5):
             cluster.links.cut(between([0], [1]), "close")
@@ -91,7 +92,7 @@ class LinkTests(SynchronousTestCase):
             self.assertTrue(client.set("flapping", number))
 
     def check_loss(self, cluster: Cluster) -> None:
-        """What is lost is sent again, what comes twice does no harm; connections lose nothing."""
+        """Lost datagrams are sent again, doubled ones do no harm; connections lose nothing."""
         links = cluster.links
         links.lose(links.all, 0.05, 0.1)
         client = cluster.client(2)
@@ -101,7 +102,7 @@ class LinkTests(SynchronousTestCase):
 
 
 class UdpLinkTests(LinkTests):
-    """The same with datagrams, which every cut drops."""
+    """The same over UDP, where every cut drops datagrams."""
 
     transport = "udp"
     ways_to_cut = ("lose",)

@@ -1,4 +1,4 @@
-"""What `make run` and `make demo` run."""
+"""The programs behind `make run` and `make demo`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_S = 60
 
 
 class Launched:
-    """The launcher as a process, and what it has said so far."""
+    """The launcher as a process, and its output so far."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.output = cluster.folder / "launcher.log"
@@ -36,7 +36,7 @@ class Launched:
         return self.output.read_text()
 
     def says(self, text: str, times: int = 1) -> None:
-        """Wait until it has said so."""
+        """Wait until the output has this text."""
         wait_until(f"it says {text!r}:\n{self.said()}", lambda: self.said().count(text) >= times, PATIENCE_S)
 
     def pid_of(self, id: int) -> int:
@@ -61,7 +61,7 @@ class LauncherTests(SynchronousTestCase):
             print(f"---- what the launcher said\n{launched.said()[-5000:]}", file=sys.stderr)
             raise
         finally:
-            launched.process.terminate()  # a kill would leave the replicas behind
+            launched.process.terminate()  # after a kill the replicas would go on
             launched.process.wait(PATIENCE_S)
 
     def check_all_gone(self, cluster: Cluster) -> None:
@@ -77,14 +77,14 @@ class LauncherTests(SynchronousTestCase):
             for id in range(3):
                 self.assertRegex(launched.said(), rf"(?m)^{id} \| .*replica {id} of 3")
 
-            # Who is killed is started again, and has forgotten nothing.
+            # A killed replica is started again, and has forgotten nothing.
             subprocess.run(["kill", "-9", str(launched.pid_of(2))], check=True)
             launched.says("replica 2 was killed by SIGKILL")
             self.assertEqual(cluster.client(1).get("a"), b"b")
             launched.says("replica 2 of 3 is ready for clients", 2)
             self.assertEqual(cluster.client(2).get("a"), b"b")
 
-            # So is one that got a Ctrl-C which was not for all.
+            # So is a replica that alone got a Ctrl-C.
             os.kill(launched.pid_of(1), signal.SIGINT)
             launched.says("replica 1, which was killed by SIGINT, is started again")
             launched.says("replica 1 of 3 is ready for clients", 2)
@@ -115,7 +115,7 @@ class LauncherTests(SynchronousTestCase):
             self.assertTrue(all(map(is_free, cluster.status_ports)))
 
     def test_the_terminal_is_closed(self) -> None:
-        """Nobody is left behind; a replica alone would go on."""
+        """All replicas end; a replica without the launcher would go on."""
         with Cluster() as cluster, self.launched(cluster) as launched:
             launched.says("is ready: 3 replicas")
             for pid in [launched.pid_of(id) for id in range(3)]:
@@ -125,7 +125,7 @@ class LauncherTests(SynchronousTestCase):
             self.check_all_gone(cluster)
 
     def test_nobody_reads_what_it_says(self) -> None:
-        """As in `make run | head -1`: it stops the replicas, and ends with status 1."""
+        """As in `make run | head -1`: the launcher stops the replicas, and ends with status 1."""
         with Cluster() as cluster:
             command = [sys.executable, "-m", "epaxos.tools.local_cluster", "--config", str(cluster.config)]
             with subprocess.Popen(

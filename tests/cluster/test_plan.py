@@ -1,7 +1,7 @@
-"""The test plan of go-epaxos, with real processes: single and multiple proposers, interfering and not,
-random timeouts, a random replica killed and restarted; in 3 and in 5 replicas.
+"""The test plan of go-epaxos, with real processes: one and several proposers, with and without interference,
+random timeouts, a random replica killed and restarted; with 3 and with 5 replicas.
 
-Whatever happens, the history of the clients must be linearizable and all replicas end in the same state.
+In each test the history of the clients must be linearizable, and all replicas must end in the same state.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ NOT_INTERFERING = Mix(hot=0.0, write=3, read=2, count=1)
 
 
 class _Plan(SynchronousTestCase):
-    """The plan; `n` says in how many replicas."""
+    """The plan for `n` replicas."""
 
     n: int
     transport = "tcp"
     delays_ms: tuple[int, int, int]
-    """Of the links where timeouts are too short: from, to, and so much longer at times."""
+    """The links where timeouts are too short: from, to, and the jitter in milliseconds."""
     recoveries_decide = True
-    """Whether those who recover far too early sometimes decide before the leader does."""
+    """Whether replicas that recover far too early sometimes decide before the leader does."""
 
     def workload(self, cluster: Cluster, proposers: Sequence[int], mix: Mix, clients: int = 4) -> Workload:
-        """Clients of the proposers only."""
+        """Clients of the proposers alone."""
         return Workload(
             cluster.redis_ports, seed=SEED, homes=proposers, mix=mix, clients=clients, think_s=0.001
         )
@@ -53,8 +53,8 @@ class _Plan(SynchronousTestCase):
                     cluster.client(0).flushdb()
 
     def test_random_timeouts(self) -> None:
-        """Replicas that suspect, resend and recover far too early, each at other times, over uneven links:
-        they try to recover instances all the time while their leaders are alive."""
+        """Replicas suspect, resend and recover far too early, each at other times, over uneven links, so that
+        they recover instances all the time while the leaders are alive."""
         cluster = Cluster(
             self.n, transport=self.transport, linked=True, settings_of=self.random_timing
         ).start()
@@ -100,7 +100,7 @@ class _Plan(SynchronousTestCase):
 
 
 class ThreeReplicasTests(_Plan):
-    """The leader needs the one whom it named, and one round trip: it decides before a recovery can."""
+    """The leader needs the replica that it named, and one round trip, so it decides before a recovery can."""
 
     n = 3
     delays_ms = (25, 45, 60)

@@ -1,4 +1,4 @@
-"""How real processes end, whatever is broken around them, and what signals and pid files do to them."""
+"""How real processes end when streams, disks or their own components are broken; signals and pid files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MEMORY = "[storage]\nengine = memory\n"
 
 
 class ProcessCase(SynchronousTestCase):
-    """One replica that is the whole cluster."""
+    """A cluster of one replica."""
 
     def options(self, cluster: Cluster, id: int = 0) -> list[str]:
         return ["epaxos", "--id", str(id), "--config", str(cluster.config)]
@@ -52,7 +52,7 @@ class ProcessCase(SynchronousTestCase):
             process.wait()
 
     def fill_disk(self, cluster: Cluster, process: subprocess.Popen[bytes], timeout_s: float) -> int:
-        """Write until the replica gives up: its exit status."""
+        """Write until the replica gives up, and return its exit status."""
 
         def write() -> None:
             with contextlib.suppress(redis.RedisError, OSError):
@@ -70,7 +70,7 @@ class ProcessCase(SynchronousTestCase):
 
 
 class BrokenStreamTests(ProcessCase):
-    """A replica that must stop stops, and with status 1, whatever is wrong with where it says why."""
+    """A replica that must stop ends with status 1, whatever is wrong with its output streams."""
 
     def test_a_broken_pipe(self) -> None:
         """`twistd -n … 2>&1 | head -3`, then the disk fills."""
@@ -90,7 +90,7 @@ class BrokenStreamTests(ProcessCase):
                 self.assertEqual(self.fill_disk(cluster, process, PATIENCE_S), 1)
 
     def test_closed_streams(self) -> None:
-        """`twistd -n … <&- >&- 2>&-`: nor may a file of the store become what is printed to."""
+        """`twistd -n … <&- >&- 2>&-`: no file of the store may become an output stream."""
         with Cluster(1) as cluster:
             close = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
             command = [*close, *FULL_DISK, *TWISTD, "-n", *self.options(cluster)]
@@ -101,7 +101,7 @@ class BrokenStreamTests(ProcessCase):
                 self.assertEqual(self.fill_disk(cluster, process, PATIENCE_S), 1)
 
     def test_a_pipe_that_nobody_reads(self) -> None:
-        """Whoever writes to it waits for ever."""
+        """A write to the pipe would block for ever."""
         with Cluster(1) as cluster:
             command = [*FULL_DISK, *TWISTD, "-n", *self.options(cluster)]
             read, write = os.pipe()
@@ -119,7 +119,7 @@ class BrokenStreamTests(ProcessCase):
                 os.close(read)
 
     def test_told_to_stop(self) -> None:
-        """With a stdout that is gone, and more than once: status 0."""
+        """With a closed stdout, and told more than once: status 0."""
         with Cluster(1) as cluster:
             for _ in range(5):
                 read, write = os.pipe()
@@ -138,7 +138,7 @@ class BrokenStreamTests(ProcessCase):
 
 @plain_only
 class BrokenPartTests(ProcessCase):
-    """What is broken is in the process (`broken.py`)."""
+    """A component of the process is broken (`broken.py`)."""
 
     def test_an_observer_of_the_log_that_raises(self) -> None:
         with Cluster(1) as cluster:
@@ -160,7 +160,7 @@ class BrokenPartTests(ProcessCase):
                     self.assertEqual(self.fill_disk(cluster, process, PATIENCE_S), 1, how)
 
     def test_a_stop_and_a_disk_that_hangs(self) -> None:
-        """It says so, and has lost nothing."""
+        """The replica says so, and has lost nothing."""
         for how in ("close", "close-hard"):
             with Cluster(1) as cluster:
                 command = [*BROKEN, f"brief+{how}", "-n", *self.options(cluster)]
@@ -180,7 +180,7 @@ class BrokenPartTests(ProcessCase):
                 self.assertEqual(cluster.client(0).get("a"), b"b")
 
     def test_a_stop_whose_last_write_fails(self) -> None:
-        """A failure, and said, though nobody is served any more."""
+        """The replica reports the failure, although it serves no client any more."""
         with Cluster(1) as cluster:
             command = [*BROKEN, "disk", "-n", *self.options(cluster)]
             with self.running(cluster, command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -195,7 +195,7 @@ class BrokenPartTests(ProcessCase):
 
 class SignalTests(ProcessCase):
     def test_in_the_foreground(self) -> None:
-        """None of them kills, and each is said."""
+        """No such signal kills, and each is logged."""
         with Cluster(1) as cluster:
             cluster.start().ready()
             for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
@@ -256,14 +256,14 @@ class SignalTests(ProcessCase):
 
 
 def start_daemon(cluster: Cluster, id: int = 0) -> subprocess.CompletedProcess[str]:
-    """twistd as an operator runs it, in the folder of the cluster; what it said."""
+    """Run twistd as an operator does, in the folder of the cluster, and return its output."""
     command = [*TWISTD, "epaxos", "--id", str(id), "--config", str(cluster.config)]
     return subprocess.run(command, cwd=cluster.folder, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 @contextmanager
 def daemon(case: SynchronousTestCase, cluster: Cluster, id: int = 0) -> Iterator[int]:
-    """A daemon that is stopped afterwards: its process id."""
+    """A daemon, which is stopped afterwards; yields its process id."""
     done = start_daemon(cluster, id)
     case.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
     pid_file = cluster.folder / f"epaxos-{id}.pid"
@@ -278,11 +278,12 @@ def daemon(case: SynchronousTestCase, cluster: Cluster, id: int = 0) -> Iterator
 
 
 class PidFileTests(ProcessCase):
-    """Only a live replica of ours keeps a daemon from starting."""
+    """Only a running replica of ours keeps a daemon from starting."""
 
     def test_one_that_is_left(self) -> None:
-        """By a process that was killed; the number may be anybody's by now: this test's, or that of
-        another replica, which is what becomes of small numbers when containers or machines restart."""
+        """A killed process has left its pid file.  The number may belong to another process by now: to
+        this test, or to another replica, as happens with small numbers when containers or computers
+        restart."""
         for settings, texts in (("", ["", "nobody", "-1"]), (MEMORY, ["4194305"])):
             with Cluster(2, settings) as cluster, daemon(self, cluster, 1) as other:
                 for text in (*texts, str(os.getpid()), str(other)):
@@ -291,7 +292,7 @@ class PidFileTests(ProcessCase):
                         self.assertNotEqual(str(pid), text)
 
     def test_one_of_a_replica_that_lives(self) -> None:
-        """Nothing of it is touched."""
+        """Neither the replica nor its pid file is touched."""
         for settings in ("", MEMORY):
             with Cluster(1, settings) as cluster, daemon(self, cluster) as pid:
                 done = start_daemon(cluster)
@@ -323,7 +324,7 @@ class PidFileTests(ProcessCase):
 
 
 class AsciiTests(ProcessCase):
-    """A terminal that knows nothing but ASCII gets a line, not a traceback."""
+    """A terminal that can show only ASCII gets a line, not a traceback."""
 
     def run_ascii(self, cluster: Cluster, *options: str) -> subprocess.CompletedProcess[bytes]:
         environment = {

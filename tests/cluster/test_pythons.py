@@ -18,7 +18,7 @@ print(sys.version_info[1], engine.NAME)
 
 
 def environments() -> dict[str, str]:
-    """An interpreter for each binding, of the environments that the Makefile made."""
+    """An interpreter for each binding, from the environments of the Makefile."""
     found: dict[str, str] = {}
     for interpreter in sorted(ROOT.glob(".venv*/bin/python")):
         done = subprocess.run(
@@ -30,7 +30,7 @@ def environments() -> dict[str, str]:
 
 
 class Mixed(Cluster):
-    """Each replica by an interpreter of its own."""
+    """A cluster in which each replica has an interpreter of its own."""
 
     interpreters: list[str]
 
@@ -41,7 +41,7 @@ class Mixed(Cluster):
 
 class PythonTests(SynchronousTestCase):
     def test_a_cluster_of_both_that_changes_over(self) -> None:
-        """They understand each other, and each opens what the other wrote."""
+        """They understand each other, and each opens the files of the other."""
         found = environments()
         if len(found) < 2:
             raise SkipTest("there is no environment with the other binding: `make pythons` makes them")

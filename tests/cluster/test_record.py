@@ -1,4 +1,4 @@
-"""That the judge of real histories finds what is wrong, and only that: histories made by hand."""
+"""The judge of real histories finds violations, and nothing else, in histories that were made by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RecorderTests(SynchronousTestCase):
         return self.recorder.call(f"c{self.count}", tuple(command.encode().split()), 0)
 
     def done(self, command: str, reply: Any) -> None:
-        """An operation while which nothing else happens."""
+        """An operation during which no other is under way."""
         self.end(self.call(command), reply)
 
     def end(self, operation: Operation, reply: Any) -> None:
@@ -76,14 +76,14 @@ class RecorderTests(SynchronousTestCase):
         self.check_wrong("MGET a b")
 
     def test_reads_that_go_back(self) -> None:
-        """The writer was told nothing; still, what one has read the next cannot have lost."""
+        """The outcome of the write is unknown; but when one client has read it, later reads see it, too."""
         self.done("SET a 1", UNKNOWN)
         self.done("GET a", b"1")
         self.done("GET a", None)
         self.check_wrong("GET a -> None")
 
     def test_unknown_outcomes(self) -> None:
-        """An operation of unknown outcome may be seen late or never; one that was refused, never."""
+        """An operation of unknown outcome may take effect late or never; one that was refused must not."""
         self.done("SET a 1", UNKNOWN)
         self.done("GET a", None)
         self.done("GET a", b"1")
@@ -95,7 +95,7 @@ class RecorderTests(SynchronousTestCase):
         self.check_wrong("GET c -> b'1'")
 
     def test_many_unknown_counts_of_one_key(self) -> None:
-        """Which of equal operations has run makes no difference, and costs no search."""
+        """It makes no difference which of equal operations has run, so no search is needed."""
         for number in range(20):
             self.done("INCR n", UNKNOWN)
             self.done("GET n", b"%d" % (number // 2 + 1))

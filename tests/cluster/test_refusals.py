@@ -16,13 +16,13 @@ class RefusalTests(SynchronousTestCase):
     def run_replica(
         self, cluster: Cluster, *options: str, twistd: tuple[str, ...] = ("-n",)
     ) -> tuple[int, str, str]:
-        """Its exit status, and what it says: to stdout, where the log goes, and to stderr."""
+        """Run a replica.  Its exit status, its stdout, which is the log, and its stderr."""
         command = [*TWISTD, *twistd, "epaxos", *options]
         done = subprocess.run(command, cwd=cluster.folder, capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout, done.stderr
 
     def refused(self, cluster: Cluster, id: int = 0, twistd: tuple[str, ...] = ("-n",)) -> tuple[str, str]:
-        """What it says on stderr, one line, and its log."""
+        """Run a replica that must refuse to start.  Its one line on stderr, and its log."""
         status, log, errors = self.run_replica(
             cluster, "--id", str(id), "--config", str(cluster.config), twistd=twistd
         )
@@ -32,7 +32,7 @@ class RefusalTests(SynchronousTestCase):
         return errors, log
 
     def test_a_wrong_configuration(self) -> None:
-        """Every kind is in tests/service/test_tap.py; here, that the process says it and ends."""
+        """The process prints the error and ends.  All kinds of errors are in tests/service/test_tap.py."""
         with Cluster() as cluster:
             good = cluster.config.read_text()
             for wrong, said in (
@@ -77,7 +77,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(cluster.client(2).get("a"), b"b")
 
     def test_a_data_folder_in_use(self) -> None:
-        """A second process of a replica that runs does it no harm."""
+        """A second process does no harm to the replica that runs."""
         with Cluster() as cluster:
             cluster.start().ready()
             before = cluster.status(0)["next_slot"]
@@ -87,7 +87,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertGreaterEqual(cluster.status(0)["next_slot"], before)
 
     def test_a_daemon_that_cannot_start(self) -> None:
-        """Who started it is told, by its status and in a line."""
+        """The caller gets a status and a line."""
         with Cluster() as cluster, socket.create_server(("127.0.0.1", cluster.redis_ports[0])):
             options = ("--id", "0", "--config", str(cluster.config))
             status, _, errors = self.run_replica(cluster, *options, twistd=())
@@ -95,11 +95,11 @@ class RefusalTests(SynchronousTestCase):
             self.assertIn("cannot listen on", errors)
             self.assertNotIn("Traceback", errors)
             self.assertIn("Address already in use", (cluster.folder / "epaxos-0.log").read_text())
-            pid_file = cluster.folder / "epaxos-0.pid"  # removed by the daemon, whose end nobody waits for
+            pid_file = cluster.folder / "epaxos-0.pid"  # the daemon removes it when it ends
             wait_until("the pid file is gone", lambda: not pid_file.exists())
 
     def test_daemons(self) -> None:
-        """Three of them, started in one folder, and stopped by SIGTERM."""
+        """Three daemons, started in one folder and stopped by SIGTERM."""
         with Cluster() as cluster:
             pids = []
             try:

@@ -1,4 +1,4 @@
-"""What clients can make a replica take of its machine, in real processes under real limits."""
+"""The resources that clients can make a replica take, in real processes under real limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ VALUE = bytes(range(256)) * 19_532  # 5 MB
 LONG = b"$%d\r\n%b\r\n" % (len(VALUE), VALUE)
 MEMORY = "[storage]\nengine = memory\n"
 ADDRESS_SPACE = 1_500_000_000
-"""A replica takes about 0.6 GB of it before anything is asked of it, for it counts what is reserved only."""
+"""Bytes of address space.  An idle replica takes about 0.6 GB, because memory that is only reserved
+counts."""
 
 
 def dial(cluster: Cluster, id: int = 0, receive_bytes: int | None = None) -> socket.socket:
@@ -34,7 +35,7 @@ def dial(cluster: Cluster, id: int = 0, receive_bytes: int | None = None) -> soc
 
 
 def take(client: socket.socket, *expected: bytes) -> bool:
-    """Read exactly these replies, one behind the other."""
+    """Read replies, and return whether they are exactly these, in this order."""
     buffer = bytearray(1 << 20)
     for reply in expected:
         view = memoryview(reply)
@@ -54,12 +55,14 @@ def resident(cluster: Cluster, id: int = 0) -> int:
 
 class MemoryTests(SynchronousTestCase):
     def limited(self, limits: str = "") -> Cluster:
-        """The patience is for a machine that has other work, too: 5 MB go through three processes."""
+        """Three replicas with little address space.  The long timeout is for busy computers, because 5 MB
+        go through three processes."""
         cluster = Cluster(3, f"{MEMORY}[limits]\nrequest_timeout_s = 60\n{limits}")
         return cluster.start(prlimit=[f"--as={ADDRESS_SPACE}"]).ready()
 
     def test_a_few_kilobytes_that_ask_for_gigabytes(self) -> None:
-        """All of it comes, in little memory, and nobody else waits for it: 1.5 to 2 GB each."""
+        """Replies of 1.5 to 2 GB arrive completely, the replica takes little memory, and no other client
+        waits."""
         with self.limited() as cluster:
             cluster.client(0).set("big", VALUE)
             before = resident(cluster)
@@ -71,7 +74,7 @@ class MemoryTests(SynchronousTestCase):
                 with dial(cluster) as client, Probe(cluster.client(0)) as probe:
                     client.sendall(ask)
                     if expected is None:
-                        said = b""  # by HELLO, and then the head of the array
+                        said = b""  # the reply to HELLO, and then the head of the array
                         while not said.endswith(b"*400\r\n"):
                             said += client.recv(1)
                         expected = [LONG, b"_\r\n"] * 200
@@ -81,7 +84,7 @@ class MemoryTests(SynchronousTestCase):
             self.assertTrue(cluster.client(0).ping())
 
     def test_clients_that_hang_up_on_their_replies(self) -> None:
-        """Each of these kept 950 MB."""
+        """Without a bound each of these clients kept 950 MB."""
         with self.limited() as cluster:
             cluster.client(0).set("big", VALUE)
             before = resident(cluster)
@@ -93,7 +96,7 @@ class MemoryTests(SynchronousTestCase):
             self.assertLess(resident(cluster) - before, 60)
 
     def test_many_that_take_nothing(self) -> None:
-        """Values that are replaced and live on in unread replies: beyond the bound one is cut off."""
+        """Values that are replaced stay in unread replies; beyond the bound a client is cut off."""
         with self.limited("clients_bytes_max = 100_000_000\n") as cluster, ExitStack() as stack:
             writer = cluster.client(0)
             modest = stack.enter_context(dial(cluster, receive_bytes=10_000))
@@ -114,7 +117,7 @@ class MemoryTests(SynchronousTestCase):
             self.assertTrue(writer.set("still", "here"))
 
     def test_many_small_replies_that_nobody_takes(self) -> None:
-        """2 000 clients that ask for 3 MB each, in small values, and read nothing: 6 GB."""
+        """2 000 clients ask for 3 MB each, 6 GB in all, in small values, and read nothing."""
         with self.limited() as cluster, ExitStack() as stack, OpenFiles(2_200):
             cluster.client(0).mset({f"key {number}": b"v" * 30_000 for number in range(10)})
             before = resident(cluster)
@@ -129,7 +132,7 @@ class MemoryTests(SynchronousTestCase):
 
 
 class OpenFiles:
-    """This process may have `count` files open; a test is skipped where it may not."""
+    """Lets this process have `count` files open; skips the test where that is not allowed."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -148,7 +151,7 @@ class OpenFiles:
 
 class DescriptorTests(SynchronousTestCase):
     def test_more_clients_than_descriptors(self) -> None:
-        """The replicas go on, open files and start again; clients beyond what fits are told so."""
+        """The replicas go on, open files and start again; excess clients get an error."""
         fit = 1024 - 224 - 8
         with Cluster() as cluster, ExitStack() as stack, OpenFiles(4_000):
             cluster.start(prlimit=["--nofile=1024:1024"]).ready()
@@ -164,7 +167,7 @@ class DescriptorTests(SynchronousTestCase):
             admitted.sendall(b"CONFIG GET maxclients\r\n")
             self.assertTrue(take(admitted, b"*2\r\n$10\r\nmaxclients\r\n$3\r\n%d\r\n" % fit))
             value = bytes(1_000_000)
-            for number in range(60):  # as much as LevelDB and the files of the state need several of
+            for number in range(60):  # large enough that LevelDB and the state need several files
                 admitted.sendall(b"*3\r\n$3\r\nSET\r\n$3\r\nk%02d\r\n$1000000\r\n%b\r\n" % (number, value))
                 self.assertTrue(take(admitted, b"+OK\r\n"))
             for id in range(3):
@@ -179,7 +182,7 @@ class DescriptorTests(SynchronousTestCase):
     def is_refused(self, client: socket.socket) -> bool:
         try:
             said = client.recv(100)
-        except ConnectionResetError:  # what it sent came after the refusal
+        except ConnectionResetError:  # its bytes arrived after the refusal
             return True
         self.assertIn(said, (b"+PONG\r\n", b"-ERR max number of clients reached\r\n"))
         return said != b"+PONG\r\n"
@@ -201,7 +204,7 @@ class DescriptorTests(SynchronousTestCase):
             )
 
     def test_strangers_at_the_other_ports(self) -> None:
-        """They cannot take what is left either."""
+        """Connections to the other ports cannot take the remaining descriptors either."""
         with Cluster(1) as cluster, ExitStack() as stack, OpenFiles(2_000):
             cluster.start(prlimit=["--nofile=300:300"]).ready()
             for port in (cluster.status_ports[0], cluster.redis_ports[0] - 100, cluster.redis_ports[0]):
@@ -240,7 +243,7 @@ class HalfCloseTests(SynchronousTestCase):
             client.close()
 
     def test_without_a_quorum(self) -> None:
-        """It is told what happened to its command."""
+        """The client is told what became of its command."""
         with Cluster(3, MEMORY + "[limits]\nrequest_timeout_s = 1\n").start().ready() as cluster:
             cluster.kill(1, 2)
             with dial(cluster) as client:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from epaxos.resp.session_commands import SERVED
-
 from epaxos.interfaces import CommandInfo
+from epaxos.resp.commands.table import SERVED
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.generated.page import page, rows
 
@@ -89,7 +88,7 @@ def commands() -> str:
     """The page."""
     return page(
         "Commands",
-        "epaxos/statemachines/redis and epaxos/resp/session_commands.py",
+        "epaxos/statemachines/redis and epaxos/resp/commands",
         "Every other command gets Redis' error `ERR unknown command …`. Keys do not expire, values are "
         "strings.",
         "## Data",

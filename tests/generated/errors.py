@@ -114,7 +114,6 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR value is out of range, value must between … and …": ("`SELECT`", NO),
     "ERR wrong number of arguments for '…' command": ("[commands](commands.md)", NO),
-    "ERR wrong number of arguments for 'print' command": ("the state machine `printer`", NO),
     "ERR … cannot contain spaces, newlines or special characters.": ("`CLIENT SETINFO`", NO),
     "EXECABORT Transaction discarded because …": ("`EXEC` after a `MULTI` that was refused", NO),
     "NOPROTO unsupported protocol version": ("`HELLO` with another version than 2 or 3", NO),

@@ -14,6 +14,7 @@ SECTIONS = {
     "Records in LevelDB": "epaxos.storage.leveldb.records",
     "The files of the state": "epaxos.storage.state.files",
     "What they are made of": "epaxos.storage.state.pieces",
+    "Which parts of them count": "epaxos.storage.state.manifest",
     "The numbers of writes": "epaxos.storage.leveldb.sequence",
     "Torn logs": "epaxos.storage.leveldb.torn_log",
 }

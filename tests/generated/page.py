@@ -30,7 +30,7 @@ def rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def docstring_of(thing: object) -> str:
     """The docstring, which is Markdown but for what is indented: that is code."""
-    text = inspect.getdoc(thing) or ""
+    text = (inspect.getdoc(thing) or "").replace("::\n\n", ":\n\n")
     blocks: list[str] = []
     fenced = False
     for block in text.split("\n\n"):

@@ -32,10 +32,7 @@ from epaxos.interfaces import (
 from epaxos.node.limits import Batching
 from epaxos.node.node import Node
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.messages import (
-    Batch,
-    Message,
-)
+from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
 from epaxos.service.timeouts import ReactorTimeouts
 

@@ -9,14 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from epaxos.interfaces import (
-    Command,
-    IStepwise,
-    Outcome,
-    Ready,
-    Reply,
-    Steps,
-)
+from epaxos.interfaces import Command, IStepwise, Outcome, Ready, Reply, Steps
 from epaxos.node.limits import Batching
 from tests.node.lab import Cluster, Log
 

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
-from epaxos.interfaces import (
-    IStepwise,
-    Outcome,
-    Unavailable,
-)
+from epaxos.interfaces import IStepwise, Outcome, Unavailable
 from epaxos.node.applier import EXECUTE_S, EXECUTED_PER_TURN
 from epaxos.node.limits import Batching
-from epaxos.protocol.values.messages import (
-    PreAcceptOK,
-    ReadOK,
-)
+from epaxos.protocol.values.messages import PreAcceptOK, ReadOK
 from tests.node.steps import LONG, STEP_S, StepLog, SteppedCase, WatchedLog
 
 

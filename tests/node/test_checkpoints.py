@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import (
-    Restored,
-    Unavailable,
-)
+from epaxos.interfaces import Restored, Unavailable
 from epaxos.node import checkpoints
 from epaxos.node.applier import EXECUTE_S
 from epaxos.node.limits import Batching

@@ -5,11 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.node.limits import Batching
-from epaxos.protocol.values.messages import (
-    NOP,
-    Commit,
-    PreAccept,
-)
+from epaxos.protocol.values.messages import NOP, Commit, PreAccept
 from tests.node.lab import Cluster
 
 

@@ -4,18 +4,80 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import (
-    CommandError,
-    Outcome,
-)
+from epaxos.interfaces import CommandError, Outcome, Unavailable
+from epaxos.node.intake import Intake
 from epaxos.node.limits import Batching
-from epaxos.protocol.values.messages import (
-    PreAccept,
-)
-from tests.node.lab import Cluster
+from epaxos.node.submissions import Submission
+from epaxos.protocol.values.messages import PreAccept
+from tests.node.lab import Cluster, Log
 
 
 class IntakeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.outcomes: dict[bytes, Outcome] = {}
+
+    def intake(self, **limits: int) -> Intake:
+        return Intake(Log(), Batching(**limits), None)
+
+    def submission(self, key: bytes, commands: int = 1, deadline: float = 1.0, size: int = 10) -> Submission:
+        def done(outcome: Outcome) -> None:
+            self.outcomes[key] = outcome
+
+        return Submission([[key, b"x"]] * commands, done, deadline, size)
+
+    def taken(self, intake: Intake) -> list[bytes]:
+        taken = intake.take()
+        assert taken is not None
+        return [bytes(submission.commands[0][0]) for submission in taken[1]]
+
+    def test_first_in_first_out(self) -> None:
+        intake = self.intake(commands_max=3)
+        self.assertFalse(intake)
+        for key in (b"a", b"b"):
+            intake.add(self.submission(key, 2))
+        intake.add(self.submission(b"c"))
+        self.assertEqual((bool(intake), intake.commands), (True, 5))
+        self.assertEqual([self.taken(intake), self.taken(intake)], [[b"a"], [b"b", b"c"]])
+        self.assertEqual((bool(intake), intake.commands), (False, 0))
+
+    def test_a_large_submission_is_a_batch_of_its_own(self) -> None:
+        for limits in ({"commands_max": 2}, {"bytes_max": 20}):
+            intake = self.intake(**limits)
+            for key in (b"a", b"b"):
+                intake.add(self.submission(key, 5, size=50))
+            self.assertEqual([self.taken(intake), self.taken(intake)], [[b"a"], [b"b"]])
+
+    def test_what_is_added_first_keeps_its_order(self) -> None:
+        intake = self.intake()
+        intake.add(self.submission(b"c"))
+        intake.add_first([self.submission(b"a"), self.submission(b"b")])
+        self.assertEqual(self.taken(intake), [b"a", b"b", b"c"])
+
+    def test_overdue(self) -> None:
+        """From the front alone: what waits behind came later."""
+        intake = self.intake()
+        for key, deadline in ((b"a", 1.0), (b"b", 2.0), (b"c", 3.0)):
+            intake.add(self.submission(key, deadline=deadline))
+        intake.refuse_overdue(0.9, "late")
+        self.assertEqual(self.outcomes, {})
+        intake.refuse_overdue(2.0, "late")
+        self.assertEqual(sorted(self.outcomes), [b"a", b"b"])
+        self.assertEqual(self.taken(intake), [b"c"])
+
+    def test_a_caller_that_asks_again_while_all_are_refused(self) -> None:
+        """The new submission waits; the others are refused all the same."""
+        intake = self.intake()
+        again = self.submission(b"again")
+        intake.add(Submission([[b"a", b"x"]], lambda _: intake.add(again), 1.0, 10))
+        intake.add(self.submission(b"b"))
+        intake.refuse_all("stops")
+        refused = self.outcomes[b"b"]
+        assert isinstance(refused, Unavailable)
+        self.assertEqual((str(refused), refused.may_have_run), ("stops", False))
+        self.assertEqual(self.taken(intake), [b"again"])
+
+
+class ClusterTests(SynchronousTestCase):
     def test_what_comes_in_one_turn_is_one_batch(self) -> None:
         cluster = Cluster().start()
         outcomes = [cluster.submit(0, [b"k", b"%d" % k]) for k in range(5)]

@@ -7,10 +7,7 @@ from collections.abc import Callable
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import (
-    Outcome,
-    Unavailable,
-)
+from epaxos.interfaces import Outcome, Unavailable
 from epaxos.node.limits import Batching
 from tests.node.lab import Cluster, UnavailableCase
 

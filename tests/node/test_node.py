@@ -8,11 +8,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from epaxos.interfaces import (
-    CommandError,
-    IClients,
-    Unavailable,
-)
+from epaxos.interfaces import CommandError, IClients, Unavailable
 from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (

@@ -7,13 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.node.backoff import UNTRIED_MAX
 from epaxos.node.outbox import WAIT_MIN_S, WAIT_S, Outbox
 from epaxos.protocol.values.ids import Deps, InstanceId
-from epaxos.protocol.values.messages import (
-    Commit,
-    Heartbeat,
-    PreAcceptOK,
-    Read,
-    ReadOK,
-)
+from epaxos.protocol.values.messages import Commit, Heartbeat, PreAcceptOK, Read, ReadOK
 from tests.node.lab import Cluster
 
 EXECUTED = (5, 5, 5)

@@ -9,9 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.node.backoff import UNTRIED_MAX
 from epaxos.node.limits import Batching
 from epaxos.node.pacing import COMMANDS_EXPECTED_MAX, WAIT_MAX_S, Pacing
-from epaxos.protocol.values.messages import (
-    PreAccept,
-)
+from epaxos.protocol.values.messages import PreAccept
 from tests.node.lab import Cluster
 
 

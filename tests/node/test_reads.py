@@ -8,24 +8,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import (
-    CommandError,
-    Outcome,
-    Reply,
-    SimpleString,
-)
+from epaxos.interfaces import CommandError, Outcome, Reply, SimpleString
 from epaxos.node.limits import Batching
 from epaxos.node.reads import PendingRead
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import (
-    NOP,
-    Batch,
-    Commit,
-    PreAccept,
-    PreAcceptOK,
-    Read,
-    ReadOK,
-)
+from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept, PreAcceptOK, Read, ReadOK
 from tests.node.lab import Cluster, UnavailableCase
 from tests.node.recorder import Recorder, run, words
 

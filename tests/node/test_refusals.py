@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from epaxos.node.limits import Batching
-from epaxos.protocol.values.messages import (
-    Commit,
-)
+from epaxos.protocol.values.messages import Commit
 from tests.node.lab import Cluster, UnavailableCase
 
 

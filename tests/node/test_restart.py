@@ -6,15 +6,10 @@ from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import (
-    Restored,
-    StoreError,
-)
+from epaxos.interfaces import Restored, StoreError
 from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import (
-    Batch,
-)
+from epaxos.protocol.values.messages import Batch
 from tests.node.lab import Cluster, Disk, Log
 
 

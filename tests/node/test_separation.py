@@ -7,9 +7,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.node.separation import NAMES_MAX, ReadNames, Separation
-from epaxos.protocol.values.messages import (
-    Batch,
-)
+from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.node.recorder import Recorder, run, words
 

@@ -12,11 +12,14 @@ from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, I
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.messages import Message
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import AcceptOK, Batch, Message, PreAccept
 from epaxos.transport.handshake import PeerIdentity, accept, examine, greet
 from epaxos.transport.tcp import TcpSettings, TcpTransport
 from epaxos.wire.codec import decode_frame
@@ -200,3 +203,27 @@ class TransportLab:
     def messages(self, write: bytes) -> list[list[Message]]:
         """The messages of each frame in what was written at once."""
         return [decode_frame(frame, self.identity.epoch) for frame in FrameReader(2**20).feed(write)]
+
+
+ID = InstanceId(0, 1)
+
+
+def ok(ballot: int = 0) -> Message:
+    return AcceptOK(ID, ballot)
+
+
+def big(size_bytes: int) -> Message:
+    return PreAccept(ID, Batch((), (), bytes(size_bytes), 1), (0, 0, 0))
+
+
+class LogCase(SynchronousTestCase):
+    """Gathers the warnings; anything worse fails the test by itself."""
+
+    def setUp(self) -> None:
+        self.warnings: list[str] = []
+        globalLogPublisher.addObserver(self._observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+
+    def _observe(self, event: LogEvent) -> None:
+        if event.get("log_level") == LogLevel.warn:
+            self.warnings.append(formatEvent(event))

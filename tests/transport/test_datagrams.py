@@ -78,7 +78,7 @@ class PackingTests(SynchronousTestCase):
         self.assertEqual(self.read(bytes(BODY), b"x"), [bytes(BODY), b"x"])
         self.assertEqual(self.read(b"x", bytes(BODY)), [b"x", bytes(BODY)])
 
-    def test_a_long_message_goes_in_parts(self) -> None:
+    def test_a_long_message_goes_in_fragments(self) -> None:
         long = Random(1).randbytes(3 * BODY + 1)
         self.assertEqual(self.read(b"a", long, b"b", b"c"), [b"a", b"", b"", b"", long, b"bc"])
 
@@ -137,10 +137,10 @@ class RefusalTests(SynchronousTestCase):
             (self.changed(8, b"12345678"), "of another cluster, or one of another number of replicas"),
             (self.changed(16, b"\0\x02"), "from replica 2, but at this address is replica 0"),
             (self.changed(18, b"\0\x02"), "for replica 2, here is 1"),
-            (self.changed(28, bytes(8)), "part 0 of 1 in datagram 0"),
-            (self.changed(36, b"\0\x01\0\x01"), "part 1 of 1 in datagram 1"),
-            (self.changed(36, b"\0\0\0\0"), "part 0 of 0 in datagram 1"),
-            (self.changed(38, b"\xff\xff"), "a message in 65535 parts"),
+            (self.changed(28, bytes(8)), "fragment 0 of 1 in datagram 0"),
+            (self.changed(36, b"\0\x01\0\x01"), "fragment 1 of 1 in datagram 1"),
+            (self.changed(36, b"\0\0\0\0"), "fragment 0 of 0 in datagram 1"),
+            (self.changed(38, b"\xff\xff"), "a message in 65535 fragments"),
         ):
             self.refused(datagram, reason)
 
@@ -168,7 +168,7 @@ class RefusalTests(SynchronousTestCase):
 class LongMessageTests(SynchronousTestCase):
     long = Random(2).randbytes(5 * BODY)
 
-    def parts(self) -> list[bytes]:
+    def fragments(self) -> list[bytes]:
         return list(writer().write([self.long]))
 
     def through(self, datagrams: list[bytes]) -> list[bytes]:
@@ -177,12 +177,12 @@ class LongMessageTests(SynchronousTestCase):
 
     def test_any_order_and_doubles(self) -> None:
         for seed in range(20):
-            parts = self.parts()
-            parts += parts[1:3]
-            Random(seed).shuffle(parts)
-            self.assertEqual(self.through(parts)[:1], [self.long])
+            fragments = self.fragments()
+            fragments += fragments[1:3]
+            Random(seed).shuffle(fragments)
+            self.assertEqual(self.through(fragments)[:1], [self.long])
 
-    def test_lost_parts(self) -> None:
+    def test_lost_fragments(self) -> None:
         """The next message is not spoilt by what is there of the last."""
         made_by = writer()
         first = list(made_by.write([self.long]))
@@ -193,7 +193,7 @@ class LongMessageTests(SynchronousTestCase):
     def test_another_session(self) -> None:
         """A replica that starts again uses the same numbers."""
         again = list(writer(session=SESSION + 1).write([self.long[::-1]]))
-        self.assertEqual(self.through(self.parts()[:3] + again), [self.long[::-1]])
+        self.assertEqual(self.through(self.fragments()[:3] + again), [self.long[::-1]])
 
     def test_what_is_kept_is_bounded(self) -> None:
         read = reader()

@@ -243,6 +243,13 @@ class SendTests(Case):
             self.arrive(datagram, HERE)
         self.assertEqual(received, messages)
 
+    def test_an_id_that_is_no_other_replica(self) -> None:
+        """The message is dropped and counted; the others leave."""
+        self.start()
+        self.transport.send([(7, ok()), (2, ok(1)), (1, ok())])
+        self.assertEqual(len(self.written()), 1)
+        self.assertEqual(self.count("messages_dropped"), 2)
+
     def test_too_long(self) -> None:
         self.start()
         self.transport.send([(0, big(LONG_MESSAGE_BYTES_MAX)), (0, ok())])

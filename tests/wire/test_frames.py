@@ -62,6 +62,22 @@ class FrameReaderTests(SynchronousTestCase):
         ):
             self.assertRaises(FrameError, FrameReader(3).feed, stream)
 
+    def test_what_a_stranger_speaks(self) -> None:
+        """The text names the protocol, where the first bytes show it, and no length."""
+        for stream, protocol in (
+            (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+            (b"post /status HTTP/1.1\r\n", "HTTP"),
+            (b"\x16\x03\x01\x02\x00\x01", "TLS"),
+            (b"*1\r\n$4\r\nPING\r\n", "a Redis command"),
+            (b"ping\r\n", "a Redis command"),
+            (b"-ERR no\r\n", "a Redis reply"),
+            (b"SSH-2.0-x\r\n", "SSH"),
+        ):
+            error = self.assertRaises(FrameError, FrameReader(1024).feed, stream)
+            self.assertEqual(str(error), f"this is no message of a replica; it looks like {protocol}")
+        error = self.assertRaises(FrameError, FrameReader(1024).feed, b"\x00\x00\x04\x01")
+        self.assertEqual(str(error), "a frame of 1025 bytes, 1024 are allowed")
+
     def test_the_bound_may_grow(self) -> None:
         reader = FrameReader(3)
         reader.feed(b"\x00\x00\x00\x03abc")

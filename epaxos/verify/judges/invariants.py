@@ -102,12 +102,12 @@ class Invariants:
 
     def on_commit(self, replica: int, id: InstanceId, batch: Batch, deps: Deps) -> None:
         """`replica` holds that `id` is decided."""
-        known = self.decisions.get(id)
-        if known is not None:
-            if known.batch != batch or known.deps != deps:
+        earlier = self.decisions.get(id)
+        if earlier is not None:
+            if earlier.batch != batch or earlier.deps != deps:
                 self._violated(
                     f"Agreement: {id} is {_shown(batch)} {deps} at replica {replica},"
-                    f" but {_shown(known.batch)} {known.deps} at replica {known.by}"
+                    f" but {_shown(earlier.batch)} {earlier.deps} at replica {earlier.by}"
                 )
             return
         self.decisions[id] = _Decision(batch, deps, replica)
@@ -200,9 +200,9 @@ class Invariants:
 
     def _check_state(self, replica: int, key: int, entries: Entries) -> None:
         state = frozenset(entries)
-        first, known = self._states.setdefault(key, (replica, state))
-        if known != state:
-            different = sorted(key for key, _ in known ^ state)[:5]
+        first, earlier = self._states.setdefault(key, (replica, state))
+        if earlier != state:
+            different = sorted(key for key, _ in earlier ^ state)[:5]
             self._violated(
                 f"Digest: replicas {replica} and {first} ran the same instances"
                 f" and differ in the keys {different}"
@@ -214,11 +214,11 @@ class Invariants:
         if len(replies) != commands:
             self._violated(f"Replies: {id} has {commands} commands, and {len(replies)} replies")
         comparable = [_comparable(reply) for reply in replies]
-        first, known = self._replies.setdefault(id, (replica, comparable))
-        if known != comparable:
+        first, earlier = self._replies.setdefault(id, (replica, comparable))
+        if earlier != comparable:
             self._violated(
                 f"Replies: {id} is answered with {comparable} at replica {replica},"
-                f" and with {known} at replica {first}"
+                f" and with {earlier} at replica {first}"
             )
 
     def on_partial(self, replica: int, id: InstanceId, who: str) -> None:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import simulate
 
-__all__ = ["KnownRun", "digest_of", "read_digests", "write_digests"]
+__all__ = ["RecordedRun", "digest_of", "read_digests", "write_digests"]
 
 
-class KnownRun(NamedTuple):
+class RecordedRun(NamedTuple):
     """A plan, and the digest of its run."""
 
     seed: int
@@ -30,25 +30,25 @@ def digest_of(seed: int, profile: str, n: int) -> str:
     return simulate(Plan.of(seed, n, profile), trace=True).digest
 
 
-def _lines(text: str) -> Iterator[tuple[str, KnownRun | None]]:
+def _lines(text: str) -> Iterator[tuple[str, RecordedRun | None]]:
     """Each line with the run that it describes, None for a comment."""
     for line in text.splitlines():
         words = line.partition("#")[0].split()
-        known = KnownRun(int(words[0]), words[1], int(words[2]), words[3]) if words else None
-        yield line, known
+        recorded = RecordedRun(int(words[0]), words[1], int(words[2]), words[3]) if words else None
+        yield line, recorded
 
 
-def read_digests(file: Path) -> list[KnownRun]:
+def read_digests(file: Path) -> list[RecordedRun]:
     """The runs in the table."""
-    return [known for _, known in _lines(file.read_text(encoding="utf-8")) if known is not None]
+    return [recorded for _, recorded in _lines(file.read_text(encoding="utf-8")) if recorded is not None]
 
 
 def write_digests(file: Path) -> None:
     """Write the table anew, with the same runs and comments."""
     lines = []
-    for line, known in _lines(file.read_text(encoding="utf-8")):
-        if known is not None:
-            seed, profile, n, _ = known
+    for line, recorded in _lines(file.read_text(encoding="utf-8")):
+        if recorded is not None:
+            seed, profile, n, _ = recorded
             line = f"{seed} {profile} {n} {digest_of(seed, profile, n)}"
         lines.append(line + "\n")
     file.write_text("".join(lines), encoding="utf-8")

@@ -5,7 +5,7 @@ It uses nothing but the public face of the core.  What comes out is told line by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import le
 from random import Random
 
@@ -42,6 +42,12 @@ class _HalfWay(Random):
 
     def random(self) -> float:
         return 0.5
+
+
+def _new_core(id: int, quorums: Quorums, slots: int) -> Replica:
+    return Replica(
+        id, quorums.epoch, timing=Timing(), random=_HalfWay(), slots_reserved=slots, quorums=quorums
+    )
 
 
 class _Host:
@@ -84,6 +90,26 @@ def _write_set(output: Output) -> WriteSet:
     )
 
 
+def _shown_writes(write_set: WriteSet) -> Iterator[str]:
+    """A line for each record, and for what else is written."""
+    batches = dict(write_set.batches)
+    if write_set.reserved is not None:
+        yield f"reserves its slots up to {write_set.reserved}"
+    for record in write_set.records:
+        yield f"writes {show_record(record, batches.get(record.id))}"
+    if write_set.floor is not None:
+        dropped = " ".join(map(show_id, write_set.dropped))
+        yield f"forgets up to {show_frontier(write_set.floor)}: {dropped}"
+
+
+def _select(envelopes: Iterable[Envelope], is_meant: Callable[[Envelope], bool]) -> list[Envelope]:
+    """Those that are meant.  Raises ValueError when there are none."""
+    chosen = [envelope for envelope in envelopes if is_meant(envelope)]
+    if not chosen:
+        raise ValueError("there is no such message")
+    return chosen
+
+
 class StoryCluster:
     """`quorums.n` replicas.  `wire` holds what is under way, `delivered` what arrived, in their order.
 
@@ -100,7 +126,7 @@ class StoryCluster:
         self.delivered: list[Envelope] = []
         self.labels = Labels()
         self.judge = Judge()
-        self.hosts = [_Host(id, self._new_core(id), self._quorums.epoch) for id in range(self.n)]
+        self.hosts = [_Host(id, _new_core(id, quorums, slots), self._quorums.epoch) for id in range(self.n)]
         for host in self.hosts:
             host.core.tick(0.0)
             self._flush(host)
@@ -108,26 +134,13 @@ class StoryCluster:
         self.delivered.clear()
         self.lines.clear()
 
-    def _new_core(self, id: int) -> Replica:
-        return Replica(
-            id,
-            self._quorums.epoch,
-            timing=Timing(),
-            random=_HalfWay(),
-            slots_reserved=self._slots,
-            quorums=self._quorums,
-        )
-
-    def _tell(self, text: str) -> None:
-        self.lines.append(text)
-
     # -- what a core wants
 
     def _flush(self, host: _Host) -> None:
         """Carry out all that the core of `host` wants, in the order that `Output` asks for."""
         while output := host.core.take_output():
             write_set = _write_set(output)
-            self._tell_writes(host, write_set)
+            self.lines += (f"{host.id} {shown}" for shown in _shown_writes(write_set))
             host.unwritten.append((output, write_set))
             self._send(host, "->", output.messages)
             self._decide(host, output.decided)
@@ -135,17 +148,7 @@ class StoryCluster:
             if not host.disk_stopped:
                 self._write_all(host)
             elif output.awaits_durability:
-                self._tell(f"{host.id} waits for its disk")
-
-    def _tell_writes(self, host: _Host, write_set: WriteSet) -> None:
-        batches = dict(write_set.batches)
-        if write_set.reserved is not None:
-            self._tell(f"{host.id} reserves its slots up to {write_set.reserved}")
-        for record in write_set.records:
-            self._tell(f"{host.id} writes {show_record(record, batches.get(record.id))}")
-        if write_set.floor is not None:
-            dropped = " ".join(map(show_id, write_set.dropped))
-            self._tell(f"{host.id} forgets up to {show_frontier(write_set.floor)}: {dropped}")
+                self.lines.append(f"{host.id} waits for its disk")
 
     def _write_all(self, host: _Host) -> None:
         while host.unwritten:
@@ -161,18 +164,18 @@ class StoryCluster:
             self.wire.append((host.id, receiver, message))
             receivers.setdefault(self.labels.show(message), []).append(receiver)
         for shown, numbers in receivers.items():
-            self._tell(f"{host.id} {arrow} {' '.join(map(str, numbers))}  {shown}")
+            self.lines.append(f"{host.id} {arrow} {' '.join(map(str, numbers))}  {shown}")
 
     def _decide(self, host: _Host, decided: Iterable[Instance]) -> None:
         for instance in decided:
             if instance.cmd is None:
                 raise AssertionError(f"{instance.id} is decided without a command")
             shown = f"{show_batch(instance.cmd)} deps={show_deps(instance.deps)}"
-            self._tell(f"{host.id} decides {show_id(instance.id)} {shown}")
+            self.lines.append(f"{host.id} decides {show_id(instance.id)} {shown}")
             self.judge.on_decided(host.id, instance.id, instance.cmd, instance.deps)
             host.executor.commit(instance.id, instance.cmd, instance.deps)
         for id, batch in host.executor.run():
-            self._tell(f"{host.id} executes {show_id(id)} {show_batch(batch)}")
+            self.lines.append(f"{host.id} executes {show_id(id)} {show_batch(batch)}")
             host.apply(batch)
             host.executed.append((id, batch))
         self._answer_reads(host)
@@ -183,7 +186,7 @@ class StoryCluster:
         for number, deps in reads:
             host.reads[number] = deps
             if not all(map(le, deps, host.executor.executed)):
-                self._tell(f"{host.id} will answer {self.labels.read(number)} after {show_deps(deps)}")
+                self.lines.append(f"{host.id} will answer {self.labels.read(number)} after {show_deps(deps)}")
         self._answer_reads(host)
 
     def _answer_reads(self, host: _Host) -> None:
@@ -192,7 +195,7 @@ class StoryCluster:
                 del host.reads[number]
                 key = host.read_keys.pop(number)
                 value = host.strings.get(key, "nothing")
-                self._tell(f"{host.id} answers {self.labels.read(number)}: {key} is {value}")
+                self.lines.append(f"{host.id} answers {self.labels.read(number)}: {key} is {value}")
 
     # -- what a story does
 
@@ -217,34 +220,27 @@ class StoryCluster:
         host.read_keys[number] = key
         self._flush(host)
 
-    def select(self, envelopes: Iterable[Envelope], is_meant: Callable[[Envelope], bool]) -> list[Envelope]:
-        """Those that are meant.  Raises ValueError when there are none."""
-        chosen = [envelope for envelope in envelopes if is_meant(envelope)]
-        if not chosen:
-            raise ValueError("there is no such message")
-        return chosen
-
     def deliver(self, is_meant: Callable[[Envelope], bool]) -> None:
         """What is under way and meant arrives."""
-        for envelope in self.select(self.wire, is_meant):
+        for envelope in _select(self.wire, is_meant):
             self.wire.remove(envelope)
             self._arrive(envelope)
 
     def drop(self, is_meant: Callable[[Envelope], bool]) -> None:
         """What is under way and meant is lost."""
-        for envelope in self.select(self.wire, is_meant):
+        for envelope in _select(self.wire, is_meant):
             self.wire.remove(envelope)
 
     def redeliver(self, is_meant: Callable[[Envelope], bool]) -> None:
         """The latest message that arrived and is meant arrives once more."""
-        self._arrive(self.select(self.delivered, is_meant)[-1])
+        self._arrive(_select(self.delivered, is_meant)[-1])
 
     def _arrive(self, envelope: Envelope) -> None:
         sender, receiver, message = envelope
         host = self.hosts[receiver]
         if host.up:
             self.delivered.append(envelope)
-            self._tell(f"{receiver} <- {sender}  {self.labels.show(message)}")
+            self.lines.append(f"{receiver} <- {sender}  {self.labels.show(message)}")
             host.core.receive(sender, message)
             self._flush(host)
 
@@ -296,7 +292,7 @@ class StoryCluster:
         checkpoint = Checkpoint(executor.executed, executor.executed_beyond(), tuple(host.executed))
         host.disk.apply(WriteSet(checkpoint=checkpoint))
         host.executed = []
-        self._tell(f"{id} writes a checkpoint: executed={show_frontier(executor.executed)}")
+        self.lines.append(f"{id} writes a checkpoint: executed={show_frontier(executor.executed)}")
         host.core.on_executed(executor.executed)
         self._flush(host)
 
@@ -305,7 +301,7 @@ class StoryCluster:
         host = self._running(id)
         lost = [show_id(r.id) for _, write_set in host.unwritten for r in write_set.records]
         if lost:
-            self._tell(f"{id} loses what it wrote of {' '.join(dict.fromkeys(lost))}")
+            self.lines.append(f"{id} loses what it wrote of {' '.join(dict.fromkeys(lost))}")
         host.up = host.disk_stopped = False
         self.wire = [envelope for envelope in self.wire if envelope[1] != id]
 
@@ -314,7 +310,7 @@ class StoryCluster:
         host = self.hosts[id]
         if host.up:
             raise ValueError(f"replica {id} is up")
-        host.start(self._new_core(id), self._quorums.epoch)
+        host.start(_new_core(id, self._quorums, self._slots), self._quorums.epoch)
         disk = host.disk
         for _, batch in disk.log:
             host.apply(batch)
@@ -336,4 +332,4 @@ class StoryCluster:
             if host.up:
                 instance = host.core.table.find(id)
                 shown = "knows nothing of it" if instance is None else show_instance(instance)
-                self._tell(f"{host.id}: {shown}")
+                self.lines.append(f"{host.id}: {shown}")

@@ -26,10 +26,10 @@ class Judge:
     def on_decided(self, replica: int, id: InstanceId, batch: Batch, deps: Deps) -> None:
         """Raises AssertionError when another replica decided `id` otherwise, or when two that interfere
         do not name each other."""
-        first, *known = self._decided.setdefault(id, (replica, batch, deps))
-        if known != [batch, deps]:
+        first, *earlier = self._decided.setdefault(id, (replica, batch, deps))
+        if earlier != [batch, deps]:
             raise AssertionError(
-                f"Agreement: replicas {first} and {replica} decide {id} as {known} and as {[batch, deps]}"
+                f"Agreement: replicas {first} and {replica} decide {id} as {earlier} and as {[batch, deps]}"
             )
         for (a, (_, a_batch, a_deps)), (b, (_, b_batch, b_deps)) in combinations(self._decided.items(), 2):
             blind = b.slot > a_deps[b.replica] and a.slot > b_deps[a.replica]

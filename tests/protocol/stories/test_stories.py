@@ -22,7 +22,7 @@ MUTANTS = {mutant.name: mutant for mutant in catalogue.MUTANTS}
 CHANGED_BY = {
     "fast-path-equal": ("small fast quorum", "early fast path", "own row above the slot"),
     "fast-path-named": ("fast path with D0", "vote adds nothing", "order of arrival"),
-    "slow-path": ("unequal fast path", "slow path with D0", "small slow quorum"),
+    "slow-path": ("unequal fast path", "slow path with D0", "small slow quorum", "early own AcceptOK"),
     "named-replica-silent": ("fast path of any answers", "named anew"),
     "recovery-1-committed": ("Commit refused", "early Commit, repeated"),
     "recovery-2-accepted": ("accepted value ignored", "PreAccept at any ballot", "Accept at any ballot"),
@@ -48,7 +48,7 @@ CHANGED_BY = {
         "known, yet not named after a restart",
     ),
     "read": ("read by itself", "reads do not count"),
-    "forgetting": ("own floor", "forgotten not named"),
+    "forgetting": ("own floor", "forgotten not named", "floor falls with a restart"),
 }
 """Which mutants of the catalogue each story has to show."""
 

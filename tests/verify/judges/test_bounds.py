@@ -1,4 +1,4 @@
-"""Counting what a replica holds."""
+"""Counting the entries that a replica holds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class HeldTests(SynchronousTestCase):
 
 
 class _Leaking(Node):
-    """A node that remembers something of every instance for ever."""
+    """A node that keeps an entry of every instance for ever."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -49,7 +49,7 @@ class Lab(SynchronousTestCase):
             self.judge.on_applied(0, id, lambda: ())
 
     def assert_violated(self, text: str) -> None:
-        """Just this has been found."""
+        """Exactly this violation was found."""
         self.assertEqual(len(self.violations), 1, self.violations)
         self.assertIn(text, self.violations[0])
 
@@ -234,7 +234,7 @@ class RestartTests(Lab):
         self.assert_violated("Wholeness: the checkpoint of replica 0 claims 1.2, and its state ends with 1.1")
 
     def test_a_checkpoint_after_a_restart(self) -> None:
-        """The state that a start takes up ends with what the checkpoint ended with."""
+        """The restored state ends with the instance that the checkpoint ended with."""
         self.judge.on_checkpoint(0, (2, 1), ())
         self.judge.on_restore(0, (2, 1), ())
         self.judge.on_checkpoint(0, (2, 1), ())

@@ -1,4 +1,4 @@
-"""The judge of client histories, by tables of histories that can and that cannot be explained."""
+"""The judge of client histories, with tables of histories that are linearizable and that are not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Told = tuple[str, int, "int | None", Reply]
 
 
 def history(*told: Told) -> list[Operation]:
-    """Operations, each told as (command, called, returned, reply).  One that returned None never did;
-    with Ellipsis for a reply it ended without the client knowing how."""
+    """Operations, each as (command, called, returned, reply).  `returned` None: it never returned; reply
+    Ellipsis: it ended and the client does not know its outcome."""
     operations = []
     for number, (text, called, returned, reply) in enumerate(told):
         command = NamedCommand(text.encode().split())
@@ -29,7 +29,7 @@ def history(*told: Told) -> list[Operation]:
 
 
 def unknown(text: str, called: int, returned: int, ran: int | None = None) -> Operation:
-    """An operation that its client gave up."""
+    """An operation that its client has given up."""
     (operation,) = history((text, called, returned, None))
     operation.outcome = Outcome.UNKNOWN
     operation.ran = ran
@@ -129,7 +129,7 @@ class JudgeTests(SynchronousTestCase):
                 self.check(history(*reversed(told)), verdict, name)
 
     def test_given_up(self) -> None:
-        """What a client gave up may run later than that, or never, but not before it was called."""
+        """An operation that was given up may run later, or never, but not before its call."""
         for ran in (None, 3, 9):
             write = unknown("SET x 1", 1, 2, ran)
             self.check([write, *history(("GET x", 3, 4, None), ("GET x", 6, 7, b"1"))], Verdict.LINEARIZABLE)
@@ -142,7 +142,7 @@ class JudgeTests(SynchronousTestCase):
         self.check([late, *history(("GET x", 3, 4, b"1"))], Verdict.NOT_LINEARIZABLE)
 
     def test_refused(self) -> None:
-        """What was refused must not have run."""
+        """An operation that was refused must not have run."""
         write = unknown("SET x 1", 1, 2)
         write.outcome = Outcome.REFUSED
         self.check([write, *history(("GET x", 3, 4, None))], Verdict.LINEARIZABLE)
@@ -155,21 +155,22 @@ class JudgeTests(SynchronousTestCase):
         self.assertIn("it was refused, and has run: c0", judgement.explanation)
 
     def seen(self, *told: tuple[str, int, int, Reply, int]) -> list[Operation]:
-        """Operations with the moment at which each was seen to run."""
+        """Operations, each with the moment when it was seen to run."""
         operations = history(*((text, called, returned, reply) for text, called, returned, reply, _ in told))
         for operation, (*_, ran) in zip(operations, told):
             operation.ran = ran
         return operations
 
     def test_as_seen(self) -> None:
-        """The order in which operations ran explains in a few steps what else takes a search."""
+        """The order in which operations ran explains in a few steps a history that otherwise takes a
+        search."""
         writes = [(f"APPEND x {i:02}", 1, 100, 2 * i + 2, 2 + i) for i in range(30)]
         read = ("GET x", 101, 103, b"".join(b"%02d" % i for i in range(30)), 102)
         judgement = judge(self.seen(*writes, read), steps_max=1)
         self.assertEqual((judgement.verdict, judgement.steps), (Verdict.LINEARIZABLE, 0))
 
     def test_what_was_seen_proves_nothing_against_a_history(self) -> None:
-        """Another order may explain it: when something runs is known to the replicas, not to clients."""
+        """Another order may explain it, because replicas know when an operation runs, and clients do not."""
         swapped = self.seen(("SET x 1", 1, 9, OK, 3), ("SET x 2", 1, 9, OK, 2), ("GET x", 10, 12, b"2", 11))
         self.check(swapped, Verdict.LINEARIZABLE)
 
@@ -183,7 +184,7 @@ class JudgeTests(SynchronousTestCase):
             self.check(told, Verdict.NOT_LINEARIZABLE)
 
     def test_many_at_once(self) -> None:
-        """Twenty writers at once are quick to judge, rightly."""
+        """Twenty writers at once are judged quickly and correctly."""
         told: list[Told] = [(f"SET x {i}", 1, 100, OK) for i in range(20)]
         self.check(history(*told, ("GET x", 101, 102, b"7")), Verdict.LINEARIZABLE)
 

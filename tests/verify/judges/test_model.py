@@ -1,6 +1,6 @@
-"""The specification that histories are judged by, held against the product's state machine.
+"""The specification by which histories are judged, compared with the state machine of the product.
 
-They were written apart from each other, so what both say is likely to be what Redis says.
+They were written independently, so where both agree they are likely to agree with Redis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from epaxos.verify.simulation.plan import Plan
 
 
 def comparable(reply: Reply | str) -> object:
-    """Errors all alike, lists as tuples, and numbers apart from strings."""
+    """A comparable value: all errors are equal, lists are tuples, and numbers differ from strings."""
     if isinstance(reply, CommandError):
         return model.ERROR
     return tuple(reply) if isinstance(reply, list) else reply

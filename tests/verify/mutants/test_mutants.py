@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def code_of(edit: Edit) -> object:
-    """The code that the edited function runs now."""
+    """The code that the edited function has now."""
     target = edit.target.fget if isinstance(edit.target, property) else edit.target
     return getattr(target, "__func__", target).__code__
 

@@ -22,7 +22,7 @@ class Lab(SynchronousTestCase):
         return lambda: self.happened.append((self.time.now, text))
 
     def run_all(self, until: int = SECOND) -> list[tuple[int, str]]:
-        """What happens, and when."""
+        """Run everything, and return the events with their times."""
         self.time.run(until, EVENTS_MAX)
         return self.happened
 
@@ -162,7 +162,7 @@ class ReplicaClockTests(Lab):
         self.assertRaises(ValueError, self.clock.change, -1)
 
     def test_shows_what_is_spent(self) -> None:
-        """Inside of what takes time, and after it without ever going back."""
+        """The clock moves on within a call that takes time, and never goes back after it."""
         process = Process(self.time, cost=50)
         clock = ReplicaClock(process)
         seen: list[tuple[int, int]] = []

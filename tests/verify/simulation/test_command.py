@@ -20,7 +20,7 @@ from epaxos.verify.simulation.run import Result
 
 
 def _fake(plan: Plan, trace: bool = False, show: object = None, components: object = None) -> Result:
-    """As if the first fault of seed 3 were a bug, and seed 4 broke the simulator."""
+    """A simulator in which the first fault of seed 3 shows a bug, and seed 4 raises."""
     if plan.seed == 4:
         raise RuntimeError("the simulator is broken")
     if plan.seed == 3 and plan.faults and plan.faults[0].name == 0:
@@ -30,7 +30,7 @@ def _fake(plan: Plan, trace: bool = False, show: object = None, components: obje
 
 class CommandTests(SynchronousTestCase):
     def call(self, text: str) -> tuple[int, str]:
-        """The exit status, and what was printed."""
+        """The exit status and the output."""
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             try:
@@ -96,7 +96,7 @@ class CommandTests(SynchronousTestCase):
 
 
 class PoolTests(SynchronousTestCase):
-    """In this process: what runs in others is the same function."""
+    """In this process, because the other processes run the same function."""
 
     def test_what_breaks_the_simulator_is_a_finding(self) -> None:
         with patch.object(pool, "simulate", _fake):

@@ -1,4 +1,4 @@
-"""How long clients wait for a replica that dies, and what broken connections cost: on virtual time."""
+"""How long clients wait when a replica dies, and the cost of broken connections, in virtual time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MILLISECOND = SECOND // 1000
 
 
 def busy(seed: int, n: int, network: NetworkSettings, faults: tuple[Fault, ...]) -> Plan:
-    """Two clients for each replica increment one key all the time, with the default times."""
+    """Two clients for each replica increment one key all the time, with the default timeouts."""
     plan = Plan.of(seed, n, "lan")
     active_us = 10 * SECOND
     workload = replace(
@@ -55,7 +55,7 @@ def busy(seed: int, n: int, network: NetworkSettings, faults: tuple[Fault, ...])
 
 
 class DeathTests(SynchronousTestCase):
-    """The longest wait of an operation that was answered, at the survivors of a kill."""
+    """The longest wait of an answered operation at the survivors of a kill."""
 
     def longest_wait_s(self, seed: int, n: int, network: NetworkSettings) -> float:
         victim, died_at = seed % n, 2 * SECOND + 1700 * seed
@@ -69,7 +69,7 @@ class DeathTests(SynchronousTestCase):
             if operation.replica != victim and died_at - SECOND < operation.called_at < died_at + 2 * SECOND:
                 waits_us.append(run._time.now - operation.called_at)
 
-        # A replica whose execution is slow makes its clients wait without any death.
+        # A replica whose execution is slow lets its clients wait without a death, too.
         with patch.object(History, "answer", answered), patch.object(cluster, "STEP_US", (0,)):
             run.carry_out()
         self.assertEqual(run.result().violations, [])
@@ -92,9 +92,9 @@ class DeathTests(SynchronousTestCase):
 
 
 class ReconnectTests(SynchronousTestCase):
-    """All connections break, and are there again at once, twenty times a second for eight seconds.
+    """All connections break and are made again at once, twenty times a second for eight seconds.
 
-    Replicas are far apart, so that there is always something under way.
+    Replicas are far apart, so that messages are always under way.
     """
 
     def run_with_breaks(self, seed: int, n: int) -> Result:
@@ -118,7 +118,7 @@ class ReconnectTests(SynchronousTestCase):
 
     @plain_only
     def test_the_storm_that_there_would_be(self) -> None:
-        """Were each break a reason to suspect, most of what is decided would be recovered."""
+        """If each break led to a suspicion, most instances would be decided by recovery."""
 
         def suspect(detector: Any, replica: int) -> None:
             if not detector.suspects(replica):

@@ -1,4 +1,4 @@
-"""What survives on a virtual disk."""
+"""Which writes survive on a virtual disk."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Lab(SynchronousTestCase):
         self.time.run(self.time.now + duration, 10_000)
 
     def crash(self, power: bool) -> int:
-        """How many were lost."""
+        """Crash, and return how many write sets were lost."""
         self.process.kill()
         return self.disk.crash(power)
 
     @property
     def reserved(self) -> int:
-        """What a process that starts now finds."""
+        """The reservation that a process that starts now finds."""
         self.start()
         return self.restored.reserved
 
@@ -111,7 +111,7 @@ class StoreTests(Lab):
         self.assertEqual(len(self.disk.contents.batches), 1)
 
     def checkpoint(self, slot: int, *slots: int, state: dict[bytes, bytes] | None = None) -> None:
-        """Executed up to `slot`; batches of `slots` since the last one."""
+        """A checkpoint up to `slot`, with the batches of `slots`."""
         batches = [executed(each) for each in slots]
         whole = None if state is None else state.items()
         checkpoint = Checkpoint((slot, 0, 0), (), batches, whole)

@@ -1,4 +1,4 @@
-"""What the virtual network does to messages."""
+"""How the virtual network carries messages."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class StreamTests(Lab):
         self.assertEqual(self.numbers(), [2])
 
     def changes(self) -> list[tuple[int, int, bool]]:
-        """Who was told what of whom since the last call."""
+        """The changes of connections since the last call: (replica, other, is there)."""
         self.run_all()
         found = [change[1:] for change in self.connections]
         self.connections.clear()
@@ -173,7 +173,7 @@ class StreamTests(Lab):
         self.assertEqual(self.changes(), [(2, 1, False)])
 
     def test_connections_that_break(self) -> None:
-        """Both ends see it; the next that comes shows that there is a new one."""
+        """Both ends notice it, and the next message makes a new connection."""
         self.build(QUIET)
         self.send(1, 0, 1)
         self.send(0, 1, 2)
@@ -275,7 +275,7 @@ class FilterTests(Lab):
         self.build(QUIET)
 
     def send_through(self, filter: Filter) -> None:
-        """One Fetch each before, under and after the filter; a Commit under it, which is not counted."""
+        """Send a Fetch before, during and after the filter, and during it a Commit, which is not counted."""
         self.send(0, 1, 1)
         self.network.add_filter(0, 1, filter)
         self.send(0, 1, 2)

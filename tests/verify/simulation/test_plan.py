@@ -1,4 +1,4 @@
-"""Plans: what a seed stands for, and parts of it."""
+"""The plans of seeds, and plans with clients and faults left out."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class KeepTests(SynchronousTestCase):
         self.assertEqual(once.keep(clients=[0]), self.plan.keep(clients=[0], faults=names[:2]))
 
     def test_what_stays_does_as_before(self) -> None:
-        """Without faults and others, a client asks for the same."""
+        """A client sends the same commands without faults and without other clients."""
 
         def asked(plan: Plan) -> list[str]:
             lines: list[str] = []
@@ -79,7 +79,7 @@ class KeepTests(SynchronousTestCase):
 
 class DiceTests(SynchronousTestCase):
     def test_streams(self) -> None:
-        """These numbers are the same everywhere, for ever."""
+        """These numbers are the same on every computer and Python version."""
         dice = Dice(7, "test")
         drawn = [dice.below(1000), dice.between(1, 6), dice.pick("abc"), dice.chance(0.5)]
         again = Dice(7, "test")

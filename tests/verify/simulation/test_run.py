@@ -1,4 +1,4 @@
-"""Whole runs: the same seed is the same run, and what is broken is found."""
+"""Whole runs: the same seed gives the same run, and broken components are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from epaxos.protocol.values.messages import Batch, Commit, Message
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation import run
 from epaxos.verify.simulation.components import Components
-from epaxos.verify.simulation.digests import KnownRun, digest_of, read_digests
+from epaxos.verify.simulation.digests import RecordedRun, digest_of, read_digests
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, simulate
 
@@ -40,7 +40,7 @@ for run in read_digests(Path(sys.argv[1])):
 
 
 def digests_of(python: str, hash_seed: str) -> dict[int, str]:
-    """The digests of the known runs, as a fresh interpreter finds them."""
+    """The digests of the recorded runs, computed by a fresh interpreter."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     out = subprocess.run(
         [python, "-c", _PRINT_DIGESTS, str(DIGESTS)],
@@ -74,12 +74,14 @@ def _can_simulate(python: str) -> bool:
 
 
 class DeterminismTests(SynchronousTestCase):
-    def known(self) -> dict[int, str]:
-        return {known.seed: known.digest for known in read_digests(DIGESTS)}
+    def recorded(self) -> dict[int, str]:
+        return {each.seed: each.digest for each in read_digests(DIGESTS)}
 
     def assert_known(self, found: dict[int, str], where: str) -> None:
         self.assertEqual(
-            found, self.known(), f"{where}: if what replicas say was changed on purpose, run `make digests`"
+            found,
+            self.recorded(),
+            f"{where}: if what replicas say was changed on purpose, run `make digests`",
         )
 
     def test_the_same_twice(self) -> None:
@@ -112,7 +114,7 @@ class DeterminismTests(SynchronousTestCase):
             self.assert_known(digests_of(python, "random"), python)
 
     def test_reading_digests(self) -> None:
-        self.assertIn(KnownRun(2, "chaos", 3, self.known()[2]), read_digests(DIGESTS))
+        self.assertIn(RecordedRun(2, "chaos", 3, self.recorded()[2]), read_digests(DIGESTS))
 
 
 class _LosesIncrements(KeyValueStore):
@@ -131,7 +133,7 @@ class _LosesIncrements(KeyValueStore):
 
 
 class _DiffersByReplica(KeyValueStore):
-    """A machine whose state depends on which replica it is."""
+    """A state machine whose state depends on its replica."""
 
     machines = 0
 
@@ -147,14 +149,14 @@ class _DiffersByReplica(KeyValueStore):
 
 
 class _Unordered(Executor):
-    """Runs what is committed at once."""
+    """Runs every instance as soon as it is committed."""
 
     def commit(self, id: InstanceId, batch: Batch, deps: Any) -> None:
         super().commit(id, batch, tuple(0 for _ in deps))
 
 
 class _NeverExecutes(Executor):
-    """Commits and does nothing."""
+    """Takes commits and never runs anything."""
 
     busy = False
 
@@ -189,14 +191,14 @@ class _Logs(Node):
 
 
 def _garbled(message: Message, n: int) -> Message:
-    """A codec that turns one dependency of commits."""
+    """A codec that changes one dependency of each Commit."""
     if isinstance(message, Commit) and n > 1:
         return message._replace(deps=(*message.deps[:-1], message.deps[-1] + 1))
     return message
 
 
 class FindingTests(SynchronousTestCase):
-    """Runs with a broken part; `epaxos/verify/simulation/mutants` breaks the protocol itself."""
+    """Runs with a broken component.  `epaxos/verify/mutants` breaks the protocol itself."""
 
     def find(
         self, components: Components, *expected: str, seeds: Iterable[int] = range(12), n: int = 3

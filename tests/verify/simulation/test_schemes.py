@@ -1,4 +1,4 @@
-"""Schemes: what they are made of, and that the faults they need happen as they say."""
+"""Schemes, and the faults that they consist of."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SchemePlanTests(SynchronousTestCase):
 
 
 class FaultTests(SynchronousTestCase):
-    """One fault of a kind that schemes need, in a quiet run of one command at R0."""
+    """One fault of a kind that schemes need, in a run of one command at R0 without other faults."""
 
     def run_with(self, kind: FaultKind, where: tuple[int, ...], aim: str, lasts: int = 500_000) -> list[str]:
         plan = Plan.of(1, 3, "schemes")
@@ -59,7 +59,7 @@ class FaultTests(SynchronousTestCase):
         return trace(replace(plan, faults=(fault,), workload=workload, active_us=3_000_000))
 
     def times(self, lines: list[str], text: str) -> list[float]:
-        """When, in microseconds, lines with this text were written."""
+        """The times, in microseconds, of the lines with this text."""
         return [float(line.split()[0]) * 1e6 for line in lines if text in line]
 
     def test_lost(self) -> None:

@@ -1,6 +1,6 @@
-"""Runs of saved seeds, and of fresh ones for a bounded time, by the command that people use.
+"""Runs saved seeds, and fresh ones for a bounded time, with the command that people use.
 
-SIMULATION_SECONDS says how long; by trial less, for `make test` does it by pytest too.
+SIMULATION_SECONDS is how long; shorter under trial, because `make test` runs it under pytest, too.
 """
 
 from __future__ import annotations

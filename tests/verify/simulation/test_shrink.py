@@ -20,7 +20,8 @@ class ShrinkTests(SynchronousTestCase):
         self.runs = 0
 
     def fails(self, plan: Plan) -> bool:
-        """As if two faults together, a client, and its third operation made the bug."""
+        """Whether the plan has the two faults, the client and the third operation that together show a
+        bug."""
         self.runs += 1
         names = {fault.name for fault in plan.faults}
         wanted = {self.plan.faults[3].name, self.plan.faults[11].name}

@@ -1,4 +1,4 @@
-"""Faults that stay to the end: the others have to be well without those that have one."""
+"""Lasting faults: the other replicas have to work without those that have one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.builds import plain_only
 
 
 def with_faults(seed: int, n: int, *faults: Fault) -> Plan:
-    """A quiet plan with these faults alone."""
+    """A plan with these faults and no others."""
     return replace(Plan.of(seed, n, "lan"), faults=faults)
 
 
 class StayingTests(SynchronousTestCase):
     def test_plans(self) -> None:
-        """At most f of a cluster, each kind, and without them where f is 0."""
+        """At most f replicas have one, every kind occurs, and there are none where f is 0."""
         kinds = set()
         for seed in range(200):
             plan = Plan.of(seed, profile="staying")
@@ -47,7 +47,7 @@ class StayingTests(SynchronousTestCase):
                     self.assertGreater(result.answered, 5)
 
     def test_too_many_are_found(self) -> None:
-        """Of three, two that are dead or hear nobody: the third cannot serve."""
+        """Of three replicas two are dead or hear nobody, so the third cannot serve."""
         for kind in STAYING:
             faults = [Fault(id, 100_000, kind, (id,), 1, 1) for id in (0, 1)]
             violations = simulate(with_faults(4, 3, *faults)).violations
@@ -55,7 +55,7 @@ class StayingTests(SynchronousTestCase):
             self.assertIn("Liveness", violations[0])
 
     def test_one_that_is_dead_is_not_restarted(self) -> None:
-        """Nor by a fault that would start it again, nor at the end."""
+        """Neither by another fault that would start it, nor at the end."""
         lines: list[str] = []
         faults = (
             Fault(0, 100_000, FaultKind.KILL, (1,), 2_000_000, 1),
@@ -66,7 +66,8 @@ class StayingTests(SynchronousTestCase):
         self.assertEqual(len([line for line in lines if "R1" in line and "starts, life" in line]), 1)
 
     def test_a_disk_that_is_merely_slow_does_not_flap(self) -> None:
-        """Two seconds a sync at all replicas, with the default times: silent at the beginning at most."""
+        """A sync takes two seconds at all replicas, with the default timeouts: a replica is silent at most
+        at the beginning."""
         for seed in range(3):
             plan = Plan.of(seed, 3, "lan")
             plan = replace(

@@ -4,11 +4,15 @@ is found."""
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from twisted.plugin import IPlugin
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -31,6 +35,7 @@ from epaxos.verify.simulation.report import again
 from epaxos.verify.simulation.run import Result, simulate
 from epaxos.verify.simulation.subject import Subject
 
+ROOT = Path(__file__).parents[3]
 TEMPLATES = ("; money", "PAY account#3 account#3 #9", "", "PAY account#3 account#3 #9", "BALANCE account#3")
 
 
@@ -122,7 +127,7 @@ class _AnswersOnce(Bank):
         return [replies[:1] for replies in super().apply(ready)]
 
 
-@implementer(IStateMachineFactory)
+@implementer(IPlugin, IStateMachineFactory)
 class Factory:
     name = "bank"
     description = "Money."
@@ -176,6 +181,39 @@ class HuntTests(SynchronousTestCase):
 
     def test_too_few_replies(self) -> None:
         self.assert_found(_AnswersOnce, "Replies: ")
+
+
+class CommandTests(SynchronousTestCase):
+    """As somebody who wrote a plugin calls it."""
+
+    def call(self, templates: str) -> tuple[int, str]:
+        folder = Path(self.mktemp())
+        plugins = folder / "twisted" / "plugins"
+        plugins.mkdir(parents=True)
+        plugin = "from tests.verify.simulation.test_subject import Bank, Factory\nfactory = Factory(Bank)\n"
+        (plugins / "bank_plugin.py").write_text(plugin)
+        (folder / "money.txt").write_text(templates)
+        command = "-m epaxos.verify.simulation --seeds 0..3 --n 3 --jobs 1 --state-machine bank --commands"
+        done = subprocess.run(
+            [sys.executable, *command.split(), str(folder / "money.txt")],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(folder.resolve()), str(ROOT)))},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def test_runs(self) -> None:
+        status, out = self.call("\n".join(TEMPLATES))
+        self.assertEqual(status, 0, out)
+        self.assertIn("3 of 3 runs", out)
+        self.assertIn("0 failed", out)
+
+    def test_a_wrong_template(self) -> None:
+        status, out = self.call("STEAL account#3")
+        self.assertEqual(status, 2)
+        self.assertIn("'STEAL account", out)
+        self.assertIn("is refused: ERR try PAY from to amount", out)
 
 
 class TemplateTests(SynchronousTestCase):

@@ -1,0 +1,56 @@
+"""Batches to bytes and back: the same in messages and on disk."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+
+from epaxos.protocol.values.messages import NOP, Batch
+from epaxos.wire import wire_pb2 as wire
+from epaxos.wire.checks import WireError
+
+__all__ = ["decode_batch", "encode_batch", "optional_batch", "proposed"]
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The batch alone, as it also lies on disk; nothing (no bytes) for NOP."""
+    columns = wire.Batch(payload=batch.payload, commands=batch.commands)
+    if batch.writes:  # touching an empty column takes as long as filling it
+        columns.writes.extend(batch.writes)
+    if batch.reads:
+        columns.reads.extend(batch.reads)
+    if batch.barrier:
+        columns.barrier = True
+    return columns.SerializeToString()
+
+
+def decode_batch(data: bytes) -> Batch:
+    """What `encode_batch` encoded; NOP is the constant.  Raises WireError."""
+    try:
+        columns = wire.Batch.FromString(data)
+    except DecodeError:
+        raise WireError("not a batch") from None
+    batch = Batch(
+        tuple(columns.writes[:]),  # a slice is copied by one call, an iteration asks for each element
+        tuple(columns.reads[:]),
+        columns.payload,
+        columns.commands,
+        columns.barrier,
+    )
+    if batch.commands:
+        return batch
+    if batch != NOP:
+        raise WireError("a batch without commands that is not the NOP")
+    return NOP
+
+
+def proposed(message: wire.PreAccept | wire.Validate) -> Batch:
+    """The batch of a proposal, which is never the NOP.  Raises WireError."""
+    batch = decode_batch(message.batch)
+    if batch is NOP:
+        raise WireError("a proposal without commands")
+    return batch
+
+
+def optional_batch(message: wire.Accept | wire.Commit | wire.RecoverOK) -> Batch | None:
+    """The batch of the message; None where it has none.  Raises WireError."""
+    return decode_batch(message.batch) if message.HasField("batch") else None

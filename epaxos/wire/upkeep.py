@@ -1,0 +1,83 @@
+"""Fetch, Heartbeat, Read and ReadOK, to bytes and back: see codec.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from epaxos.protocol.values.ids import NUMBER_LIMIT
+from epaxos.protocol.values.messages import Fetch, Heartbeat, Message, Read, ReadOK
+from epaxos.wire import wire_pb2 as wire
+from epaxos.wire.checks import WireError, deps_of, ids_of
+
+__all__ = ["DECODERS", "ENCODERS"]
+
+
+FETCHED_MAX = 4096
+"""No replica asks for more instances at once, by far."""
+
+
+def _read_number(number: int) -> int:
+    if number >= NUMBER_LIMIT:
+        raise WireError(f"a read with number {number}")
+    return number
+
+
+def _encode_fetch(message: Fetch, out: wire.Message) -> None:
+    to = out.fetch
+    to.SetInParent()
+    if message.ids:
+        replicas, slots = zip(*message.ids)
+        to.replicas.extend(replicas)
+        to.slots.extend(slots)
+
+
+def _decode_fetch(message: wire.Fetch, n: int) -> Fetch:
+    if len(message.replicas) > FETCHED_MAX:  # before each of them becomes an object, ten times as large
+        raise WireError(f"a list of {len(message.replicas)} instances")
+    return Fetch(tuple(ids_of(message.replicas[:], message.slots[:], n)))
+
+
+def _encode_heartbeat(message: Heartbeat, out: wire.Message) -> None:
+    to = out.heartbeat
+    to.committed.extend(message.committed)
+    to.executed.extend(message.executed)
+
+
+def _decode_heartbeat(message: wire.Heartbeat, n: int) -> Heartbeat:
+    return Heartbeat(deps_of(message.committed, n), deps_of(message.executed, n))
+
+
+def _encode_read(message: Read, out: wire.Message) -> None:
+    to = out.read
+    to.number = message.number
+    to.keys.extend(message.keys)
+
+
+def _decode_read(message: wire.Read, n: int) -> Read:
+    return Read(_read_number(message.number), tuple(message.keys[:]))
+
+
+def _encode_read_ok(message: ReadOK, out: wire.Message) -> None:
+    to = out.read_ok
+    to.number = message.number
+    to.deps.extend(message.deps)
+
+
+def _decode_read_ok(message: wire.ReadOK, n: int) -> ReadOK:
+    return ReadOK(_read_number(message.number), deps_of(message.deps, n))
+
+
+ENCODERS: dict[type[Message], Callable[[Any, wire.Message], None]] = {
+    Fetch: _encode_fetch,
+    Heartbeat: _encode_heartbeat,
+    Read: _encode_read,
+    ReadOK: _encode_read_ok,
+}
+
+DECODERS: dict[str, Callable[[Any, int], Message]] = {
+    "fetch": _decode_fetch,
+    "heartbeat": _decode_heartbeat,
+    "read": _decode_read,
+    "read_ok": _decode_read_ok,
+}
