@@ -371,6 +371,7 @@ _RESTARTS = (
         AcceptRounds.start,
         "self._deadlines.set(id, state.now + state.timing.resend_s)",
         "self._deadlines.set(id, state.now + state.timing.resend_s)\n"
+        "    state.output.own_promises.pop()\n"
         "    self.on_accept_ok(state.id, AcceptOK(id, ballot))",
     ),
     _edit(
