@@ -24,7 +24,6 @@ PAGE = ROOT / "docs" / "concepts" / "limits.md"
 NOT_OF_THE_PRODUCT = ("verify/", "tools/demo.py", "wire/wire_pb2.py")
 NO_BOUNDS = {
     "resp.limits.RespLimits.descriptor_max": "what RLIMIT_NOFILE leaves: docs: operating/troubleshooting",
-    "transport.connection.TcpSettings.queue_bytes_max": "the setting peer_queue_bytes_max",
     "transport.link._DOUBLINGS_MAX": "of an exponent, which the longest wait cuts off long before",
 }
 ROW = re.compile(r"\| `([^`]+)` \| ([^|]+) \| (.+) \|")

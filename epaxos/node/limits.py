@@ -11,18 +11,18 @@ __all__ = ["Batching"]
 class Batching:
     """How a replica gathers commands into batches, and what bounds its work.
 
-    `config/file.py` reads these settings and checks their bounds.
+    `config/settings.py` declares these settings with their defaults and bounds.
     """
 
-    commands_max: int = 1000
+    commands_max: int
     """The number of commands in a batch.  What one client sends together may exceed it."""
-    bytes_max: int = 1_000_000
+    bytes_max: int
     """The size of a batch in bytes, about.  What one client sends together may exceed it."""
-    window: int = 16
+    window: int
     """The number of own instances in flight.  Commands that come meanwhile join later batches."""
-    request_timeout_s: float = 5.0
+    request_timeout_s: float
     """A client whose commands are not answered within this time, in seconds, is told so."""
-    checkpoint_s: float = 1.0
+    checkpoint_s: float
     """The time between two checkpoints, in seconds.  There is none while nothing changes."""
-    command_bytes_max: int = 16_000_000
+    command_bytes_max: int
     """The size of one command, in bytes.  A longer command is refused."""

@@ -32,7 +32,7 @@ class RespFactory(Factory):
         self,
         clients: IClients,
         complaints: Complaints,
-        limits: RespLimits | None = None,
+        limits: RespLimits,
         about: Callable[[], Mapping[str, object]] = dict,
         reader: SharedReader | None = None,
         clock: IReactorTime | None = None,
@@ -43,7 +43,7 @@ class RespFactory(Factory):
         self.shared = Shared(
             clients,
             complaints,
-            limits or RespLimits(),
+            limits,
             about,
             reader or SharedReader(),
             clock or complaints.clock,

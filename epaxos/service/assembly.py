@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from epaxos.admin.status import few_at_a_time, status_site
-from epaxos.config.model import Config, ConfigError
+from epaxos.config.model import Config
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import (
     IClients,
@@ -27,28 +27,19 @@ from epaxos.interfaces import (
 )
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
-from epaxos.node.limits import Batching
 from epaxos.node.node import Node
-from epaxos.resp.limits import RespLimits
 from epaxos.resp.server import RespFactory
-from epaxos.service.descriptors import descriptors_for_clients
+from epaxos.service.bounds import batching, client_limits, tcp_settings, udp_settings
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
 from epaxos.service.service import Port, ReplicaService
 from epaxos.service.timeouts import ReactorTimeouts
 from epaxos.statemachines.registry import find_factory
 from epaxos.storage.leveldb.store import LevelDBStore
 from epaxos.storage.memory import MemoryStore
-from epaxos.transport.tcp import PeerIdentity, TcpSettings, TcpTransport
-from epaxos.transport.udp import UdpSettings, UdpTransport
+from epaxos.transport.tcp import PeerIdentity, TcpTransport
+from epaxos.transport.udp import UdpTransport
 
 __all__ = ["build"]
-
-SILENCE_S_MIN = 5.0
-SILENCES_SUSPECTED = 5
-"""A connection that is silent for this many times suspect_after_s is given up, but not before SILENCE_S_MIN.
-
-After a link was dead, the kernel sends again at longer and longer intervals; a new connection works sooner.
-"""
 
 _log = Logger()
 
@@ -68,7 +59,7 @@ def build(
     Raises ConfigError, also for what only the parts can tell, such as an unknown state machine.
     """
     reader = SharedReader()
-    limits = _client_limits(config, descriptors)
+    limits = client_limits(config, descriptors)
     node = _node(config, id, reactor, reader, fail)
     clients = IClients(node)
     redis_clients = RespFactory(
@@ -107,7 +98,7 @@ def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Cal
         config.epoch,
         cluster=config.cluster.name,
         timing=config.timing,
-        batching=_batching(config),
+        batching=batching(config),
         state_machine=IStateMachine(_state_machine(config)),
         state_machine_name=config.cluster.state_machine,
         executor=IExecutor(Executor(config.epoch)),
@@ -118,50 +109,6 @@ def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Cal
         fatal=fail,
     )
     return node
-
-
-def _batching(config: Config) -> Batching:
-    """The bounds of a node's work, which the file has in three sections."""
-    return Batching(
-        commands_max=config.batch.commands_max,
-        bytes_max=config.batch.bytes_max,
-        window=config.batch.window,
-        request_timeout_s=config.limits.request_timeout_s,
-        checkpoint_s=config.storage.checkpoint_s,
-        command_bytes_max=config.limits.command_bytes_max,
-    )
-
-
-def _client_limits(config: Config, descriptors: int | None) -> RespLimits:
-    """What clients may take, in a process that may have `descriptors` files and connections open."""
-    limits = config.limits
-    clients_max = limits.clients_max
-    descriptor_max = None
-    if descriptors is not None:
-        descriptor_max = descriptors_for_clients(descriptors, config.n)
-        if descriptor_max < 1:
-            least = descriptors - descriptor_max + 1
-            raise ConfigError(
-                f"only {descriptors} files may be open (RLIMIT_NOFILE), and a replica needs {least}:"
-                " raise LimitNOFILE= or ulimit -n"
-            )
-        if descriptor_max < clients_max:
-            _log.warn(
-                "clients_max = {clients_max}, but only {fit} clients fit into the {descriptors} files that"
-                " may be open (RLIMIT_NOFILE): more are refused; raise LimitNOFILE= or ulimit -n",
-                clients_max=clients_max,
-                fit=descriptor_max,
-                descriptors=descriptors,
-            )
-            clients_max = descriptor_max
-    return RespLimits(
-        clients_max=clients_max,
-        command_bytes_max=limits.command_bytes_max,
-        clients_bytes_max=limits.clients_bytes_max,
-        keepalive_s=limits.client_keepalive_s,
-        timeout_s=limits.client_timeout_s,
-        descriptor_max=descriptor_max,
-    )
 
 
 def _shown_settings(config: Config) -> dict[str, str]:
@@ -189,10 +136,7 @@ def _transport(config: Config, id: int, reactor: Any, random: Random, reader: Sh
             udp_peers(config, id),
             session=time.time_ns(),
             reactor=reactor,
-            settings=UdpSettings(
-                datagram_bytes_max=config.limits.datagram_bytes_max,
-                heard_within_s=config.timing.suspect_after_s,
-            ),
+            settings=udp_settings(config),
         )
     return TcpTransport(
         identity,
@@ -201,11 +145,7 @@ def _transport(config: Config, id: int, reactor: Any, random: Random, reader: Sh
         clock=reactor,
         random=random,
         reader=reader,
-        settings=TcpSettings(
-            queue_bytes_max=config.limits.peer_queue_bytes_max,
-            reconnect_max_s=config.timing.suspect_after_s / 2,
-            silence_s=max(SILENCE_S_MIN, SILENCES_SUSPECTED * config.timing.suspect_after_s),
-        ),
+        settings=tcp_settings(config),
     )
 
 

@@ -24,7 +24,7 @@ _FLUSH_S = 1.0  # how long a connection that is to end may take to deliver what 
 class TcpSettings:
     """The bounds of the TCP transport; seconds and bytes."""
 
-    queue_bytes_max: int = 64 * 1024 * 1024
+    queue_bytes_max: int
     """What waits for one replica; more is dropped."""
     frame_bytes_max: int = 64 * 1024 * 1024
     """No longer frame is sent or taken; a longer message is dropped."""

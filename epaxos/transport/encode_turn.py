@@ -40,8 +40,10 @@ class TurnEncoder:
                 chunk = encoded[id(message)] = encode(message)
             if len(chunk) > self._bytes_max:
                 self._drop_too_long(message, len(chunk))
+            elif replica in turns:
+                turns[replica].append(chunk)
             else:
-                turns.setdefault(replica, []).append(chunk)
+                turns[replica] = [chunk]
         return turns
 
     def _drop_too_long(self, message: Message, size_bytes: int) -> None:

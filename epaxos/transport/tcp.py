@@ -32,7 +32,7 @@ from epaxos.transport.connection import TcpSettings
 from epaxos.transport.encode_turn import TurnEncoder
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
-from epaxos.transport.link import Link
+from epaxos.transport.link import Link, LinkState
 from epaxos.transport.presence import Presence
 
 __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
@@ -56,7 +56,7 @@ class TcpTransport:
         *,
         clock: IReactorTime,
         random: Random,
-        settings: TcpSettings | None = None,
+        settings: TcpSettings,
         reader: SharedReader | None = None,
     ) -> None:
         others = set(identity.epoch.members) - {identity.replica}
@@ -66,7 +66,7 @@ class TcpTransport:
         self._listen = listen
         self._clock = clock
         self._reader = reader or SharedReader()
-        self._settings = settings = settings or TcpSettings()
+        self._settings = settings
         self._complaints = complaints = Complaints(self._log, clock)
         self._encoder = TurnEncoder(settings.frame_bytes_max, complaints)
         self._connection: Callable[[int, bool], None] | None = None
@@ -134,7 +134,8 @@ class TcpTransport:
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
         """As `ITransport.send`."""
-        connected = {peer for peer, link in self._links.items() if link.is_connected}
+        accepted = LinkState.ACCEPTED
+        connected = [peer for peer, link in self._links.items() if link.state is accepted]
         for replica, chunks in self._encoder.encode(outgoing, connected).items():
             if not self._links[replica].send(chunks):
                 self._encoder.messages_dropped += len(chunks)

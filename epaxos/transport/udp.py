@@ -60,7 +60,7 @@ class UdpAddress(NamedTuple):
 class UdpSettings:
     """The bounds of the UDP transport; seconds and bytes."""
 
-    datagram_bytes_max: int = 60_000
+    datagram_bytes_max: int
     """No longer datagram is sent; what is longer than the network's packets travels as IP fragments."""
     buffer_bytes: int = 4 * 1024 * 1024
     """What the socket's buffers should hold, each; the system may grant less."""
@@ -101,7 +101,7 @@ class UdpTransport:
         *,
         session: int,
         reactor: Any,
-        settings: UdpSettings | None = None,
+        settings: UdpSettings,
     ) -> None:
         others = set(identity.epoch.members) - {identity.replica}
         if set(peers) != others:
@@ -109,7 +109,7 @@ class UdpTransport:
         self._identity = identity
         self._listen = listen
         self._reactor = reactor
-        self._settings = settings = settings or UdpSettings()
+        self._settings = settings
         self._complaints = Complaints(self._log, reactor)
         self._encoder = TurnEncoder(LONG_MESSAGE_BYTES_MAX, self._complaints)
         self._peers = {

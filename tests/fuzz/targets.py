@@ -39,7 +39,6 @@ from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
 from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
 from epaxos.protocol.values.timing import Timing
 from epaxos.resp.hiredis_parser import CommonParser
-from epaxos.resp.limits import RespLimits
 from epaxos.resp.parser import CommandParser
 from epaxos.resp.process_facts import ProcessFacts
 from epaxos.resp.server import RespFactory
@@ -62,13 +61,14 @@ from epaxos.storage.state.pieces import (
     frame,
     read_pieces,
 )
-from epaxos.transport.connection import Connections, TcpSettings
+from epaxos.transport.connection import Connections
 from epaxos.transport.datagrams import DatagramError, DatagramReader, DatagramWriter
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.outgoing import Outgoing
 from epaxos.wire.codec import WireError, decode_batch, decode_frame, encode, encode_batch
 from epaxos.wire.frames import FrameError, FrameReader
+from tests.defaults import default_limits, default_tcp
 from tests.fuzz.choices import BATCHES, Choices
 from tests.fuzz.victim import Victim
 
@@ -182,7 +182,7 @@ def _session(pieces: Sequence[bytes]) -> tuple[bytes, bool]:
     factory = RespFactory(
         _AtOnce(),
         Complaints(Logger(), clock),
-        RespLimits(command_bytes_max=COMMAND_BYTES_MAX),
+        default_limits(command_bytes_max=COMMAND_BYTES_MAX),
         seconds=clock.seconds,
     )
     factory.shared.information.process = _Unmeasured(Clock().seconds)
@@ -308,7 +308,7 @@ def _complaints(clock: Clock) -> Complaints:
     return Complaints(_Quiet(), clock)  # type: ignore[arg-type]
 
 
-SETTINGS = TcpSettings(frame_bytes_max=FRAME_BYTES_MAX)
+SETTINGS = default_tcp(frame_bytes_max=FRAME_BYTES_MAX)
 HERE = PeerIdentity("example", 0, Epoch.first(N))
 THERE = PeerIdentity("example", 1, Epoch.first(N))
 GREETING = greet(THERE, HERE.replica)

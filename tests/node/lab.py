@@ -35,11 +35,12 @@ from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
 from epaxos.service.timeouts import ReactorTimeouts
+from tests.defaults import default_batching
 
 
 @implementer(IStateMachine)
 class Log:
-    """A state machine that appends: `[key, text]`; the reply is the key's whole text.
+    """A state machine that appends: a command is `[key, text]`, its reply the text of the key.
 
     The text ? only reads, in an instance; `[?, key]` needs none.  With ! among them a batch is a barrier.
     """
@@ -141,7 +142,7 @@ class Disk:
         return [written.checkpoint for written in self.written if written.checkpoint is not None]
 
     def batches(self) -> list[list[bytes]]:
-        """What the batches of each checkpoint hold."""
+        """The payloads of the batches of each checkpoint."""
         return [[batch.payload for _, batch in each.batches] for each in self.checkpoints()]
 
     def close(self) -> Deferred[None]:
@@ -154,7 +155,7 @@ class Disk:
 
 @implementer(ITransport)
 class Wires:
-    """All transports of a cluster at once: what node `id` sends arrives at the next step."""
+    """The transport of node `id`: a message arrives after 1 ms, unless the connection is cut."""
 
     def __init__(self, cluster: Cluster, id: int, batch_bytes_max: int | None) -> None:
         self.batch_bytes_max = batch_bytes_max
@@ -192,7 +193,7 @@ class Wires:
 
 
 class Cluster:
-    """Three nodes on one clock.  Messages of the kinds in `held` stay on their way until `release`."""
+    """Three nodes on one clock.  Messages of the kinds in `held` wait until `release`."""
 
     def __init__(
         self,
@@ -208,7 +209,7 @@ class Cluster:
         self.wires = [Wires(self, id, batch_bytes_max) for id in range(3)]
         self.disks = [Disk() for _ in range(3)]
         self.logs = [log() for _ in range(3)]
-        self.nodes = [self.new(id, batching or Batching()) for id in range(3)]
+        self.nodes = [self.new(id, batching or default_batching()) for id in range(3)]
 
     def new(self, id: int, batching: Batching) -> Node:
         return Node(
@@ -240,14 +241,14 @@ class Cluster:
             receive(sender, [message])
 
     def release(self, *kinds: type) -> None:
-        """Deliver what was held of these kinds, in order, and hold them no longer."""
+        """Deliver the held messages of these kinds, in order, and hold these kinds no longer."""
         self.held -= set(kinds)
         kept, self.kept = self.kept, []
         for sender, dest, message in kept:
             self.arrive(sender, dest, message)
 
     def sent(self, id: int, kind: type) -> list[tuple[int, Any]]:
-        """What `id` has sent of the kind, and to whom."""
+        """The messages of the kind that `id` has sent, each with its destination."""
         return [
             (dest, message)
             for send in self.wires[id].sends

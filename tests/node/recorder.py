@@ -17,12 +17,12 @@ def words(*texts: str) -> list[list[bytes]]:
 
 
 def run(store: KeyValueStore, batch: Batch | None) -> Sequence[Reply]:
-    """The replies of the batch, when there is one."""
+    """Apply the batch, if there is one; its replies."""
     return store.apply([Ready(ID, batch, True)])[0] if batch is not None else ()
 
 
 class Recorder(KeyValueStore):
-    """Notes what is asked of it."""
+    """A key-value store that notes its calls."""
 
     def __init__(self) -> None:
         super().__init__()

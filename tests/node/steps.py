@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from epaxos.interfaces import Command, IStepwise, Outcome, Ready, Reply, Steps
 from epaxos.node.limits import Batching
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, Log
 
 STEP_S = 0.003
@@ -20,7 +21,7 @@ LONG = 40
 
 
 class Watch:
-    """What replica 0 is in the middle of.  Looks at the state then, and other work, are noted."""
+    """Notes who looks at the state of replica 0, or begins work, during a batch or a read."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -34,7 +35,7 @@ class Watch:
 
 
 class WatchedLog(Log):
-    """A Log whose commands take time, and that knows of no steps."""
+    """A Log whose commands take time, and which does not provide IStepwise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +57,7 @@ class WatchedLog(Log):
 
 @implementer(IStepwise)
 class StepLog(WatchedLog):
-    """The same in steps: of a batch, a command each, and `tidying` ones behind it; of a read, `reading`."""
+    """A Log in steps: one for each command, then `tidying` more; `reading` ones for a read."""
 
     tidying = 0
     reading = 0
@@ -99,7 +100,7 @@ class SteppedCase(SynchronousTestCase):
         self.use(StepLog)
 
     def use(self, log: Callable[[], WatchedLog], batching: Batching | None = None) -> None:
-        self.cluster = Cluster(batching or Batching(window=1000), log)
+        self.cluster = Cluster(batching or default_batching(window=1000), log)
         self.log = self.cluster.logs[0]
         assert isinstance(self.log, WatchedLog)
         self.watch = self.log.watch
@@ -123,7 +124,7 @@ class SteppedCase(SynchronousTestCase):
         self.fail("nothing is being applied")
 
     def step(self) -> None:
-        """The next thing that is due happens."""
+        """Let the earliest delayed call happen."""
         clock = self.cluster.clock
         due = min(call.getTime() for call in clock.getDelayedCalls())
         clock.rightNow = max(clock.rightNow, due)
@@ -133,7 +134,7 @@ class SteppedCase(SynchronousTestCase):
         call.func(*call.args, **call.kw)
 
     def gaps(self, seconds: float) -> float:
-        """The longest time that somebody who wants a turn every millisecond waits for it, beyond that."""
+        """The longest delay, in seconds, of a call that is due every millisecond."""
         clock = self.cluster.clock
         seen = [clock.seconds()]
 

@@ -1,4 +1,4 @@
-"""The node while the state machine takes its time: others get their turn, and nobody sees half a batch."""
+"""A slow state machine: other work gets its turn, and nobody sees a batch in part."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import IStepwise, Outcome, Unavailable
 from epaxos.node.applier import EXECUTE_S, EXECUTED_PER_TURN
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.messages import PreAcceptOK, ReadOK
+from tests.defaults import default_batching
 from tests.node.steps import LONG, STEP_S, StepLog, SteppedCase, WatchedLog
 
 
@@ -22,9 +22,9 @@ class GivingWayTests(SteppedCase):
         self.assertEqual([len(batch) for batch in self.log.batches], [LONG])
 
     def test_between_batches(self) -> None:
-        """Also of a machine that cannot be interrupted: it gets one batch at a time."""
+        """A machine that cannot be interrupted, too, gets one batch at a time."""
         for log in (StepLog, WatchedLog):
-            self.use(log, Batching(commands_max=1, window=1000))
+            self.use(log, default_batching(commands_max=1, window=1000))
             outcomes = [self.cluster.submit(0, [b"%d" % k, b"x"]) for k in range(LONG)]
             self.assertLess(self.gaps(0.5), EXECUTE_S + STEP_S)
             self.assertEqual(outcomes, [[[b"x"]]] * LONG)
@@ -37,9 +37,9 @@ class GivingWayTests(SteppedCase):
         self.assertEqual(outcomes[0], [[b"x" * (k + 1) for k in range(10)]])
 
     def test_quick_ones_need_no_turns_of_their_own(self) -> None:
-        """As before there was a clock: the whole lot at once, up to EXECUTED_PER_TURN."""
+        """Up to EXECUTED_PER_TURN quick batches are applied in one turn."""
         self.watch.step_s = 0.0
-        self.use(StepLog, Batching(commands_max=1, window=1000))
+        self.use(StepLog, default_batching(commands_max=1, window=1000))
         self.watch.step_s = 0.0
         times: list[float] = []
         for k in range(100):
@@ -58,7 +58,7 @@ class GivingWayTests(SteppedCase):
         self.assertEqual(outcomes, [[[None]], [[None]]])
 
     def test_tidying(self) -> None:
-        """After the answer, between other batches, and giving way."""
+        """It comes after the answer, between other batches, and gives way."""
         assert isinstance(self.log, StepLog)
         self.log.tidying = 30
         answered: list[float] = []
@@ -110,7 +110,7 @@ class WholenessTests(SteppedCase):
         self.assertLess(batches, 21, "it comes after those that were proposed, and no others")
 
     def test_a_read_of_another_replica_comes_between_the_batches(self) -> None:
-        """What replica 1 proposed is a long row here; the read names none of it, and does not wait for it."""
+        """A read that names none of the many batches of replica 1 does not wait for them."""
         for k in range(20):
             self.cluster.submit(1, *[[b"%d" % k, b"x"]] * 10)
             self.cluster.clock.advance(0)
@@ -122,7 +122,7 @@ class WholenessTests(SteppedCase):
         self.assertLess(done[0], 5)
 
     def test_a_read_sees_what_is_executed_and_not_applied(self) -> None:
-        """It has to come after the last of a row of batches of replica 1: it waits for just these."""
+        """A read that comes after some batches of replica 1 waits for these batches alone."""
         for k in range(10):
             self.cluster.submit(1, *[[b"%d" % k, b"x"]] * 5)
             self.cluster.clock.advance(0)
@@ -132,7 +132,7 @@ class WholenessTests(SteppedCase):
         self.assertEqual(outcomes, [[[b"x" * 5]]] * 10)
 
     def test_a_read_that_came_before_is_not_overtaken(self) -> None:
-        """It is ready, and has no time left: the own batch that follows must not be seen by it."""
+        """A read that is ready when time is over must not see the own batch that follows."""
         assert isinstance(self.log, StepLog)
         self.log.reading = 3
         outcomes = []
@@ -146,7 +146,10 @@ class WholenessTests(SteppedCase):
         self.assertEqual(lengths, [0, 2, 5, 9, 14, 20])
 
     def hold_two_reads(self) -> list[list[Outcome]]:
-        """Of j, and of k, which an own batch then writes.  All become ready, in this order, and take long."""
+        """Reads of j and of k, and an own batch that writes k, which become ready in this order.
+
+        Each read takes long.
+        """
         assert isinstance(self.log, StepLog)
         self.log.reading = 3
         self.cluster.held |= {ReadOK, PreAcceptOK}
@@ -172,7 +175,7 @@ class WholenessTests(SteppedCase):
             self.assertIsInstance(outcome[0], Unavailable)
 
     def test_reads_that_are_ready_are_told_in_time(self) -> None:
-        self.use(StepLog, Batching(request_timeout_s=0.2))
+        self.use(StepLog, default_batching(request_timeout_s=0.2))
         outcomes = self.hold_two_reads()
         assert isinstance(self.log, StepLog)
         self.log.reading = 200
@@ -181,7 +184,7 @@ class WholenessTests(SteppedCase):
         self.assertIsInstance(outcomes[1][0], Unavailable)
 
     def test_other_batches(self) -> None:
-        """Those of other keys, too: the state machine does one thing at a time."""
+        """Batches of other keys wait, too, because the state machine does one thing at a time."""
         self.submit_long(b"a")
         self.run_into_the_long_one()
         outcome = self.cluster.submit(0, [b"b", b"y"])
@@ -220,8 +223,8 @@ class WholenessTests(SteppedCase):
             self.cluster.fatal.clear()
 
     def test_one_that_waits_long_for_its_turn_is_told_in_time(self) -> None:
-        """Nothing else is answered late because a batch stands in the middle."""
-        self.use(StepLog, Batching(request_timeout_s=0.2))
+        """A batch that is applied in part does not delay time-outs."""
+        self.use(StepLog, default_batching(request_timeout_s=0.2))
         long = self.submit_long(b"long", 200)
         self.run_into_the_long_one()
         late = self.cluster.submit(0, [b"k", b"x"])

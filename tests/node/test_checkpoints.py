@@ -9,15 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.interfaces import Restored, Unavailable
 from epaxos.node import checkpoints
 from epaxos.node.applier import EXECUTE_S
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, Disk, Log
 from tests.node.steps import LONG, StepLog, SteppedCase, WatchedLog
 
 
 class CheckpointTests(SynchronousTestCase):
     def test_checkpoints_free_what_everybody_has(self) -> None:
-        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
         for k in range(20):
             cluster.submit(k % 3, [b"k", b"x"])
             cluster.run(0.01)
@@ -34,9 +34,9 @@ class CheckpointTests(SynchronousTestCase):
         self.assertEqual(len(cluster.disks[0].checkpoints()), count, "nothing changed: nothing to write")
 
     def test_many_commands_do_not_wait_for_the_next_checkpoint(self) -> None:
-        """What they touched is forgotten by all, long before the timer would have a checkpoint written."""
+        """All replicas forget them long before the timer fires."""
         self.patch(checkpoints, "CHECKPOINT_COMMANDS", 10)
-        cluster = Cluster(Batching(checkpoint_s=3600)).start()
+        cluster = Cluster(default_batching(checkpoint_s=3600)).start()
         for k in range(9):
             cluster.submit(k % 3, [b"k", b"x"])
             cluster.run(0.01)
@@ -50,7 +50,7 @@ class CheckpointTests(SynchronousTestCase):
     def test_where_a_checkpoint_costs_nothing_it_comes_sooner(self) -> None:
         self.patch(checkpoints, "CHECKPOINT_COMMANDS_IN_MEMORY", 2)
         self.patch(Disk, "persistent", False)
-        cluster = Cluster(Batching(checkpoint_s=3600)).start()
+        cluster = Cluster(default_batching(checkpoint_s=3600)).start()
         cluster.submit(0, [b"k", b"x"])
         cluster.run(0.05)
         self.assertEqual((cluster.disks[0].checkpoints(), len(cluster.nodes[0]._core.table)), ([], 1))
@@ -65,8 +65,8 @@ class CheckpointTests(SynchronousTestCase):
             )
 
     def test_checkpoints_bring_what_was_executed(self) -> None:
-        """Each batch once and in order, also those of others, and the last when the replica stops."""
-        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        """Each batch of every replica is in one checkpoint, in order; a stop brings the rest."""
+        cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
         for step, text in enumerate((b"a", b"b", b"c", b"d", b"e")):
             cluster.submit(step % 3, [b"k", text])
             cluster.run(0.02)
@@ -82,8 +82,8 @@ class CheckpointTests(SynchronousTestCase):
             self.assertEqual(log.texts, {b"k": b"abcde"})
 
     def test_what_only_reads_is_not_in_a_checkpoint(self) -> None:
-        """But for barriers, of which nobody knows what they do; what reads and writes is."""
-        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        """Barriers are, because nobody knows what they do, and batches that read and write."""
+        cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
         for commands in ([[b"k", b"?"]], [[b"k", b"!"]], [[b"j", b"?"], [b"k", b"a"]], [[b"j", b"?"]]):
             cluster.submit(0, *commands)
             cluster.run(0.02)
@@ -95,9 +95,8 @@ class CheckpointTests(SynchronousTestCase):
             self.assertEqual([each.executed for each in disk.checkpoints()], [(4, 0, 0), (4, 1, 0)])
 
     def test_the_whole_state_where_the_store_wants_it(self) -> None:
-        """As it is after the batches of the checkpoint, which it has all the same, and not when the replica
-        stops."""
-        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        """The state is that after the batches of the checkpoint.  A stop brings no state."""
+        cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
         disk = cluster.disks[0]
         for text, wanted in ((b"a", False), (b"b", True), (b"c", False), (b"d", True)):
             disk.wants_state = wanted
@@ -117,7 +116,7 @@ class WholenessTests(SteppedCase):
     """A checkpoint waits until everything that was released is applied."""
 
     def checkpoints(self) -> Iterator[dict[bytes, bytes]]:
-        """The state after the batches of each checkpoint of replica 0 so far."""
+        """The state after each checkpoint of replica 0 so far, made from its batches."""
         log = Log()
         for checkpoint in self.cluster.disks[0].checkpoints():
             for _, batch in checkpoint.batches:
@@ -125,8 +124,8 @@ class WholenessTests(SteppedCase):
             yield dict(log.texts)
 
     def test_checkpoints(self) -> None:
-        """One that is due in the middle comes at the end of all that the executor has let go."""
-        self.use(StepLog, Batching(checkpoint_s=0.01))
+        """A checkpoint that is due during a batch waits for everything that was released."""
+        self.use(StepLog, default_batching(checkpoint_s=0.01))
         disk = self.cluster.disks[0]
         disk.wants_state = True
         self.submit_long(b"a")
@@ -147,8 +146,8 @@ class WholenessTests(SteppedCase):
         self.assertEqual(state, {b"a": b"x" * LONG, b"b": b"x" * LONG})
 
     def test_checkpoints_between_batches(self) -> None:
-        """A turn for each batch, and none is ever applied in part when a checkpoint is due."""
-        self.use(StepLog, Batching(commands_max=1, window=1000, checkpoint_s=0.004))
+        """Each batch takes a turn, and no checkpoint is due while one is applied in part."""
+        self.use(StepLog, default_batching(commands_max=1, window=1000, checkpoint_s=0.004))
         self.watch.step_s = 2 * EXECUTE_S
         for k in range(20):
             self.cluster.submit(0, [b"%d" % k, b"x"])
@@ -167,12 +166,12 @@ class WholenessTests(SteppedCase):
         self.assertEqual(list(self.checkpoints()), [{b"a": b"x" * LONG, b"b": b"x" * LONG}])
 
     def stopped(self) -> list[list[bytes]]:
-        """Stop replica 0; the batches of its checkpoints."""
+        """Stop replica 0; the payloads of the batches of its checkpoints."""
         self.successResultOf(self.cluster.nodes[0].stop())
         return self.cluster.disks[0].batches()
 
     def test_stop_in_the_middle(self) -> None:
-        """No checkpoint then: a start executes it again, from the beginning."""
+        """No checkpoint is written, and the next start executes the batch again."""
         outcome = self.submit_long()
         self.run_into_the_long_one()
         self.assertEqual(self.stopped(), [])
@@ -194,7 +193,7 @@ class WholenessTests(SteppedCase):
             {},
             (),
         )
-        self.cluster.nodes[0] = self.cluster.new(0, Batching())
+        self.cluster.nodes[0] = self.cluster.new(0, default_batching())
         self.cluster.nodes[0].start()
         self.cluster.run(2)
         self.assertEqual(again.texts, {b"long": b"x" * LONG})

@@ -17,7 +17,7 @@ Entries = list[tuple[bytes, bytes]]
 
 
 class Timeouts:
-    """Every look at the clock takes `look_s`."""
+    """Timeouts whose clock goes on by `look_s` seconds at each look."""
 
     def __init__(self, look_s: float = 0.0) -> None:
         self.look_s = look_s
@@ -33,13 +33,13 @@ class Timeouts:
         self.calls.append(call)
 
     def step(self) -> None:
-        """The turn of one call."""
+        """Make the call that is due first."""
         call = self.calls.pop(0)
         call()  # type: ignore[operator]
 
 
 class Snapshot:
-    """Entries that are there as long as something refers to them."""
+    """Entries that live as long as something refers to them."""
 
     def __init__(self, state: Entries) -> None:
         self.state = state
@@ -55,7 +55,7 @@ class DigestTests(SynchronousTestCase):
         return timeouts, StateDigest(service)
 
     def test_known(self) -> None:
-        """It is compared between versions: what it was, it stays."""
+        """Replicas of different versions compare digests, so their values must not change."""
         self.assertEqual(digest_of([]), "0" * 32)
         self.assertEqual(digest_of([(b"k", b"a")]), "f6e29f22c1fc81e713e9845353675092")
 
@@ -85,7 +85,7 @@ class DigestTests(SynchronousTestCase):
         return steps
 
     def test_a_step_is_bounded(self) -> None:
-        """By time; by the number of quanta; and a long value is cut."""
+        """Steps end by time and by the number of quanta, and long values are cut."""
         entries = [(b"%d" % number, b"v") for number in range(20_000)]
         quanta = 20_000 * 1001 // QUANTUM_BYTES
         self.assertGreaterEqual(self.steps(entries, STEP_S), quanta)
@@ -94,7 +94,7 @@ class DigestTests(SynchronousTestCase):
         self.assertGreaterEqual(self.steps([(b"k", bytes(20 * QUANTUM_BYTES))], STEP_S), 20)
 
     def test_one_after_the_other(self) -> None:
-        """Whoever asks gets the state as it was then; one that is computed is shared."""
+        """Each request gets the digest of the state at its time; requests of one state share a digest."""
         timeouts, digest = self.make(STEP_S)
         data: ShardedDict[bytes] = ShardedDict()
         states: list[Entries] = []
@@ -117,7 +117,7 @@ class DigestTests(SynchronousTestCase):
         self.assertEqual(list(map(self.successResultOf, waiting)), expected)
 
     def test_given_up(self) -> None:
-        """Only what somebody waits for goes on, begun or not; no snapshot of others is kept."""
+        """A digest that nobody waits for is dropped, begun or not, with its snapshot."""
         for given_up in ((), (0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)):
             for steps in (0, 3):
                 with self.subTest(given_up=given_up, steps=steps):
@@ -153,13 +153,13 @@ class DigestTests(SynchronousTestCase):
         return taken
 
     def asked_later(self, timeouts: Timeouts, digest: StateDigest, state: Entries) -> str:
-        """Whoever asks after that is answered, too."""
+        """A request after that is answered, too."""
         waiting = digest.of(9, lambda: iter(state))
         self.run_all(timeouts)
         return self.successResultOf(waiting)
 
     def test_one_of_several_gives_up(self) -> None:
-        """The others of the same version are told.  So it is when all have given up and one more asks."""
+        """Other requests for the same version are answered, and so is a new one after all have given up."""
         entries = [(b"%d" % number, b"v") for number in range(2000)]
         for before in (False, True):
             timeouts, digest = self.make(STEP_S)

@@ -27,7 +27,7 @@ class Driver:
             self.hangs += self.watch.look(self.now)
 
     def sync(self, seconds: float) -> None:
-        """One write that takes so long."""
+        """One write that takes `seconds`."""
         self.watch.on_began(self.now)
         self.run(seconds)
         self.resumed += self.watch.on_answered(self.now)
@@ -56,7 +56,7 @@ class DiskWatchTests(SynchronousTestCase):
         self.assertFalse(driver.watch.hangs)
 
     def test_one_that_is_merely_slow_does_not_flap(self) -> None:
-        """Two seconds a sync, and others, seeded: it is taken for hanging at the beginning at most."""
+        """Syncs of two seconds, and of other times, seeded: only the first may be taken for a hang."""
         for seed in range(50):
             random = Random(seed)
             driver = Driver()
@@ -67,7 +67,7 @@ class DiskWatchTests(SynchronousTestCase):
             self.assertEqual(driver.resumed, driver.hangs)
 
     def test_queued_writes_of_a_slow_disk(self) -> None:
-        """Each waits for those before it: the oldest counts."""
+        """Each write waits for those before it, so the oldest counts."""
         driver = Driver()
         for _ in range(20):
             driver.watch.on_began(driver.now)
@@ -78,7 +78,7 @@ class DiskWatchTests(SynchronousTestCase):
         self.assertLessEqual(driver.hangs, 1)
 
     def test_writes_that_waited_for_the_same_hang(self) -> None:
-        """They are answered one after the other, and the disk has hung once."""
+        """Writes that waited for one hang count as one hang, although they are answered one by one."""
         driver = Driver()
         for _ in range(3):
             driver.watch.on_began(driver.now)
@@ -103,7 +103,7 @@ class DiskWatchTests(SynchronousTestCase):
         self.assertTrue(driver.watch.hangs, "as strict as at the beginning")
 
     def test_a_process_that_was_stopped(self) -> None:
-        """The disk may have answered meanwhile; that is only to be read."""
+        """The disk may have answered while the process was stopped; its answer is only read later."""
         driver = Driver()
         driver.watch.on_began(driver.now)
         driver.run(0.3)

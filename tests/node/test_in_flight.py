@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.messages import NOP, Commit, PreAccept
+from tests.defaults import default_batching
 from tests.node.lab import Cluster
 
 
@@ -21,7 +21,7 @@ class InFlightTests(SynchronousTestCase):
         self.assertEqual([log.texts for log in cluster.logs], [{b"k": b"ab", b"j": b"x"}] * 3)
 
     def test_an_instance_that_became_nop_is_proposed_again(self) -> None:
-        cluster = Cluster(Batching(request_timeout_s=60)).start()
+        cluster = Cluster(default_batching(request_timeout_s=60)).start()
         cluster.isolate(0)
         outcomes = cluster.submit(0, [b"k", b"a"])
         cluster.run(0.01)

@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Outcome, Unavailable
 from epaxos.node.intake import Intake
-from epaxos.node.limits import Batching
 from epaxos.node.submissions import Submission
 from epaxos.protocol.values.messages import PreAccept
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, Log
 
 
@@ -17,7 +17,7 @@ class IntakeTests(SynchronousTestCase):
         self.outcomes: dict[bytes, Outcome] = {}
 
     def intake(self, **limits: int) -> Intake:
-        return Intake(Log(), Batching(**limits), None)
+        return Intake(Log(), default_batching(**limits), None)
 
     def submission(self, key: bytes, commands: int = 1, deadline: float = 1.0, size: int = 10) -> Submission:
         def done(outcome: Outcome) -> None:
@@ -54,7 +54,7 @@ class IntakeTests(SynchronousTestCase):
         self.assertEqual(self.taken(intake), [b"a", b"b", b"c"])
 
     def test_overdue(self) -> None:
-        """From the front alone: what waits behind came later."""
+        """Only the front of the queue is looked at, because what waits behind came later."""
         intake = self.intake()
         for key, deadline in ((b"a", 1.0), (b"b", 2.0), (b"c", 3.0)):
             intake.add(self.submission(key, deadline=deadline))
@@ -86,15 +86,15 @@ class ClusterTests(SynchronousTestCase):
         self.assertEqual(len(cluster.logs[2].batches), 1)
 
     def test_batches_are_bounded(self) -> None:
-        cluster = Cluster(Batching(commands_max=4)).start()
+        cluster = Cluster(default_batching(commands_max=4)).start()
         for _ in range(5):
             cluster.submit(0, [b"k", b"x"], [b"k", b"y"])
         cluster.run(0.1)
         self.assertEqual([len(batch) for batch in cluster.logs[1].batches], [4, 4, 2])
 
     def test_batches_fit_the_transport(self) -> None:
-        """What the transport cannot carry together goes in several batches, whatever the sizes were said
-        to be; the replies are those of one, in order."""
+        """Commands that the transport cannot carry together go in several batches, whatever their stated
+        sizes; the replies come together, in order."""
         for stated in (0, 20, 90, 10_000):
             cluster = Cluster(batch_bytes_max=120).start()
             outcomes: list[list[Outcome]] = [[] for _ in range(4)]
@@ -109,7 +109,7 @@ class ClusterTests(SynchronousTestCase):
             self.assertLessEqual(max(message.batch.size_bytes for message in sent), 120)
 
     def test_a_command_that_no_batch_holds(self) -> None:
-        """It is refused, before anything is proposed; those that came with it run."""
+        """The command is refused before anything is proposed; the commands that came with it run."""
         cluster = Cluster(batch_bytes_max=120).start()
         alone = cluster.submit(0, [b"k", b"x" * 200])
         among = cluster.submit(0, [b"k", b"a"], [b"k", b"x" * 200], [b"k", b"b"])

@@ -1,4 +1,4 @@
-"""Nothing is done before it is durable, and a disk that does not answer."""
+"""Nothing is answered before it is durable; what a replica does while its disk hangs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Outcome, Unavailable
-from epaxos.node.limits import Batching
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 
 
@@ -45,7 +45,7 @@ class SilentDiskTests(UnavailableCase):
         return cluster
 
     def logged(self, run: Callable[[], None]) -> list[str]:
-        """What is said meanwhile of the disk."""
+        """The log lines about the disk while `run` runs."""
         events: list[LogEvent] = []
         globalLogPublisher.addObserver(events.append)
         try:
@@ -76,7 +76,7 @@ class SilentDiskTests(UnavailableCase):
         self.assertIn("may still run", str(expired))
 
     def test_the_others_go_on(self) -> None:
-        """What it proposed, and claimed, is decided without it, and a barrier does not wait."""
+        """They decide what the silent replica proposed and claimed, and a barrier does not wait."""
         cluster = self.hung()
         cluster.submit(0, [b"k", b"x"])
         barrier = cluster.submit(1, [b"k", b"!"])
@@ -125,8 +125,8 @@ class SilentDiskTests(UnavailableCase):
         self.assertEqual(len(cluster.nodes[0]._core.table), held)
 
     def test_a_slow_disk_is_used(self) -> None:
-        """Two seconds a sync: commands are answered, and the replica is silent once at most."""
-        cluster = Cluster(Batching(request_timeout_s=60)).start()
+        """Each sync takes two seconds: commands are answered, and the replica is silent once at most."""
+        cluster = Cluster(default_batching(request_timeout_s=60)).start()
         disk = cluster.disks[0]
         disk.slow = True
         outcomes: list[Outcome] = []

@@ -9,7 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import CommandError, IClients, Unavailable
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
@@ -21,6 +20,7 @@ from epaxos.protocol.values.messages import (
     RecoverOK,
 )
 from tests.builds import plain_only
+from tests.defaults import default_batching
 from tests.node.lab import Cluster
 
 
@@ -54,9 +54,9 @@ class FailureTests(SynchronousTestCase):
 
     @plain_only
     def test_a_bug_outside_of_a_turn_stops_the_replica_too(self) -> None:
-        """Else it would go on, and never write a checkpoint again, or wake at a time."""
+        """Otherwise the replica would go on without checkpoints, or without its timer."""
         for what in ("_checkpoints.take", "_core.on_executed", "_core.next_deadline"):
-            cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+            cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
             owner: Any = cluster.nodes[0]
             *path, name = what.split(".")
             for part in path:
@@ -77,7 +77,7 @@ class FailureTests(SynchronousTestCase):
 
     @plain_only
     def test_it_stops_before_it_logs_a_bug(self) -> None:
-        """The log may be a pipe that nobody reads."""
+        """It stops first, because the log may be a pipe that nobody reads."""
         cluster = Cluster().start()
         cluster.nodes[0]._core.receive = lambda sender, message: 1 // 0  # type: ignore[assignment]
         fatal_then: list[list[str]] = []
@@ -94,7 +94,7 @@ class FailureTests(SynchronousTestCase):
 
 
 class ConnectionTests(SynchronousTestCase):
-    """What the transport says of connections reaches the core, and the node acts on it at once."""
+    """Lost and new connections reach the core, and the node acts at once."""
 
     def up(self, cluster: Cluster) -> list[bool]:
         status: dict[str, Any] = self.successResultOf(cluster.nodes[0].status())
@@ -109,7 +109,7 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.up(cluster), [True] * 3)
 
     def test_what_the_lost_one_has_left_is_decided(self) -> None:
-        """Without a heartbeat, and before the next timer of any other kind."""
+        """The survivors need no heartbeat and no timer for that."""
         cluster = Cluster().start()
         cluster.run(1.5)
         cluster.held = {PreAcceptOK}
@@ -126,7 +126,7 @@ class ConnectionTests(SynchronousTestCase):
     @plain_only
     def test_an_own_bug_stops_the_replica(self) -> None:
         cluster = Cluster().start()
-        cluster.nodes[0]._core.disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
+        cluster.nodes[0]._core.on_disconnected = lambda replica: 1 // 0  # type: ignore[assignment]
         cluster.wires[0].connection(2, False)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(cluster.fatal, ["internal error, see the log"])
@@ -134,7 +134,7 @@ class ConnectionTests(SynchronousTestCase):
 
 
 class DoubledTests(SynchronousTestCase):
-    """It stops with one clear line, and that is no bug of its own."""
+    """A replica that shares its id with another process stops with one clear line, not as a bug."""
 
     def test_a_claim_of_others(self) -> None:
         cluster = Cluster().start()
@@ -145,7 +145,7 @@ class DoubledTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_another_batch(self) -> None:
-        """Even when it shows only as the own promise becomes durable."""
+        """The replica stops also when it finds out only as its own promise becomes durable."""
         for late in (False, True):
             cluster = Cluster().start()
             cluster.isolate(0)

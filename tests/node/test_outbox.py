@@ -45,7 +45,7 @@ class DelayTests(SynchronousTestCase):
         self.assertIsNone(self.outbox.due)
 
     def test_a_commit_leaves_with_what_comes(self) -> None:
-        """Before it, to that replica alone."""
+        """The Commit leaves before that message, to the same replica alone."""
         self.assertEqual(self.turn(1.0, (1, commit(1)), (2, commit(1))), [])
         self.assertEqual(self.outbox.due, 1.0 + WAIT_S)
         self.assertEqual(self.turn(1.0004, (1, vote(1))), [(1, commit(1)), (1, vote(1))])
@@ -54,7 +54,7 @@ class DelayTests(SynchronousTestCase):
         self.assertIsNone(self.outbox.due)
 
     def test_no_longer_than_that(self) -> None:
-        """Later ones do not put it off, and leave with it."""
+        """Later Commits do not delay the first one further, and leave with it."""
         self.turn(1.0, (1, commit(1)))
         self.assertEqual(self.turn(1.0 + 0.9 * WAIT_MIN_S, (1, commit(2)), (2, commit(2))), [])
         self.assertEqual(self.outbox.due, 1.0 + WAIT_S)
@@ -76,7 +76,7 @@ class DelayTests(SynchronousTestCase):
         self.assertIsNone(self.outbox.due)
 
     def test_what_others_may_wait_for_leaves_at_once(self) -> None:
-        """It names what is not executed here: commands interfere just now."""
+        """A Commit that names what is not executed here is not delayed, because commands interfere now."""
         for deps in ((6, 0, 0), (0, 0, 6)):
             self.assertEqual(self.turn(1.0, (1, commit(1, deps))), [(1, commit(1, deps))])
         self.assertEqual(self.turn(1.0, (1, commit(1, EXECUTED))), [])

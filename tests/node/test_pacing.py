@@ -7,14 +7,14 @@ from operator import sub
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.node.backoff import UNTRIED_MAX
-from epaxos.node.limits import Batching
 from epaxos.node.pacing import COMMANDS_EXPECTED_MAX, WAIT_MAX_S, Pacing
 from epaxos.protocol.values.messages import PreAccept
+from tests.defaults import default_batching
 from tests.node.lab import Cluster
 
 
 def usual(took_s: float) -> Pacing:
-    """One that knows how long an instance takes."""
+    """A Pacing that has learned that an instance takes `took_s` seconds."""
     pacing = Pacing(16)
     for _ in range(100):
         pacing.on_decided(0.0, took_s, 1, 0)
@@ -75,7 +75,7 @@ class PacingTests(SynchronousTestCase):
 
 class ClusterTests(SynchronousTestCase):
     def test_clients_that_are_answered_share_an_instance_with_those_that_wait(self) -> None:
-        cluster = Cluster(Batching(window=1)).start()
+        cluster = Cluster(default_batching(window=1)).start()
 
         def ask(name: bytes) -> None:
             cluster.nodes[0].submit([[name, b"x"]], lambda _: cluster.clock.callLater(0.0005, ask, name))
@@ -103,7 +103,7 @@ class ClusterTests(SynchronousTestCase):
         self.assertLessEqual(max(map(sub, answered[1:], answered)), 0.0026)
 
     def test_the_window_bounds_what_is_in_flight(self) -> None:
-        cluster = Cluster(Batching(commands_max=1, window=3)).start()
+        cluster = Cluster(default_batching(commands_max=1, window=3)).start()
         outcomes = [cluster.submit(0, [b"%d" % k, b"x"]) for k in range(10)]
         cluster.clock.advance(0)
         proposed = {m.id for send in cluster.wires[0].sends for _, m in send if isinstance(m, PreAccept)}

@@ -9,10 +9,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Outcome, Reply, SimpleString
-from epaxos.node.limits import Batching
 from epaxos.node.reads import PendingRead
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept, PreAcceptOK, Read, ReadOK
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 from tests.node.recorder import Recorder, run, words
 
@@ -49,7 +49,7 @@ class PendingReadTests(SynchronousTestCase):
             self.assertIs(reading.is_ready(executed), ready, f"{executed}")
 
     def test_what_overtakes_it(self) -> None:
-        """Own instances from its time on, that write one of its keys, or everything."""
+        """Own instances that were proposed later and write one of its keys, or are barriers."""
         reading = self.reading("GET a", "STRLEN b")
         for texts, overtakes in (
             (["SET a 1"], True),
@@ -74,7 +74,7 @@ class PendingReadTests(SynchronousTestCase):
         self.assertEqual(self.done, [[2, b"1", SimpleString("none"), b"22", b"1"]])
 
     def test_run_before(self) -> None:
-        """Only what is written is read then, and only once."""
+        """Only the keys that the batch writes are read, and each only once."""
         self.set("MSET a 1 b 2 c 3")
         reading = self.reading("GET a", "GET b", "STRLEN a", "GET c")
         self.store.asked.clear()
@@ -98,7 +98,7 @@ class PendingReadTests(SynchronousTestCase):
         self.assertEqual(self.done, [[b"2", b"1"]])
 
     def test_nothing_that_was_read_is_one_of_the_replies(self) -> None:
-        """None is a reply like others: what was missing then is missing still."""
+        """A missing key is a reply, too: it is not read again."""
         reading = self.reading("GET a", "GET b")
         reading.run_before(self.store.batch(words("SET a 1")), self.store)
         self.set("MSET a 1 b 2")
@@ -150,7 +150,7 @@ class ClusterTests(UnavailableCase):
         self.assertEqual(outcomes, [[b"a"]])
 
     def test_not_before_everything_that_was_named_is_executed(self) -> None:
-        """Two replicas have written, and are answered; what decided it is on its way."""
+        """Two replicas have written and answered their clients, while their Commits are on the way."""
         cluster = Cluster().start()
         cluster.held = {Commit}
         writes = [cluster.submit(1, [b"k", b"a"]), cluster.submit(2, [b"j", b"b"])]
@@ -168,7 +168,7 @@ class ClusterTests(UnavailableCase):
         self.assertEqual(outcomes, [[b"a", b"b"]])
 
     def test_what_only_others_know_is_fetched(self) -> None:
-        """The reader was not told of the write, and the one that it asks first cannot answer."""
+        """The reader was not told of the write, and the replica that it asks first cannot answer."""
         cluster = Cluster().start()
         cluster.cut = {(1, 0)}
         write = cluster.submit(1, [b"k", b"a"])
@@ -192,7 +192,7 @@ class ClusterTests(UnavailableCase):
         self.assertEqual(outcomes, [[b"a"]])
 
     def test_reads_and_writes_that_came_together(self) -> None:
-        """Replies keep their places, and what reads a key that is written beside it runs among the writes."""
+        """Replies keep their places; a read of a key that is written beside it runs among the writes."""
         cluster = Cluster().start()
         self.written(cluster)
         commands = [[b"x", b"1"], [b"?", b"k"], [b"?", b"x"], [b"x", b"2"], [b"?", b"j"], [b"?", b"x"]]
@@ -252,7 +252,7 @@ class ClusterTests(UnavailableCase):
         self.assertEqual((write, read), ([[b"ab"]], [[b"ab"]]))
 
     def test_a_read_does_not_see_what_its_replica_proposed_later(self) -> None:
-        """Although that ran first: once for each write of the key, of another key, and of everything."""
+        """The later write runs first: a write of the key, of another key read, of everything, or of none."""
         for later, replies in (
             ([b"k", b"b"], [b"a", b"x", b"a"]),
             ([b"j", b"b"], [b"a", b"x", b"a"]),
@@ -281,7 +281,7 @@ class ClusterTests(UnavailableCase):
             self.assertEqual(again[0][0], (b"abc" if later[0] == b"k" else b"ac"))  # type: ignore[index]
 
     def test_between_writes_that_run_together(self) -> None:
-        """One that it has to see and one that it must not become ready in one turn."""
+        """A write that the read has to see, and one that it must not see, become ready in one turn."""
         cluster = Cluster().start()
         self.written(cluster)
         cluster.held = {PreAcceptOK, ReadOK}
@@ -313,9 +313,9 @@ class ClusterTests(UnavailableCase):
         self.assertEqual((outcomes, cluster.fatal), ([], []))
 
     def test_no_majority(self) -> None:
-        """It is told in time, alone or among writes; nobody is asked any more; late answers do nothing."""
+        """The client is told in time, no replica is asked any more, and late answers do nothing."""
         for commands in ([[b"?", b"k"]], [[b"?", b"k"], [b"x", b"1"]]):
-            cluster = Cluster(Batching(request_timeout_s=2)).start()
+            cluster = Cluster(default_batching(request_timeout_s=2)).start()
             cluster.held = {ReadOK}
             outcomes = cluster.submit(0, *commands)
             cluster.run(1.9)
@@ -334,7 +334,7 @@ class ClusterTests(UnavailableCase):
             self.assertEqual(again, [[None]])
 
     def test_one_that_waits_for_an_instance_is_told_in_time(self) -> None:
-        cluster = Cluster(Batching(request_timeout_s=2)).start()
+        cluster = Cluster(default_batching(request_timeout_s=2)).start()
         cluster.held = {Commit}
         cluster.submit(1, [b"k", b"a"])
         cluster.run(0.02)
@@ -347,9 +347,9 @@ class ClusterTests(UnavailableCase):
         self.assertEqual(cluster.nodes[0]._reads._waiting, {})
 
     def test_an_instance_that_became_nop_is_proposed_again_with_its_reads(self) -> None:
-        """Whatever had been answered before: the read, nothing, or the read in the same turn."""
+        """The read was answered before, or not, or is answered in the same turn."""
         for held, together in (({PreAcceptOK}, False), ({PreAcceptOK, ReadOK}, False), ({ReadOK}, True)):
-            cluster = Cluster(Batching(request_timeout_s=60)).start()
+            cluster = Cluster(default_batching(request_timeout_s=60)).start()
             self.written(cluster)
             cluster.held = set(held) | {PreAcceptOK, PreAccept}
             outcomes = cluster.submit(0, [b"?", b"k"], [b"x", b"1"])
@@ -440,7 +440,7 @@ class ClusterTests(UnavailableCase):
         self.assertIsInstance(refusal, CommandError)
 
     def test_the_rest_goes_on_with_one_replica_down(self) -> None:
-        """With the one that is asked first silent, another is; and it is not asked first again."""
+        """When the replica that is asked first is silent, another is asked, and first from then on."""
         cluster = Cluster().start()
         self.written(cluster)
         cluster.cut = {(0, 1), (1, 0)}

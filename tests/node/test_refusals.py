@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.messages import Commit
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
 
 
 class TimeoutTests(UnavailableCase):
     def test_no_quorum(self) -> None:
-        cluster = Cluster(Batching(window=1, request_timeout_s=2)).start()
+        cluster = Cluster(default_batching(window=1, request_timeout_s=2)).start()
         cluster.isolate(0)
         proposed = cluster.submit(0, [b"k", b"a"])
         cluster.clock.advance(0)
@@ -27,8 +27,8 @@ class TimeoutTests(UnavailableCase):
         self.assertEqual(after, [[b"c"]])
 
     def test_one_that_was_proposed_again_is_told_in_time(self) -> None:
-        """It comes behind younger ones in the order of proposals."""
-        cluster = Cluster(Batching(window=2, request_timeout_s=2)).start()
+        """Its time-out is not that of the younger bundles before it in the order of proposals."""
+        cluster = Cluster(default_batching(window=2, request_timeout_s=2)).start()
         cluster.isolate(0)
         older = cluster.submit(0, [b"k", b"a"])
         cluster.run(1)
@@ -55,8 +55,8 @@ class TimeoutTests(UnavailableCase):
 
 class CatchingUpTests(UnavailableCase):
     def test_clients_are_told(self) -> None:
-        """A replica that lacks what others hold is no cluster without a quorum."""
-        cluster = Cluster(Batching(request_timeout_s=0.5)).start()
+        """The text names catching up, not a missing quorum."""
+        cluster = Cluster(default_batching(request_timeout_s=0.5)).start()
         cluster.cut = {(0, 2), (1, 2)}
         for _ in range(10):
             cluster.submit(0, [b"k", b"x"])

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Restored, StoreError
-from epaxos.node.limits import Batching
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
+from tests.defaults import default_batching
 from tests.node.lab import Cluster, Disk, Log
 
 
 class RestartTests(SynchronousTestCase):
     def test_restart_takes_up_the_checkpoints_and_what_came_after(self) -> None:
-        """A state, the batches of the checkpoints since, and then what is committed and in none of them."""
-        cluster = Cluster(Batching(checkpoint_s=0.5)).start()
+        """The state comes first, then the batches of later checkpoints, then what else is committed."""
+        cluster = Cluster(default_batching(checkpoint_s=0.5)).start()
         disk = cluster.disks[2]
         for text in (b"x", b"y", b"z"):
             disk.wants_state = text == b"x"
@@ -42,7 +42,7 @@ class RestartTests(SynchronousTestCase):
             [dict(base.state)],
             (executed for each in later for executed in each.batches),
         )
-        cluster.nodes[2] = cluster.new(2, Batching())
+        cluster.nodes[2] = cluster.new(2, default_batching())
         cluster.nodes[2].start()
         cluster.run(3)
         log = cluster.logs[2]
@@ -65,7 +65,7 @@ class RestartTests(SynchronousTestCase):
             self.assertIs(self.failureResultOf(cluster.nodes[0].start()).value, error)
 
     def test_start_fails_when_what_was_executed_cannot_be_applied_again(self) -> None:
-        """As it does when the store cannot read it."""
+        """It fails in the same way when the store cannot read its data."""
         id, good = InstanceId(1, 1), Batch((b"k",), (), b"k a", 1)
 
         def unreadable() -> Iterator[tuple[InstanceId, Batch]]:

@@ -42,8 +42,8 @@ class SeparationTests(SynchronousTestCase):
             self.assertEqual(list(separation.reads), words(*read), f"{texts}")
 
     def test_merge(self) -> None:
-        """Whatever the mix: replies and state of the commands run one by one, whether what is read alone is
-        read before the rest is run, or after."""
+        """Replies and state are those of the commands run one by one, for any mix, and whether the reads
+        run before the batch or after it."""
         texts = ("SET {0} {1}", "GET {0}", "get {0}", "STRLEN {0}", "TYPE {0}", "INCR n{0}", "GET n{0}")
         texts += ("MGET {0} {1}", "APPEND {0} x", "DEL {0} {1}", "MSET {0} 1 {1} 2", "DBSIZE", "EXISTS {0}")
         both = kept = 0
@@ -75,7 +75,7 @@ class SeparationTests(SynchronousTestCase):
         self.assertGreater(min(both, kept), 200, "each kind of mix was met")
 
     def test_size(self) -> None:
-        """The larger of what is proposed and what is asked, a key that is read twice once."""
+        """The larger of the batch and the keys to read; a key that is read twice counts once."""
         store = KeyValueStore()
         key = "k" * 1000
         asked = Batch((), (key.encode(),), b"", 0).size_bytes
@@ -93,7 +93,7 @@ class SeparationTests(SynchronousTestCase):
         self.assertGreater(several, 2 * len(key))
 
     def test_names_are_remembered(self) -> None:
-        """Each spelling is asked for once, those that are told to begin with, and not too many are kept."""
+        """The machine is asked once for each spelling, at first for all its names; memory is bounded."""
         store = Recorder()
         names = ReadNames(store)
         known = {info.name.upper().encode() for info in store.commands()}

@@ -57,7 +57,7 @@ class WholenessTests(SteppedCase):
         self.assertEqual(status["counters"]["commands_executed"], LONG)
 
     def test_a_status_that_is_given_up(self) -> None:
-        """Before the batch is whole, or while its digest is computed."""
+        """A client gives up before the batch is whole, or while the digest is computed."""
         self.patch(digest, "STEP_S", 0.0)
         self.patch(digest, "QUANTUM_BYTES", 1)
         self.submit_long()
@@ -81,7 +81,7 @@ class WholenessTests(SteppedCase):
         self.assertEqual(status["counters"]["commands_executed"], LONG)
 
     def test_status_between_batches(self) -> None:
-        """It tells what is in the state, not what the executor has let go."""
+        """A status shows what is in the state, not what the executor has released."""
         for k in range(5):
             self.submit_long(b"%d" % k, 7)
             self.cluster.clock.advance(0)

@@ -17,7 +17,7 @@ READY = Ready(InstanceId(0, 1), Batch((b"k",), (), b"payload", 1), True)
 
 @implementer(IStateMachine)
 class Plain:
-    """Written for the contract without steps."""
+    """A state machine that provides IStateMachine alone."""
 
     def __init__(self) -> None:
         self.applied: list[Ready] = []
@@ -40,7 +40,7 @@ class InSteps(Plain):
 
 
 class AppliesOtherwise(InSteps):
-    """Somebody derives a class, and knows nothing of steps."""
+    """A derived class that overrides `apply` alone."""
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         return [["otherwise"] for _ in ready]

@@ -22,6 +22,7 @@ from epaxos.resp.connection import RespConnection
 from epaxos.resp.limits import RespLimits
 from epaxos.resp.server import RespFactory
 from epaxos.statemachines.redis.machine import KeyValueStore
+from tests.defaults import default_limits
 from tests.net.test_shared_reader import until
 
 
@@ -88,7 +89,7 @@ class Server:
         self.factory = RespFactory(
             self.replica,
             Complaints(Logger(), self.clock),
-            limits,
+            limits or default_limits(),
             settings=settings,
             seconds=self.clock.seconds,
         )
@@ -164,7 +165,9 @@ class SocketCase(TestCase):
     def serve(self, limits: RespLimits | None = None, at_once: bool = True) -> None:
         self.replica = Replica(at_once)
         self.clock = Clock()  # of patience alone
-        self.factory = RespFactory(self.replica, Complaints(Logger(), self.clock), limits, clock=reactor)
+        self.factory = RespFactory(
+            self.replica, Complaints(Logger(), self.clock), limits or default_limits(), clock=reactor
+        )
         shared = self.factory.shared
         shared.patience = type(shared.patience)(self.clock, shared.limits.timeout_s)
         self.holdings, self.traffic = shared.register.holdings, shared.traffic

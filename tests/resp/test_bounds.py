@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.resp.limits import RespLimits
+from tests.defaults import default_limits
 from tests.resp.lab import (
     Server,
     encode,
@@ -18,7 +18,7 @@ from tests.resp.lab import (
 
 class BoundTests(SynchronousTestCase):
     def test_pipelines(self) -> None:
-        for limits in (RespLimits(pipeline_commands_max=10), RespLimits(pipeline_bytes_max=200)):
+        for limits in (default_limits(pipeline_commands_max=10), default_limits(pipeline_bytes_max=200)):
             server = Server(limits)
             connection, wire = server.connect()
             connection.dataReceived(encode(*["SET a 1"] * 10))
@@ -34,7 +34,7 @@ class BoundTests(SynchronousTestCase):
         self.assertEqual(wire.producerState, "producing")
 
     def test_number_of_clients(self) -> None:
-        server = Server(RespLimits(clients_max=1))
+        server = Server(default_limits(clients_max=1))
         connection, _wire = server.connect()
         refused, refused_wire = server.connect()
         self.assertEqual(refused_wire.value(), b"-ERR max number of clients reached\r\n")
@@ -119,7 +119,7 @@ class BoundTests(SynchronousTestCase):
 
     def test_answers_that_are_too_much_are_not_gathered(self) -> None:
         """`CLIENT LIST` is as long as there are clients; a read of 64 KB may ask for it 5000 times."""
-        server = Server(RespLimits(pipeline_bytes_max=30_000))
+        server = Server(default_limits(pipeline_bytes_max=30_000))
         connection, wire = server.connect()
         for _ in range(50):
             server.connect()
@@ -138,7 +138,7 @@ class BoundTests(SynchronousTestCase):
 
     def test_answers_that_are_too_much_in_many_turns(self) -> None:
         """All turns that one read takes count together, whatever the client takes in between."""
-        server = Server(RespLimits(pipeline_bytes_max=30_000))
+        server = Server(default_limits(pipeline_bytes_max=30_000))
         connection, wire = server.connect()
         for _ in range(50):
             server.connect()

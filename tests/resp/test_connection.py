@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from epaxos.interfaces import Unavailable
 from epaxos.net.quiet_log import Complaints
 from epaxos.resp.server import RespFactory
+from tests.defaults import default_limits
 from tests.resp.lab import (
     OneReplica,
     Server,
@@ -176,7 +177,7 @@ class SocketTests(TestCase):
         from twisted.internet import reactor
 
         replica = OneReplica(at_once=reactor.callLater)  # type: ignore[attr-defined]
-        factory = RespFactory(replica, Complaints(Logger(), Clock()), clock=reactor)  # type: ignore[arg-type]
+        factory = RespFactory(replica, Complaints(Logger(), Clock()), default_limits(), clock=reactor)  # type: ignore[arg-type]
         port = yield TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
         self.addCleanup(port.stopListening)
 

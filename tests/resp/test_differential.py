@@ -9,7 +9,7 @@ from random import Random
 from twisted.internet.address import UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.resp.limits import RespLimits
+from tests.defaults import default_limits
 from tests.resp.differential import Session, difference, session, skips_nothing
 from tests.resp.lab import Server, Wire
 from tests.resp.reference import RealConnection, RealRedis
@@ -59,7 +59,7 @@ class DifferentialTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.real = RealRedis("--maxclients", str(CLIENTS_MAX), "--proto-max-bulk-len", "16000000")
         self.addCleanup(self.real.close)
-        self.server = Server(RespLimits(clients_max=CLIENTS_MAX), settings={"appendonly": "no"})
+        self.server = Server(default_limits(clients_max=CLIENTS_MAX), settings={"appendonly": "no"})
         self.server.factory.shared.settings["appendfsync"] = "everysec"
 
     def test_random_sessions(self) -> None:

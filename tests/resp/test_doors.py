@@ -16,7 +16,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from epaxos.resp.limits import RespLimits
+from tests.defaults import default_limits
 from tests.net.test_shared_reader import turns, until
 from tests.resp.lab import (
     LONG,
@@ -96,7 +96,7 @@ class DoorTests(SynchronousTestCase):
     """Who is let in, by the number of clients and of open files; and what clients may ask about it."""
 
     def test_descriptors(self) -> None:
-        server = Server(RespLimits(descriptor_max=900))
+        server = Server(default_limits(descriptor_max=900))
         lines: list[LogEvent] = []
         globalLogPublisher.addObserver(lines.append)
         self.addCleanup(globalLogPublisher.removeObserver, lines.append)
@@ -124,7 +124,7 @@ class DoorTests(SynchronousTestCase):
         self.assertIsNotNone(connection.pipeline.source)
 
     def test_clients(self) -> None:
-        server = Server(RespLimits(clients_max=1, descriptor_max=900))
+        server = Server(default_limits(clients_max=1, descriptor_max=900))
         lines: list[LogEvent] = []
         globalLogPublisher.addObserver(lines.append)
         self.addCleanup(globalLogPublisher.removeObserver, lines.append)
@@ -136,8 +136,8 @@ class DoorTests(SynchronousTestCase):
     def test_what_config_shows(self) -> None:
         for limits, keepalive, timeout in (
             (None, b"300", b"0"),
-            (RespLimits(keepalive_s=0, timeout_s=0.5), b"0", b"0.5"),
-            (RespLimits(keepalive_s=60, timeout_s=3600.0), b"60", b"3600"),
+            (default_limits(keepalive_s=0, timeout_s=0.5), b"0", b"0.5"),
+            (default_limits(keepalive_s=60, timeout_s=3600.0), b"60", b"3600"),
         ):
             connection, wire = Server(limits).connect()
             connection.dataReceived(encode("CONFIG GET tcp-keepalive", "CONFIG GET timeout"))

@@ -9,8 +9,8 @@ from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 
-from epaxos.resp.limits import RespLimits
 from epaxos.resp.patience import LEAVE_S
+from tests.defaults import default_limits
 from tests.net.test_shared_reader import turns, until
 from tests.resp.lab import (
     LONG,
@@ -92,7 +92,7 @@ class HalfCloseTests(SocketCase):
     @inlineCallbacks
     def test_with_more_than_may_be_under_way(self) -> Any:
         """Reading pauses, and goes on to the end."""
-        self.serve(RespLimits(pipeline_commands_max=10))
+        self.serve(default_limits(pipeline_commands_max=10))
         _, client = yield self.connect()
 
         def talk() -> bytes:
@@ -133,7 +133,7 @@ class IdleTests(SocketCase):
     @inlineCallbacks
     def test_timeout(self) -> Any:
         """An idle client, and one that takes nothing, have to go; one that waits or talks stays."""
-        self.serve(RespLimits(timeout_s=100), at_once=False)
+        self.serve(default_limits(timeout_s=100), at_once=False)
         idle, _ = yield self.connect()
         talking, client = yield self.connect()
         waiting, other = yield self.connect()
@@ -157,7 +157,7 @@ class IdleTests(SocketCase):
     @inlineCallbacks
     def test_one_that_only_sends(self) -> Any:
         """Is not idle: a long command that comes slowly, and commands whose replies are not wanted."""
-        self.serve(RespLimits(timeout_s=100))
+        self.serve(default_limits(timeout_s=100))
         slow, client = yield self.connect()
         silent, other = yield self.connect()
         idle, _ = yield self.connect()
@@ -189,7 +189,7 @@ class IdleTests(SocketCase):
     @inlineCallbacks
     def test_keepalive(self) -> Any:
         for keepalive_s, expected in ((300, (1, 300, 100, 3)), (1, (1, 1, 1, 3)), (0, (0,))):
-            self.serve(RespLimits(keepalive_s=keepalive_s))
+            self.serve(default_limits(keepalive_s=keepalive_s))
             connection, _ = yield self.connect()
             wire = connection.transport.socket
             found = [wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)]

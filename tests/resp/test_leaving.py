@@ -20,6 +20,7 @@ from epaxos.net.quiet_log import Complaints
 from epaxos.resp.connection import RespConnection
 from epaxos.resp.limits import RespLimits
 from epaxos.resp.server import RespFactory
+from tests.defaults import default_limits
 from tests.net.test_shared_reader import turns, until
 from tests.resp.lab import OneReplica, encode, held_bytes
 
@@ -46,7 +47,7 @@ class LeavingTests(TestCase):
         self.replica.store.restore({b"big": VALUE}, [])
         self.made: list[weakref.ref[Any]] = []
         self.clock = Clock()
-        self.serve(RespLimits())
+        self.serve(default_limits())
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
@@ -204,7 +205,7 @@ class LeavingTests(TestCase):
 
         yield self.visits(lambda client: None, end=impatience)
         yield self.port.stopListening()
-        self.serve(RespLimits(clients_bytes_max=1_000_000))
+        self.serve(default_limits(clients_bytes_max=1_000_000))
         yield self.visits(lambda client: None, encode("GET big"), self.all_cut_off)
 
     def all_cut_off(self) -> bool:
@@ -214,5 +215,5 @@ class LeavingTests(TestCase):
     @inlineCallbacks
     def test_refused_at_the_door(self) -> Any:
         yield self.port.stopListening()
-        self.serve(RespLimits(descriptor_max=0))
+        self.serve(default_limits(descriptor_max=0))
         yield self.visits(say=encode("PING"))

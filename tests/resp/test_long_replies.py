@@ -12,9 +12,9 @@ from epaxos.interfaces import Unavailable
 from epaxos.net.eager_write import send_promptly
 from epaxos.resp import pipeline
 from epaxos.resp.connection import RespConnection
-from epaxos.resp.limits import RespLimits
 from epaxos.resp.pipeline import SEND_BYTES
 from tests.builds import plain_only
+from tests.defaults import default_limits
 from tests.net.test_shared_reader import turns, until
 from tests.resp.lab import (
     LONG,
@@ -150,7 +150,7 @@ class LongReplyTests(SocketCase):
     @inlineCallbacks
     def test_what_is_not_taken_counts_by_its_size(self) -> Any:
         """Beyond the bound no more commands are read, though their replies wait only for their turn."""
-        self.serve(RespLimits(pipeline_bytes_max=4 * len(MEGABYTES)), at_once=False)
+        self.serve(default_limits(pipeline_bytes_max=4 * len(MEGABYTES)), at_once=False)
         connection, client = yield self.connect()
         client.send(encode("INCR n"))
         yield until(lambda: len(self.replica.submitted) == 1)
@@ -199,7 +199,7 @@ class TogetherBoundTests(SocketCase):
     @inlineCallbacks
     def test_the_one_that_holds_most_is_cut_off(self) -> Any:
         """Values that only unread replies keep alive add up; a value that several wait for counts once."""
-        self.serve(RespLimits(clients_bytes_max=30_000_000))
+        self.serve(default_limits(clients_bytes_max=30_000_000))
         pairs = []
         for number in range(6):
             pairs.append((yield self.connect(20_000)))
@@ -227,7 +227,7 @@ class TogetherBoundTests(SocketCase):
     @inlineCallbacks
     def test_one_reply_that_is_too_much(self) -> Any:
         """Cuts off the client that asks for it; its own connection is the one that holds the most."""
-        self.serve(RespLimits(clients_bytes_max=4_000_000))
+        self.serve(default_limits(clients_bytes_max=4_000_000))
         _, other = yield self.connect()
         connection, client = yield self.connect()
         client.send(encode("GET big"))
@@ -239,7 +239,7 @@ class TogetherBoundTests(SocketCase):
     @inlineCallbacks
     def test_commands_that_come(self) -> Any:
         """Long ones count as well, and no more once they are answered."""
-        self.serve(RespLimits(clients_bytes_max=10_000_000), at_once=False)
+        self.serve(default_limits(clients_bytes_max=10_000_000), at_once=False)
         first, client = yield self.connect()
         client.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4000000\r\n" + bytes(3_900_000))
         yield until(lambda: held_bytes(first) > 3_900_000)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Command, Outcome, Unavailable
-from epaxos.resp.limits import RespLimits
+from tests.defaults import default_limits
 from tests.resp.lab import (
     Clients,
     OneReplica,
@@ -83,7 +83,7 @@ class TogetherTests(SynchronousTestCase):
         replica = Sizes()
         clients = Clients(2)
         clients.server.factory = type(clients.server.factory)(
-            replica, clients.server.factory.shared._complaints
+            replica, clients.server.factory.shared._complaints, default_limits()
         )
         reads = [encode("SET a 1"), encode("GET abc", "GET b")]
         clients.send(*reads)
@@ -236,7 +236,7 @@ class TogetherTests(SynchronousTestCase):
     def test_limits(self) -> None:
         """A client that asks for too much is not read until it is answered; its own commands count alone."""
         few, many = encode("GET a"), encode("GET a", "GET b", "GET c")
-        for limits in (RespLimits(pipeline_commands_max=3), RespLimits(pipeline_bytes_max=len(many))):
+        for limits in (default_limits(pipeline_commands_max=3), default_limits(pipeline_bytes_max=len(many))):
             clients = Clients(3, limits)
             for _ in range(2):
                 clients.send(few, many, few)

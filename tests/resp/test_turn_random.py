@@ -7,7 +7,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Unavailable
-from epaxos.resp.limits import RespLimits
+from tests.defaults import default_limits
 from tests.resp.lab import (
     Clients,
     encode_raw,
@@ -74,7 +74,7 @@ class LikeAloneTests(SynchronousTestCase):
         for seed in range(120):
             random = Random(seed)
             count = random.randrange(2, 7)
-            limits = RespLimits(pipeline_commands_max=random.choice([4, 10_000]))
+            limits = default_limits(pipeline_commands_max=random.choice([4, 10_000]))
             together, apart = Clients(count, limits), Clients(count, limits)
             waiting = [b""] * count
             oddness = random.choice([0.01, 0.1])

@@ -9,7 +9,7 @@ from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 
-from epaxos.resp.limits import RespLimits
+from tests.defaults import default_limits
 from tests.net.test_shared_reader import turns, until
 from tests.resp.lab import (
     Server,
@@ -48,7 +48,7 @@ class SocketTests(TestCase):
 
     @inlineCallbacks
     def test_clients(self) -> Any:
-        server = Server(RespLimits(pipeline_commands_max=2, clients_max=3))
+        server = Server(default_limits(pipeline_commands_max=2, clients_max=3))
         port = self.listen(server)
         clients = []
         for number in range(4):
@@ -85,9 +85,9 @@ class SocketTests(TestCase):
     def test_closed_here(self) -> Any:
         """The reader does not keep what the server closes, read or paused."""
         for limits, commands in (
-            (RespLimits(), ["QUIT"]),
-            (RespLimits(pipeline_commands_max=2), ["GET a", "GET b"]),
-            (RespLimits(pipeline_bytes_max=100), ["CLIENT LIST"] * 200),
+            (default_limits(), ["QUIT"]),
+            (default_limits(pipeline_commands_max=2), ["GET a", "GET b"]),
+            (default_limits(pipeline_bytes_max=100), ["CLIENT LIST"] * 200),
         ):
             server = Server(limits)
             port = self.listen(server)

@@ -24,10 +24,11 @@ from epaxos.transport.handshake import PeerIdentity, accept, examine, greet
 from epaxos.transport.tcp import TcpSettings, TcpTransport
 from epaxos.wire.codec import decode_frame
 from epaxos.wire.frames import FrameReader, pack
+from tests.defaults import default_tcp
 
 __all__ = ["ManualEndpoint", "ManualListener", "TransportLab", "Wire", "connect"]
 
-SETTINGS = TcpSettings(queue_bytes_max=1000, frame_bytes_max=500, strangers_max=3)
+SETTINGS = default_tcp(queue_bytes_max=1000, frame_bytes_max=500, strangers_max=3)
 
 
 class Wire(StringTransport):

@@ -20,6 +20,7 @@ from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.tcp import TcpTransport
 from epaxos.wire.codec import encode
 from tests.builds import plain_only
+from tests.defaults import default_tcp
 from tests.transport.lab import (
     SETTINGS,
     LogCase,
@@ -48,6 +49,7 @@ class WholeTests(LogCase):
                 peers,
                 clock=Clock(),
                 random=Random(1),
+                settings=default_tcp(),
             )
 
     def test_alone(self) -> None:
@@ -63,7 +65,12 @@ class WholeTests(LogCase):
 
         endpoint = ManualEndpoint()
         transport = TcpTransport(
-            PeerIdentity("home", 0, Epoch.first(2)), Taken(), {1: endpoint}, clock=Clock(), random=Random(1)
+            PeerIdentity("home", 0, Epoch.first(2)),
+            Taken(),
+            {1: endpoint},
+            clock=Clock(),
+            random=Random(1),
+            settings=default_tcp(),
         )
         self.failureResultOf(transport.start(lambda sender, messages: None), CannotListenError)
         self.assertFalse(endpoint.waiting)

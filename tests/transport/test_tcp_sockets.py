@@ -33,10 +33,11 @@ from epaxos.transport.handshake import accept, greet
 from epaxos.transport.tcp import PeerIdentity, TcpSettings, TcpTransport
 from epaxos.wire.codec import encode
 from epaxos.wire.frames import pack
+from tests.defaults import default_tcp
 
 HOST = "127.0.0.1"
-FAST = TcpSettings(backoff_min_s=0.01, backoff_max_s=0.02)
-SLOW = TcpSettings(backoff_min_s=0.01, reconnect_max_s=0.02, lost_after_s=5.0)
+FAST = default_tcp(backoff_min_s=0.01, backoff_max_s=0.02)
+SLOW = default_tcp(backoff_min_s=0.01, reconnect_max_s=0.02, lost_after_s=5.0)
 """A machine with much to do may take long to connect."""
 MIB = 2**20
 
@@ -310,7 +311,7 @@ class SocketsTests(TestCase):
         deaf: list[Raw] = []
         self.ports[1] = port.getHost().port
         bound = 8 * MIB
-        member = self.member(0, 3, settings=TcpSettings(queue_bytes_max=bound))
+        member = self.member(0, 3, settings=default_tcp(queue_bytes_max=bound))
         reader = self.member(2, 3)
         yield until(lambda: member.transport.is_connected(1) and member.transport.is_connected(2))
         message = PreAccept(InstanceId(0, 1), Batch((b"k",), (), bytes(MIB), 1), (0, 0, 0))
@@ -361,7 +362,7 @@ class SocketsTests(TestCase):
     def test_socket_options(self) -> Any:
         member = self.member(0)
         connections = Connections()
-        connection = Connection(connections, reactor, TcpSettings(silence_s=7))
+        connection = Connection(connections, reactor, default_tcp(silence_s=7))
         yield connectProtocol(TCP4ClientEndpoint(reactor, HOST, member.port), connection)
         handle: socket.socket = getattr(connection.transport, "getHandle")()  # noqa: B009
         self.assertTrue(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))

@@ -18,11 +18,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from epaxos.net.tls import explain_tls, tls_handle
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.transport.handshake import PeerIdentity
-from epaxos.transport.tcp import TcpSettings
+from tests.defaults import default_tcp
 from tests.transport.certificates import Authority
 from tests.transport.test_tcp_sockets import Member, ok, until
 
-FAST = TcpSettings(backoff_min_s=0.01, backoff_max_s=0.02)
+FAST = default_tcp(backoff_min_s=0.01, backoff_max_s=0.02)
 
 
 class TlsTests(TestCase):

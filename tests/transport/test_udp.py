@@ -27,11 +27,12 @@ from epaxos.transport.datagrams import (
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.udp import DATAGRAMS_PER_TURN, UdpAddress, UdpSettings, UdpTransport
 from epaxos.wire.codec import encode
+from tests.defaults import default_udp
 
 THREE = Epoch.first(3)
 HERE = UdpAddress("10.0.0.1", 7000)
 PEERS = {0: UdpAddress("10.0.0.0", 7000), 2: UdpAddress("10.0.0.2", 7000)}
-SETTINGS = UdpSettings(datagram_bytes_max=1200, buffer_bytes=65_536, heard_within_s=1.0)
+SETTINGS = default_udp(datagram_bytes_max=1200, buffer_bytes=65_536, heard_within_s=1.0)
 
 
 def ok(ballot: int = 0) -> Message:
@@ -159,6 +160,7 @@ class LifeTests(Case):
                 peers,
                 session=1,
                 reactor=Clock(),
+                settings=default_udp(),
             )
 
     def test_start_and_stop(self) -> None:
@@ -236,6 +238,7 @@ class SendTests(Case):
             {0: PEERS[0], 1: HERE},
             session=1,
             reactor=self.reactor,
+            settings=default_udp(),
         )
         written = self.written()
         other.start(lambda sender, messages: received.extend(messages))
@@ -391,6 +394,7 @@ class SocketTests(TestCase):
             peers,
             session=1,
             reactor=self.reactor,
+            settings=default_udp(),
         )
 
     def receiver(self, id: int) -> Callable[[int, Sequence[Message]], None]:

@@ -384,6 +384,7 @@ def _batching(dice: Dice, request_timeouts_s: Sequence[float], checkpoints_s: Se
         window=dice.pick((1, 2, 16)),
         request_timeout_s=dice.pick(request_timeouts_s),
         checkpoint_s=dice.pick(checkpoints_s),
+        command_bytes_max=16_000_000,  # more than any command of a run
     )
 
 

@@ -9,7 +9,6 @@ from unittest.mock import patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Reply
-from epaxos.node.limits import Batching
 from epaxos.protocol.memory.failures import FailureDetector
 from epaxos.protocol.values.timing import Timing
 from epaxos.verify.judges.history import History, Operation
@@ -21,6 +20,7 @@ from epaxos.verify.simulation.network import NetworkSettings, wide_area_delays
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, _Run, simulate
 from tests.builds import plain_only
+from tests.defaults import default_batching
 
 SEEDS = range(3)
 MILLISECOND = SECOND // 1000
@@ -46,7 +46,7 @@ def busy(seed: int, n: int, network: NetworkSettings, faults: tuple[Fault, ...])
     return replace(
         plan,
         timing=Timing(),
-        batching=Batching(),
+        batching=default_batching(),
         network=network,
         workload=workload,
         faults=faults,
