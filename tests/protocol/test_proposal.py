@@ -15,7 +15,6 @@ from epaxos.protocol.values.messages import (
     PreAccept,
     PreAcceptOK,
 )
-from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, read, write
 
 
@@ -549,62 +548,3 @@ class IdempotenceTests(SynchronousTestCase):
             lab.replicas[1].receive(sender, message)
             lab.flush(1)
             self.assertEqual((lab.wire, lab.instance(1, id).phase), ([], Phase.PREACCEPTED))
-
-
-class ForgettingTests(SynchronousTestCase):
-    def test_executed_everywhere_is_dropped(self) -> None:
-        lab = Lab(3, Timing(heartbeat_s=0.1))
-        for k in range(5):
-            lab.propose(k % 3, write("x"))
-            lab.settle()
-        for id in range(3):
-            lab.replicas[id].on_executed((2, 2, 1))
-            lab.flush(id)
-        lab.advance(0.3)
-        for id in range(3):
-            self.assertEqual(len(lab.replicas[id].table), 0)
-            self.assertEqual((lab.disks[id].records, lab.disks[id].batches), ({}, {}))
-            self.assertEqual(lab.disks[id].floor, (2, 2, 1))
-
-    def test_floor_is_named_by_what_comes_later(self) -> None:
-        lab = Lab(3, Timing(heartbeat_s=0.1))
-        lab.propose(0, write("x"))
-        lab.settle()
-        for id in range(3):
-            lab.replicas[id].on_executed((1, 0, 0))
-        lab.advance(0.3)
-        later = lab.propose(1, write("x"))
-        lab.settle()
-        self.assertEqual(lab.decided[2][later].deps, (1, 0, 0))
-        self.assertEqual(lab.replicas[1].counters.fast_path, 1)
-
-    def test_floor_does_not_fall_with_a_restart(self) -> None:
-        """A restarted replica that took those it has not heard of yet for ones that have executed
-        nothing would propose without naming what it forgot.  One that has not forgotten it yet
-        would then speak against that proposal in a recovery, though it was committed."""
-        for named in (None, False):
-            lab = Lab(3, named=named)
-            lab.propose(2, write("x"))
-            lab.settle()
-            for id in range(3):
-                executed = lab.disks[id].executed = lab.replicas[id].table.committed
-                lab.replicas[id].on_executed(executed)
-            lab.advance(0.5)
-            self.assertEqual(lab.disks[0].floor, (0, 0, 1))
-            lab.crash(0)
-            lab.restart(0)
-            lab.crash(2)
-            lab.advance(0.5)
-            self.assertEqual(lab.replicas[0].table.floor, (0, 0, 1))
-            self.assertEqual(lab.disks[0].floor, (0, 0, 1))
-            later = lab.propose(0, write("x"))
-            self.assertGreaterEqual(lab.instance(0, later).deps[2], 1)
-
-    def test_one_that_is_behind_holds_all_back(self) -> None:
-        lab = Lab(3, Timing(heartbeat_s=0.1))
-        lab.propose(0, write("x"))
-        lab.settle()
-        for id in range(2):
-            lab.replicas[id].on_executed((1, 0, 0))
-        lab.advance(0.5)
-        self.assertEqual([len(replica.table) for replica in lab.replicas], [1, 1, 1])
