@@ -144,6 +144,10 @@ class _Few(WrappingFactory):
 
     noisy = False
 
+    def logPrefix(self) -> str:
+        """The name that the log has for the port."""
+        return "status port"
+
     def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper | None:  # type: ignore[override]
         if len(self.protocols) >= CONNECTIONS_MAX:
             return None

@@ -153,6 +153,10 @@ class IncomingFactory(Factory):
         self._strangers: set[Incoming] = set()
         self._accepted: dict[int, Incoming] = {}
 
+    def logPrefix(self) -> str:
+        """The name that the log has for the port."""
+        return "peer port"
+
     def buildProtocol(self, address: IAddress | None) -> Incoming | None:
         """None, which closes the connection, when there are too many strangers."""
         host = getattr(address, "host", None)

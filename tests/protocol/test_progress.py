@@ -25,7 +25,7 @@ from epaxos.protocol.values.messages import (
     Validate,
 )
 from epaxos.protocol.values.timing import Timing
-from tests.protocol.lab import Lab, write
+from tests.protocol.lab import Lab, new_disk, write
 
 BARRIER = Batch((), (), b"all", 1, True)
 BOUND_S = 2 * 0.2 + 3 * 0.5 + 2 * 0.15 + 1.5
@@ -464,7 +464,7 @@ class DoubledTests(SynchronousTestCase):
                 lab.propose(0, write("x"))
             lab.settle()
             lab.crash(0)
-            lab.disks[0] = type(lab.disks[0])(3)
+            lab.disks[0] = new_disk(0, 3)
             lab.restart(0)
             lab.replicas[0].tick(lab.now)
             lab.flush(0)
@@ -477,7 +477,7 @@ class DoubledTests(SynchronousTestCase):
         lab.propose(0, write("x"))
         lab.settle()
         lab.crash(0)
-        lab.disks[0] = type(lab.disks[0])(3)
+        lab.disks[0] = new_disk(0, 3)
         lab.restart(0)
         lab.replicas[0].tick(lab.now)
         lab.flush(0)
