@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -29,13 +30,26 @@ def output_of(*command: object, cwd: Path | str = "/") -> str:
 class WheelTests(SynchronousTestCase):
     """One wheel, built from a copy of the source, and one environment that it is installed into."""
 
-    def build(self, folder: Path) -> Path:
+    def source(self, folder: Path) -> Path:
+        """A copy of what the distributions are built from."""
         source = folder / "source"
         source.mkdir(parents=True)
         for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, source)
         for name in ("epaxos", "twisted"):
             shutil.copytree(ROOT / name, source / name)
+        return source
+
+    def build_sdist(self, folder: Path) -> Path:
+        """The source distribution."""
+        build = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})"
+        output_of(sys.executable, "-c", build, cwd=self.source(folder))
+        (sdist,) = folder.glob("*.tar.gz")
+        return sdist
+
+    def build(self, folder: Path) -> Path:
+        """The wheel."""
+        source = self.source(folder)
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
         output_of(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source)
         (wheel,) = folder.glob("*.whl")
@@ -73,6 +87,16 @@ class WheelTests(SynchronousTestCase):
         output_of(*pip, "uninstall", "-q", "-y", "epaxos")
         self.assertNotIn("epaxos", output_of(interpreter, "-c", TWISTD, "--help"))
 
+    def test_the_source_distribution_is_complete(self) -> None:
+        """It holds what the wheel is built from."""
+        folder = Path(self.mktemp()).resolve()
+        with tarfile.open(self.build_sdist(folder)) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        suffixes = {".py", ".pyi", ".proto", ".typed"}
+        source = {str(p.relative_to(ROOT)) for p in (ROOT / "epaxos").rglob("*") if p.suffix in suffixes}
+        source |= {"twisted/plugins/epaxos_plugin.py", "setup.cfg", "setup.py", "LICENSE", "README.md"}
+        self.assertEqual(source - names, set())
+
     def check_content(self, wheel: Path) -> None:
         names = set(zipfile.ZipFile(wheel).namelist())
         for name in (
@@ -96,7 +120,21 @@ class WheelTests(SynchronousTestCase):
 class MakefileTests(SynchronousTestCase):
     def test_every_command_is_explained(self) -> None:
         text = output_of("make", "-s", "help", cwd=ROOT)
-        for command in ("run", "demo", "quick", "test", "test-real", "pythons", "lint", "proto", "clean"):
+        for command in (
+            *(
+                "run",
+                "demo",
+                "quick",
+                "test",
+                "test-real",
+                "pythons",
+                "lint",
+                "docs",
+                "generated",
+                "coverage",
+            ),
+            *("news", "bench", "proto", "clean"),
+        ):
             self.assertIn(f"make {command} ", text)
 
     def test_what_quick_and_each_python_run_is_there(self) -> None:

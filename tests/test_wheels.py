@@ -83,13 +83,21 @@ class ResolvingTests(SynchronousTestCase):
 class InstallingTests(SynchronousTestCase):
     timeout = 2 * TIMEOUT_S
 
-    def test_into_an_empty_environment(self) -> None:
-        """The wheel, and nothing that is not a wheel: then there is `twistd epaxos`."""
+    def test_the_wheel_into_an_empty_environment(self) -> None:
+        """With it comes nothing that is not a wheel."""
         folder = Path(self.mktemp()).resolve()
-        wheel = test_packaging.WheelTests().build(folder)
+        self.check(folder, test_packaging.WheelTests().build(folder))
+
+    def test_the_source_distribution_into_an_empty_environment(self) -> None:
+        """pip builds it by itself; everything else comes as wheels."""
+        folder = Path(self.mktemp()).resolve()
+        self.check(folder, test_packaging.WheelTests().build_sdist(folder), "--no-binary=epaxos")
+
+    def check(self, folder: Path, distribution: Path, *options: str) -> None:
+        """Installed, it brings `twistd epaxos`."""
         output_of(sys.executable, "-m", "venv", "--without-pip", folder / "environment")
         interpreter = folder / "environment" / "bin" / "python"
-        run_pip("--python", interpreter, "install", "-q", "--only-binary=:all:", wheel)
+        run_pip("--python", interpreter, "install", "-q", "--only-binary=:all:", *options, distribution)
         self.assertIn("--config", output_of(interpreter, "-c", TWISTD, "epaxos", "--help"))
         self.assertIn("epaxos", output_of(interpreter.with_name("twistd"), "--help"))
         check = "from epaxos.storage.leveldb.engine import NAME; import hiredis, sys; print(NAME, sys.prefix)"

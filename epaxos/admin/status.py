@@ -1,6 +1,6 @@
-"""What a replica shows of itself over HTTP: `GET /status` as JSON.
+"""The status port: `GET /status` shows the state of the replica as JSON.
 
-Nothing here changes the replica, and nothing here reads a request's body.
+No request changes the replica, and the bodies of requests are not kept.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from epaxos.interfaces import IClients
 __all__ = ["few_at_a_time", "status_site"]
 
 CONNECTIONS_MAX = 32
-"""More connections to the status port are closed at once, because other things need descriptors, too."""
+"""Connections to the status port; a further one is closed at once: others need descriptors, too."""
 TEXT = "text/plain; charset=utf-8"
 INDEX = "A replica of an epaxos cluster.\n\nGET /status   its state, as JSON\n"
 
 
 def _answer(request: Request, code: int, content_type: str, text: str) -> bytes:
-    """Set the headers of an answer, and give its body."""
+    """Set the status and the headers of an answer; its body."""
     body = text.encode()
     request.setResponseCode(code)
     request.setHeader(b"content-type", content_type.encode())
@@ -39,7 +39,7 @@ def _answer(request: Request, code: int, content_type: str, text: str) -> bytes:
 
 
 class _Page(Resource):
-    """A page with nothing below it, which can only be looked at."""
+    """A page without children, for GET and HEAD only."""
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         return _NotFound()
@@ -56,7 +56,7 @@ class _Page(Resource):
 
 
 class _NotFound(_Page):
-    """The answer to every address that is not there, whatever the method."""
+    """The answer for every address that does not exist, whatever the method."""
 
     isLeaf = True
 
@@ -65,14 +65,14 @@ class _NotFound(_Page):
 
 
 class _Index(_Page):
-    """What there is to see."""
+    """The page that says which pages there are."""
 
     def show(self, request: Request) -> bytes:
         return _answer(request, http.OK, TEXT, INDEX)
 
 
 class _Status(_Page):
-    """The replica's state as it is now."""
+    """The state of the replica at this moment."""
 
     _log = Logger()
 
@@ -92,7 +92,7 @@ class _Status(_Page):
 
     @staticmethod
     def _give_up(failure: Failure, status: Deferred[dict[str, Any]], gone: list[Failure]) -> None:
-        """Nobody waits for the status any more."""
+        """The client has left: nobody waits for the status any more."""
         gone.append(failure)
         status.cancel()
 
@@ -113,17 +113,17 @@ class _Status(_Page):
 
 
 class _BodilessRequest(Request):
-    """A request whose body, if it has one, is let go as it comes: it takes no memory and no disk."""
+    """A request whose body is dropped while it arrives, so that it takes neither memory nor disk."""
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(0)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Nobody reads it."""
+        """Drop it."""
 
 
 class _QuietSite(Site):
-    """A site that writes no line into the log for each request: monitoring asks every second."""
+    """A site that does not log requests, because monitoring asks every second."""
 
     noisy = False
 
@@ -144,6 +144,10 @@ class _Few(WrappingFactory):
 
     noisy = False
 
+    def logPrefix(self) -> str:
+        """The name that the log has for the port."""
+        return "status port"
+
     def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper | None:  # type: ignore[override]
         if len(self.protocols) >= CONNECTIONS_MAX:
             return None
@@ -152,5 +156,5 @@ class _Few(WrappingFactory):
 
 
 def few_at_a_time(site: Site) -> WrappingFactory:
-    """The factory `site`, for CONNECTIONS_MAX connections at a time."""
+    """The factory `site`, bounded to CONNECTIONS_MAX connections at a time."""
     return _Few(site)

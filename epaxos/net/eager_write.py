@@ -1,8 +1,8 @@
 """Writing to a connection without waiting for the next turn of the event loop.
 
-Twisted keeps what is written until its next look at the sockets: that is two system calls and a way
-through the reactor more for each write, and a turn later.  We write once a turn and connection anyway,
-so the socket almost always takes everything at once.
+Twisted keeps what is written until it polls the sockets again: for each write that is two system calls and
+a way through the reactor more, and the data leaves a turn later.  We write once a turn and connection
+anyway, so the socket almost always takes everything at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from twisted.internet.tcp import Connection
 __all__ = ["send_promptly", "write_promptly"]
 
 PIECE_BYTES = 65_536
-"""What a transport that is no plain socket is given at a time, at most."""
+"""Bytes that a transport which is no plain socket is given at a time, at most."""
 HANDED_BYTES = 1_024
-"""What Twisted is given of data that a socket does not take, at most: it tells when the socket takes more."""
+"""Bytes that Twisted is given when a socket takes no more; it then tells when the socket takes more."""
 
 
 def write_promptly(transport: Any, data: bytes) -> None:
-    """As `transport.write`, which gets what cannot be sent now; a lost connection is left for it to find."""
+    """Send `data` now as far as possible; `transport.write` gets the rest, and finds a lost connection."""
     if (
         isinstance(transport, Connection)
         and transport.connected
@@ -40,10 +40,9 @@ def write_promptly(transport: Any, data: bytes) -> None:
 def send_promptly(transport: Any, data: bytes | memoryview) -> int:
     """Write the beginning of `data`, and return how many bytes that was.
 
-    The rest stays with the caller, who must be the transport's streaming producer: when the socket takes
-    no more, the producer is paused, and it is resumed as soon as the socket takes more.  So Twisted
-    holds a copy of HANDED_BYTES at most, however much there is to write.  What is written to a lost
-    connection counts as written.
+    The rest stays with the caller, which must be the streaming producer of the transport: the producer is
+    paused when the socket takes no more, and resumed as soon as the socket takes more.  So Twisted holds a
+    copy of at most HANDED_BYTES.  What is written to a lost connection counts as written.
     """
     if not isinstance(transport, Connection) or transport.TLS:
         piece = bytes(data[:PIECE_BYTES])

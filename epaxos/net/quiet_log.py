@@ -1,4 +1,4 @@
-"""Log lines about what others do wrong: again and again, but said once in a while."""
+"""Warnings about what others do wrong: each is logged once in a while, however often it happens."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["Complaints"]
 
 
 class Complaints:
-    """Warnings through `log`: in each `interval_s` the same one once, and no more than `lines_max`.
+    """Logs the same warning once in `interval_s` seconds, and at most `lines_max` warnings in that time.
 
-    What there is to complain about is up to strangers, so neither the log nor the memory of what
-    was said may grow with it.
+    Strangers decide how much there is to complain about, so neither the log nor the memory of earlier
+    warnings may grow with it.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Complaints:
         self._said: set[tuple[str, str]] = set()
 
     def warn(self, subject: str, reason: str) -> None:
-        """One line, `subject: reason`, unless that was said just now."""
+        """Log `subject: reason`, unless that was logged in this interval."""
         now_s = self.clock.seconds()
         if now_s - self._since_s >= self._interval_s:
             self._since_s = now_s

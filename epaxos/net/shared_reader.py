@@ -1,11 +1,11 @@
 """One reader of the reactor for all connections, of clients and of replicas.
 
-The reactor hands out events one by one, each by way of a dozen calls; with many small reads that costs more
-than what is done about them.  Here the sockets are in a poller of their own, of which the reactor is told
-only that something has come.  Then all of it is read, and handed over together.
+The reactor hands out events one by one, each through a dozen calls; with many small pieces of data that
+costs more than the work on them.  Here the sockets are in a poller of their own, and the reactor only
+learns that the poller has events.  Then the data of all sockets is received and handed over together.
 
-Whatever is not data is left to Twisted: a connection that is closed, or has an error, or is encrypted.  And
-where there is no epoll, everything is.
+Everything but plain data is left to Twisted: connections that are closed, have an error or are encrypted.
+Where there is no epoll, Twisted does everything.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Read", "SharedReader", "Source", "hand_over"]
+__all__ = ["Received", "SharedReader", "Source", "hand_over"]
 
-READ_BYTES_MAX = 65536
-"""So much is read from a connection at a time, as Twisted does."""
+RECEIVE_BYTES_MAX = 65536
+"""Bytes that are received from a connection at a time, at most; as Twisted does."""
 
 _log = Logger()
 
-Read = tuple[Any, bytes]
-"""A protocol, and what has come for it."""
+Received = tuple[Any, bytes]
+"""A protocol, and the data that has come for it."""
 
 
 class Source(Protocol):
-    """Where the data of a connection comes from; a transport is one, too."""
+    """What the data of a connection comes from: a transport, or the shared reader on its behalf."""
 
     def pauseProducing(self) -> None:
-        """Read no more for now."""
+        """Receive no more for now."""
 
     def resumeProducing(self) -> None:
-        """Read again."""
+        """Receive again."""
 
 
 @implementer(IReadDescriptor)
 class SharedReader:
-    """Reads for all that have joined."""
+    """Receives for all connections that have joined."""
 
     def __init__(self) -> None:
         self.is_handing_over = False
@@ -53,12 +53,12 @@ class SharedReader:
         self._poller: Any = None
         self._reactor: Any = None
 
-    def join(self, transport: Any, protocol: Any, receive: Callable[[Sequence[Read]], None]) -> Source:
-        """Read from `transport` for `protocol` from now on, if that is possible here.
+    def join(self, transport: Any, protocol: Any, receive: Callable[[Sequence[Received]], None]) -> Source:
+        """Receive from `transport` for `protocol` from now on, or leave that to Twisted; the source.
 
-        `receive` is called once a turn of the reactor, with what has come for all that joined with it, each
-        of them once at most; `hand_over` gives it to one after the other.  What it raises is a bug, which
-        costs those whose data it got.
+        `receive` is called at most once a turn of the reactor, with the data for all protocols that joined
+        with it, each of them at most once; `hand_over` serves as one.  An exception from it is a bug, which
+        costs the connections whose data it got.
         """
         own: Source = transport
         if not isinstance(transport, Server) or transport.TLS or not hasattr(select, "epoll"):
@@ -75,11 +75,11 @@ class SharedReader:
             source.end()
 
     def call_afterwards(self, call: Callable[[], None]) -> None:
-        """While it is handing over: call `call` once that is done."""
+        """While data is handed over: call `call` as soon as that is done."""
         self._afterwards.append(call)
 
     def add(self, source: _SharedSource) -> None:
-        """Look at the source from now on."""
+        """Receive from the source from now on."""
         if self._poller is None:
             self._poller = select.epoll()
             self._reactor = source.transport.reactor
@@ -88,8 +88,7 @@ class SharedReader:
         self._sources[source.fd] = source
 
     def _renew(self) -> None:
-        """Begin with another poller: this one goes on telling of a socket that is closed here, but still open
-        in a process that was forked."""
+        """Make a new poller: this one reports sockets that are closed here but open in a fork."""
         sources = list(self._sources.values())
         if self._poller is not None:
             self._close()
@@ -98,7 +97,7 @@ class SharedReader:
             self.add(source)
 
     def remove(self, source: _SharedSource) -> None:
-        """Look at the source no more; it may be closed already."""
+        """Receive from the source no more; it may be closed already."""
         del self._sources[source.fd]
         with suppress(OSError):
             self._poller.unregister(source.fd)
@@ -122,7 +121,7 @@ class SharedReader:
 
     def doRead(self) -> None:
         """See IReadDescriptor."""
-        reads = self._read()
+        reads = self._receive()
         self.is_handing_over = True
         for receive, some in reads.items():
             try:
@@ -134,9 +133,9 @@ class SharedReader:
         for call in calls:
             call()
 
-    def _read(self) -> dict[Callable[[Sequence[Read]], None], list[Read]]:
-        """What has come, by whom it is for."""
-        reads: dict[Callable[[Sequence[Read]], None], list[Read]] = {}
+    def _receive(self) -> dict[Callable[[Sequence[Received]], None], list[Received]]:
+        """The data that has come, by the function that gets it."""
+        reads: dict[Callable[[Sequence[Received]], None], list[Received]] = {}
         only_data = select.EPOLLIN
         for fd, event in self._poller.poll(0, len(self._sources)):
             source = self._sources.get(fd)
@@ -144,7 +143,7 @@ class SharedReader:
                 self._renew()
                 break
             try:
-                data = source.recv(READ_BYTES_MAX) if event == only_data else b""
+                data = source.recv(RECEIVE_BYTES_MAX) if event == only_data else b""
             except OSError:
                 data = b""
             if not data:
@@ -164,7 +163,7 @@ class SharedReader:
                 _log.failure("a connection could not be ended")
 
 
-def hand_over(reads: Sequence[Read]) -> None:
+def hand_over(reads: Sequence[Received]) -> None:
     """Give each protocol its data.  A bug costs the connection that brought it out."""
     for protocol, data in reads:
         try:
@@ -173,14 +172,14 @@ def hand_over(reads: Sequence[Read]) -> None:
             _give_up([(protocol, data)])
 
 
-def _give_up(reads: Sequence[Read]) -> None:
+def _give_up(reads: Sequence[Received]) -> None:
     _log.failure("what has come could not be handled")
     for protocol, _ in reads:
         protocol.transport.abortConnection()
 
 
 class _SharedSource:
-    """A connection that is read by the shared reader, until it is anything but data that comes."""
+    """A connection that the shared reader serves, until something other than data comes."""
 
     __slots__ = ("_is_read", "_reader", "fd", "protocol", "receive", "recv", "transport")
 
@@ -189,7 +188,7 @@ class _SharedSource:
         reader: SharedReader,
         transport: Any,
         protocol: Any,
-        receive: Callable[[Sequence[Read]], None],
+        receive: Callable[[Sequence[Received]], None],
     ) -> None:
         self._reader: SharedReader | None = reader
         self._is_read = False
@@ -216,11 +215,11 @@ class _SharedSource:
             self._reader.add(self)
 
     def leave(self) -> None:
-        """Let Twisted read from now on."""
+        """Let Twisted receive from now on."""
         self.end()
         self.transport.resumeProducing()
 
     def end(self) -> None:
-        """Never read again here."""
+        """Never receive here again."""
         self.pauseProducing()
         self._reader = None

@@ -1,7 +1,7 @@
 """Why a TLS connection failed, in words for the log.
 
-What TLS libraries raise is known by its text alone, so that nothing here needs them: an ordinary
-install has none.
+Errors of TLS libraries are told apart by their texts alone, so that this module needs no such library: an
+ordinary install has none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["explain_tls", "tls_handle"]
 
 _EXPIRED, _NOT_YET_VALID = 10, 9
 _UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
-"""Results of OpenSSL's verification (X509_V_ERR_…)."""
+"""Results of OpenSSL's verification of a certificate (X509_V_ERR_…)."""
 
 _WORDS = (
     ("did not return a certificate", "it has shown no certificate"),
@@ -29,11 +29,11 @@ _WORDS = (
     ("http request", "it does not speak TLS"),
     ("packet length too long", "it does not speak TLS"),
 )
-"""What OpenSSL says, and what that means.  Alerts are what the other side says of ours."""
+"""Texts of OpenSSL, and what they mean.  An alert is what the other side says of our certificate."""
 
 
 def tls_handle(transport: Any) -> Any:
-    """OpenSSL's connection below a transport, to be asked when it has ended; None where there is no TLS."""
+    """OpenSSL's connection below the transport, for `explain_tls`; None where there is no TLS."""
     ssl = sys.modules.get("OpenSSL.SSL")
     if ssl is None:
         return None
@@ -42,7 +42,7 @@ def tls_handle(transport: Any) -> Any:
 
 
 def explain_tls(error: BaseException | None, handle: Any) -> str | None:
-    """Why the connection failed, when that was up to TLS; else None.  `handle`: see `tls_handle`."""
+    """Why TLS ended the connection; None when it did not.  `handle`: see `tls_handle`."""
     module = type(error).__module__.partition(".")[0]
     if error is None or module not in {"OpenSSL", "service_identity"}:
         return None
@@ -59,8 +59,10 @@ def explain_tls(error: BaseException | None, handle: Any) -> str | None:
 
 
 def _reasons(error: BaseException) -> list[str]:
-    """The texts of an OpenSSL.SSL.Error, whose argument is a list of (library, function, reason).  What
-    its kinds for the end of the connection below it hold is none."""
+    """The reasons in an OpenSSL.SSL.Error, whose argument is a list of (library, function, reason).
+
+    The kinds of that error for the end of the connection below TLS hold no such list.
+    """
     found = error.args[0] if error.args else ()
     if not isinstance(found, (list, tuple)):
         return []
@@ -79,9 +81,10 @@ def _name_of(error: BaseException) -> str:
 
 
 def _explain_verification(handle: Any) -> str:
-    """The certificate of the other side was not accepted here; OpenSSL still knows why.
+    """Why the certificate of the other side was not accepted here.
 
-    pyOpenSSL has no public way to ask it.  Where its private one is gone, less is said.
+    OpenSSL knows the result, but pyOpenSSL has no public way to ask for it.  Where the private way is
+    gone, the text has no reason.
     """
     try:
         ssl: Any = sys.modules["OpenSSL.SSL"]

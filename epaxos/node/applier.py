@@ -148,7 +148,8 @@ class Applier:
             if not self._apply(ends):
                 break
         if self.running and not self._released:
-            self._checkpoints.on_settled()
+            if self._checkpoints.waits:
+                self._checkpoints.on_settled()
             self._read(ends)
 
     def _apply(self, ends: float) -> bool:

@@ -74,10 +74,9 @@ class Checkpoints:
             self._applied.append((id, batch))
 
     def on_settled(self) -> None:
-        """Everything that was released is applied: write the checkpoint that waits for this."""
-        if self.waits:
-            self.stop()
-            self._on_timeout()
+        """A checkpoint waits, and everything that was released is applied: write it."""
+        self.stop()
+        self._on_timeout()
 
     def _on_timeout(self) -> None:
         self._due = None

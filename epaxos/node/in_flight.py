@@ -41,7 +41,7 @@ class InFlight:
         """
         core, pacing = self._core, self._pacing
         while (
-            self._intake
+            self._intake.queue
             and (pacing.wait_ends is None or pacing.is_complete(self._now(), self._intake.commands))
             and core.can_propose
             and core.in_flight < pacing.window

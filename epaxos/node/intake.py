@@ -17,8 +17,8 @@ __all__ = ["Intake"]
 class Intake:
     """Submissions wait here, first in, first out.
 
-    `batch_bytes_max`: see `ITransport`.  `add` appends a submission; it is the queue's own method,
-    because it is called for each submission of a client.
+    `batch_bytes_max`: see `ITransport`.  `queue`: what waits; others only look whether anything does.
+    `add` appends a submission; it is the queue's own method, because each client's commands take it.
     """
 
     def __init__(self, machine: IStateMachine, batching: Batching, batch_bytes_max: int | None) -> None:
@@ -29,20 +29,17 @@ class Intake:
         self._batch_bytes_max = batch_bytes_max
         if batch_bytes_max is not None:  # stated sizes are estimates, so an eighth is left free
             self._bytes_max = min(batching.bytes_max, batch_bytes_max - batch_bytes_max // 8)
-        self._queue: deque[Submission] = deque()
-        self.add: Callable[[Submission], None] = self._queue.append
-
-    def __bool__(self) -> bool:
-        return bool(self._queue)
+        self.queue: deque[Submission] = deque()
+        self.add: Callable[[Submission], None] = self.queue.append
 
     @property
     def commands(self) -> int:
         """The number of commands that wait."""
-        return sum(len(submission.commands) for submission in self._queue)
+        return sum(len(submission.commands) for submission in self.queue)
 
     def add_first(self, submissions: Sequence[Submission]) -> None:
         """Put submissions before all others, in their order."""
-        self._queue.extendleft(reversed(submissions))
+        self.queue.extendleft(reversed(submissions))
 
     def take(self) -> tuple[Separation, Sequence[Submission]] | None:
         """Take submissions for the next batch, at least one, with their commands told apart.
@@ -63,7 +60,7 @@ class Intake:
         return separation, submissions
 
     def _next_submissions(self) -> list[Submission]:
-        queue = self._queue
+        queue = self.queue
         submissions = [queue.popleft()]
         commands = len(submissions[0].commands)
         size = submissions[0].size_bytes
@@ -94,14 +91,14 @@ class Intake:
 
     def refuse_all(self, text: str) -> None:
         """Answer everything that waits with Unavailable: it was not run."""
-        refused = list(self._queue)
-        self._queue.clear()
+        refused = list(self.queue)
+        self.queue.clear()
         _refuse(refused, text)
 
     def refuse_overdue(self, now: float, text: str) -> None:
         """Answer with Unavailable whatever has waited too long, from the front of the queue."""
-        while self._queue and self._queue[0].deadline <= now:
-            _refuse([self._queue.popleft()], text)
+        while self.queue and self.queue[0].deadline <= now:
+            _refuse([self.queue.popleft()], text)
 
 
 def _refuse(submissions: Iterable[Submission], text: str) -> None:

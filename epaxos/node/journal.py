@@ -59,13 +59,10 @@ class Journal:
         if self._store.persistent and self._watch.on_answered(self._now()):
             _log.info("the disk answers again: replica {id} goes on", id=self._id)
 
-    def look(self, now: float) -> bool:
-        """Whether the disk hangs from now on, and did not before (`DiskWatch.look`)."""
-        hangs = self._watch.look(now)
-        if hangs:
-            _log.warn(
-                "the disk has not answered for {waited:.1f} s: replica {id} is silent until it does",
-                id=self._id,
-                waited=self._watch.waited_s(now),
-            )
-        return hangs
+    def on_hang(self, now: float) -> None:
+        """The disk hangs from now on: say so in the log."""
+        _log.warn(
+            "the disk has not answered for {waited:.1f} s: replica {id} is silent until it does",
+            waited=self._watch.waited_s(now),
+            id=self._id,
+        )

@@ -263,7 +263,8 @@ class Node:
         self._journal.on_synced()
         try:
             self._outbox.add(output.promises)
-            self._on_decided(output.decided_durably)
+            if output.decided_durably:
+                self._on_decided(output.decided_durably)
             self._core.on_durable(output)
         except DoubledError as why:
             self.fail(str(why))
@@ -298,12 +299,13 @@ class Node:
     def _turn(self) -> None:
         self._turn_due = None
         if not self._running:
-            if self._intake:
+            if self._intake.queue:
                 self._refusals.refuse_all("CLUSTERDOWN the replica does not run")
             return
         try:
             now = self._timeouts.now()
-            if self._journal.look(now):
+            if self._disk.look(now):
+                self._journal.on_hang(now)
                 self._outbox.drop()
             if self._disk.hangs:
                 self._core.stand_still(now)
@@ -326,7 +328,7 @@ class Node:
         if look_at is not None:
             due = min(due, look_at)
         due = max(now + 0.001, due)
-        if self._pacing.wait_ends is not None and self._intake:
+        if self._pacing.wait_ends is not None and self._intake.queue:
             due = min(due, self._pacing.wait_ends)
         if self._outbox.due is not None:
             due = min(due, self._outbox.due)
@@ -340,8 +342,10 @@ class Node:
         core, outbox = self._core, self._outbox
         self._carrying_out = True  # what is durable at once needs no turn of its own
         while output := core.take_output() or self._in_flight.propose():
-            outbox.add(output.messages)
-            self._on_decided(output.decided)
+            if output.messages:
+                outbox.add(output.messages)
+            if output.decided:
+                self._on_decided(output.decided)
             if output.reads:
                 self._reads.on_answered(output.reads)
             if output.writes or output.awaits_durability:
@@ -361,8 +365,7 @@ class Node:
         for instance in decided:
             assert instance.cmd is not None
             self._executor.commit(instance.id, instance.cmd, instance.deps)
-        if decided:
-            self._in_flight.on_decided(decided)
+        self._in_flight.on_decided(decided)
 
     def _execute(self) -> None:
         """Let the state machine work for a while, and take another turn for the rest."""

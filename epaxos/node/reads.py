@@ -70,76 +70,67 @@ class PendingRead:
 class Reads:
     """All reads of this replica that have not run.
 
-    They wait for the core and for instances first, and are then ready, in a queue of their own.
+    `waiting`: those that wait for the core or for instances, by their number.  `ready`: those that may
+    run, in order.  Others only look whether there are any, which they do in every turn.
     """
 
     def __init__(self, core: Replica, machine: IStateMachine) -> None:
         self.commands_read = 0
         self._core = core
         self._machine = machine
-        self._waiting: dict[int, tuple[PendingRead, Bundle]] = {}
-        self._ready: deque[tuple[PendingRead, Bundle]] = deque()
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a read waits for the core or for instances."""
-        return bool(self._waiting)
-
-    @property
-    def ready(self) -> bool:
-        """Whether a read may run."""
-        return bool(self._ready)
+        self.waiting: dict[int, tuple[PendingRead, Bundle]] = {}
+        self.ready: deque[tuple[PendingRead, Bundle]] = deque()
 
     def start(self, bundle: Bundle) -> None:
         """Start the reads of `bundle`.  They come after every own instance proposed so far."""
         core = self._core
         read = PendingRead(bundle.separation.reads, core.next_slot, bundle.on_read)
         number = bundle.read_number = core.read(tuple(read.keys))
-        self._waiting[number] = (read, bundle)
+        self.waiting[number] = (read, bundle)
 
     def end(self, bundle: Bundle) -> None:
         """Nobody waits for the reads of `bundle` any more, if it still has any that wait."""
         number, bundle.read_number = bundle.read_number, None
         if number is not None:
             self._core.end_read(number)
-            self._waiting.pop(number, None)
+            self.waiting.pop(number, None)
 
     def on_answered(self, answered: Sequence[tuple[int, Deps]]) -> None:
         """The core says after what the reads with these numbers come (`Output.reads`)."""
         for number, deps in answered:
-            if number in self._waiting:  # it may just have been given up
-                self._waiting[number][0].deps = deps
+            if number in self.waiting:  # it may just have been given up
+                self.waiting[number][0].deps = deps
 
     def on_own_batch(self, id: InstanceId, batch: Batch) -> None:
         """The own instance `id` is about to run: read what it overtakes."""
-        for read, _ in chain(self._waiting.values(), self._ready):
+        for read, _ in chain(self.waiting.values(), self.ready):
             if read.is_overtaken_by(id, batch):
                 read.run_before(batch, self._machine)
 
     def find_ready(self, applied: Deps) -> Sequence[Bundle]:
         """Move the reads that may run on this state to the queue of ready ones; their bundles."""
-        numbers = [number for number, (read, _) in self._waiting.items() if read.is_ready(applied)]
-        found = [self._waiting.pop(number) for number in numbers]
+        numbers = [number for number, (read, _) in self.waiting.items() if read.is_ready(applied)]
+        found = [self.waiting.pop(number) for number in numbers]
         for _, bundle in found:
             bundle.read_number = None
-        self._ready.extend(found)
+        self.ready.extend(found)
         return [bundle for _, bundle in found]
 
     def next_commands(self) -> Sequence[Command]:
         """The commands of the first ready read; only while one is ready."""
-        return self._ready[0][0].commands
+        return self.ready[0][0].commands
 
     def on_read(self, replies: Sequence[Reply]) -> None:
         """The first ready read was run, and gave these replies."""
-        read, _ = self._ready.popleft()
+        read, _ = self.ready.popleft()
         self.commands_read += len(read.commands)
         read.on_read(replies)
 
     def bundles(self) -> Iterator[Bundle]:
         """The bundles of all reads that have not run."""
-        return (bundle for _, bundle in chain(self._waiting.values(), self._ready))
+        return (bundle for _, bundle in chain(self.waiting.values(), self.ready))
 
     def clear(self) -> None:
         """Forget all reads, without a word to the core."""
-        self._waiting.clear()
-        self._ready.clear()
+        self.waiting.clear()
+        self.ready.clear()

@@ -174,7 +174,7 @@ class RespConnection(Protocol):
         commands, error = self._parser.feed(data)
         pipeline.coming_bytes += len(data)
         if commands:
-            size_bytes, pipeline.coming_bytes = pipeline.coming_bytes, 0  # a long command came in many reads
+            size_bytes, pipeline.coming_bytes = pipeline.coming_bytes, 0  # a long command came in many slices
             self.take(commands, size_bytes)
         elif not self._parser.is_inside:
             pipeline.coming_bytes = 0

@@ -1,8 +1,7 @@
 """Replies to bytes: RESP2 and RESP3.
 
-A reply may be far longer than the request for it, because a value of megabytes can be asked for a thousand
-times in a few kilobytes.  So only what is small is encoded at once; everything else in steps, as the
-client takes it.
+A reply may be far longer than its request, because a few kilobytes can ask a thousand times for a value of
+megabytes.  So only short replies are encoded at once; all others in steps, while the client takes them.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ __all__ = [
 ]
 
 STEP_BYTES = 32_768
-"""A step of `encode_in_steps` makes about as many bytes; replies of more are not encoded at once."""
+"""Bytes of a step of `encode_in_steps`, about; longer replies are not encoded at once."""
 ELEMENTS_AT_ONCE = 1_000
-"""Replies of more elements, those of nested lists included, are not encoded at once."""
+"""Replies with more elements, including those of nested lists, are not encoded at once."""
 LARGE_BYTES = 16_384
-"""A longer value is never copied into an encoded reply: it is sent from where it is stored."""
+"""A longer value is never copied into an encoded reply, but sent from where it is stored."""
 REPLY_OVERHEAD_BYTES = 64
-"""What Python takes for a reply beside its bytes, about."""
+"""Memory that Python needs for a reply beside its bytes, about."""
 REPLY_HEAD_BYTES = 5
-"""What the protocol takes for a reply beside its bytes, at least."""
+"""Bytes that the protocol adds to a reply, at least."""
 
 _OK = SimpleString("OK")
 _OK_BYTES = b"+OK\r\n"
@@ -52,10 +51,10 @@ class Verbatim(bytes):
 
 
 class Measure(NamedTuple):
-    """How long replies are.
+    """The length of replies.
 
-    `encoded`: about how many bytes they are on the wire.  `own`: about how many bytes they take in
-    memory, without the values of `large`, which may be stored elsewhere or wanted by others, too.
+    `encoded`: their bytes on the wire, about.  `own`: their bytes in memory, about, without the values in
+    `large`, which the store or other replies may hold as well.
     """
 
     encoded: int
@@ -64,7 +63,7 @@ class Measure(NamedTuple):
 
 
 def encode_if_small(replies: Sequence[Reply], resp: int) -> bytes | None:
-    """All replies as `encode_replies` gives them; None when that would be long, or take long."""
+    """All replies as `encode_replies` returns them; None when they would be long, or take long."""
     if len(replies) == 1 and type(replies[0]) is bytes:
         value: Any = replies[0]
         return b"$%d\r\n%b\r\n" % (len(value), value) if len(value) <= STEP_BYTES else None
@@ -85,7 +84,7 @@ def encode_if_small(replies: Sequence[Reply], resp: int) -> bytes | None:
 
 
 def _encode_within(replies: Sequence[Reply], resp: int) -> bytes | None:
-    """Replies of several kinds; None when they are more than may be encoded at once."""
+    """Encode replies of several kinds; None when they are too long to be encoded at once."""
     pieces: list[bytes] = []
     elements, size_bytes = ELEMENTS_AT_ONCE - len(replies), STEP_BYTES
     for reply in replies:
@@ -105,7 +104,7 @@ def _encode_within(replies: Sequence[Reply], resp: int) -> bytes | None:
 
 
 def _room(replies: Sequence[Reply], elements: int, size_bytes: int) -> tuple[int, int] | None:
-    """What is left of so many elements and bytes behind the replies; None when they are more."""
+    """The elements and bytes that are left after the replies; None when the replies need more."""
     elements -= len(replies)
     if elements < 0:
         return None
@@ -121,12 +120,12 @@ def _room(replies: Sequence[Reply], elements: int, size_bytes: int) -> tuple[int
 
 
 def encode_replies(replies: Sequence[Reply], resp: int) -> bytes:
-    """All replies, one behind the other, for protocol version `resp` (2 or 3)."""
+    """All replies, one after the other, for protocol version `resp` (2 or 3)."""
     return b"".join([encode_reply(reply, resp) for reply in replies])
 
 
 def encode_reply(reply: Reply, resp: int) -> bytes:
-    """One reply.  Raises TypeError for what is none."""
+    """One reply, for protocol version `resp` (2 or 3).  Raises TypeError when it is no reply."""
     if reply is None:
         return _NIL[resp]
     if isinstance(reply, bytes):
@@ -152,9 +151,9 @@ def _head(reply: list[Any], resp: int) -> bytes:
 
 
 def encode_in_steps(replies: Sequence[Reply], resp: int) -> Iterator[bytes]:
-    """The same bytes as those of `encode_replies`, in pieces, made when they are asked for.
+    """The bytes of `encode_replies` in pieces, each of which is made when the caller asks for it.
 
-    A piece is about STEP_BYTES long at most, or it is a stored value itself, which may be of any length.
+    A piece is about STEP_BYTES long at most, or is a stored value itself, of any length.
     """
     pieces: list[bytes] = []
     size_bytes = 0
@@ -184,7 +183,7 @@ def encode_in_steps(replies: Sequence[Reply], resp: int) -> Iterator[bytes]:
 
 
 def measure(replies: Sequence[Reply]) -> Measure:
-    """How long the replies are, without encoding them."""
+    """Measure the replies without encoding them."""
     large: dict[int, bytes] = {}
     encoded = own = 0
     nested: list[Sequence[Reply]] = [replies]
@@ -208,7 +207,7 @@ def measure(replies: Sequence[Reply]) -> Measure:
 
 
 def _error_bytes(text: str) -> bytes:
-    """What a client sent, and is shown, comes back as the bytes that it was."""
+    """Encode the text of an error, so that bytes of the client in it come back unchanged."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # other surrogates

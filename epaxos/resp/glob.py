@@ -1,6 +1,6 @@
 """Patterns of names as Redis understands them: `*`, `?`, classes in brackets, and backslashes.
 
-A pattern comes from a client, so matching must not take exponential time: only the last `*` is gone back to.
+A pattern comes from a client, so matching must not take exponential time: it goes back to the last `*` only.
 """
 
 from __future__ import annotations
@@ -17,58 +17,58 @@ _NO_BYTE: Set[int] = frozenset()
 class Glob:
     """One pattern, which ignores the case of ASCII letters.
 
-    Special cases are those of Redis: a class that does not end takes the rest of the pattern, `^` as its
-    first byte negates it, `[]` matches nothing, a range may be written backwards, and a backslash takes the
-    next byte as it is.
+    Special cases are those of Redis: a class without an end extends to the end of the pattern, `^` as its
+    first byte negates it, `[]` matches nothing, a range may be written backwards, and a byte after a
+    backslash stands for itself.
     """
 
     def __init__(self, pattern: bytes) -> None:
-        self._parts = _parts(pattern)
+        self._elements = _elements_of(pattern)
 
     def matches(self, name: bytes) -> bool:
         """Whether the pattern matches the whole of `name`."""
-        name, parts = name.lower(), self._parts
-        place = part = 0
+        name, elements = name.lower(), self._elements
+        place = element = 0
         star, star_place = -1, 0
         while place < len(name):
-            if part < len(parts) and parts[part] is None:
-                star, star_place = part, place
-                part += 1
-            elif part < len(parts) and name[place] in (parts[part] or _NO_BYTE):
-                part += 1
+            if element < len(elements) and elements[element] is None:
+                star, star_place = element, place
+                element += 1
+            elif element < len(elements) and name[place] in (elements[element] or _NO_BYTE):
+                element += 1
                 place += 1
-            elif star >= 0:  # let the last star take one byte more
+            elif star >= 0:  # the last star matches one more byte
                 star_place += 1
-                part, place = star + 1, star_place
+                element, place = star + 1, star_place
             else:
                 return False
-        return all(rest is None for rest in parts[part:])
+        return all(rest is None for rest in elements[element:])
 
 
-def _parts(pattern: bytes) -> list[Set[int] | None]:
-    """What each byte of a name may be, in lower case; None stands for any number of bytes."""
-    parts: list[Set[int] | None] = []
+def _elements_of(pattern: bytes) -> list[Set[int] | None]:
+    """The bytes that each byte of a name may be, in lower case; None stands for any number of bytes."""
+    elements: list[Set[int] | None] = []
     place = 0
     while place < len(pattern):
         byte = pattern[place]
         if byte == _STAR:
-            if not (parts and parts[-1] is None):
-                parts.append(None)
+            if not (elements and elements[-1] is None):
+                elements.append(None)
         elif byte == _ANY:
-            parts.append(_EVERYTHING)
+            elements.append(_EVERYTHING)
         elif byte == _CLASS:
             allowed, place = _class(pattern, place + 1)
-            parts.append(allowed)
+            elements.append(allowed)
         else:
             if byte == _BACKSLASH and place + 1 < len(pattern):
                 place += 1
-            parts.append(frozenset(pattern[place : place + 1].lower()))
+            elements.append(frozenset(pattern[place : place + 1].lower()))
         place += 1
-    return parts
+    return elements
 
 
 def _class(pattern: bytes, place: int) -> tuple[Set[int], int]:
-    """What the class that begins at `place` allows, and where its last byte is."""
+    """The bytes that the class beginning at `place` allows, and the place of its last byte."""
     negated = pattern[place : place + 1] == b"^"
     place += negated
     allowed: set[int] = set()

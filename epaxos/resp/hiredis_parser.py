@@ -1,9 +1,9 @@
-"""Whole commands to lists of bytes by hiredis, as far as it can be trusted with what a client sends.
+"""Whole commands to lists of bytes by hiredis, as far as hiredis can be trusted with bytes of clients.
 
-It was made to parse what a *server* says: it allocates what an array header announces, and takes nested
-arrays, integers and the rest.  So it is given whole reads that begin with a command and hold nothing that
-could be the header of an absurdly long array (it may also be a part of a value; and as hiredis does not look
-at the two bytes behind a value, it may stand anywhere).  What it makes of them is looked at.
+hiredis was made to parse what a *server* says: it allocates what the header of an array announces, and
+accepts nested arrays, integers and all other types.  So it only gets data that begins with a command and
+holds nothing that looks like the header of an absurdly long array, not even inside of a value, because
+hiredis does not look at the two bytes behind a value.  Its results are checked.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ import hiredis
 
 __all__ = ["CommonParser", "RespError", "TrustingParser"]
 
-# A pattern that begins with its mark is found many times as fast as one that begins with several.
+# A search for a pattern that begins with one mark is many times as fast as one for several marks.
 _LONG = [
     (mark, re.compile(re.escape(mark) + rb"[+-]?[0-9]{4,}\r\n")) for mark in (b"*", b"~", b"%", b">", b"|")
 ]
-"""What may be the header of an array, set, map, push or attribute of 1000 elements or more, with its mark:
-they may be nested, one in every few bytes."""
+"""What looks like the header of an array, set, map, push or attribute of 1000 elements or more, with its
+mark.  Such headers may be nested, one in every few bytes."""
 _LOOK_ALIKE = [
     (b"~", re.compile(rb"~[0-9]+\r\n")),
     (b">", re.compile(rb">[0-9]+\r\n")),
     (b"|", re.compile(rb"\|[0-9]+\r\n")),
     (b"=", re.compile(rb"(?s)=[0-9]+\r\n.{3}:")),
 ]
-"""What may be a set, push or attribute, which hiredis gives as a list, too, or a verbatim string, of which it
-gives the text alone."""
+"""What looks like a set, push or attribute, which hiredis returns as a list as well, or like a verbatim
+string, of which hiredis returns only the text."""
 _NOTHING = object()
 _MARK_VALUE = os.urandom(16).hex().encode()
 _MARK = b"$32\r\n%s\r\n" % _MARK_VALUE
-"""Fed behind a read, it comes out alone when the read ended with a command.  No client knows it."""
+"""Fed after the data, it comes out alone when the data ended with a command.  No client knows it."""
 
 
 class RespError(Exception):
-    """The client does not speak the protocol; the text is what it is told before it is cut off."""
+    """The client does not speak the protocol; the text is the error that it gets before it is cut off."""
 
 
 class TrustingParser:
-    """hiredis, given reads that begin with a command.  A reader serves as long as reads end with one."""
+    """hiredis for data of one connection.  A reader of hiredis serves as long as data ends with a command."""
 
     def __init__(self) -> None:
         self._reader: hiredis.Reader | None = None
 
     def parse(self, data: bytes) -> tuple[list[list[bytes]], bytes] | None:
-        """The commands in `data`, and the bytes behind them; None when it needs a closer look."""
+        """The commands in `data`, and the bytes after them; None when it needs the careful parser."""
         if data[:1] != b"*" or _announces_much(data):
             return None
         reader, self._reader = self._reader or _reader(), None
@@ -70,47 +70,47 @@ class TrustingParser:
 
 
 class CommonParser:
-    """hiredis, given what several connections sent, one behind the other."""
+    """hiredis for the data of several connections at once, one after the other."""
 
     def __init__(self) -> None:
         self._reader = _reader()
 
-    def parse(self, reads: Sequence[bytes]) -> list[list[list[bytes]]] | None:
-        """The commands of each read; None when one is not just whole commands, or needs a closer look.
+    def parse(self, inputs: Sequence[bytes]) -> list[list[list[bytes]]] | None:
+        """The commands of each connection; None when some data is not whole commands, or needs a closer look.
 
-        The mark before and behind each read comes out alone, so often and no more, only when all reads
-        end with a command: otherwise it is taken for a part of one.
+        A mark stands before and after the data of each connection.  Exactly these marks come out only when
+        all data ends with a command, because otherwise hiredis takes a mark for an element of a command.
         """
-        data = _MARK.join([b"", *reads, b""])
+        data = _MARK.join([b"", *inputs, b""])
         if _announces_much(data):
             return None
         items = _replies(self._reader, data)
-        if items is None or items.count(_MARK_VALUE) != len(reads) + 1:
-            self._reader = _reader()  # it is in the middle of something
+        if items is None or items.count(_MARK_VALUE) != len(inputs) + 1:
+            self._reader = _reader()  # the old one is inside of a command
             return None
-        parts = []
+        slices = []
         start = 1
-        for _ in reads:
+        for _ in inputs:
             end = items.index(_MARK_VALUE, start)
-            parts.append(items[start:end])
+            slices.append(items[start:end])
             start = end + 1
-        commands = list(chain.from_iterable(parts))
+        commands = list(chain.from_iterable(slices))
         if not _are_commands(commands):
             return None
-        if _may_be_others(b"".join(reads), commands) and list(reads) != list(map(_encode, parts)):
+        if _may_be_others(b"".join(inputs), commands) and list(inputs) != list(map(_encode, slices)):
             return None
-        return parts
+        return slices
 
 
 def _announces_much(data: bytes) -> bool:
-    """Whether hiredis may allocate far more for it than it is long."""
+    """Whether hiredis may allocate far more for the data than the data is long."""
     return any(mark in data and long.search(data) for mark, long in _LONG)
 
 
 def _may_be_others(data: bytes, commands: list[list[bytes]]) -> bool:
-    """Whether not all `commands`, which hiredis made of `data`, need be arrays of bulk strings.
+    """Whether some of `commands`, which hiredis made of `data`, may not be arrays of bulk strings.
 
-    Simple strings and big numbers have one end of a line, where bulk strings have two.
+    Simple strings and big numbers have one line end, bulk strings have two.
     """
     if any(mark in data and look_alike.search(data) for mark, look_alike in _LOOK_ALIKE):
         return True
@@ -126,7 +126,7 @@ def _reader() -> hiredis.Reader:
 
 
 def _replies(reader: hiredis.Reader, data: bytes) -> list[Any] | None:
-    """What is complete with `data`; None when hiredis makes nothing of it, and is of no use afterwards."""
+    """The values that `data` completes; None when hiredis fails, after which the reader is useless."""
     reader.feed(data)
     try:
         return list(iter(reader.gets, _NOTHING))
@@ -150,13 +150,13 @@ def _are_commands(commands: Sequence[object]) -> bool:
         return False
     try:
         b"".join(chain.from_iterable(commands))  # type: ignore[arg-type]
-    except TypeError:  # an element is something else; there is no quicker way to find it
+    except TypeError:  # an element is no string; there is no faster way to find it
         return False
     return True
 
 
 def _size_of(commands: list[list[bytes]]) -> int:
-    """How many bytes the commands took, as every client writes them."""
+    """The number of bytes of the commands, as every client writes them."""
     lengths = list(map(len, chain.from_iterable(commands)))
     return (
         sum(lengths)

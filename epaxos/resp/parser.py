@@ -1,7 +1,7 @@
 """Bytes of a Redis client to commands.
 
-Whole commands go through hiredis (`trusting.py`).  Everything else, and the command that a read ends in the
-middle of, goes through a careful parser.
+hiredis parses whole commands (`hiredis_parser.py`).  A careful parser handles everything else, also a command
+that comes in several slices of input.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from epaxos.resp.hiredis_parser import RespError, TrustingParser
 __all__ = ["ARGUMENTS_MAX", "CommandParser", "RespError", "split_inline"]
 
 ARGUMENTS_MAX = 1024 * 1024
-"""As in Redis."""
+"""Arguments of one command.  As in Redis."""
 LINE_BYTES_MAX = 64 * 1024
-"""Of an inline command, and of a header.  As in Redis."""
+"""Bytes of an inline command, and of the line with a length.  As in Redis."""
 
 
 class CommandParser:
-    """The commands of one connection, whatever the pieces in which its bytes arrive.
+    """The commands of one connection, in whatever slices its bytes arrive.
 
-    Never holds more than one command, of `command_bytes_max`, and one read.
+    It never holds more than one command, of `command_bytes_max` bytes, and one slice of input.
     """
 
     def __init__(self, command_bytes_max: int) -> None:
@@ -30,18 +30,18 @@ class CommandParser:
 
     @property
     def is_inside(self) -> bool:
-        """Whether it is in the middle of a command."""
+        """Whether a command has begun and is not complete."""
         return self._careful.is_inside
 
     @property
     def held_bytes(self) -> int:
-        """What it holds of the command that it is in the middle of."""
+        """The bytes that it holds of the command that is not complete."""
         return self._careful.held_bytes
 
     def feed(self, data: bytes) -> tuple[list[list[bytes]], RespError | None]:
-        """The commands that are complete now, and what was wrong behind them, if anything was.
+        """The commands that `data` completes, and the error after them, if there is one.
 
-        After an error nothing more is to be fed.
+        Nothing may be fed after an error.
         """
         commands: list[list[bytes]] = []
         try:
@@ -78,12 +78,12 @@ class _CarefulParser:
 
     @property
     def is_inside(self) -> bool:
-        """Whether it is in the middle of a command."""
+        """Whether a command has begun and is not complete."""
         return bool(self._buffer) or self._left is not None
 
     @property
     def held_bytes(self) -> int:
-        """What it holds of the command that it is in the middle of."""
+        """The bytes that it holds of the command that is not complete."""
         return len(self._buffer) + sum(map(len, self._arguments)) if self.is_inside else 0
 
     def feed(self, data: bytes, commands: list[list[bytes]]) -> None:
@@ -97,7 +97,7 @@ class _CarefulParser:
             self._position = 0
 
     def finish_command(self, data: bytes, commands: list[list[bytes]]) -> bytes:
-        """Go on only to the end of the command it is in: what stands behind.  Raises RespError."""
+        """Parse to the end of the command that has begun; the bytes after it.  Raises RespError."""
         self._buffer += data
         while self._step(commands):
             if self._left is None:
@@ -110,7 +110,7 @@ class _CarefulParser:
         return b""
 
     def _step(self, commands: list[list[bytes]]) -> bool:
-        """Take one element from the buffer, if it is all there."""
+        """Take one element from the buffer, if it is complete."""
         if self._position >= len(self._buffer):
             return False
         if self._left is None:
@@ -125,9 +125,9 @@ class _CarefulParser:
         return True
 
     def _line(self, end_mark: bytes, too_long: str) -> bytes | None:
-        """What stands before `end_mark`, whose first byte ends the line; None while it is not all there.
+        """The bytes before `end_mark`, whose first byte ends the line; None while the line is not complete.
 
-        As in Redis a NUL byte hides the end of its line, so that the line is too long in the end.
+        As in Redis, a NUL byte hides the end of its line, so that the line becomes too long.
         """
         start = self._position
         end = self._buffer.find(end_mark[:1], start, start + LINE_BYTES_MAX)
@@ -182,14 +182,14 @@ class _CarefulParser:
         if len(self._buffer) < end + 2:
             return False
         self._arguments.append(bytes(self._buffer[self._position : end]))
-        self._position = end + 2  # two bytes, whatever they are: so do Redis and hiredis
+        self._position = end + 2  # any two bytes, as in Redis and hiredis
         self._left -= 1
         self._length = None
         return True
 
 
 _NUMBER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-"""As Redis writes it: no sign but a minus, and no zero that could be left out."""
+"""As Redis writes it: no sign but a minus, and no leading zero."""
 
 
 def _number(text: bytes) -> int | None:
@@ -198,7 +198,7 @@ def _number(text: bytes) -> int | None:
 
 _SPACE = b" \t\r\n\v\f"
 _WORD_END = b" \t\r\n"
-"""As in Redis: the rest of the white space stands between words, and in them."""
+"""As in Redis: other white space may stand between words, and inside of a word."""
 _UNUSUAL = re.compile(rb"[\"'\v\f]")
 _ESCAPES = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("b"): b"\b", ord("a"): b"\a"}
 _HEX = re.compile(rb"\\x([0-9a-fA-F]{2})")
@@ -233,7 +233,7 @@ def _take_word(line: bytes, position: int) -> tuple[bytes, int]:
 
 
 def _take_quoted(line: bytes, position: int, word: bytearray) -> int:
-    """Append what stands between the quotes; where the closing one is passed."""
+    """Append the bytes between the quotes to `word`; the position after the closing quote."""
     quote = line[position]
     double = quote == ord('"')
     position += 1

@@ -1,6 +1,6 @@
 """Ends connections on which nothing happens for too long.
 
-One timer serves all of them, and what happens on a connection sets a flag: nothing is done for each command.
+One timer serves all connections, and activity only sets a flag, so that a command costs no work here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 __all__ = ["LEAVE_S", "Patience", "Quiet"]
 
 LEAVE_S = 30.0
-"""A connection that is to be closed is cut off when its client takes none of its replies for this time."""
+"""Seconds without activity after which a connection that is leaving is cut off."""
 LOOKS = 8
-"""The timer looks this often in the shortest time that is given."""
+"""How often the timer looks at the connections in the shortest time that it has to measure."""
 LOOK_S_MIN = 0.05
 
 
@@ -29,16 +29,17 @@ class Quiet(Protocol):
 
     @property
     def is_leaving(self) -> bool:
-        """Whether it is to be closed once its client has taken its replies."""
+        """Whether the connection closes as soon as the client has taken its replies."""
 
     def on_impatience(self) -> None:
         """Nothing has happened for too long."""
 
 
 class Patience:
-    """Looks at connections as long as there are any to look at.
+    """Looks at connections, as long as there are any to look at.
 
-    `timeout_s`: how long a client may be idle, 0 for ever.  A client that waits for an answer is not.
+    `timeout_s`: how long a client may be idle, in seconds; 0: without bound.  A client that waits for an
+    answer is not idle.
     """
 
     def __init__(self, clock: IReactorTime, timeout_s: float) -> None:
@@ -49,7 +50,7 @@ class Patience:
         self._due: IDelayedCall | None = None
 
     def on_connected(self, connection: Quiet) -> None:
-        """Look at the connection when idle clients are not kept."""
+        """A client has connected: look at the connection, if idle clients are cut off."""
         if self._timeout_s:
             self.watch(connection)
 
@@ -62,7 +63,7 @@ class Patience:
                 self._due = self._clock.callLater(self._look_s, self._look)
 
     def on_lost(self, connection: Quiet) -> None:
-        """The connection is gone."""
+        """The connection is lost."""
         self._watched.pop(connection, None)
         if not self._watched and self._due is not None:
             self._due.cancel()

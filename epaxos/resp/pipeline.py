@@ -30,7 +30,7 @@ COMMANDS_TOGETHER = 1000
 SEND_BYTES = 262_144
 """Bytes of a long value that a socket is given in one step, at most."""
 UNCOUNTED_BYTES = 65_536
-"""Commands that come, or are under way, count in `clients_bytes_max` when they are longer than one read."""
+"""Longer commands count in `clients_bytes_max` while they come and while they are under way."""
 
 
 class Pipeline:

@@ -1,4 +1,4 @@
-"""What `INFO` shows of the process: measured when it is asked for, and nothing that is not measured."""
+"""What `INFO` shows of the process: each value is measured when a client asks, none is invented."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY_S = 86_400
 
 
 class ProcessFacts:
-    """About this process.  `seconds` is a clock that never goes back."""
+    """Facts about this process.  `seconds` is a clock that never goes back."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -25,7 +25,7 @@ class ProcessFacts:
         self.run_id = os.urandom(20).hex()
 
     def server(self) -> Mapping[str, Any]:
-        """For the section `Server`."""
+        """Fields of the section `Server`."""
         uptime_s = int(self._seconds() - self._started)
         system = platform.uname()
         return {
@@ -41,7 +41,7 @@ class ProcessFacts:
 
     @staticmethod
     def memory() -> Mapping[str, Any]:
-        """For the section `Memory`."""
+        """Fields of the section `Memory`."""
         used = _resident_bytes()
         peak = max(used, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         system = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES
@@ -61,7 +61,7 @@ class ProcessFacts:
 
     @staticmethod
     def cpu() -> Mapping[str, Any]:
-        """For the section `CPU`."""
+        """Fields of the section `CPU`."""
         who = {
             "": resource.RUSAGE_SELF,
             "_children": resource.RUSAGE_CHILDREN,
@@ -76,7 +76,7 @@ class ProcessFacts:
 
 
 def _resident_bytes() -> int:
-    """What the process takes of the machine's memory; its peak, where that is all that can be read."""
+    """The memory of the machine that the process uses; the peak, where only that can be read."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE_BYTES

@@ -51,6 +51,10 @@ class RespFactory(Factory):
             seconds,
         )
 
+    def logPrefix(self) -> str:
+        """The name that the log has for the port."""
+        return "client port"
+
     def buildProtocol(self, addr: IAddress | None) -> RespConnection:
         """See IProtocolFactory."""
         self._accepted += 1

@@ -19,7 +19,7 @@ from epaxos.resp.shared import Shared
 __all__ = ["Sorter"]
 
 ANSWERS_FACTOR_MAX = 2
-"""A client is cut off when it asks for more than this multiple of `pipeline_bytes_max` in one read.
+"""A client is cut off when it asks for more than this multiple of `pipeline_bytes_max` in one slice of input.
 
 Only what a connection answers by itself counts, because it is encoded at once: `CLIENT LIST`, say.  Long
 replies of the replica do not count.
@@ -38,12 +38,12 @@ class Sorter:
         self._server = server
         self._session = session
         self._pipeline = pipeline
-        self._answered_bytes = 0  # in reply to one read
+        self._answered_bytes = 0  # in reply to one slice of input
         self._answered_bytes_max = ANSWERS_FACTOR_MAX * server.limits.pipeline_bytes_max
         self._postponed: list[list[bytes]] = []
         self._postponed_error: RespError | None = None
         self.is_plain = True
-        """Whether whole reads of valid commands may go to the replica unsorted."""
+        """Whether a slice of input with valid commands only may go to the replica unsorted."""
 
     @property
     def is_behind(self) -> bool:

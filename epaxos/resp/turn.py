@@ -1,8 +1,8 @@
-"""What several connections receive in one turn, handled as one: parsed, judged and submitted together.
+"""What several connections receive in one turn, handled as one: parsed, checked and submitted together.
 
-With one command a read, most of the cost of a command is the way there and back.  Only the usual goes
-together: whole, valid commands of connections that run commands as usual.  Everything else is given to
-its connection, as if it had come alone.
+When each client sends one command, most of its cost is the way there and back.  Only the usual goes
+together: whole, valid commands of connections that run commands as usual.  Everything else is given to its
+connection, as if it had come alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 from twisted.logger import Logger
 
 from epaxos.interfaces import Command, IClients, Outcome, Unavailable
-from epaxos.net.shared_reader import Read, hand_over
+from epaxos.net.shared_reader import Received, hand_over
 from epaxos.resp.hiredis_parser import CommonParser
 from epaxos.resp.interfaces import IClientConnection
 from epaxos.resp.pipeline import COMMANDS_TOGETHER, Pipeline
@@ -24,8 +24,8 @@ from epaxos.resp.traffic import Traffic
 
 __all__ = ["Turn"]
 
-READ_BYTES_MAX = 16384
-"""A longer read is handled alone: its commands outweigh its way, and it may end inside of one."""
+RECEIVED_BYTES_MAX = 16384
+"""Longer input is handled alone: its commands outweigh the way, and it may end inside of a command."""
 
 _log = Logger()
 _T = TypeVar("_T")
@@ -54,10 +54,10 @@ class Turn:
         self._seconds = seconds
         self._parser = CommonParser()
 
-    def receive(self, reads: Sequence[Read]) -> None:
+    def receive(self, received: Sequence[Received]) -> None:
         """Handle pairs of a connection (IClientConnection) and its data, each connection once."""
         self._traffic.turn_s = self._seconds()
-        usual, alone = _partition(reads, _is_usual)
+        usual, alone = _partition(received, _is_usual)
         parsed = self._parse(usual)
         if parsed is None and len(usual) > 1:  # some only look like whole commands
             usual, others = _partition(usual, self._is_parsed)
@@ -69,11 +69,11 @@ class Turn:
             self._take([(connection, own, len(data)) for (connection, data), own in zip(usual, parsed)])
         hand_over(alone)
 
-    def _parse(self, reads: Sequence[Read]) -> list[list[list[bytes]]] | None:
-        return self._parser.parse([data for _, data in reads])
+    def _parse(self, received: Sequence[Received]) -> list[list[list[bytes]]] | None:
+        return self._parser.parse([data for _, data in received])
 
-    def _is_parsed(self, read: Read) -> bool:
-        return self._parse([read]) is not None
+    def _is_parsed(self, one: Received) -> bool:
+        return self._parse([one]) is not None
 
     def _is_runnable(self, wanted: _Wanted) -> bool:
         return self._are_valid(wanted[1])
@@ -105,13 +105,13 @@ def _partition(items: Sequence[_T], is_one: Callable[[_T], bool]) -> tuple[list[
     return halves
 
 
-def _is_usual(read: Read) -> bool:
+def _is_usual(received: Received) -> bool:
     """Whether the data looks like whole commands, of a connection that runs commands as usual."""
-    connection, data = read
+    connection, data = received
     return (
         data[:1] == b"*"
         and data[-2:] == b"\r\n"
-        and len(data) <= READ_BYTES_MAX
+        and len(data) <= RECEIVED_BYTES_MAX
         and connection.is_between_commands
     )
 

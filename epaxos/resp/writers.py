@@ -1,4 +1,4 @@
-"""Long replies are written in steps, by turns, so that no client waits for another one's gigabyte."""
+"""Writes long replies in steps, by turns, so that no client waits for the gigabyte of another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 __all__ = ["Writer", "Writers"]
 
 TURN_S = 0.005
-"""Steps are made for about as long before the event loop gets its turn."""
+"""Seconds of steps, about, until the event loop gets its turn."""
 
 _log = Logger()
 
@@ -20,17 +20,17 @@ class Writer(Protocol):
     """A connection with more to write."""
 
     is_writing: bool
-    """Whether it waits for its turn here."""
+    """Whether the connection waits for its turn here."""
 
     def write_step(self) -> bool:
-        """Write a step of what is next, some milliseconds' work at most; whether more can be written now."""
+        """Write the next step, at most some milliseconds of work; whether more can be written now."""
 
     def abandon(self) -> None:
-        """`write_step` has raised an exception, which is a bug: end the connection."""
+        """End the connection, because `write_step` has raised an exception, which is a bug."""
 
 
 class Writers:
-    """Those that have more to write, and can, each a step at a time."""
+    """The connections that have more to write and can write it; each writes one step at a time."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock

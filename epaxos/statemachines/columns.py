@@ -1,6 +1,6 @@
-"""Commands as columns: the payload that our state machines send across the cluster.
+"""Commands as columns: the payload of the batches of our state machines.
 
-The batch carries the keys, because the protocol has to know them; so they are not sent again.
+The payload does not repeat the keys, because the batch carries them for the protocol.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _rest = itemgetter(slice(2, None))
 
 
 class Shape(NamedTuple):
-    """What commands have in common: the name, as the client wrote it, and how many elements."""
+    """What commands have in common: the name, as the client wrote it, and the number of elements."""
 
     name: bytes
     length: int
@@ -35,9 +35,9 @@ class Shape(NamedTuple):
 class Columns(NamedTuple):
     """The commands of a batch.
 
-    `shapes`: those that there are; `which`: the number of each command's shape, empty when there is one
-    only and `keys`; `keys`: the first argument of each command, where all of them are keys of the batch,
-    else None; `arguments`: all arguments, without these keys, command by command.
+    `shapes`: all shapes; `which`: the index of the shape of each command, empty when there is only one shape
+    and `keys` is not None; `keys`: the first argument of each command, where all of them are keys of the
+    batch, else None; `arguments`: all other arguments, command by command.
     """
 
     shapes: list[Shape]
@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 def encode_commands(commands: Sequence[Command], keys: tuple[bytes, ...] = ()) -> bytes:
     """The payload of one or more commands, none of which is empty.
 
-    `keys`: those of the batch, written and then read, if the first argument of every command is one.
+    `keys`: the keys of the batch, the written ones first, if the first argument of every command is a key.
     """
     columns = columns_pb2.Commands()
     names, lengths = set(map(_name, commands)), set(map(len, commands))
@@ -80,7 +80,7 @@ def _behind_keys(commands: Sequence[Command], lengths: set[int]) -> Iterable[byt
 
 
 def decode_columns(batch: Batch) -> Columns:
-    """What `encode_commands` made of the batch's commands.  Raises ValueError when it did not."""
+    """The columns of a batch.  Raises ValueError when `encode_commands` cannot have made its payload."""
     try:
         columns = columns_pb2.Commands.FromString(batch.payload)
     except DecodeError:

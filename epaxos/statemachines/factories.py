@@ -1,4 +1,4 @@
-"""What the plugins of our state machines are made of."""
+"""The factories of our state machines, which `twisted/plugins/` offers as plugins."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class KeyValueFactory:
 
 @implementer(IPlugin, IStateMachineFactory)
 class PrinterFactory:
-    """Makes printers; `output` is the file that the lines are appended to (default: standard output)."""
+    """Makes printers.  The option `output` names the file for the lines (default: standard output)."""
 
     name = "printer"
     description = "Prints the commands in executed order: a demonstration."

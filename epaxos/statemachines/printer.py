@@ -1,7 +1,7 @@
-"""The demonstration of go-epaxos: every replica prints the commands in the order in which it executes them.
+"""A demonstration after go-epaxos: every replica prints the commands in the order of their execution.
 
-`PRINT key text…`: commands on the same key interfere, others do not.  The reply is the command's
-position among those of its key.
+`PRINT key text…`: commands on the same key interfere, others do not.  The reply is the position of the
+command among the commands on its key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ELEMENTS_MIN = 3
 
 
 def _commands_of(batch: Batch) -> list[list[bytes]]:
-    """Raises ValueError for what `Printer.batch` cannot have made."""
+    """The commands of a batch.  Raises ValueError when `Printer.batch` cannot have made it."""
     commands = decode_commands(decode_columns(batch))
     for command in commands:
         if command[0].upper() != NAME or len(command) < ELEMENTS_MIN:
@@ -38,9 +38,9 @@ def _text(command: Command) -> str:
 
 @implementer(IStateMachine)
 class Printer:
-    """Prints lines, "instance command", and keeps per key how many there were and a digest of them all.
+    """Prints a line "instance command" for each command; keeps the number and a digest of the lines per key.
 
-    `write(line)` is called with each line, which has no end.
+    `write(line)` is called with each line, without a line end.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -69,7 +69,7 @@ class Printer:
 
     def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """See IStateMachine."""
-        raise AssertionError("nothing is only read")
+        raise ValueError("no command of the printer only reads")
 
     def batch(self, commands: Sequence[Command]) -> Batch:
         """See IStateMachine."""
@@ -92,7 +92,7 @@ class Printer:
         return count
 
     def restore(self, entries: dict[bytes, bytes], ready: Iterable[Ready]) -> None:
-        """See IStateMachine.  What was printed is not printed again."""
+        """See IStateMachine.  Does not print the lines again."""
         self._printed = entries
         for instance in ready:
             self._apply(instance, lambda line: None)

@@ -15,7 +15,7 @@ __all__ = ["find_factory"]
 def find_factory(name: str, package: ModuleType = twisted.plugins) -> IStateMachineFactory:
     """The factory that is called `name`.
 
-    Raises ValueError, with the names that are known, when there is none, or more than one.
+    Raises ValueError, with the names of all that are installed, when there is none or more than one.
     """
     factories = list(getPlugins(IStateMachineFactory, package))
     found = [factory for factory in factories if factory.name == name]

@@ -1,4 +1,4 @@
-"""What the connections of both directions share: their settings, socket options and end."""
+"""What the connections of both directions share: settings, socket options, and how they end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TcpSettings:
     """The bounds of the TCP transport; seconds and bytes."""
 
     queue_bytes_max: int
-    """What waits for one replica; more is dropped."""
+    """Bytes that wait for one replica; messages beyond that are dropped."""
     frame_bytes_max: int = 64 * 1024 * 1024
-    """No longer frame is sent or taken; a longer message is dropped."""
+    """A longer frame is neither sent nor accepted; a longer message is dropped."""
     backoff_min_s: float = 0.1
     """The wait after the first failure to connect; it doubles with each further one."""
     backoff_max_s: float = 3.0
@@ -35,18 +35,18 @@ class TcpSettings:
     reconnect_max_s: float = 0.5
     """The longest wait after the loss of a connection that the other side had accepted."""
     lost_after_s: float = 0.1
-    """Without a connection in either direction for so long a replica is reported as lost; for twice as
-    long as it took to connect to it, when that is longer."""
+    """A replica is reported as lost after this time without a connection in either direction, or after twice
+    the time that the last connection took to make, when that is longer."""
     handshake_timeout_s: float = 5.0
-    """Connecting and shaking hands together take no longer, or the attempt has failed."""
+    """An attempt to connect has failed when connecting and the handshake take longer together."""
     silence_s: float = 30.0
-    """A connection on which nothing arrives, or nothing is acknowledged, for so long is closed."""
+    """A connection is closed when nothing arrives, or nothing is acknowledged, for this time."""
     strangers_max: int = 32
-    """So many incoming connections may be before or in their handshake at a time."""
+    """Incoming connections that may be before or in their handshake at a time; a further one is closed."""
 
 
 class Connections:
-    """The connections that are open, to wait for the end of all."""
+    """The connections that are open, so that somebody can wait for the end of all."""
 
     def __init__(self) -> None:
         self._open: set[Connection] = set()
@@ -63,7 +63,7 @@ class Connections:
                 waits.callback(None)
 
     def close(self) -> Deferred[None]:
-        """Hang up on all.  Fires when the last is gone."""
+        """Hang up all connections.  Fires when the last one is lost."""
         if not self._open:
             return succeed(None)
         gone: Deferred[None] = Deferred()
@@ -74,7 +74,7 @@ class Connections:
 
 
 class Connection(Protocol):
-    """A connection to another replica, either way.  Is a member of `connections` while it is open."""
+    """A connection with another replica, in either direction; in `connections` while it is open."""
 
     def __init__(self, connections: Connections, clock: IReactorTime, settings: TcpSettings) -> None:
         self._connections = connections
@@ -85,7 +85,7 @@ class Connection(Protocol):
 
     @property
     def _tcp(self) -> ITCPTransport:
-        """The transport: of every stream endpoint it has at least the methods used here."""
+        """The transport, which has the methods used here whatever the endpoint is."""
         return cast(ITCPTransport, self.transport)
 
     def connectionMade(self) -> None:
@@ -94,7 +94,7 @@ class Connection(Protocol):
         _set_options(self.transport, self._settings.silence_s)
 
     def hang_up(self) -> None:
-        """Deliver what was written, for a short time, and close."""
+        """Close when what was written is delivered, or after a short time."""
         if self._flushing is None:
             self._flushing = self._clock.callLater(_FLUSH_S, self._tcp.abortConnection)
             self._tcp.loseConnection()
@@ -104,7 +104,7 @@ class Connection(Protocol):
         self._tcp.abortConnection()
 
     def explain(self, reason: Failure) -> str | None:
-        """Why TLS has ended this connection, if it has."""
+        """Why TLS ended this connection; None when it did not."""
         return explain_tls(reason.value, self._handle)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -115,7 +115,7 @@ class Connection(Protocol):
 
 
 def _set_options(transport: object, silence_s: float) -> None:
-    """No delay, and notice it when the other machine is gone.  Only TCP has such options."""
+    """Send without delay, and notice when the other machine is gone.  Only TCP has these options."""
     while isinstance(transport, ProtocolWrapper):  # TLS
         transport = transport.transport
     if not ITCPTransport.providedBy(transport):

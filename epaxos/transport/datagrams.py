@@ -1,4 +1,4 @@
-"""What replicas put into datagrams: a header, frames, and room for a proof of who sent them.
+"""The datagrams of replicas: a header, frames, and room for a proof of the sender.
 
 A datagram is, all numbers big-endian:
 
@@ -8,11 +8,11 @@ A datagram is, all numbers big-endian:
     0       4      `EPXD`
     4       1      version of the wire protocol, as in the greeting of a stream
     5       1      length m of the proof at the end: 0, there is none yet
-    6       2      which key the proof was made with: 0, there is none yet
+    6       2      which key made the proof: 0, there is none yet
     8       8      the cluster: a digest of its name and its number of replicas
     16      2      the replica that sends it
-    18      2      the replica that it is for
-    20      8      the session of the sender: one for each life of its process, rising
+    18      2      the replica that receives it
+    20      8      the session of the sender: a higher number in each life of its process
     28      8      the number of the datagram in this session, for this receiver, from 1
     36      2      its fragment of a long message, from 0 …
     38      2      … of this number; 1 where the datagram holds whole messages
@@ -20,13 +20,13 @@ A datagram is, all numbers big-endian:
     end-m   m      the proof, of everything before it
     ======  =====  ==========================================================================
 
-Offsets up to 8 stay as they are in every version.  A version that proves who sent a datagram fills in
-the fields that are there, and refuses a number that it has seen: nothing moves, and what fits into a
-datagram stays the same, for the room of the proof is kept free already.
+Offsets up to 8 are the same in every version.  A version that proves the sender will fill in these fields
+and refuse numbers that it has seen: no field moves, and the room for messages stays the same, because the
+room for the proof is kept free already.
 
-What comes in is hostile: whatever does not fit is a DatagramError, and what is held of long messages
-is bounded.  The transport needs no order and no delivery, so sessions and numbers serve to count what
-was lost and doubled, and to put long messages together, for nothing else.
+Datagrams from outside are hostile: each that does not fit is a DatagramError, and the bytes held of long
+messages are bounded.  The transport needs neither order nor delivery, so sessions and numbers only serve to
+count lost and duplicate datagrams and to assemble long messages.
 
 Pure: bytes in, bytes out.
 """
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 DATAGRAM_BYTES_LIMIT = 65_507
-"""No UDP datagram over IPv4 holds more."""
+"""The most that a UDP datagram over IPv4 holds."""
 
 LONG_MESSAGE_BYTES_MAX = 4_000_000
 """A message that does not fit into one datagram is sent in fragments, up to this length: a list of very
@@ -67,7 +67,7 @@ _WINDOW = 1024  # the numbers that are remembered, back from the highest
 
 
 class DatagramError(ValueError):
-    """A datagram that is not what it should be; the text says in a few words why."""
+    """A datagram that is not valid here; the text says in a few words why."""
 
 
 def body_bytes_max(datagram_bytes_max: int) -> int:
@@ -76,10 +76,10 @@ def body_bytes_max(datagram_bytes_max: int) -> int:
 
 
 def batch_bytes_max(datagram_bytes_max: int, n: int) -> int:
-    """The longest batch with which every message that carries one fits into a datagram.
+    """The longest batch with which every message that carries a batch fits into one datagram.
 
-    The longest beside its batch is RecoverOK: two dependency vectors of n numbers of up to 9 bytes,
-    a fast quorum of up to n replicas, and less than 64 bytes for the rest.
+    The message with the most beside its batch is RecoverOK: two dependency vectors of n numbers of up to
+    9 bytes, a fast quorum of up to n replicas, and less than 64 bytes for the rest.
     """
     return body_bytes_max(datagram_bytes_max) - (2 * 9 + 2) * n - 64
 
@@ -102,7 +102,7 @@ class DatagramWriter:
     def write(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Datagrams that hold the encoded messages, as many in each as fit.
 
-        None is longer than LONG_MESSAGE_BYTES_MAX.
+        No message may be longer than LONG_MESSAGE_BYTES_MAX.
         """
         limit = self._body_bytes_max
         group: list[bytes] = []
@@ -144,7 +144,7 @@ class DatagramWriter:
 
 
 class DatagramReader:
-    """Takes the datagrams that come from the address of the replica `sender`."""
+    """Checks and assembles the datagrams that come from the address of the replica `sender`."""
 
     def __init__(self, identity: PeerIdentity, sender: int) -> None:
         self._identity = identity
@@ -154,7 +154,7 @@ class DatagramReader:
         self.sequence = Sequence()
 
     def read(self, datagram: bytes) -> bytes:
-        """The frame that `datagram` holds or completes; nothing while more of it has to come.
+        """The frame that `datagram` holds or completes; empty while fragments are missing.
 
         Raises DatagramError.
         """
@@ -222,9 +222,9 @@ class _LongMessage:
 
 
 class Sequence:
-    """Counts which numbers were lost and which came twice, over all sessions.
+    """Counts the numbers that were lost and those that came twice, over all sessions.
 
-    Remembers the last numbers only: what is later than that counts as lost.
+    It remembers the last _WINDOW numbers only; one that comes later than that counts as lost.
     """
 
     __slots__ = ("_first", "_highest", "_seen", "_session", "doubled", "lost")

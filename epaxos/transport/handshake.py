@@ -1,7 +1,7 @@
-"""Who may talk to whom: what a dialling replica says first, and what it is answered.
+"""The handshake: the greeting of a replica that dials, and the answer to it.
 
-Pure: bytes in, bytes out.  Nothing here proves who the other side is (that is TLS's task); it keeps
-clusters, versions and replicas that were wired to each other by mistake apart.
+Pure: bytes in, bytes out.  It proves nobody's identity, which is the task of TLS; it keeps apart clusters,
+versions and replicas that were connected by mistake.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class PeerIdentity:
 
 
 class Refused(Exception):
-    """The two sides do not belong together; the text says why."""
+    """The two sides do not belong to the same cluster or version; the text says why."""
 
 
 def greet(identity: PeerIdentity, receiver: int) -> bytes:
-    """What `identity` says to the replica `receiver` that it has dialled."""
+    """The greeting of `identity` to the replica `receiver`, which it has dialled."""
     hello = wire.Hello(
         protocol=_PROTOCOL,
         version=VERSION,
@@ -70,10 +70,10 @@ def greet(identity: PeerIdentity, receiver: int) -> bytes:
 
 
 def examine(identity: PeerIdentity, greeting: bytes) -> int:
-    """Which replica greets `identity`.
+    """The replica that greets `identity`.
 
-    Raises Refused when it should be told that it is wrong here, and WireError when it is nobody
-    who would understand that.
+    Raises Refused, with a reason for the answer, when a replica is wrong here, and WireError when the bytes
+    are no greeting.
     """
     try:
         hello = wire.Hello.FromString(greeting)
@@ -97,12 +97,12 @@ def examine(identity: PeerIdentity, greeting: bytes) -> int:
 
 
 def accept() -> bytes:
-    """The answer to a greeting that is right."""
+    """The answer that accepts a greeting."""
     return wire.Answer(protocol=_PROTOCOL, accepted=True).SerializeToString()
 
 
 def refuse(reason: str) -> bytes:
-    """The answer to a greeting that is wrong."""
+    """The answer that refuses a greeting, with the reason."""
     answer = wire.Answer(protocol=_PROTOCOL, accepted=False, refusal=reason[:_REFUSAL_CHARS_MAX])
     return answer.SerializeToString()
 

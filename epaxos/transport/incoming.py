@@ -1,7 +1,7 @@
 """The receiving side: connections that other replicas made, one from each.
 
-A connection is a stranger until its greeting was accepted; strangers are few, short-lived and may
-say little.
+A connection is a stranger until its greeting is accepted.  The number of strangers, their time and the
+length of their greeting are bounded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Incoming", "IncomingFactory"]
 
 
 class Incoming(Connection):
-    """One connection, first a stranger's, then that of the replica `sender`."""
+    """One connection: first a stranger, then the replica `sender`."""
 
     def __init__(self, owner: IncomingFactory, name: str) -> None:
         super().__init__(owner.connections, owner.clock, owner.settings)
@@ -97,8 +97,8 @@ class Incoming(Connection):
             self._reject(f"silent for {self._settings.silence_s:g} s")
 
     def replaced(self) -> None:
-        """The same replica has connected anew."""
-        self._reject("a newer one of that replica was accepted")
+        """The same replica has made a new connection, which takes the place of this one."""
+        self._reject("the replica has made a newer one")
 
     def _reject(self, reason: str) -> None:
         if not self._closing:
@@ -125,8 +125,8 @@ class Incoming(Connection):
 class IncomingFactory(Factory):
     """Accepts connections.
 
-    `receive(sender, messages)` gets what arrives; `connected(sender, True)` is called when a replica has
-    connected, `connected(sender, False)` when it has no connection any more.
+    `receive(sender, messages)` gets the messages that arrive; `connected(sender, True)` is called when a
+    replica has connected, `connected(sender, False)` when it has no connection any more.
     """
 
     noisy = False
@@ -153,19 +153,23 @@ class IncomingFactory(Factory):
         self._strangers: set[Incoming] = set()
         self._accepted: dict[int, Incoming] = {}
 
+    def logPrefix(self) -> str:
+        """The name that the log has for the port."""
+        return "peer port"
+
     def buildProtocol(self, address: IAddress | None) -> Incoming | None:
         """None, which closes the connection, when there are too many strangers."""
         host = getattr(address, "host", None)
         name = "from a stranger" if host is None else f"from {host}"
         if len(self._strangers) >= self.settings.strangers_max:
-            self.complaints.warn(name, f"closed: {self.settings.strangers_max} others shake hands just now")
+            self.complaints.warn(name, f"closed: {self.settings.strangers_max} others are in their handshake")
             return None
         connection = Incoming(self, name)
         self._strangers.add(connection)
         return connection
 
     def on_accepted(self, connection: Incoming, sender: int) -> None:
-        """The stranger `connection` is the replica `sender`, from now on on this connection."""
+        """The stranger `connection` is the replica `sender`, whose only connection this is from now on."""
         self._strangers.discard(connection)
         before = self._accepted.get(sender)
         self._accepted[sender] = connection
@@ -174,12 +178,12 @@ class IncomingFactory(Factory):
         self._connected(sender, True)
 
     def on_lost(self, connection: Incoming) -> None:
-        """`connection` is gone."""
+        """`connection` is lost."""
         self._strangers.discard(connection)
         if connection.sender is not None and self._accepted.get(connection.sender) is connection:
             del self._accepted[connection.sender]
             self._connected(connection.sender, False)
 
     def close(self) -> Deferred[None]:
-        """End all connections.  Fires when the last is gone."""
+        """End all connections.  Fires when the last one is lost."""
         return self.connections.close()

@@ -1,4 +1,4 @@
-"""A connection to another replica, to send on."""
+"""A connection to another replica on which this one sends."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Outgoing"]
 
 @implementer(IPushProducer)
 class Outgoing(Connection):
-    """Greets, waits to be accepted, then takes frames.
+    """Greets, waits until the other side accepts, then sends frames.
 
-    `accepted()` is called when the other side has accepted, `lost(connection, reason)` at the end,
-    `complain(text)` when the other side did something wrong.  While the socket takes nothing more,
-    frames wait here, up to a bound.
+    `accepted()` is called when the other side has accepted, `lost(connection, reason)` at the end, and
+    `complain(text)` when the other side did something wrong.  While the socket takes no more, frames wait
+    here, up to `queue_bytes_max`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Outgoing(Connection):
 
     @property
     def backlog_bytes(self) -> int:
-        """What waits to be sent, here and in the transport; at most the last write too much."""
+        """The bytes that wait here and in the transport; too high by at most the last write."""
         return self._unsent_bytes + self._queue_bytes if self._paused else 0
 
     def greet(self, greeting: bytes) -> None:
@@ -68,7 +68,7 @@ class Outgoing(Connection):
         try:
             frames = self._reader.feed(data)
             if self.accepted or len(frames) > 1:
-                raise WireError("it spoke on a connection that is not for it to speak on")
+                raise WireError("it spoke on a connection that only this replica sends on")
             if not frames:
                 return
             check_answer(frames[0])
@@ -82,14 +82,14 @@ class Outgoing(Connection):
             self._accepted()
 
     def give_up(self, reason: str) -> None:
-        """End the connection, for a reason that is worth a log line."""
+        """End the connection, and log the reason."""
         if not self.given_up:
             self.given_up = True
             self._complain(f"connection closed: {reason}")
             self.abort()
 
     def send(self, frames: bytes) -> bool:
-        """Write, or keep until the socket takes more.  False when that would be too much."""
+        """Write the frames, or keep them until the socket takes more.  False when the queue is full."""
         if not self._paused:
             self._unsent_bytes = len(frames)
             write_promptly(self.transport, frames)  # may call pauseProducing
@@ -101,11 +101,11 @@ class Outgoing(Connection):
         return True
 
     def pauseProducing(self) -> None:
-        """The transport has enough."""
+        """See IPushProducer."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """The transport is empty: what waits goes out in one write."""
+        """See IPushProducer: the transport is empty, and the queue leaves in one write."""
         self._paused = False
         if self._queue:
             frames = b"".join(self._queue)
@@ -113,7 +113,7 @@ class Outgoing(Connection):
             self.send(frames)
 
     def stopProducing(self) -> None:
-        """The connection is gone; timers send again what is still wanted."""
+        """See IPushProducer.  The timers of the protocol send again what is still needed."""
         self._forget()
 
     def _forget(self) -> None:

@@ -10,11 +10,11 @@ __all__ = ["Presence"]
 
 
 class Presence:
-    """Watches the two connections with one replica: that from here, and that from there.
+    """Watches the two connections with one replica: the one made here and the one made there.
 
-    `tell(True)` is called when there is a connection after there was none; `tell(False)` when both
-    are lost and no new one is made: at once when an attempt fails, else after `patience_s`.  A
-    killed process closes its connections and refuses new ones; a live one is back before that.
+    `tell(True)` is called when there is a connection after there was none.  `tell(False)` is called when
+    both are lost and no new one is made: at once when an attempt fails, else after `patience_s`, because a
+    killed process closes its connections and refuses new ones, while a live one has connected by then.
     """
 
     def __init__(self, clock: IReactorTime, patience_s: float, tell: Callable[[bool], None]) -> None:
@@ -28,15 +28,17 @@ class Presence:
         self._ends: IDelayedCall | None = None
 
     def outgoing_made(self, took_s: float) -> None:
-        """The other side has accepted our connection, `took_s` after it was dialled: with two round
-        trips to a far site more patience is needed."""
+        """The other side has accepted our connection, `took_s` seconds after the link dialled.
+
+        A distant site needs more patience: twice `took_s`.
+        """
         self._outgoing = True
         self._refused = False
         self._patience_s = max(self._patience_min_s, 2 * took_s)
         self._update()
 
     def outgoing_lost(self) -> None:
-        """Our connection, which was accepted, is gone."""
+        """Our connection, which was accepted, is lost."""
         self._outgoing = False
         self._update()
 
@@ -46,7 +48,7 @@ class Presence:
         self._update()
 
     def incoming(self, is_open: bool) -> None:
-        """Whether there is a connection that the other side made."""
+        """The other side has made a connection (`is_open`), or that is lost."""
         self._incoming = is_open
         self._update()
 

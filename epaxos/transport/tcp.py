@@ -1,9 +1,9 @@
 """The transport over streams: TCP, or TLS or a Unix socket, as the endpoints say.
 
-Each replica dials every other one and sends on the connection that it made itself; it receives on
-those that the others made.  So a pair has two connections, one for each direction, and nobody has to
-agree on which of two to keep.  What is sent while there is no connection, or more than a bounded
-queue takes, is dropped: the timers of the protocol send again.
+Each replica dials every other one.  It sends on the connection that it made itself, and receives on those
+that the others made.  So a pair has two connections, one for each direction, and need not agree on which of
+two to keep.  Messages are dropped while there is no connection or the bounded queue is full, because the
+timers of the protocol send again.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ class TcpTransport:
         receive: Callable[[int, Sequence[Message]], None],
         connection: Callable[[int, bool], None] | None = None,
     ) -> Deferred[None]:
-        """As `ITransport.start`; to be called once."""
-        assert self._incoming is None, "started twice"
+        """As `ITransport.start`.  Raises RuntimeError when it is called again."""
+        if self._incoming is not None:
+            raise RuntimeError("the transport is started already")
         self._connection = connection
         self._incoming = IncomingFactory(
             self._identity,
@@ -141,7 +142,7 @@ class TcpTransport:
                 self._encoder.messages_dropped += len(chunks)
 
     def is_connected(self, replica: int) -> bool:
-        """As `ITransport.is_connected`: what is sent to it now is not dropped for want of a connection."""
+        """As `ITransport.is_connected`: whether a message to it would find a connection now."""
         link = self._links.get(replica)
         return link is not None and link.is_connected
 
@@ -167,7 +168,7 @@ class TcpTransport:
 
     def _on_incoming(self, sender: int, is_open: bool) -> None:
         self._presences[sender].incoming(is_open)
-        if is_open:  # it is there, so the way to it is worth an attempt now
+        if is_open:  # it runs, so an attempt to connect is worthwhile now
             self._links[sender].dial()
 
     def _tell(self, peer: int, is_there: bool) -> None:

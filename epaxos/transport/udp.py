@@ -1,12 +1,12 @@
 """The transport over UDP: the same messages in datagrams, without connections.
 
-Nothing is sent again here, nothing is put in order: the timers of the protocol send again, and its
-rules bear doubles and any order.  Datagrams are taken from the addresses of the other replicas alone,
-and only when their header fits; everything else is counted and dropped, never answered, and costs no
-memory.  That keeps mistakes and strangers out, not somebody who can forge addresses on this network:
-`datagrams.py` says how a proof of the sender will be carried.
+This transport repeats nothing and orders nothing, because the timers of the protocol send again, and its
+rules allow duplicates and any order.  Datagrams are accepted only from the addresses of the other replicas,
+and only when their header fits; all others are counted and dropped, never answered, and cost no memory.
+That keeps out mistakes and strangers, but nobody who can forge addresses on this network: `datagrams.py`
+says how a proof of the sender will be carried.
 
-A batch has to fit into one datagram, so that its loss is the loss of one: `batch_bytes_max`.
+A batch has to fit into one datagram, so that only a lost datagram loses it: `batch_bytes_max`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from epaxos.wire.codec import WireError, decode_frame
 __all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
 
 DATAGRAMS_PER_TURN = 256
-"""So many are read before other work gets its turn."""
+"""Datagrams that are received before other work gets its turn."""
 
-_READ_BYTES_MAX = 65_536  # whatever the other side's limit is, it is read whole
+_RECEIVE_BYTES_MAX = 65_536  # a datagram is received whole, whatever limit the sender has
 _NEVER = float("-inf")
 
 
@@ -61,11 +61,11 @@ class UdpSettings:
     """The bounds of the UDP transport; seconds and bytes."""
 
     datagram_bytes_max: int
-    """No longer datagram is sent; what is longer than the network's packets travels as IP fragments."""
+    """No longer datagram is sent.  One that no packet of the network holds travels as IP fragments."""
     buffer_bytes: int = 4 * 1024 * 1024
-    """What the socket's buffers should hold, each; the system may grant less."""
+    """Bytes that each buffer of the socket should hold; the system may grant less."""
     heard_within_s: float = 1.0
-    """A replica that was heard of within this time counts as connected."""
+    """A replica counts as connected for this time after its last datagram."""
 
 
 class _Peer:
@@ -138,13 +138,14 @@ class UdpTransport:
         receive: Callable[[int, Sequence[Message]], None],
         connection: Callable[[int, bool], None] | None = None,
     ) -> Deferred[None]:
-        """As `ITransport.start`; to be called once.  There are no connections to be told of."""
-        assert self._receive is None, "started twice"
+        """As `ITransport.start`.  Raises RuntimeError when it is called again; never calls `connection`."""
+        if self._receive is not None:
+            raise RuntimeError("the transport is started already")
         self._receive = receive
         self._socket = _Socket(self._on_datagram, self._reactor)
         try:
             self._port = self._reactor.listenUDP(
-                self._listen.port, self._socket, self._listen.host, _READ_BYTES_MAX
+                self._listen.port, self._socket, self._listen.host, _RECEIVE_BYTES_MAX
             )
         except CannotListenError:
             return fail()
@@ -162,7 +163,7 @@ class UdpTransport:
         return succeed(None) if closed is None else closed
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
-        """As `ITransport.send`, but that several datagrams may be needed for one replica."""
+        """As `ITransport.send`, but one replica may need several datagrams."""
         reachable = () if self._port is None else self._peers
         for replica, chunks in self._encoder.encode(outgoing, reachable).items():
             peer = self._peers[replica]
@@ -170,7 +171,7 @@ class UdpTransport:
                 self._write(peer, datagram)
 
     def is_connected(self, replica: int) -> bool:
-        """As `ITransport.is_connected`: it was heard of just now."""
+        """As `ITransport.is_connected`: whether a datagram of it came just now."""
         peer = self._peers.get(replica)
         if peer is None:
             return False
@@ -178,8 +179,11 @@ class UdpTransport:
         return silent_s <= self._settings.heard_within_s
 
     def counters(self) -> dict[str, int]:
-        """As `ITransport.counters`.  Datagrams that were lost on their way here, or came twice, are
-        known by their numbers; those that this machine did not even send are `unsent`."""
+        """As `ITransport.counters`, and datagrams.
+
+        The numbers of datagrams show which were lost on their way here or came twice; `unsent` are those
+        that this machine did not send.
+        """
         sequences = [peer.reader.sequence for peer in self._peers.values()]
         return {
             "bytes_sent": self._bytes_sent,
@@ -198,7 +202,7 @@ class UdpTransport:
         try:
             self._port.write(datagram, peer.address)
         except (OSError, MessageLengthError) as error:
-            # A full buffer, no route, a firewall: as good as lost on the way.
+            # A full buffer, no route or a firewall: the same as a loss on the way.
             self._unsent += 1
             reason = getattr(error, "strerror", None) or str(error)
             self._complaints.warn(f"to {peer.name}", f"a datagram is lost: {reason}")
@@ -229,7 +233,7 @@ class UdpTransport:
         self._complaints.warn(subject, reason)
 
     def _enlarge_buffers(self) -> None:
-        """Bursts have to fit: what does not is lost."""
+        """Ask for buffers that hold a burst, because datagrams that do not fit are lost."""
         wanted = self._settings.buffer_bytes
         handle: socket.socket = self._port.getHandle()
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -245,9 +249,9 @@ class UdpTransport:
 
 
 class _Socket(DatagramProtocol):
-    """Hands on what comes, so many datagrams a turn: a flood of them must not keep timers waiting.
+    """Hands on at most DATAGRAMS_PER_TURN datagrams a turn, so that a flood of them does not delay timers.
 
-    Twisted bounds only the bytes that are read in a turn, and empty datagrams have none.
+    Twisted bounds only the bytes that it receives in a turn, and empty datagrams have none.
     """
 
     noisy = False

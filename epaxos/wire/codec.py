@@ -2,7 +2,7 @@
 
 What is encoded is ours and taken as right.  What is decoded came from outside: in a value that leaves
 `decode_frame` every number is in its range and every vector has its length, so that nobody behind has to
-check again.  The transport bounds the bytes.  The messages are told apart by table, a file for each group:
+check again.  The transport bounds the bytes.  Each group of messages has a file with its tables:
 `proposing.py`, `recovering.py`, `upkeep.py`.
 """
 

@@ -43,7 +43,7 @@ class FrameReader:
     """Cuts a stream into frames.
 
     Holds what has arrived of an incomplete frame, so never more than `bytes_max`, a header and one
-    read; `bytes_max` may be changed between reads.
+    piece of data; `bytes_max` may change between two calls.
     """
 
     def __init__(self, bytes_max: int) -> None:

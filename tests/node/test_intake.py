@@ -32,13 +32,13 @@ class IntakeTests(SynchronousTestCase):
 
     def test_first_in_first_out(self) -> None:
         intake = self.intake(commands_max=3)
-        self.assertFalse(intake)
+        self.assertFalse(intake.queue)
         for key in (b"a", b"b"):
             intake.add(self.submission(key, 2))
         intake.add(self.submission(b"c"))
-        self.assertEqual((bool(intake), intake.commands), (True, 5))
+        self.assertEqual((len(intake.queue), intake.commands), (3, 5))
         self.assertEqual([self.taken(intake), self.taken(intake)], [[b"a"], [b"b", b"c"]])
-        self.assertEqual((bool(intake), intake.commands), (False, 0))
+        self.assertEqual((len(intake.queue), intake.commands), (0, 0))
 
     def test_a_large_submission_is_a_batch_of_its_own(self) -> None:
         for limits in ({"commands_max": 2}, {"bytes_max": 20}):

@@ -328,7 +328,7 @@ class ClusterTests(UnavailableCase):
             self.assertEqual(len(cluster.sent(0, Read)), asked)
             cluster.release(ReadOK)
             cluster.run(1)
-            self.assertEqual((len(outcomes), cluster.fatal, cluster.nodes[0]._reads._waiting), (1, [], {}))
+            self.assertEqual((len(outcomes), cluster.fatal, cluster.nodes[0]._reads.waiting), (1, [], {}))
             again = cluster.submit(0, [b"?", b"k"])
             cluster.run(0.1)
             self.assertEqual(again, [[None]])
@@ -344,7 +344,7 @@ class ClusterTests(UnavailableCase):
         cluster.release(Commit)
         cluster.run(0.1)
         self.assertEqual((len(outcomes), cluster.logs[0].read_alone), (1, []))
-        self.assertEqual(cluster.nodes[0]._reads._waiting, {})
+        self.assertEqual(cluster.nodes[0]._reads.waiting, {})
 
     def test_an_instance_that_became_nop_is_proposed_again_with_its_reads(self) -> None:
         """The read was answered before, or not, or is answered in the same turn."""

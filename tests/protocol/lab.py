@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from epaxos.interfaces import Identity, WriteSet
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
@@ -13,6 +14,7 @@ from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.output import Output
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.protocol.values.timing import Timing
+from epaxos.verify.simulation.contents import Contents
 
 __all__ = ["Lab", "read", "write"]
 
@@ -29,13 +31,11 @@ def read(*keys: str, payload: str = "r") -> Batch:
     return Batch((), tuple(key.encode() for key in keys), payload.encode(), 1)
 
 
-class _Disk:
-    def __init__(self, n: int) -> None:
-        self.records: dict[InstanceId, InstanceRecord] = {}
-        self.batches: dict[InstanceId, Batch] = {}
-        self.reserved = 0
-        self.floor = (0,) * n
-        self.executed = (0,) * n
+def new_disk(id: int, n: int) -> Contents:
+    """An empty disk, the simulator's: what was written to it is durable at once."""
+    contents = Contents()
+    contents.format(Identity("lab", id, Epoch.first(n), "none"))
+    return contents
 
 
 class Lab:
@@ -53,7 +53,7 @@ class Lab:
         self.sent: list[Envelope] = []
         self.decided: list[dict[InstanceId, Instance]] = [{} for _ in range(n)]
         self.reads: list[dict[int, Deps]] = [{} for _ in range(n)]
-        self.disks = [_Disk(n) for _ in range(n)]
+        self.disks = [new_disk(id, n) for id in range(n)]
         self.unwritten: list[list[tuple[Output, list[InstanceRecord]]]] = [[] for _ in range(n)]
         self.slow_disks: set[int] = set()
         self.down: set[int] = set()
@@ -84,22 +84,12 @@ class Lab:
     def _write_all(self, id: int) -> None:
         while self.unwritten[id]:
             output, records = self.unwritten[id].pop(0)
-            self._apply(id, output, records)
+            self.disks[id].apply(
+                WriteSet(output.batches, records, output.reserved, output.floor, output.dropped)
+            )
             self._send(id, output.promises)
             self._decide(id, output.decided_durably)
             self.replicas[id].on_durable(output)
-
-    def _apply(self, id: int, output: Output, records: list[InstanceRecord]) -> None:
-        disk = self.disks[id]
-        disk.batches.update(output.batches)
-        disk.records.update((record.id, record) for record in records)
-        if output.reserved is not None:
-            disk.reserved = output.reserved
-        if output.floor is not None:
-            disk.floor = output.floor
-        for dropped in output.dropped:
-            disk.records.pop(dropped, None)
-            disk.batches.pop(dropped, None)
 
     def _send(self, sender: int, outgoing: list[tuple[int, Message]]) -> None:
         envelopes = [(sender, dest, message) for dest, message in outgoing]

@@ -22,9 +22,8 @@ from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, write
 
 BARRIER = Batch((), (), b"all", 1, True)
-
-
 BOUND_S = 2 * 0.2 + 3 * 0.5 + 2 * 0.15 + 1.5
+"""Heartbeats, a Fetch to each replica and one twice, the turns, and at most 1.5 s for the recovery."""
 
 
 def hush(lab: Lab, sender: int, *kinds: type) -> None:

@@ -16,7 +16,7 @@ from epaxos.protocol.values.messages import (
     Phase,
     Validate,
 )
-from tests.protocol.lab import Lab, write
+from tests.protocol.lab import Lab, new_disk, write
 
 
 class DoubledTests(SynchronousTestCase):
@@ -57,7 +57,7 @@ class DoubledTests(SynchronousTestCase):
                 lab.propose(0, write("x"))
             lab.settle()
             lab.crash(0)
-            lab.disks[0] = type(lab.disks[0])(3)
+            lab.disks[0] = new_disk(0, 3)
             lab.restart(0)
             lab.replicas[0].tick(lab.now)
             lab.flush(0)
@@ -70,7 +70,7 @@ class DoubledTests(SynchronousTestCase):
         lab.propose(0, write("x"))
         lab.settle()
         lab.crash(0)
-        lab.disks[0] = type(lab.disks[0])(3)
+        lab.disks[0] = new_disk(0, 3)
         lab.restart(0)
         lab.replicas[0].tick(lab.now)
         lab.flush(0)

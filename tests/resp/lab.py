@@ -23,7 +23,7 @@ from epaxos.resp.limits import RespLimits
 from epaxos.resp.server import RespFactory
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.defaults import default_limits
-from tests.net.test_shared_reader import until
+from tests.net.lab import until
 
 
 @implementer(IClients)

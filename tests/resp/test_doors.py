@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
 from tests.defaults import default_limits
-from tests.net.test_shared_reader import turns, until
+from tests.net.lab import turns, until
 from tests.resp.lab import (
     LONG,
     MEGABYTES,

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 
 from epaxos.resp.patience import LEAVE_S
 from tests.defaults import default_limits
-from tests.net.test_shared_reader import turns, until
+from tests.net.lab import turns, until
 from tests.resp.lab import (
     LONG,
     SocketCase,

@@ -21,7 +21,7 @@ from epaxos.resp.connection import RespConnection
 from epaxos.resp.limits import RespLimits
 from epaxos.resp.server import RespFactory
 from tests.defaults import default_limits
-from tests.net.test_shared_reader import turns, until
+from tests.net.lab import turns, until
 from tests.resp.lab import OneReplica, encode, held_bytes
 
 reactor: Any = the_reactor

@@ -15,7 +15,7 @@ from epaxos.resp.connection import RespConnection
 from epaxos.resp.pipeline import SEND_BYTES
 from tests.builds import plain_only
 from tests.defaults import default_limits
-from tests.net.test_shared_reader import turns, until
+from tests.net.lab import turns, until
 from tests.resp.lab import (
     LONG,
     MEGABYTES,

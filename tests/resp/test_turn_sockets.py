@@ -10,7 +10,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 
 from tests.defaults import default_limits
-from tests.net.test_shared_reader import turns, until
+from tests.net.lab import turns, until
 from tests.resp.lab import (
     Server,
     encode,

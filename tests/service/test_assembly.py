@@ -15,6 +15,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
@@ -87,6 +88,20 @@ class ClusterTests(TestCase):
         self.assertIn(b"replica:2", info)
         yield gatherResults([service.stopService() for service in services])
         self.assertEqual(self.failures, [])
+
+    @inlineCallbacks
+    def test_the_log_names_its_ports(self) -> Any:
+        """Also in the lines that Twisted writes when a port begins to listen."""
+        config = self.configure(1)
+        lines: list[str] = []
+        observer = lambda event: lines.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        (service,) = self.start(config)
+        yield service.stopService()
+        for name in ("peer", "client", "status"):
+            port = getattr(config.replica(0), name).split(":")[1]
+            self.assertIn(f"{name} port starting on {port}", lines)
 
     @inlineCallbacks
     def test_three_replicas_over_udp(self) -> Any:

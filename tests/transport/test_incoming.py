@@ -103,7 +103,7 @@ class ReceiveTests(LogCase):
         lab = TransportLab()
         strangers = [lab.stranger() for _ in range(3)]
         self.assertIsNone(lab.listener.dialled())
-        self.assertIn("3 others shake hands", self.warnings[0])
+        self.assertIn("3 others are in their handshake", self.warnings[0])
         strangers[0].lose()
         lab.peer(2)  # and is none any more
         lab.stranger()

@@ -1,4 +1,4 @@
-"""A long value that is appended to, at the cost of what is appended."""
+"""A long value to which bytes are appended, at a cost that depends on these bytes only."""
 
 from __future__ import annotations
 
@@ -7,58 +7,60 @@ from typing import Union
 __all__ = ["GROWS_FROM_BYTES", "Growing", "Value", "append"]
 
 GROWS_FROM_BYTES = 4096
-"""A shorter value is copied at every append, because that is cheaper than an object beside it."""
+"""Each append copies a shorter value, because that costs less than an object of its own."""
 
 
 class Growing:
-    """A value in two parts: `head`, and the first `used` bytes of `tail`.
+    """A value of two pieces: `head`, and the first `used` bytes of `tail`.
 
-    The value never changes: `append` makes a new one, which shares both parts.  So a copy of a dict, a
-    reply, or another key that holds the same value keeps what it was given.  This works because a tail
-    only ever gets longer, and only the value that uses all of it may extend it in place.
+    The value never changes: `append` makes a new value, which shares both pieces.  So a copy of a dict, a
+    reply, or another key with the same value keeps what it was given.  This works because a tail only gets
+    longer, and because only the value that uses all of it may extend it in place.
 
-    A tail that has outgrown its memory takes an eighth more than it needs.
+    A tail that outgrows its memory allocates an eighth more than it needs.
     """
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_pieces",)
 
     def __init__(self, head: bytes, tail: bytearray, used: int) -> None:
-        self._parts = (head, tail, used)  # in one step: another thread may be in `__bytes__`
+        self._pieces = (head, tail, used)  # in one step: another thread may be in `__bytes__`
 
     def __len__(self) -> int:
-        head, _, used = self._parts
+        head, _, used = self._pieces
         return len(head) + used
 
     def __bytes__(self) -> bytes:
-        """A copy, also for other threads: a slice is taken in one step, and no view is left behind,
-        because a viewed tail cannot be extended."""
-        head, tail, used = self._parts
+        """A copy; safe in other threads, because a slice takes one step.
+
+        No view of the tail may stay, because a bytearray with a view cannot be extended.
+        """
+        head, tail, used = self._pieces
         return head + tail[:used]
 
     def append(self, more: bytes) -> Growing:
-        """This value and `more` behind it."""
-        head, tail, used = self._parts
-        if len(tail) != used:  # another value has gone on from this one
+        """This value, followed by `more`."""
+        head, tail, used = self._pieces
+        if len(tail) != used:  # another value has extended the tail
             tail = tail[:used]
         tail += more
         return Growing(head, tail, used + len(more))
 
     def joined(self) -> bytes:
-        """The value as bytes.  It is copied once: later calls, and values that grow from this one,
-        share it."""
-        head, tail, used = self._parts
+        """The value as bytes.  The first call copies it; later calls, and values that grow from this one,
+        share the copy."""
+        head, tail, used = self._pieces
         if used:
             head += memoryview(tail)[:used]
-            self._parts = (head, bytearray(), 0)
+            self._pieces = (head, bytearray(), 0)
         return head
 
 
 Value = Union[bytes, Growing]
-"""What is stored under a key."""
+"""The value of a key."""
 
 
 def append(value: Value, more: bytes) -> Value:
-    """`value` and `more` behind it."""
+    """`value`, followed by `more`."""
     if isinstance(value, Growing):
         return value.append(more)
     if len(value) + len(more) < GROWS_FROM_BYTES:

@@ -1,16 +1,14 @@
-"""The dictionary of the key-value store, made of many small ones, so that nothing done to it takes long.
+"""The dictionary of the key-value store: many small dictionaries, so that no single step takes long.
 
-A Python dictionary does some things in one step that takes as long as it is large: it grows, it is
-copied, it is freed.  With some millions of keys such a step stops the replica for hundreds of
-milliseconds.  Here the hash of a key says in which of SHARDS dictionaries it lies, so a step touches
-one of these only.
+A Python dictionary grows, is copied and is freed in one step, whose time is proportional to its size.  With
+millions of keys such a step stops the replica for hundreds of milliseconds.  Here the hash of a key chooses
+one of SHARDS dictionaries, so a step touches only one of them.
 
-A snapshot (`ShardedDict.entries`) is taken in no time: from then on, the values that are about to be
-changed are kept aside until the snapshot has been read so far.  It is read shard by shard, also by
-another thread.  Any number of snapshots may be read at once; one that nobody refers to any more costs
-nothing.
+A snapshot (`ShardedDict.entries`) takes no time: after it, values that are about to change are kept until
+their shard of the snapshot has been read.  A snapshot is read shard by shard, also in another thread.  Any
+number of snapshots may be read at the same time; one without a reference costs nothing.
 
-Bulk operations work on whole columns of keys: nothing is done key by key but by C code.
+Bulk operations work on whole columns of keys: only C code handles single keys.
 """
 
 from __future__ import annotations
@@ -27,12 +25,12 @@ from weakref import ref
 __all__ = ["SHARDS", "ShardedDict", "Snapshot"]
 
 SHARDS = 256
-"""One byte of the hash is the number of the shard.  A shard of a state of 100 million keys takes as long
-to copy as a dictionary of 400,000: about 15 ms."""
+"""The number of shards, because one byte of the hash is the number of the shard.  With 100 million keys the
+copy of a shard takes as long as that of a dictionary of 400,000 keys: about 15 ms."""
 
 _HASH_BYTES = sys.hash_info.width // 8
 _BYTE = _HASH_BYTES - 3
-"""Which byte of the hash: a shard itself, being a dictionary, goes by the low ones."""
+"""The byte of the hash that chooses the shard; the dictionary of a shard uses the low bytes."""
 _SHIFT = 8 * _BYTE
 _FIRST = _BYTE if sys.byteorder == "little" else 7 - _BYTE
 
@@ -46,17 +44,17 @@ def _numbers(keys: Collection[bytes]) -> bytes:
 
 
 def _do(calls: Iterable[object]) -> None:
-    """Go through an iterator for what it does."""
+    """Run an iterator for its side effects."""
     deque(calls, maxlen=0)
 
 
 class Snapshot(Generic[V]):
-    """The entries of one moment, to be read once.
+    """The entries of one moment, which can be read once.
 
-    What the shards hold now is what they held then, but for the keys in `_before`: it has their values
-    of then, None where there was none.  A key is noted there before it is changed.  Therefore a shard
-    may be copied at any time, also by another thread, when `_before` is looked at after that.  Every
-    step that matters, of either thread, is one call of C code.
+    The shards still hold what they held at that moment, except for the keys in `_before`, which has their
+    old values, None where there was none.  A key is noted there before it changes.  Therefore a shard may be
+    copied at any time, also in another thread, provided that `_before` is consulted after the copy.  Every
+    step that matters, in both threads, is one call of C code.
     """
 
     __slots__ = ("__weakref__", "_before", "_read", "_shards", "_unused")
@@ -69,22 +67,23 @@ class Snapshot(Generic[V]):
 
     @property
     def is_read(self) -> bool:
-        """Whether every shard was copied: what is changed from now on does not matter."""
+        """Whether every shard has been copied, so that later changes need no note."""
         return self._read == SHARDS
 
     def note(self, numbers: bytes, keys: Iterable[bytes], values: Iterable[V | None]) -> None:
-        """These keys, in the shards of these numbers, are about to be changed; `values`: what they are."""
+        """These keys, in the shards of these numbers, are about to change; `values`: their values so far."""
         _do(map(dict.setdefault, map(self._before.__getitem__, numbers), keys, values))
         self._unused.clear()
 
     def __iter__(self) -> Iterator[tuple[bytes, V]]:
-        assert not self._read, "a snapshot is read once"
+        if self._read:
+            raise RuntimeError("a snapshot can be read only once")
         return chain.from_iterable(map(self._take, range(SHARDS)))
 
     def _take(self, number: int) -> Iterable[tuple[bytes, V]]:
         """The entries of the next shard."""
         entries: dict[bytes, Any] = self._shards[number].copy()
-        self._shards[number] = {}  # it may be nobody else's any more
+        self._shards[number] = {}  # so that the shard is freed if nobody else uses it
         before = self._before[number]
         self._before[number] = self._unused
         self._read = number + 1
@@ -97,9 +96,9 @@ class Snapshot(Generic[V]):
 
 
 class ShardedDict(Generic[V]):
-    """A dictionary with the usual methods, and some for many keys at once.
+    """A dictionary with the usual methods, and with methods for many keys at once.
 
-    One thread may change it; values are never None.
+    Only one thread may change it; values are never None.
     """
 
     __slots__ = ("_shards", "_snapshots")
@@ -109,7 +108,7 @@ class ShardedDict(Generic[V]):
         self._snapshots: list[ref[Snapshot[V]]] = []
 
     def entries(self) -> Snapshot[V]:
-        """What it holds now."""
+        """The entries of this moment."""
         snapshot = Snapshot(self._shards)
         self._snapshots.append(ref(snapshot))
         return snapshot
@@ -123,7 +122,7 @@ class ShardedDict(Generic[V]):
         return list(map(dict.get, map(self._shards.__getitem__, _numbers(keys)), keys))
 
     def set_all(self, keys: Collection[bytes], values: Iterable[V]) -> None:
-        """Give each key its value.  A key that is there twice gets the later value."""
+        """Set each key to its value.  A key that occurs twice gets the later value."""
         if len(keys) == 1 and not self._snapshots:
             for key, value in zip(keys, values):
                 self._shards[hash(key) >> _SHIFT & 255][key] = value
@@ -139,8 +138,7 @@ class ShardedDict(Generic[V]):
         self.set_all(new, new.values())
 
     def dicts_of(self, keys: Collection[bytes]) -> Iterator[dict[bytes, V] | ShardedDict[V]]:
-        """For each key something with the methods that are for one key, where it may be looked up and
-        changed, before anything else is done."""
+        """For each key a dictionary in which it may be looked up and changed, before any other change."""
         if self._snapshots and self._watching():
             return repeat(self, len(keys))
         return map(self._shards.__getitem__, _numbers(keys))
@@ -175,7 +173,7 @@ class ShardedDict(Generic[V]):
         return self._shards[hash(key) >> _SHIFT & 255].pop(key, default)
 
     def clear(self) -> list[dict[bytes, V]]:
-        """Forget everything.  Returns the dictionaries that nobody needs now: they take long to free."""
+        """Remove all keys.  Returns the dictionaries that nobody needs now; freeing them takes long."""
         old, self._shards = self._shards, [{} for _ in range(SHARDS)]
         watching, self._snapshots = self._watching(), []
         return [] if watching else old
@@ -183,7 +181,7 @@ class ShardedDict(Generic[V]):
     # -- snapshots
 
     def _watching(self) -> list[Snapshot[V]]:
-        """The snapshots that are not yet read."""
+        """The snapshots that are not completely read."""
         found = [snapshot for one in self._snapshots if (snapshot := one()) and not snapshot.is_read]
         if len(found) != len(self._snapshots):
             self._snapshots = list(map(ref, found))

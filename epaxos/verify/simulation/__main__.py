@@ -55,6 +55,14 @@ def _names(text: str) -> tuple[int, ...]:
         raise ArgumentTypeError(f"{text!r} is no list of numbers such as 1,4,7") from None
 
 
+def _option(text: str) -> tuple[str, str]:
+    """`NAME=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} is no option such as NAME=VALUE")
+    return name, value
+
+
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise ArgumentTypeError(f"{text!r} is not a number from 1 up")
@@ -84,6 +92,9 @@ def _parser() -> ArgumentParser:
     )
     chosen.add_argument(
         "--commands", type=Path, metavar="FILE", help="what its clients ask for, one template a line"
+    )
+    chosen.add_argument(
+        "--option", type=_option, action="append", metavar="NAME=VALUE", help="an option of its factory"
     )
     one = parser.add_argument_group("with --seed")
     one.add_argument("--trace", action="store_true", help="print what happens, message by message")
@@ -169,7 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.state_machine is None) is not (options.commands is None):
         parser.error("--state-machine and --commands need each other")
-    settings = Settings(options.n, options.profile, options.state_machine, options.commands)
+    if options.option and options.state_machine is None:
+        parser.error("--option needs --state-machine")
+    settings = Settings(
+        options.n, options.profile, options.state_machine, options.commands, tuple(options.option or ())
+    )
     try:
         Plan.of(0, settings.n, settings.profile)
         settings.components()

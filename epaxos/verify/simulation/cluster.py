@@ -120,7 +120,6 @@ class Host:
         if self.dead:
             return
         cluster = self._cluster
-        plan = cluster.plan
         self._lives += 1
         process = self.process = Process(cluster.time, self.cost)
         self.clock = ReplicaClock(process, self._dice.below(1000) * SECOND)
@@ -128,16 +127,31 @@ class Host:
         self._stopping = self._start_again = False
         cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
         commands = Commands()
-        step_us = Dice(plan.seed, "steps", self.id, self._lives).pick(STEP_US)
-        inner = cluster.components.new_state_machine()
-        machine = ObservedStateMachine(
-            inner,
+        machine = self._new_state_machine(process, commands)
+        node = self.node = self._new_node(process, self.clock, machine, commands)
+        if self._lives == 1:
+            self._empty = self._held(node)
+        self._note_contents()
+        node.start().addErrback(self._on_failure)
+        cluster.invariants.on_state(self.id, machine.entries)
+
+    def _new_state_machine(self, process: Process, commands: Commands) -> ObservedStateMachine:
+        cluster = self._cluster
+        step_us = Dice(cluster.plan.seed, "steps", self.id, self._lives).pick(STEP_US)
+        return ObservedStateMachine(
+            cluster.components.new_state_machine(),
             self.id,
             cluster.invariants,
             commands,
             partial(process.spend, step_us),
             judges_replies=cluster.components.subject is not None,
         )
+
+    def _new_node(
+        self, process: Process, clock: ReplicaClock, machine: ObservedStateMachine, commands: Commands
+    ) -> Node:
+        cluster = self._cluster
+        plan = cluster.plan
         executor = ObservedExecutor(
             cluster.components.executor(cluster.epoch), self.id, cluster.invariants, cluster.trace
         )
@@ -150,7 +164,7 @@ class Host:
             partial(self._spring_traps, after=True),
         )
         store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
-        node = self.node = cluster.components.node(
+        node: Node = cluster.components.node(
             self.id,
             cluster.epoch,
             cluster=CLUSTER,
@@ -160,16 +174,12 @@ class Host:
             executor=executor,
             store=store,
             transport=transport,
-            timeouts=self.clock,
+            timeouts=clock,
             random=seeded(plan.seed, "core", self.id, self._lives),
             fatal=self._on_fatal,
             slots_reserved=plan.slots_reserved,
         )
-        if self._lives == 1:
-            self._empty = self._held(node)
-        self._note_contents()
-        node.start().addErrback(self._on_failure)
-        cluster.invariants.on_state(self.id, machine.entries)
+        return node
 
     def _note_contents(self) -> None:
         self.disk.sync()

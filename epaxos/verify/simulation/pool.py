@@ -29,14 +29,15 @@ CHUNKS_AHEAD = 2
 class Settings(NamedTuple):
     """What the arguments of a call choose for all its runs; the seed decides the rest.
 
-    `state_machine`, `commands`: the plugin whose state machine is hunted, and the file with the templates of
-    its commands (see `subject`).  Both or neither.
+    `state_machine`, `commands`, `options`: the plugin whose state machine is hunted, the file with the
+    templates of its commands (see `subject`), and the options of its factory.  The first two or none.
     """
 
     n: int | None = None
     profile: str | None = None
     state_machine: str | None = None
     commands: Path | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
     def plan(self, seed: int) -> Plan:
         """The plan of a seed."""
@@ -44,15 +45,28 @@ class Settings(NamedTuple):
 
     def components(self) -> Components:
         """The components of the replicas.  Raises ValueError as `Subject.load` does."""
-        return _components(self.state_machine, self.commands)
+        return _components(self.state_machine, self.commands, self.options)
+
+    def arguments(self) -> list[str]:
+        """The arguments of the command that choose the same."""
+        chosen = {
+            "--n": self.n,
+            "--profile": self.profile,
+            "--state-machine": self.state_machine,
+            "--commands": self.commands,
+        }
+        words = [f"{name} {value}" for name, value in chosen.items() if value is not None]
+        return words + [f"--option {name}={value}" for name, value in self.options]
 
 
 @lru_cache(maxsize=1)
-def _components(state_machine: str | None, commands: Path | None) -> Components:
+def _components(
+    state_machine: str | None, commands: Path | None, options: tuple[tuple[str, str], ...]
+) -> Components:
     """The same object for every run of a process."""
     if state_machine is None or commands is None:
         return Components()
-    return Components(subject=Subject.load(state_machine, commands))
+    return Components(subject=Subject.load(state_machine, commands, dict(options)))
 
 
 class Shrunk(NamedTuple):

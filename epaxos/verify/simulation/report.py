@@ -21,11 +21,7 @@ def again(plan: Plan, settings: Settings, *options: str) -> str:
     """The command line that runs `plan` again."""
     whole = settings.plan(plan.seed)
     words = ["python -m epaxos.verify.simulation", f"--seed {plan.seed}"]
-    words += [
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in settings._asdict().items()
-        if value is not None
-    ]
+    words += settings.arguments()
     if plan.workload.clients != whole.workload.clients:
         words.append(f"--clients {_listed(plan.workload.clients)}")
     if plan.faults != whole.faults:

@@ -18,7 +18,7 @@ from epaxos.verify.simulation.clients import Client, commands_of
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
 from epaxos.verify.simulation.components import Components
-from epaxos.verify.simulation.faults.kinds import Faults
+from epaxos.verify.simulation.faults.faults import Faults
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.trace import Trace
 

@@ -11,8 +11,9 @@ that no other command of the run has.  A template that stands there twice is ask
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory
 from epaxos.statemachines.registry import find_factory
@@ -23,16 +24,21 @@ __all__ = ["Subject"]
 
 _VARIABLE = re.compile(rb"#([1-9][0-9]{0,8})|@")
 _SAMPLES = 20
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Subject:
     """How to make the state machine, and the templates of its commands.
 
-    Raises ValueError when there is no template, and when `check` of the state machine refuses a sample.
+    `options` are handed to the factory.  Raises ValueError when the factory refuses them, when there is no
+    template, and when `check` of the state machine refuses a sample.
     """
 
-    def __init__(self, factory: IStateMachineFactory, lines: Iterable[str]) -> None:
+    def __init__(
+        self, factory: IStateMachineFactory, lines: Iterable[str], options: Mapping[str, str] = NO_OPTIONS
+    ) -> None:
         self._factory = factory
+        self._options = options
         self._templates = [
             tuple(line.encode().split()) for line in lines if line.strip() and not line.startswith(";")
         ]
@@ -45,7 +51,7 @@ class Subject:
                 self._try(_filled(template, dice, b"sample"))
 
     @classmethod
-    def load(cls, name: str, commands: Path) -> Subject:
+    def load(cls, name: str, commands: Path, options: Mapping[str, str] = NO_OPTIONS) -> Subject:
         """The state machine of the plugin `name`, with the templates of a file.
 
         Raises ValueError, with a text for people, when either is wrong or missing.
@@ -55,7 +61,7 @@ class Subject:
         except (OSError, UnicodeError) as error:
             raise ValueError(f"{commands} cannot be read: {error}") from error
         try:
-            return cls(find_factory(name), lines)
+            return cls(find_factory(name), lines, options)
         except ValueError as error:
             raise ValueError(f"{name}, {commands}: {error}") from error
 
@@ -71,8 +77,8 @@ class Subject:
             raise ValueError(f"{b' '.join(command).decode()!r} is refused: {error}") from error
 
     def state_machine(self) -> IStateMachine:
-        """A new, empty one, made without options."""
-        return self._factory.create({})
+        """A new, empty one."""
+        return self._factory.create(dict(self._options))
 
     def commands_of(self, dice: Dice, workload: Workload, name: str) -> list[tuple[bytes, ...]]:
         """What a client submits next, one command or a pipeline of up to four."""

@@ -136,6 +136,8 @@ class Factory:
         self.kind = kind
 
     def create(self, options: Mapping[str, str]) -> Any:
+        if options.get("currency", "EUR") != "EUR":
+            raise ValueError("a bank has EUR alone")
         return self.kind()
 
 
@@ -186,7 +188,7 @@ class HuntTests(SynchronousTestCase):
 class CommandTests(SynchronousTestCase):
     """As somebody who wrote a plugin calls it."""
 
-    def call(self, templates: str) -> tuple[int, str]:
+    def call(self, templates: str, *options: str) -> tuple[int, str]:
         folder = Path(self.mktemp())
         plugins = folder / "twisted" / "plugins"
         plugins.mkdir(parents=True)
@@ -195,7 +197,7 @@ class CommandTests(SynchronousTestCase):
         (folder / "money.txt").write_text(templates)
         command = "-m epaxos.verify.simulation --seeds 0..3 --n 3 --jobs 1 --state-machine bank --commands"
         done = subprocess.run(
-            [sys.executable, *command.split(), str(folder / "money.txt")],
+            [sys.executable, *command.split(), str(folder / "money.txt"), *options],
             env={**os.environ, "PYTHONPATH": os.pathsep.join((str(folder.resolve()), str(ROOT)))},
             capture_output=True,
             text=True,
@@ -204,10 +206,15 @@ class CommandTests(SynchronousTestCase):
         return done.returncode, done.stdout + done.stderr
 
     def test_runs(self) -> None:
-        status, out = self.call("\n".join(TEMPLATES))
+        status, out = self.call("\n".join(TEMPLATES), "--option", "currency=EUR")
         self.assertEqual(status, 0, out)
         self.assertIn("3 of 3 runs", out)
         self.assertIn("0 failed", out)
+
+    def test_an_option_that_the_factory_refuses(self) -> None:
+        status, out = self.call("\n".join(TEMPLATES), "--option", "currency=USD")
+        self.assertEqual(status, 2)
+        self.assertIn("a bank has EUR alone", out)
 
     def test_a_wrong_template(self) -> None:
         status, out = self.call("STEAL account#3")
@@ -256,8 +263,9 @@ class TemplateTests(SynchronousTestCase):
             self.assertIs(Subject.load("bank", path).kind, Bank)
 
     def test_the_command_says_how_to_see_it_again(self) -> None:
-        settings = Settings(3, None, "bank", Path("money.txt"))
+        settings = Settings(3, None, "bank", Path("money.txt"), (("currency", "EUR"),))
         self.assertEqual(
             again(settings.plan(5), settings),
-            "python -m epaxos.verify.simulation --seed 5 --n 3 --state-machine bank --commands money.txt",
+            "python -m epaxos.verify.simulation --seed 5 --n 3 --state-machine bank --commands money.txt"
+            " --option currency=EUR",
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
 from epaxos.verify.simulation.clock import SECOND
 
-__all__ = ["STAYING", "Fault", "FaultKind"]
+__all__ = ["STAYING", "Fault", "FaultKind", "Handler"]
 
 
 class FaultKind(Enum):
@@ -70,3 +71,7 @@ class Fault(NamedTuple):
             f"fault {self.name}: {self.kind.value} {places}"
             f" at {self.at / SECOND:.6f} for {self.lasts / SECOND:.6f} ({amount})"
         )
+
+
+Handler = Callable[[Fault], None]
+"""Lets a fault happen."""

@@ -201,7 +201,7 @@ class ShardTests(SynchronousTestCase):
         data[b"1"] = b"second"
         self.assertEqual(sum(map(len, snapshot._before)), 0)
         self.assertEqual(data._snapshots, [])
-        self.assertRaises(AssertionError, iter, snapshot)
+        self.assertRaises(RuntimeError, iter, snapshot)
 
     def test_what_is_read_is_not_kept(self) -> None:
         """Neither values of the shards that were read, nor new ones of their keys."""
