@@ -22,9 +22,8 @@ from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, write
 
 BARRIER = Batch((), (), b"all", 1, True)
-
-
 BOUND_S = 2 * 0.2 + 3 * 0.5 + 2 * 0.15 + 1.5
+"""Heartbeats, a Fetch to each replica and one twice, the turns, and at most 1.5 s for the recovery."""
 
 
 def hush(lab: Lab, sender: int, *kinds: type) -> None:
@@ -37,7 +36,7 @@ def hush(lab: Lab, sender: int, *kinds: type) -> None:
 
 
 def pass_time(lab: Lab, seconds: float, ill: int, *lost: type, deaf: bool = False) -> None:
-    """As `Lab.advance`, while these kinds of messages of the replica `ill` are lost, or it hears nobody."""
+    """As `Lab.advance`, but messages of these kinds of the replica `ill` are lost; if `deaf`, all to it."""
     end = lab.now + seconds
     while lab.now < end:
         lab.advance(0.05, deliver=False)
@@ -49,7 +48,7 @@ def pass_time(lab: Lab, seconds: float, ill: int, *lost: type, deaf: bool = Fals
 
 
 def lab_with_a_claim() -> Lab:
-    """Three replicas; 1 tells 2 that it holds 500 instances of its row, of which nobody else knows."""
+    """Three replicas: 1 tells 2 that it holds 500 instances of its row, which only it knows."""
     lab = Lab(3)
     lab.advance(0.3)
     lab.replicas[2].receive(1, Heartbeat((0, 500, 0), (0, 0, 0)))
@@ -63,7 +62,7 @@ def said(lab: Lab, sender: int, kind: type) -> list[Message]:
 
 
 class ClaimTests(SynchronousTestCase):
-    """An unsuspected replica claims to hold commits that cannot be had from it."""
+    """A replica that is not suspected claims to hold commits that it does not send."""
 
     def assert_decided_without(self, lab: Lab, ill: int, *ids: InstanceId) -> None:
         for replica in range(lab.n):
@@ -106,7 +105,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertFalse(lab.replicas[1].suspects(0))
 
     def test_c_claims_from_before_a_common_loss_of_power(self) -> None:
-        """Over UDP they may come after it; nobody holds what they claim."""
+        """Over UDP they may come after it, and no replica holds the commits that they claim."""
         lab = Lab(3)
         lab.advance(0.3)
         for id in range(3):
@@ -124,7 +123,7 @@ class ClaimTests(SynchronousTestCase):
             self.assertEqual(lab.decided[replica][InstanceId(1, 1)].cmd, NOP)
 
     def test_no_recovery_while_answers_come(self) -> None:
-        """However slowly: an answer shows that the claim can be fetched."""
+        """A slow answer, too, shows that the claim can be fetched."""
         lab = Lab(3)
         lab.advance(0.3)
         for _ in range(20):
@@ -146,7 +145,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(said(lab, 2, Recover), [])
 
     def test_what_is_claimed_is_recovered_in_parts(self) -> None:
-        """One that can answer after all would answer each with the whole batch."""
+        """A replica that can answer after all would answer each with the whole batch."""
         lab = lab_with_a_claim()
         for _ in range(200):
             lab.advance(0.05, deliver=False)
@@ -176,7 +175,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(after, recovered)
 
     def test_one_that_leads_is_left_alone(self) -> None:
-        """A claim about an instance that this replica proposed, and has not given up."""
+        """The claim is about an instance that this replica proposed, and still leads."""
         lab = Lab(3)
         lab.advance(0.3)
         mine = lab.propose(0, write("x"))
@@ -208,7 +207,7 @@ class CatchUpTests(SynchronousTestCase):
         return sum(len(message.ids) for message in messages if isinstance(message, Fetch))
 
     def test_no_time_passes(self) -> None:
-        """From the start to the last commit, with timers of hours."""
+        """Catching up goes from the start to the last commit, although the timers take hours."""
         hours = Timing(heartbeat_s=5000, resend_s=5000, suspect_after_s=20000)
         lab = self.missed(700, timing=hours)
         lab.restart(2)
@@ -235,7 +234,7 @@ class CatchUpTests(SynchronousTestCase):
         self.assertEqual(lab.replicas[2].table.committed[0], 3)
 
     def test_it_does_not_ask_for_ever(self) -> None:
-        """Nor those that have told it; the heartbeats do the rest."""
+        """It does not ask those that have told it, and leaves the rest to heartbeats."""
         lab = Lab(3)
         lab.down.add(1)
         lab.advance(60)
@@ -244,7 +243,7 @@ class CatchUpTests(SynchronousTestCase):
         self.assertGreaterEqual(len([d for _, d in asked if d == 1]), len([d for _, d in asked if d == 2]))
 
     def test_answers_that_are_cut(self) -> None:
-        """Their end is known by their size, whatever is asked for beyond it."""
+        """The asker knows the end of an answer by its size, whatever it asked for beyond."""
         self.patch(catch_up, "FETCH_BYTES", 2000)
         hours = Timing(heartbeat_s=5000, resend_s=5000, suspect_after_s=20000)
         lab = self.missed(100, payload="v" * 300, timing=hours)
@@ -285,7 +284,7 @@ class CatchUpTests(SynchronousTestCase):
         self.assertEqual(len(said(lab, 2, Fetch)), fetches)
 
     def test_one_commit_that_comes_again_and_again(self) -> None:
-        """It does not count as the size of an answer."""
+        """A commit that was not asked for does not count as the size of an answer."""
         self.patch(catch_up, "FETCH_BYTES", 2000)
         lab = self.missed(50, payload="v" * 300)
         lab.restart(2)

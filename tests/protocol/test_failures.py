@@ -18,7 +18,7 @@ class FailureDetectorTests(SynchronousTestCase):
         self.assertEqual([detector.suspects(r) for r in range(3)], [False, False, True])
 
     def trusting(self, n: int = 3, at: float = 100.0) -> FailureDetector:
-        """A detector whose others have been connected for long."""
+        """A detector whose peers have been connected for a long time."""
         detector = FailureDetector(0, Epoch.first(n), 1.0)
         detector.advance(at - 60)
         for replica in range(1, n):
@@ -27,7 +27,7 @@ class FailureDetectorTests(SynchronousTestCase):
         return detector
 
     def test_silence_is_noticed_at_its_deadline(self) -> None:
-        """Not with the next heartbeat; and told once."""
+        """The suspicion comes at once, not with the next heartbeat, and is told once."""
         detector = self.trusting()
         detector.advance(100.5)
         detector.on_heard(1)
@@ -45,7 +45,7 @@ class FailureDetectorTests(SynchronousTestCase):
         self.assertEqual(detector.next_deadline(), 102.6)
 
     def test_what_a_late_process_reads_has_just_come(self) -> None:
-        """It was starved for 0.9 s; what it finds then says that the sender lives now."""
+        """It was starved for 0.9 s; a message that it reads then shows that its sender lives now."""
         detector = self.trusting()
         detector.on_heard(1)
         detector.advance(100.9)
@@ -63,7 +63,7 @@ class FailureDetectorTests(SynchronousTestCase):
         self.assertEqual([detector.suspects(r) for r in range(3)], [False] * 3)
 
     def test_connections_that_are_lost_again_and_again(self) -> None:
-        """At most one suspicion per `suspect_after_s` comes of them; silence still shows a failure."""
+        """They cause at most one suspicion per `suspect_after_s`; silence still shows a failure."""
         detector = self.trusting()
         now = 100.0
         for _ in range(200):

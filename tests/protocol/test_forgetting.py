@@ -19,7 +19,7 @@ from tests.protocol.lab import Lab, write
 
 class ForgettingTests(SynchronousTestCase):
     def test_a_floor_that_jumps(self) -> None:
-        """By a million: in parts, each of which takes little time, and as fast as turns follow."""
+        """It rises by a million slots: in steps, each of which is short, and one in each turn."""
         lab = Lab(3)
         lab.advance(0.3)
         core = lab.replicas[0]
@@ -66,7 +66,7 @@ class ForgettingTests(SynchronousTestCase):
         self.assertEqual(len(ids), 15)
 
     def test_a_gap_in_front_of_much_that_is_committed(self) -> None:
-        """Looking for what is missing does not pass over all that is committed behind it."""
+        """The search for missing slots does not pass over all committed slots behind them."""
         self.patch(table, "LOOKED_THROUGH_MAX", 1000)
         held = Lab(3).replicas[0].table
         for slot in (*range(2, 1500), *range(1501, 3000)):

@@ -98,7 +98,7 @@ class DoubledTests(SynchronousTestCase):
             self.assertEqual(lab.instance(0, id).phase, Phase.COMMITTED)
 
     def test_in_the_rows_of_others_it_is_ignored(self) -> None:
-        """The others learn what the first told them; it is for the doubled one to stop."""
+        """The others learn what the first process told them; the doubled one has to stop."""
         lab = Lab(3)
         id = lab.propose(0, write("x"))
         lab.settle()

@@ -29,7 +29,7 @@ class InterferenceTests(SynchronousTestCase):
             self.assertEqual((interferes(a, b), interferes(b, a)), (expected, expected))
 
     def test_what_is_forgotten_is_named(self) -> None:
-        """Else a vote that does not name it would not mean that the voter did not know it."""
+        """A vote that does not name an instance has to mean that the voter did not know it."""
         index = InterferenceIndex(Epoch.first(3))
         x, y = Batch((b"x",), (), b"", 1), Batch((b"y",), (), b"", 1)
         index.add(InstanceId(0, 4), x)
@@ -43,7 +43,7 @@ class InterferenceTests(SynchronousTestCase):
         self.assertEqual(index.deps_of(InstanceId(0, 7), y), (6, 2, 0), "in the own row only what is below")
 
     def test_index_against_all_pairs(self) -> None:
-        """The index finds, per row, the highest interfering slot, in whatever order ids are added."""
+        """The index finds the highest interfering slot of each row, whatever the order of additions."""
         for seed in range(200):
             random = Random(seed)
             index, known = InterferenceIndex(Epoch.first(3)), {}
@@ -68,7 +68,7 @@ class InterferenceTests(SynchronousTestCase):
         return Batch(tuple(keys[:writes]), tuple(keys[2 : 2 + reads]), b"", 1, random.random() < 0.1)
 
     def test_memory_is_bounded(self) -> None:
-        """What every member has executed is forgotten; what it has not is not."""
+        """Only a generation that every member has executed is forgotten."""
         index = InterferenceIndex(Epoch.first(2))
         for slot in range(1, 200):
             index.add(

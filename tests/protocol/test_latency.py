@@ -74,7 +74,7 @@ class LatencyTests(SynchronousTestCase):
         self.assertGreater(latency.usual_s((2,)), latency.usual_s((1,)))
 
     def test_silence_counts_no_longer_than_it_is_waited_for(self) -> None:
-        """Or one lost answer before an hour's rest would keep leaders waiting for the fast path."""
+        """Otherwise one lost answer before an hour of rest would keep leaders waiting for the fast path."""
         latency = Latency(0, Epoch.first(3), 1.0)
         latency.asks_all(InstanceId(0, 1), 0.0)
         latency.asks_all(InstanceId(0, 2), 3600.0)

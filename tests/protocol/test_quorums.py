@@ -35,7 +35,7 @@ class QuorumTests(SynchronousTestCase):
         self.assertRaises(ValueError, Quorums.of, Epoch(0, ()))
 
     def test_a_fast_quorum_is_named_where_a_recovery_asks_all_of_it(self) -> None:
-        """Any n-f replicas without the leader must include all others: f <= 1."""
+        """Any n-f replicas without the leader have to include all others, so f <= 1."""
         self.assertEqual([Quorums.of(Epoch.first(n)).named for n in range(1, 8)], [True] * 4 + [False] * 3)
         for n in range(1, 5):
             self.assertEqual(Quorums.of(Epoch.first(n)).slow, Quorums.of(Epoch.first(n)).fast)

@@ -1,4 +1,4 @@
-"""What guards safety raises InvariantError, also when `python -O` has removed every assert."""
+"""The checks that guard safety raise InvariantError, even when `python -O` has removed all asserts."""
 
 from __future__ import annotations
 
