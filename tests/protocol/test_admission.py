@@ -42,7 +42,7 @@ END = "<!-- end of admission -->"
 TAKE, REPEAT, DECIDED, NO = Admission.TAKE, Admission.REPEAT, Admission.DECIDED, Admission.SUPERSEDED
 
 FIRST_ARROW, COLUMN = 4, 28
-"""Of the picture: the first column of the line of life of phase 0, and the columns between two of them."""
+"""Columns of the picture: the line of phase 0, and the distance between two lines."""
 
 
 def page() -> Path:
@@ -179,7 +179,7 @@ class AcceptorTests(SynchronousTestCase):
         )
 
     def handle(self, message: Message, phase: Phase, bal: int) -> tuple[Admission, Instance, ReplicaState]:
-        """What becomes of an instance in this state when replica 0, which owns ballots 0 and 5, sends it."""
+        """The outcome of a message of replica 0, which owns ballots 0 and 5, at such an instance."""
         state = ReplicaState(1, Quorums.of(Epoch.first(5)), Timing(), Random(0))
         instance = state.table.get(self.id)
         if phase is not Phase.INITIAL:
@@ -254,7 +254,7 @@ class AcceptorTests(SynchronousTestCase):
             self.assertFalse(state.output)
 
     def test_the_own_vote(self) -> None:
-        """It counts at once where a fast quorum is named; else when its record is durable."""
+        """It counts at once where a fast quorum is named; otherwise when its record is durable."""
         for n, at_once in ((3, True), (5, False)):
             state = ReplicaState(0, Quorums.of(Epoch.first(n)), Timing(), Random(0))
             message = PreAccept(self.id, self.batch, (0,) * n)

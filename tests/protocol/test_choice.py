@@ -68,7 +68,7 @@ class ChooseTests(SynchronousTestCase):
     """RecoverOK from Q.  n = 5: |Q| >= n-f = 3, e = 2.  n = 7: |Q| >= 4, e = 2."""
 
     def check(self, quorums: Quorums, rows: list[tuple[str, Mapping[int, RecoverOK], Choice]]) -> None:
-        """In whatever order the answers have come."""
+        """Check each row for every order of the answers."""
         for text, answers, expected in rows:
             for order in permutations(answers.items()):
                 self.assertEqual(choose(quorums, ID, dict(order)), expected, text)
@@ -171,7 +171,7 @@ class ValidationTests(SynchronousTestCase):
             ),
         ]
         for text, validated, conflicts, expected in rows:
-            for at in (1, 2, 3):  # whoever reports them
+            for at in (1, 2, 3):  # each of Q may report them
                 answers: dict[int, tuple[Conflict, ...]] = {1: (), 2: (), 3: (), at: conflicts}
                 self.assertEqual(choose_after_validation(FIVE, validated, answers), expected, text)
 

@@ -1,4 +1,4 @@
-"""The value that every other value of the protocol is read with."""
+"""The epoch, which gives every other value of the protocol its meaning."""
 
 from __future__ import annotations
 

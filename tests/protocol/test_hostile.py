@@ -1,4 +1,4 @@
-"""Messages that are well-formed and lie: what they must not be able to do to a replica."""
+"""Well-formed messages that lie, and the harm that they must not do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAST = 2**63 - 1
 
 
 class UnusedSlotTests(SynchronousTestCase):
-    """Of a slot that a replica has not used yet, nobody else can know anything."""
+    """No other replica can know anything of a slot that a replica has not used yet."""
 
     def lie(self, lab: Lab, *messages: Message) -> None:
         for message in messages:
@@ -52,7 +52,7 @@ class UnusedSlotTests(SynchronousTestCase):
         self.assertEqual(lab.instance(0, mine).cmd, write("a"))
 
     def test_they_are_not_used_up_by_a_restart(self) -> None:
-        """The instance of the last slot there is, once on disk, would leave none to propose with."""
+        """An instance of the last possible slot on disk would leave no slot for proposals."""
         lab = Lab(3)
         self.lie(lab, Recover(InstanceId(0, LAST), 4))
         lab.crash(0)
@@ -60,7 +60,7 @@ class UnusedSlotTests(SynchronousTestCase):
         self.assertLess(lab.replicas[0].next_slot, 1000)
 
     def test_they_are_not_recovered(self) -> None:
-        """Not as something that others have heard of, nor as what speaks against a value."""
+        """They are not recovered when others claim to have heard of them, nor as conflicts of a value."""
         lab = Lab(3)
         self.lie(lab, Heartbeat((0, LAST, 0), (0, 0, LAST)), Commit(InstanceId(1, 1), 0, NOP, (LAST, 0, 0)))
         lab.advance(10, deliver=False)
@@ -76,7 +76,7 @@ class UnusedSlotTests(SynchronousTestCase):
 
 class BallotTests(SynchronousTestCase):
     def test_no_ballot_that_nobody_takes_is_sent(self) -> None:
-        """The connection to an honest replica would be closed for it, again and again."""
+        """An honest replica would close the connection for it, again and again."""
         for n, highest in ((3, LAST), (3, LAST - 1), (3, LAST - 2), (2, LAST), (5, LAST - 3)):
             lab = Lab(n)
             id = InstanceId(1, 1)
@@ -113,7 +113,7 @@ class ContradictoryAnswersTests(SynchronousTestCase):
         self.assertEqual([message for _, _, message in lab.sent if isinstance(message, Accept)], [])
 
     def test_a_validation_by_one_that_was_not_asked(self) -> None:
-        """It stands for none of Q."""
+        """Its answer does not count instead of one of Q."""
         lab = Lab(5)
         id, batch, none = InstanceId(0, 1), write("a"), (0,) * 5
         lab.recover(1, id)

@@ -1,4 +1,4 @@
-"""Reads without an instance (docs: protocol/reads): whom they ask, and what they have to come after."""
+"""Reads without an instance (docs: protocol/reads): which replicas they ask, and what they follow."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RESEND_S = Timing().resend_s
 
 
 def asked(lab: Lab, sender: int = 0) -> list[int]:
-    """Whom `sender` has asked, in order; forgets it, and what else was sent."""
+    """The replicas that `sender` has asked, in order.  Drops all messages that were sent."""
     replicas = [dest for frm, dest, message in lab.sent if frm == sender and isinstance(message, Read)]
     lab.sent.clear()
     return replicas
 
 
 def known(lab: Lab, id: int, *keys: str) -> Deps:
-    """What the replica names when it is asked."""
+    """The dependencies that the replica answers to a Read."""
     lab.replicas[id].receive((id + 1) % lab.n, Read(5, tuple(key.encode() for key in keys)))
     ((dest, message),) = lab.replicas[id].take_output().messages
     assert isinstance(message, ReadOK)
@@ -48,7 +48,7 @@ def known(lab: Lab, id: int, *keys: str) -> Deps:
 
 class QuorumTests(SynchronousTestCase):
     def test_how_many_are_asked(self) -> None:
-        """Those next in number as long as nobody is known to be nearer; without any, it is told at once."""
+        """It asks the next in number while no latency is known; without others the read ends at once."""
         for n, others in ((1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 2), (7, 3)):
             lab = Lab(n)
             number = lab.read(0, "x", "y")
@@ -67,7 +67,7 @@ class QuorumTests(SynchronousTestCase):
             self.assertLessEqual(quorums.slow, quorums.fast)
 
     def test_nothing_is_written_or_decided(self) -> None:
-        """Neither by who reads nor by who is asked."""
+        """Neither the reader nor a replica that is asked writes a record."""
         lab = Lab(5)
         before = [(replica.next_slot, len(replica.table)) for replica in lab.replicas]
         for id in (0, 1):
@@ -123,7 +123,7 @@ class QuorumTests(SynchronousTestCase):
 
 class DepsTests(SynchronousTestCase):
     def test_what_is_known_here_and_what_is_answered(self) -> None:
-        """The highest slot of each row."""
+        """It names the highest slot of each row."""
         lab = Lab(5)
         for row, slots in ((0, 2), (3, 1)):
             for _ in range(slots):
@@ -140,7 +140,7 @@ class DepsTests(SynchronousTestCase):
         self.assertEqual(lab.reads[0], {number: (2, 0, 1, 0, 1)})
 
     def test_what_interferes(self) -> None:
-        """Writes of any of the keys, and what writes everything: not what only reads, nor other keys."""
+        """It names writes of any of the keys, and barriers; no reads, and no writes of other keys."""
         for batch, keys, named in (
             (write("x"), ["x"], True),
             (write("x", "y"), ["y"], True),
@@ -159,7 +159,7 @@ class DepsTests(SynchronousTestCase):
             self.assertEqual(lab.reads[0][number], (0, id.slot, 0) if named else (0, 0, 0))
 
     def test_own_slots_that_are_unknown_after_a_restart(self) -> None:
-        """Until they are decided they count, for own reads and for those of others."""
+        """They count for own reads and for those of others until they are decided."""
         lab = Lab(3)
         lab.crash(0)
         lab.restart(0)
@@ -177,7 +177,7 @@ class DepsTests(SynchronousTestCase):
         self.assertEqual(lab.reads[0][number][0], 0)
 
     def test_what_is_forgotten(self) -> None:
-        """It is named, whatever its keys were."""
+        """A forgotten instance is named whatever its keys were."""
         lab = Lab(3)
         lab.propose(1, write("x"))
         lab.settle()
@@ -192,7 +192,7 @@ class DepsTests(SynchronousTestCase):
         self.assertEqual(lab.reads[0][number], (0, 1, 0))
 
     def test_what_is_answered_is_heard_of(self) -> None:
-        """Its leader has crashed, and nobody else would tell: it is recovered, or the read would wait."""
+        """Its leader has crashed: without recovery the read would wait forever."""
         lab = Lab(5)
         lab.propose(2, write("x"))
         lab.deliver(PreAccept, to=1)
@@ -220,7 +220,7 @@ class AnswerTests(SynchronousTestCase):
         self.lab.flush(0)
 
     def test_anybodys_answer_counts(self) -> None:
-        """Also of those that were not asked first."""
+        """Answers of replicas that were not asked first count, too."""
         self.answer(4, self.number)
         self.answer(3, self.number, (0, 0, 0, 7, 0))
         self.assertEqual(self.lab.reads[0], {self.number: (0, 0, 0, 7, 0)})
@@ -233,7 +233,7 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(list(self.lab.reads[0]), [self.number])
 
     def test_answers_to_nothing(self) -> None:
-        """Other numbers, those of reads that were told, and of such for which nobody waits."""
+        """These are unknown numbers, numbers of reads that have ended, and of reads that were dropped."""
         for number in (0, self.number - 1, self.number + 1, NUMBER_LIMIT - 1):
             for sender in range(1, 5):
                 self.answer(sender, number, (9, 9, 9, 9, 9))
@@ -260,7 +260,7 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(lab.reads[0][others[0]], (0, 1, 0, 0, 0))
 
     def test_numbers_of_another_process(self) -> None:
-        """They begin anywhere, and fit the wire however many follow."""
+        """The first is random, and all later ones fit the wire."""
         first = [
             Replica(0, Epoch.first(3), timing=Timing(), random=Random(seed)).read((b"x",))
             for seed in range(1, 30)
@@ -269,7 +269,7 @@ class AnswerTests(SynchronousTestCase):
         self.assertLess(max(first), NUMBER_LIMIT // 2 + 1)
 
     def test_lies(self) -> None:
-        """What nobody can know of, a slot of the own row that was never used, is not heard of either."""
+        """A slot of the own row that was never used, which no replica can know, is not heard of."""
         self.answer(1, self.number, (NUMBER_LIMIT - 1, 0, 0, 0, 0))
         self.lab.advance(3)
         self.assertEqual(len(self.lab.replicas[0].table), 0)
@@ -280,11 +280,11 @@ class AnswerTests(SynchronousTestCase):
 
 class SilenceTests(SynchronousTestCase):
     def wait(self, lab: Lab, seconds: float) -> None:
-        """Let time pass in one step; nothing arrives meanwhile."""
+        """Let time pass in one step, and deliver nothing."""
         lab.advance(seconds, seconds, deliver=False)
 
     def test_others_are_asked(self) -> None:
-        """All that have not answered, after a while, and again after `resend_s`."""
+        """It asks all that have not answered after the patience, and again after `resend_s`."""
         lab = Lab(7)
         number = lab.read(0, "x")
         self.assertEqual(asked(lab), [1, 2, 3])
@@ -316,7 +316,7 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual(reads, [(dest, Read(number, (b"x", b"y"))) for dest in (1, 1, 2)])
 
     def test_those_that_are_far_away_are_given_longer(self) -> None:
-        """Twice what they usually take."""
+        """They get twice their usual time."""
         lab = Lab(3)
         lab.propose(0, write("x"))
         lab.deliver(PreAccept)
@@ -332,7 +332,7 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual(asked(lab), [1, 2])
 
     def test_the_nearest_are_asked(self) -> None:
-        """As the answers to PreAccepts show."""
+        """The answers to PreAccepts show which are the fastest."""
         lab = Lab(4)
         lab.propose(0, write("x"))
         for acceptor in (3, 1, 2):
@@ -352,7 +352,7 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual(asked(lab), [2, 3])
 
     def test_those_that_were_silent_are_not_asked_first(self) -> None:
-        """Until they answer something."""
+        """They are asked last until they answer a Read."""
         lab = Lab(5)
         lab.read(0, "x")
         lab.deliver(Read, to=2)
@@ -400,7 +400,7 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual(core.next_deadline(), heartbeat)
 
     def test_told_in_the_turn_of_the_last_answer(self) -> None:
-        """Not before, and with nothing else to do."""
+        """It is told in that turn, not before, and without any other event."""
         lab = Lab(3)
         number = lab.replicas[0].read((b"x",))
         self.assertEqual(lab.replicas[0].take_output().reads, [])
@@ -411,7 +411,7 @@ class SilenceTests(SynchronousTestCase):
         self.assertFalse(lab.replicas[0].take_output())
 
     def test_a_nop_is_named_without_need(self) -> None:
-        """An instance that became NOP stays where it was: waiting for it is safe."""
+        """An instance that became NOP is still named, and to wait for it is safe."""
         lab = Lab(3)
         id = lab.propose(1, write("x"))
         lab.deliver(PreAccept, to=0)

@@ -1,4 +1,4 @@
-"""Recovery, rule by rule (docs: protocol/rules, "Recovery"), and the traps that have caught others."""
+"""Recovery, rule by rule (docs: protocol/rules, "Recovery"), and known counter-examples."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class _Recoverer:
         self.flush()
 
     def proposal(self) -> tuple[Batch | None, tuple[int, ...]] | None:
-        """What it asks the others to accept at ballot 1."""
+        """The value that it asks the others to accept at ballot 1; None so far."""
         accepts = {(m.batch, m.deps) for _, m in self.sent if isinstance(m, Accept)}
         return accepts.pop() if accepts else None
 
@@ -135,7 +135,7 @@ class ChoiceTests(SynchronousTestCase):
         self.assertIsNone(recoverer.proposal())
 
     def test_overtaken(self) -> None:
-        """A recovery whose ballot is no longer the highest promised here stops."""
+        """A recovery stops when its ballot is no longer the highest that is promised here."""
         recoverer = _Recoverer()
         recoverer.receive(2, Recover(ID, 2))
         recoverer.receive(2, UNKNOWN)
@@ -169,7 +169,7 @@ class NamedChoiceTests(SynchronousTestCase):
     """RecoverOK from all but the command leader, which named its fast quorum (f = 1): rules 4n and 5n."""
 
     def choose(self, n: int, answers: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None]) -> object:
-        """What replica n-1 proposes for (0, 1) after these answers: dependencies and who is named."""
+        """The proposal of replica n-1 for (0, 1) after these answers: dependencies and named replicas."""
         id, none = InstanceId(0, 1), (0,) * n
         replica = Replica(n - 1, Epoch.first(n), timing=Timing(), random=Random(0))
         replica.tick(0.0)
@@ -202,7 +202,7 @@ class NamedChoiceTests(SynchronousTestCase):
             self.assertEqual(self.choose(n, answers), expected, name)
 
     def test_what_the_leader_committed_is_found(self) -> None:
-        """Replica 0 names 1, which has seen another instance; it commits, tells its client, and dies."""
+        """Replica 0 names 1, which has seen another instance; 0 commits, tells its client, and dies."""
         for recoverer in (1, 2):
             lab = Lab(3)
             other = lab.propose(2, write("x"))
@@ -248,7 +248,7 @@ class ValidationTests(SynchronousTestCase):
     """ValidateOK from all of Q: rules 1 to 3."""
 
     def recover(self, votes: int, *reported: Conflict) -> _Recoverer:
-        """Q = {1, 2, 3} with so many votes; replica 3 reports the conflicts."""
+        """Q = {1, 2, 3}, of which `votes` have voted; replica 3 reports the conflicts."""
         recoverer = _Recoverer()
         recoverer.receive(2, VOTE)
         recoverer.receive(3, VOTE if votes == 2 else UNKNOWN)
@@ -302,7 +302,7 @@ class ValidationTests(SynchronousTestCase):
             self.assertEqual(recoverer.proposal(), expected, name)
 
     def test_a_member_of_q_is_lost_before_it_validates(self) -> None:
-        """Others are asked at once, at a higher ballot; one that has validated already does not matter."""
+        """It asks the others at once, at a higher ballot, unless the lost one has validated already."""
         for lost, again in ((3, True), (2, False), (4, False)):
             recoverer = _Recoverer()
             recoverer.receive(2, VOTE)
@@ -315,7 +315,7 @@ class ValidationTests(SynchronousTestCase):
             self.assertEqual(asked, [6] * 4 if again else [], lost)
 
     def test_members_of_a_suspected_replica_are_recovered_without_delay(self) -> None:
-        """What a lively replica leads gets `resend_s` more."""
+        """An instance of a replica that is not suspected gets `resend_s` more."""
         for suspected in (True, False):
             recoverer = _Recoverer()
             member = InstanceId(4, 1)
@@ -513,7 +513,7 @@ class CounterExampleTests(SynchronousTestCase):
         self.assertEqual(lab.decided[1][later].deps, (0, other.slot, 0))
 
     def test_a_ballot_is_durable_before_anybody_hears_of_it(self) -> None:
-        """A recoverer that forgot its ballot could use it twice, with two different quorums."""
+        """A recoverer that had forgotten its ballot could use it twice, with two different quorums."""
         lab = Lab(3)
         id = lab.propose(0, write("x"))
         lab.deliver(PreAccept)
@@ -554,7 +554,7 @@ class LivenessTests(SynchronousTestCase):
                 self.assertIn(other, lab.decided[n - 1])
 
     def test_fast_path_decision_survives_its_leader(self) -> None:
-        """The leader told its client and died: every recovery finds the same value."""
+        """The leader told its client and died; every recovery finds the same value."""
         for n in (3, 5, 7):
             for recoverer in range(1, n):
                 lab = Lab(n)

@@ -1,4 +1,4 @@
-"""What survivors do when a replica becomes suspected: cases of a cluster of bare cores."""
+"""How survivors act when a replica becomes suspected: cases of a cluster of bare cores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMING = Timing()
 
 class TakeoverCase(SynchronousTestCase):
     def lab(self, n: int = 3) -> Lab:
-        """A cluster that has run for a while, every replica connected with every other."""
+        """A cluster that has run for a while, with all replicas connected."""
         lab = Lab(n, TIMING)
         for replica in lab.replicas:
             for other in range(n):
@@ -45,7 +45,7 @@ class TakeoverCase(SynchronousTestCase):
             lab.flush(id)
 
     def open(self, lab: Lab, *knowing: int) -> InstanceId:
-        """An instance that 0 has proposed, of which only these have got the PreAccept."""
+        """An instance that 0 has proposed, whose PreAccept only these replicas have got."""
         id = lab.propose(0, write("k"))
         message = next(m for _, _, m in lab.wire if isinstance(m, PreAccept))
         for replica in knowing:
@@ -60,7 +60,7 @@ class TakeoverCase(SynchronousTestCase):
 
 class LostConnectionTests(TakeoverCase):
     def test_the_first_in_turn_recovers_at_once(self) -> None:
-        """Row 0 is that of 0, then of 1: replica 1 needs no time to pass."""
+        """In row 0 replica 1 comes after 0, so it recovers at once."""
         for seen_by in ((1,), (1, 2), (2, 1)):
             lab = self.lab()
             id = self.open(lab, 1, 2)
@@ -71,7 +71,7 @@ class LostConnectionTests(TakeoverCase):
             self.assertEqual([kind for _, kind in self.kinds(lab, 2)].count(Recover), 0)
 
     def test_it_hears_of_what_only_others_know(self) -> None:
-        """Row 0's open instance is known to 2 alone, whose turn is the second."""
+        """Only replica 2, which has the second turn, knows the open instance of row 0."""
         for order in ((1, 2), (2, 1)):
             lab = self.lab()
             id = self.open(lab, 2)
@@ -82,7 +82,7 @@ class LostConnectionTests(TakeoverCase):
             self.assertNotIn((1, Recover), self.kinds(lab, 2))
 
     def test_a_decision_that_one_survivor_holds(self) -> None:
-        """Of five, replica 4 has the Commit; whoever misses it asks everybody at once."""
+        """Of five, replica 4 has the Commit; the replicas that miss it ask all others at once."""
         lab = self.lab(5)
         id = lab.propose(0, write("k"))
         lab.deliver(PreAccept)
@@ -114,7 +114,7 @@ class LostConnectionTests(TakeoverCase):
             self.assertIn((1, Recover), self.kinds(lab, 2))
 
     def test_turns_begin_anew_when_the_first_in_turn_dies_too(self) -> None:
-        """Of five, 0 dies and then 1, which had just begun to recover: 2 does it without waiting."""
+        """Of five, 0 dies, then 1, which had just begun to recover: 2 recovers without waiting."""
         lab = self.lab(5)
         id = self.open(lab, *range(1, lab.n))
         self.die(lab, 0)

@@ -73,7 +73,7 @@ class Member(Enum):
 
     OPEN = "it may still commit in any way"
     CONFLICTS = "it committed without naming id, so id was not committed on the fast path"
-    EXCLUDES = "its own recovery has so many votes that id cannot have taken the fast path beside it"
+    EXCLUDES = "its own recovery has more than n-f-e votes, so id did not take the fast path"
     HARMLESS = "it committed as NOP, or it names id"
 
 

@@ -245,7 +245,7 @@ class Proposals:
     # -- the end
 
     def drop(self, id: InstanceId) -> None:
-        """`id` is decided, or somebody else decides it: it is in no hands here."""
+        """Drop the proposal and the round of `id`, because it is decided or another replica recovers it."""
         self._proposals.pop(id, None)
         self._rounds.open.pop(id, None)
         self._deadlines.clear(id)

@@ -217,7 +217,7 @@ class Recoveries:
         recovery.stage = Stage.WAIT
         recovery.members = members
         self._waits.begin(instance.id, members)
-        message = self._waiting(instance, recovery)
+        message = _waiting(instance, recovery)
         state.send_to_others(message)
         self.on_waiting(state.id, message)
         for sender, answer in tuple(recovery.answers.items()):
@@ -226,11 +226,6 @@ class Recoveries:
         if recovery.stage is Stage.WAIT and not self._try_end_wait(instance, recovery):
             for member in members:
                 self._recover_later(member)
-
-    @staticmethod
-    def _waiting(instance: Instance, recovery: Recovery) -> Waiting:
-        assert recovery.validated is not None
-        return Waiting(instance.id, recovery.validated.votes)
 
     def _recover_later(self, member: InstanceId) -> None:
         """Recover a conflicting instance too, when this replica's turn to do so comes."""
@@ -342,7 +337,12 @@ class Recoveries:
                 if replica not in recovery.answers:
                     state.promise(replica, Recover(instance.id, recovery.ballot))
         if recovery.stage is Stage.WAIT:
-            state.send_to_others(self._waiting(instance, recovery))
+            state.send_to_others(_waiting(instance, recovery))
             for member in recovery.members:
                 self._recover_later(member)
         self._deadlines.set(instance.id, state.now + self._back_off_s(recovery.attempt))
+
+
+def _waiting(instance: Instance, recovery: Recovery) -> Waiting:
+    assert recovery.validated is not None
+    return Waiting(instance.id, recovery.validated.votes)

@@ -18,8 +18,8 @@ __all__ = ["Waits"]
 class Waits:
     """The waits of one replica's recoveries, and what it knows about the instances waited for.
 
-    An instance *excludes* others when some replica has told, by Waiting, that its recovery has so many
-    votes that no instance which conflicts with it can have taken the fast path beside it.
+    An instance *excludes* others when some replica has told, by Waiting, that its recovery has more than
+    n-f-e votes.  Then no instance that conflicts with it can have taken the fast path beside it.
     """
 
     def __init__(self, table: InstanceTable) -> None:

@@ -6,8 +6,8 @@ Three notions of "does not answer" exist, each for a purpose of its own, and saf
   Others then recover the replica's instances.
 - *unanswered* (`Latency` for PreAccept, `reads` for Read): a question of that kind was not answered in
   time.  The replica is asked such a question last until it answers one, however late.
-- *slow* (`Latency`): the usual time from a PreAccept to its answer, from which follow whom to ask first
-  and how long to wait.
+- *slow* (`Latency`): the usual time from a PreAccept to its answer decides which replicas are asked first,
+  and how long they may take.
 """
 
 from __future__ import annotations

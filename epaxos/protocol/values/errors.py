@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["InvariantError"]
 
 
-class InvariantError(AssertionError):
+class InvariantError(Exception):
     """This replica is about to break a rule on which safety depends, so its own code is wrong.
 
     It is raised by an `if` instead of an `assert`, because `python -O` removes asserts.  No message of

@@ -160,8 +160,8 @@ _RECOVERY = (
         "bal and abal are two variables",
         Acceptor.on_recover,
         "instance.bal = message.ballot",
-        "instance.bal = message.ballot;"
-        " instance.abal = instance.abal if sender == state.id else message.ballot",
+        "instance.bal = message.ballot\n"
+        "            instance.abal = instance.abal if sender == state.id else message.ballot",
     ),
     _edit(
         "any accepted value",
@@ -371,6 +371,7 @@ _RESTARTS = (
         AcceptRounds.start,
         "self._deadlines.set(id, state.now + state.timing.resend_s)",
         "self._deadlines.set(id, state.now + state.timing.resend_s)\n"
+        "    state.output.own_promises.pop()\n"
         "    self.on_accept_ok(state.id, AcceptOK(id, ballot))",
     ),
     _edit(

@@ -15,13 +15,12 @@ from epaxos.protocol.values.messages import (
     PreAccept,
     PreAcceptOK,
 )
-from epaxos.protocol.values.timing import Timing
 from tests.protocol.lab import Lab, read, write
 
 
 class FastPathTests(SynchronousTestCase):
     def test_one_round_trip_without_interference(self) -> None:
-        """Equal answers from a fast quorum: committed after PreAccept and its answers, for every n."""
+        """With equal answers of a fast quorum it commits after PreAccept and its answers, for every n."""
         for n in range(1, 8):
             lab = Lab(n)
             id = lab.propose(0, write("x"))
@@ -60,7 +59,7 @@ class FastPathTests(SynchronousTestCase):
             self.assertEqual(id in lab.decided[0], decided)
 
     def test_known_interference_everywhere_stays_fast(self) -> None:
-        """What everybody knows is in D0 already: the answers are equal."""
+        """D0 already names an instance that all replicas know, so the answers are equal."""
         lab = Lab(3)
         first = lab.propose(0, write("x"))
         lab.settle()
@@ -77,7 +76,7 @@ class FastPathTests(SynchronousTestCase):
         self.assertEqual([lab.replicas[i].counters.fast_path for i in (0, 1)], [1, 1])
 
     def test_the_batch_is_sent_once(self) -> None:
-        """The PreAccept carried it to all; who missed that asks for it."""
+        """The PreAccept carried it to all; a replica that missed the PreAccept asks for it."""
         lab = Lab(3)
         id = lab.propose(0, write("x"))
         lab.deliver(PreAccept, to=1)
@@ -89,7 +88,7 @@ class FastPathTests(SynchronousTestCase):
         self.assertEqual(lab.decided[2][id].cmd, write("x"))
 
     def test_commit_without_the_batch_is_fetched(self) -> None:
-        """A replica that gets a Commit without having the payload asks for it."""
+        """A replica that gets a Commit, and does not hold the batch, asks for it."""
         lab = Lab(3)
         id = lab.propose(0, write("x"))
         lab.drop(PreAccept, to=2)
@@ -102,7 +101,7 @@ class FastPathTests(SynchronousTestCase):
         self.assertNotIn(id, fresh.decided[2])
 
     def test_what_is_asked_for_exists(self) -> None:
-        """Nobody may hold it any more: then whoever is asked has to recover it, too."""
+        """No replica may hold it any more, so a replica that is asked notes that it has to be recovered."""
         lab = Lab(3)
         lab.crash(2)
         ids = (InstanceId(2, 4), InstanceId(2, 3))
@@ -114,7 +113,7 @@ class FastPathTests(SynchronousTestCase):
 
 class SlowPathTests(SynchronousTestCase):
     def setUp(self) -> None:
-        """Two interfering proposals cross: each acceptor has seen the other one first."""
+        """Two interfering proposals cross: each acceptor has seen another one first."""
         self.lab = Lab(3, named=False)
         self.a = self.lab.propose(0, write("x", payload="a"))
         self.b = self.lab.propose(1, write("x", payload="b"))
@@ -145,7 +144,7 @@ class SlowPathTests(SynchronousTestCase):
                 self.assertTrue(decided[a].deps[1] >= 1 or decided[b].deps[0] >= 1)
 
     def test_short_wait_for_the_fast_path(self) -> None:
-        """A slow quorum has answered, unequal, and a fast quorum may still come: wait a little."""
+        """A slow quorum of unequal answers has come, and a fast quorum may still come: wait a little."""
         lab = self.lab
         lab.deliver(PreAccept, frm=0, to=1)
         lab.deliver(PreAcceptOK, to=0)
@@ -189,7 +188,7 @@ class NamedFastQuorumTests(SynchronousTestCase):
             self.assertFalse([m for _, _, m in lab.sent if isinstance(m, Accept)])
 
     def test_the_named_ones_answer_is_the_value(self) -> None:
-        """Replica 1 is named, and has seen an interfering instance; replica 2 is not waited for."""
+        """Replica 1 is named, and has seen an interfering instance; no answer of replica 2 is needed."""
         lab = Lab(3)
         other = lab.propose(2, write("x"))
         lab.deliver(PreAccept, to=1)
@@ -202,7 +201,7 @@ class NamedFastQuorumTests(SynchronousTestCase):
         self.assertEqual(lab.decided[0][id].deps, (0, 0, other.slot))
 
     def test_another_ones_answer_is_not(self) -> None:
-        """A recovery asks the named one, so only its answer counts: without it there is the slow path."""
+        """Only the answer of the named replica counts; without it the slow path follows."""
         lab = Lab(3)
         id = lab.propose(0, write("x"))
         lab.deliver(PreAccept, to=2)
@@ -247,7 +246,7 @@ class NamedFastQuorumTests(SynchronousTestCase):
         self.assertEqual(named, {(1,)})
 
     def test_the_nearest_is_named(self) -> None:
-        """Replica 2 answers within 20 ms, replica 1 after 50: from the second instance on it is 2."""
+        """Replica 2 answers within 20 ms, replica 1 after 50: from the second instance on 2 is named."""
         lab = Lab(3)
         lab.propose(0, write("x"))
         for milliseconds, acceptor in ((20, 2), (50, 1)):
@@ -265,7 +264,7 @@ class ThriftTests(SynchronousTestCase):
     """docs: protocol/fast-path: the PreAccept goes to those that were named alone."""
 
     def after_a_probe(self, n: int = 3, answer_s: float = 0.0, named: bool | None = None) -> Lab:
-        """All have answered replica 0 within the time; what was sent until then is forgotten."""
+        """All have answered replica 0 within this time; the messages until then are dropped."""
         lab = Lab(n, named=named)
         lab.propose(0, write("x"))
         lab.deliver(PreAccept)
@@ -275,13 +274,13 @@ class ThriftTests(SynchronousTestCase):
         return lab
 
     def pass_time(self, lab: Lab, seconds: float) -> None:
-        """Replica 0 notices the time; nothing is delivered."""
+        """Tick replica 0, and deliver nothing."""
         lab.now += seconds
         lab.replicas[0].tick(lab.now)
         lab.flush(0)
 
     def sent_to(self, lab: Lab, kind: type) -> list[int]:
-        """To whom replica 0 has sent messages of this kind."""
+        """The receivers of replica 0's messages of this kind."""
         return sorted(dest for sender, dest, m in lab.sent if sender == 0 and isinstance(m, kind))
 
     def test_whom_to_ask(self) -> None:
@@ -302,7 +301,7 @@ class ThriftTests(SynchronousTestCase):
             self.assertFalse([m for _, _, m in lab.sent if isinstance(m, Fetch)])
 
     def test_now_and_then_all_are_asked(self) -> None:
-        """A quarter of the time after which one is suspected has to pass; else nobody knew who is nearest."""
+        """The next probe leaves after a quarter of `suspect_after_s`."""
         lab = self.after_a_probe()
         for seconds, asked in ((0.1, [1]), (0.1, [1]), (0.1, [1, 2]), (0.1, [1]), (10.0, [1, 2])):
             self.pass_time(lab, seconds)
@@ -312,7 +311,7 @@ class ThriftTests(SynchronousTestCase):
             self.assertEqual(self.sent_to(lab, PreAccept), asked)
 
     def test_all_are_asked_while_one_is_not_known(self) -> None:
-        """Replica 2 answers nothing.  When it was waited for long enough, it is known to be far."""
+        """Replica 2 never answers.  After the patience its latency counts as the patience."""
         lab = Lab(3)
         for seconds, asked in ((0.0, [1, 2]), (0.1, [1, 2]), (0.5, [1, 2]), (0.5, [1, 2]), (0.1, [1])):
             self.pass_time(lab, seconds)
@@ -357,7 +356,7 @@ class ThriftTests(SynchronousTestCase):
             self.assertEqual([id in decided for decided in lab.decided], [True] * 3)
 
     def test_all_asked_at_once_have_the_same_patience(self) -> None:
-        """Replica 1 is named, and 2 answers: until twice the usual time of 1 have passed, not longer."""
+        """Replica 1 is named, and 2 answers: the leader waits for twice the usual time of 1, not longer."""
         lab = self.after_a_probe(answer_s=0.04)
         self.pass_time(lab, 0.25)
         lab.propose(0, write("x"))
@@ -392,7 +391,7 @@ class ThriftTests(SynchronousTestCase):
         self.assertEqual(self.sent_to(lab, PreAccept), [1])
 
     def test_a_crashed_one_holds_nothing_up_longer_than_the_patience(self) -> None:
-        """Whether it is suspected yet, or by the time that it was named, or when the patience ends."""
+        """It may be suspected yet, or when it was named, or only when the patience ends."""
         for n, crashed_s in ((3, 0.0), (3, 0.999), (3, 2.0), (4, 0.0), (4, 2.0)):
             lab = self.after_a_probe(n)
             lab.crash(1)
@@ -414,7 +413,7 @@ class ThriftTests(SynchronousTestCase):
         self.assertEqual([id in decided for decided in lab.decided], [True] * 3)
 
     def test_a_slow_patience_does_not_delay_asking_again(self) -> None:
-        """Usually it takes 0.4 s, but after `resend_s`, 0.5 s, something may have been lost."""
+        """It usually takes 0.4 s, but after `resend_s`, 0.5 s, a message may have been lost."""
         lab = self.after_a_probe(answer_s=0.4)
         id = lab.propose(0, write("x"))
         lab.drop(to=1)
@@ -549,62 +548,3 @@ class IdempotenceTests(SynchronousTestCase):
             lab.replicas[1].receive(sender, message)
             lab.flush(1)
             self.assertEqual((lab.wire, lab.instance(1, id).phase), ([], Phase.PREACCEPTED))
-
-
-class ForgettingTests(SynchronousTestCase):
-    def test_executed_everywhere_is_dropped(self) -> None:
-        lab = Lab(3, Timing(heartbeat_s=0.1))
-        for k in range(5):
-            lab.propose(k % 3, write("x"))
-            lab.settle()
-        for id in range(3):
-            lab.replicas[id].on_executed((2, 2, 1))
-            lab.flush(id)
-        lab.advance(0.3)
-        for id in range(3):
-            self.assertEqual(len(lab.replicas[id].table), 0)
-            self.assertEqual((lab.disks[id].records, lab.disks[id].batches), ({}, {}))
-            self.assertEqual(lab.disks[id].floor, (2, 2, 1))
-
-    def test_floor_is_named_by_what_comes_later(self) -> None:
-        lab = Lab(3, Timing(heartbeat_s=0.1))
-        lab.propose(0, write("x"))
-        lab.settle()
-        for id in range(3):
-            lab.replicas[id].on_executed((1, 0, 0))
-        lab.advance(0.3)
-        later = lab.propose(1, write("x"))
-        lab.settle()
-        self.assertEqual(lab.decided[2][later].deps, (1, 0, 0))
-        self.assertEqual(lab.replicas[1].counters.fast_path, 1)
-
-    def test_floor_does_not_fall_with_a_restart(self) -> None:
-        """A restarted replica that took those it has not heard of yet for ones that have executed
-        nothing would propose without naming what it forgot.  One that has not forgotten it yet
-        would then speak against that proposal in a recovery, though it was committed."""
-        for named in (None, False):
-            lab = Lab(3, named=named)
-            lab.propose(2, write("x"))
-            lab.settle()
-            for id in range(3):
-                executed = lab.disks[id].executed = lab.replicas[id].table.committed
-                lab.replicas[id].on_executed(executed)
-            lab.advance(0.5)
-            self.assertEqual(lab.disks[0].floor, (0, 0, 1))
-            lab.crash(0)
-            lab.restart(0)
-            lab.crash(2)
-            lab.advance(0.5)
-            self.assertEqual(lab.replicas[0].table.floor, (0, 0, 1))
-            self.assertEqual(lab.disks[0].floor, (0, 0, 1))
-            later = lab.propose(0, write("x"))
-            self.assertGreaterEqual(lab.instance(0, later).deps[2], 1)
-
-    def test_one_that_is_behind_holds_all_back(self) -> None:
-        lab = Lab(3, Timing(heartbeat_s=0.1))
-        lab.propose(0, write("x"))
-        lab.settle()
-        for id in range(2):
-            lab.replicas[id].on_executed((1, 0, 0))
-        lab.advance(0.5)
-        self.assertEqual([len(replica.table) for replica in lab.replicas], [1, 1, 1])

@@ -1,18 +1,13 @@
-"""Claims that cannot be fetched, catching up without timers, forgetting in parts, and doubled replicas."""
+"""Catching up: what others claim is fetched, or recovered when it cannot be fetched."""
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.memory import table
-from epaxos.protocol.memory.state import DoubledError
-from epaxos.protocol.upkeep import catch_up, forgetting
+from epaxos.protocol.upkeep import catch_up
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
     NOP,
-    Accept,
     Batch,
     Commit,
     Fetch,
@@ -22,14 +17,13 @@ from epaxos.protocol.values.messages import (
     PreAccept,
     PreAcceptOK,
     Recover,
-    Validate,
 )
 from epaxos.protocol.values.timing import Timing
-from tests.protocol.lab import Lab, new_disk, write
+from tests.protocol.lab import Lab, write
 
 BARRIER = Batch((), (), b"all", 1, True)
 BOUND_S = 2 * 0.2 + 3 * 0.5 + 2 * 0.15 + 1.5
-"""Heartbeats, each replica asked and one twice, turns; and what the recovery itself takes at most."""
+"""Heartbeats, a Fetch to each replica and one twice, the turns, and at most 1.5 s for the recovery."""
 
 
 def hush(lab: Lab, sender: int, *kinds: type) -> None:
@@ -42,7 +36,7 @@ def hush(lab: Lab, sender: int, *kinds: type) -> None:
 
 
 def pass_time(lab: Lab, seconds: float, ill: int, *lost: type, deaf: bool = False) -> None:
-    """As `Lab.advance`, while these kinds of messages of the replica `ill` are lost, or it hears nobody."""
+    """As `Lab.advance`, but messages of these kinds of the replica `ill` are lost; if `deaf`, all to it."""
     end = lab.now + seconds
     while lab.now < end:
         lab.advance(0.05, deliver=False)
@@ -54,7 +48,7 @@ def pass_time(lab: Lab, seconds: float, ill: int, *lost: type, deaf: bool = Fals
 
 
 def lab_with_a_claim() -> Lab:
-    """Three replicas; 1 tells 2 that it holds 500 instances of its row, of which nobody else knows."""
+    """Three replicas: 1 tells 2 that it holds 500 instances of its row, which only it knows."""
     lab = Lab(3)
     lab.advance(0.3)
     lab.replicas[2].receive(1, Heartbeat((0, 500, 0), (0, 0, 0)))
@@ -68,7 +62,7 @@ def said(lab: Lab, sender: int, kind: type) -> list[Message]:
 
 
 class ClaimTests(SynchronousTestCase):
-    """An unsuspected replica claims to hold commits that cannot be had from it."""
+    """A replica that is not suspected claims to hold commits that it does not send."""
 
     def assert_decided_without(self, lab: Lab, ill: int, *ids: InstanceId) -> None:
         for replica in range(lab.n):
@@ -111,7 +105,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertFalse(lab.replicas[1].suspects(0))
 
     def test_c_claims_from_before_a_common_loss_of_power(self) -> None:
-        """Over UDP they may come after it; nobody holds what they claim."""
+        """Over UDP they may come after it, and no replica holds the commits that they claim."""
         lab = Lab(3)
         lab.advance(0.3)
         for id in range(3):
@@ -129,7 +123,7 @@ class ClaimTests(SynchronousTestCase):
             self.assertEqual(lab.decided[replica][InstanceId(1, 1)].cmd, NOP)
 
     def test_no_recovery_while_answers_come(self) -> None:
-        """However slowly: an answer shows that the claim can be fetched."""
+        """A slow answer, too, shows that the claim can be fetched."""
         lab = Lab(3)
         lab.advance(0.3)
         for _ in range(20):
@@ -151,7 +145,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(said(lab, 2, Recover), [])
 
     def test_what_is_claimed_is_recovered_in_parts(self) -> None:
-        """One that can answer after all would answer each with the whole batch."""
+        """A replica that can answer after all would answer each with the whole batch."""
         lab = lab_with_a_claim()
         for _ in range(200):
             lab.advance(0.05, deliver=False)
@@ -181,7 +175,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(after, recovered)
 
     def test_one_that_leads_is_left_alone(self) -> None:
-        """A claim about an instance that this replica proposed, and has not given up."""
+        """The claim is about an instance that this replica proposed, and still leads."""
         lab = Lab(3)
         lab.advance(0.3)
         mine = lab.propose(0, write("x"))
@@ -192,7 +186,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertNotIn(mine, lab.decided[0])
 
 
-class CatchingUp(SynchronousTestCase):
+class CatchUpTests(SynchronousTestCase):
     """The next Fetch leaves when an answer has come."""
 
     def missed(self, count: int, payload: str = "w", timing: Timing | None = None, n: int = 3) -> Lab:
@@ -213,7 +207,7 @@ class CatchingUp(SynchronousTestCase):
         return sum(len(message.ids) for message in messages if isinstance(message, Fetch))
 
     def test_no_time_passes(self) -> None:
-        """From the start to the last commit, with timers of hours."""
+        """Catching up goes from the start to the last commit, although the timers take hours."""
         hours = Timing(heartbeat_s=5000, resend_s=5000, suspect_after_s=20000)
         lab = self.missed(700, timing=hours)
         lab.restart(2)
@@ -240,7 +234,7 @@ class CatchingUp(SynchronousTestCase):
         self.assertEqual(lab.replicas[2].table.committed[0], 3)
 
     def test_it_does_not_ask_for_ever(self) -> None:
-        """Nor those that have told it; the heartbeats do the rest."""
+        """It does not ask those that have told it, and leaves the rest to heartbeats."""
         lab = Lab(3)
         lab.down.add(1)
         lab.advance(60)
@@ -249,7 +243,7 @@ class CatchingUp(SynchronousTestCase):
         self.assertGreaterEqual(len([d for _, d in asked if d == 1]), len([d for _, d in asked if d == 2]))
 
     def test_answers_that_are_cut(self) -> None:
-        """Their end is known by their size, whatever is asked for beyond it."""
+        """The asker knows the end of an answer by its size, whatever it asked for beyond."""
         self.patch(catch_up, "FETCH_BYTES", 2000)
         hours = Timing(heartbeat_s=5000, resend_s=5000, suspect_after_s=20000)
         lab = self.missed(100, payload="v" * 300, timing=hours)
@@ -290,7 +284,7 @@ class CatchingUp(SynchronousTestCase):
         self.assertEqual(len(said(lab, 2, Fetch)), fetches)
 
     def test_one_commit_that_comes_again_and_again(self) -> None:
-        """It does not count as the size of an answer."""
+        """A commit that was not asked for does not count as the size of an answer."""
         self.patch(catch_up, "FETCH_BYTES", 2000)
         lab = self.missed(50, payload="v" * 300)
         lab.restart(2)
@@ -366,148 +360,3 @@ class CatchingUp(SynchronousTestCase):
         lab.down.add(1)  # nobody is left to recover with
         lab.advance(4)
         self.assertFalse(lab.replicas[2].catching_up)
-
-
-class ForgettingTests(SynchronousTestCase):
-    def test_a_floor_that_jumps(self) -> None:
-        """By a million: in parts, each of which takes little time, and as fast as turns follow."""
-        lab = Lab(3)
-        lab.advance(0.3)
-        core = lab.replicas[0]
-        far = (0, 1_000_000, 10)
-        core.on_executed(far)
-        lab.flush(0)
-        for sender in (1, 2):
-            core.receive(sender, Heartbeat(far, far))
-        longest = turns = 0.0
-        while core.table.floor != far:
-            self.assertLessEqual(core.next_deadline(), lab.now + 0.2)
-            begin = perf_counter()
-            core.tick(lab.now)
-            output = core.take_output()
-            longest = max(longest, perf_counter() - begin)
-            turns += 1
-            if core.table.floor != far:
-                self.assertLessEqual(core.next_deadline(), lab.now, "the next turn follows at once")
-                self.assertIsNotNone(output.floor)
-        self.assertLess(abs(turns - 1_000_010 / forgetting.FORGOTTEN_AT_ONCE), 3)
-        self.assertLess(longest, 0.1)
-        self.assertGreater(core.next_deadline(), lab.now)
-
-    def test_what_is_dropped_in_parts_is_dropped_once(self) -> None:
-        self.patch(forgetting, "FORGOTTEN_AT_ONCE", 3)
-        lab = Lab(3)
-        lab.advance(0.3)
-        ids = [lab.propose(row, write("x")) for row in (0, 1, 2) for _ in range(5)]
-        lab.settle()
-        self.assertEqual(len(lab.disks[0].records), 15)
-        for id in range(3):
-            lab.disks[id].executed = (5, 5, 5)
-            lab.replicas[id].on_executed((5, 5, 5))
-            lab.flush(id)
-        floors = set()
-        for _ in range(40):
-            lab.advance(0.05)
-            floors.add(lab.replicas[0].table.floor)
-        self.assertEqual(lab.replicas[0].table.floor, (5, 5, 5))
-        self.assertGreaterEqual(len(floors), 5)
-        self.assertEqual(lab.disks[0].records, {})
-        self.assertEqual(lab.disks[0].batches, {})
-        self.assertEqual(lab.disks[0].floor, (5, 5, 5))
-        self.assertEqual(len(ids), 15)
-
-    def test_a_gap_in_front_of_much_that_is_committed(self) -> None:
-        """Looking for what is missing does not pass over all that is committed behind it."""
-        self.patch(table, "LOOKED_THROUGH_MAX", 1000)
-        held = Lab(3).replicas[0].table
-        for slot in (*range(2, 1500), *range(1501, 3000)):
-            held.get(InstanceId(1, slot)).phase = Phase.COMMITTED
-        self.assertEqual(held.uncommitted(1, 2999, 256), [InstanceId(1, 1)])
-        self.assertEqual(held.uncommitted(2, 5000, 3), [InstanceId(2, slot) for slot in (1, 2, 3)])
-
-
-class DoubledTests(SynchronousTestCase):
-    """Another process has the same id, or this replica lost its data."""
-
-    def stops(self, lab: Lab, message: Message, sender: int = 1) -> str:
-        error = self.assertRaises(DoubledError, lab.replicas[0].receive, sender, message)
-        self.assertNotIn("\n", str(error))
-        return str(error)
-
-    def test_a_heartbeat_that_claims_what_was_never_used(self) -> None:
-        lab = Lab(3)
-        for _ in range(3):
-            lab.propose(0, write("x"))
-        lab.settle()
-        for fine in (Heartbeat((3, 9, 9), (3, 0, 0)), Heartbeat((0, 0, 0), (0, 0, 0))):
-            lab.replicas[0].receive(1, fine)
-        for committed, executed in (((4, 0, 0), (0, 0, 0)), ((0, 0, 0), (4, 0, 0))):
-            text = self.stops(lab, Heartbeat(committed, executed))
-            for word in ("replica 1", "slot 4", "replica 0", "used 3"):
-                self.assertIn(word, text)
-
-    def test_after_a_restart_all_that_was_reserved_may_have_been_used(self) -> None:
-        lab = Lab(3)
-        lab.advance(0.1)
-        lab.crash(0)
-        reserved = lab.disks[0].reserved
-        lab.restart(0)
-        self.assertGreater(reserved, 0)
-        lab.replicas[0].receive(1, Heartbeat((reserved, 0, 0), (0, 0, 0)))
-        self.stops(lab, Heartbeat((reserved + 1, 0, 0), (0, 0, 0)))
-
-    def test_a_wiped_one(self) -> None:
-        """It stops at the first heartbeat, before or after its first proposal."""
-        for proposes in (False, True):
-            lab = Lab(3)
-            for _ in range(3):
-                lab.propose(0, write("x"))
-            lab.settle()
-            lab.crash(0)
-            lab.disks[0] = new_disk(0, 3)
-            lab.restart(0)
-            lab.replicas[0].tick(lab.now)
-            lab.flush(0)
-            if proposes:
-                lab.propose(0, write("y"))
-            self.assertRaises(DoubledError, lab.settle)
-
-    def test_a_wiped_one_whose_proposal_meets_its_old_decision(self) -> None:
-        lab = Lab(3)
-        lab.propose(0, write("x"))
-        lab.settle()
-        lab.crash(0)
-        lab.disks[0] = new_disk(0, 3)
-        lab.restart(0)
-        lab.replicas[0].tick(lab.now)
-        lab.flush(0)
-        lab.propose(0, write("y"))
-        lab.wire = [e for e in lab.wire if not isinstance(e[2], (Heartbeat, Fetch))]
-        error = self.assertRaises(DoubledError, lab.settle)
-        self.assertIn("slot 1 of the row of replica 0", str(error))
-
-    def test_another_batch_in_an_own_slot(self) -> None:
-        for message in (
-            Commit(InstanceId(0, 1), 0, write("x", payload="other"), (0, 0, 0)),
-            Accept(InstanceId(0, 1), 4, write("x", payload="other"), (0, 0, 0)),
-            Validate(InstanceId(0, 1), 0, write("y"), (0, 0, 0)),
-        ):
-            lab = Lab(3)
-            lab.propose(0, write("x"))
-            self.assertIn("did not propose", self.stops(lab, message))
-
-    def test_the_same_batch_and_nop_are_fine(self) -> None:
-        for batch in (write("x"), NOP, None):
-            lab = Lab(3)
-            id = lab.propose(0, write("x"))
-            lab.replicas[0].receive(1, Commit(id, 0, batch, (0, 0, 0)))
-            lab.flush(0)
-            self.assertEqual(lab.instance(0, id).phase, Phase.COMMITTED)
-
-    def test_in_the_rows_of_others_it_is_ignored(self) -> None:
-        """The others learn what the first told them; it is for the doubled one to stop."""
-        lab = Lab(3)
-        id = lab.propose(0, write("x"))
-        lab.settle()
-        lab.replicas[1].receive(0, Commit(id, 0, write("y"), (0, 0, 0)))
-        self.assertEqual(lab.instance(1, id).cmd, write("x"))

@@ -1,0 +1,88 @@
+"""Which instances interfere with a batch."""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.protocol.memory.interference import InterferenceIndex, interferes
+from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import Batch
+
+
+class InterferenceTests(SynchronousTestCase):
+    def test_pairs(self) -> None:
+        w, r = Batch((b"x",), (), b"", 1), Batch((), (b"x",), b"", 1)
+        y, barrier = Batch((b"y",), (b"z",), b"", 1), Batch((), (), b"", 1, True)
+        for a, b, expected in (
+            (w, w, True),
+            (w, r, True),
+            (r, r, False),
+            (w, y, False),
+            (y, Batch((), (b"z",), b"", 1), False),
+            (y, Batch((b"z",), (), b"", 1), True),
+            (barrier, y, True),
+            (barrier, barrier, True),
+        ):
+            self.assertEqual((interferes(a, b), interferes(b, a)), (expected, expected))
+
+    def test_what_is_forgotten_is_named(self) -> None:
+        """A vote that does not name an instance has to mean that the voter did not know it."""
+        index = InterferenceIndex(Epoch.first(3))
+        x, y = Batch((b"x",), (), b"", 1), Batch((b"y",), (), b"", 1)
+        index.add(InstanceId(0, 4), x)
+        index.add(InstanceId(1, 2), x)
+        self.assertEqual(index.deps_of(InstanceId(2, 1), y), (0, 0, 0))
+        index.forget((4, 1, 0))
+        self.assertEqual(index.deps_of(InstanceId(2, 1), y), (0, 0, 0), "not all of it is executed by all")
+        index.forget((9, 2, 0))
+        self.assertEqual((index.keys, index.deps_of(InstanceId(2, 1), y)), (0, (4, 2, 0)))
+        index.restore((9, 2, 0))
+        self.assertEqual(index.deps_of(InstanceId(0, 7), y), (6, 2, 0), "in the own row only what is below")
+
+    def test_index_against_all_pairs(self) -> None:
+        """The index finds the highest interfering slot of each row, whatever the order of additions."""
+        for seed in range(200):
+            random = Random(seed)
+            index, known = InterferenceIndex(Epoch.first(3)), {}
+            for _ in range(random.randrange(40)):
+                id = InstanceId(random.randrange(3), random.randrange(1, 30))
+                if id not in known:
+                    known[id] = self.batch(random)
+                    index.add(id, known[id])
+            for _ in range(10):
+                id, batch = InstanceId(random.randrange(3), random.randrange(1, 30)), self.batch(random)
+                expected = [0, 0, 0]
+                for other, carried in known.items():
+                    if interferes(batch, carried):
+                        expected[other.replica] = max(expected[other.replica], other.slot)
+                expected[id.replica] = min(expected[id.replica], id.slot - 1)
+                self.assertEqual(index.deps_of(id, batch), tuple(expected), f"seed {seed}")
+
+    @staticmethod
+    def batch(random: Random) -> Batch:
+        keys = random.sample([b"a", b"b", b"c", b"d", b"e", b"f"], 4)
+        writes, reads = random.randrange(3), random.randrange(3)
+        return Batch(tuple(keys[:writes]), tuple(keys[2 : 2 + reads]), b"", 1, random.random() < 0.1)
+
+    def test_memory_is_bounded(self) -> None:
+        """Only a generation that every member has executed is forgotten."""
+        index = InterferenceIndex(Epoch.first(2))
+        for slot in range(1, 200):
+            index.add(
+                InstanceId(0, slot), Batch(tuple(b"%d %d" % (slot, k) for k in range(1000)), (), b"", 1000)
+            )
+            index.forget((max(0, slot - 10), 0))
+            self.assertLess(index.keys, 40_000)
+        recent = Batch((b"195 7",), (), b"", 1)
+        self.assertEqual(index.deps_of(InstanceId(1, 1), recent), (195, 0))
+
+    def test_unknown_proposals_interfere_with_everything(self) -> None:
+        index, batch = InterferenceIndex(Epoch.first(2)), Batch((b"k",), (), b"", 1)
+        index.set_unknown(InstanceId(1, 7))
+        self.assertEqual(index.deps_of(InstanceId(0, 1), batch), (0, 7))
+        self.assertEqual(index.deps_of(InstanceId(1, 9), batch), (0, 7))
+        index.set_unknown(None)
+        self.assertEqual(index.deps_of(InstanceId(0, 1), batch), (0, 0))
