@@ -106,6 +106,9 @@ ROOMS = {
     ),
 }
 
+LINES_MAX, METHODS_MAX = 400, 25
+"""Of a module outside verify, and of a class; properties count."""
+
 PURE = ("protocol/", "execution")
 WORLD = {"asyncio", "datetime", "logging", "os", "select", "socket", "threading", "time", "twisted"}
 
@@ -215,6 +218,20 @@ class ArchitectureTests(SynchronousTestCase):
             {room: set(may.may_import) <= used[room] for room, may in ROOMS.items()},
             dict.fromkeys(ROOMS, True),
         )
+
+    def test_classes_and_modules_are_small(self) -> None:
+        """A class that knows everything begins with one method too many."""
+        large = []
+        for path in files():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            if len(lines) > LINES_MAX and "verify" not in path.parts:
+                large.append(f"{module_of(path)}: {len(lines)} lines")
+            for node in ast.walk(ast.parse("\n".join(lines))):
+                if isinstance(node, ast.ClassDef):
+                    methods = sum(isinstance(each, ast.FunctionDef) for each in node.body)
+                    if methods > METHODS_MAX:
+                        large.append(f"{module_of(path)}.{node.name}: {methods} methods")
+        self.assertEqual(large, [])
 
     def test_no_room_is_below_one_that_it_imports(self) -> None:
         """The dict lists rooms from the ground up, so there is no circle either."""
