@@ -362,6 +362,7 @@ class Node:
             outbox.flush(executed)
 
     def _on_decided(self, decided: Sequence[Instance]) -> None:
+        """These instances are decided: the executor says when they run."""
         for instance in decided:
             assert instance.cmd is not None
             self._executor.commit(instance.id, instance.cmd, instance.deps)

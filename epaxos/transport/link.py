@@ -1,6 +1,6 @@
 """The sending side: for each other replica one link, which dials until the other side accepts it.
 
-The states of a link (`stop` leads from each of them to STOPPED):
+The states of a link (`stop` leads from each of them to STOPPED)::
 
     IDLE ── dial ──► CONNECTING ── connected ──► GREETING ── accepted ──► ACCEPTED
                      ▲    ▲  │                      │                        │

@@ -46,7 +46,7 @@ class Section(NamedTuple):
 
 SECTIONS = {
     "set": Section(rates.sets, 260, 50),
-    "compiled": Section(compiled.compiled, 380, 80),
+    "compiled": Section(compiled.compiled, 520, 110),
     "durable": Section(rates.durable, 190, 50),
     "mixes": Section(rates.mixes, 110, 25),
     "latency": Section(latency.one_client, 25, 12),

@@ -16,7 +16,7 @@ from tests.bench.rates import PIPELINES, Figures, row_against_redis, set_runs
 from tests.bench.results import Result, Table
 from tests.bench.session import Session
 
-__all__ = ["compiled", "why_not"]
+__all__ = ["compiled", "lines_of", "why_not"]
 
 FOLDER = Path("build/compiled")
 
@@ -44,15 +44,20 @@ def compiled(session: Session, available: dict[str, str]) -> Result:
         " interpreter runs both builds, all of them in turns."
     )
     source = FOLDER.absolute()
-    table = Table("The compiled build against plain Python", ["work", "compiled", "plain", "ratio"])
+    table = Table(
+        "The compiled build against plain Python; the control is plain Python once more",
+        ["work", "compiled", "plain", "ratio", "control"],
+    )
     with ExitStack() as stack:
         ports = {
             name: stack.enter_context(cluster(3, settings, source=of)).redis_ports
             for name, settings, of in (
                 ("compiled", MEMORY, source),
                 ("plain", MEMORY, None),
+                ("control", MEMORY, None),
                 ("compiled, LevelDB", "", source),
                 ("plain, LevelDB", "", None),
+                ("control, LevelDB", "", None),
             )
         }
         redis = stack.enter_context(peers.redis_server(session.folder))
@@ -61,21 +66,22 @@ def compiled(session: Session, available: dict[str, str]) -> Result:
             figures = session.alternate(f"compiled, SET, pipeline {pipeline}", runs)
             row = row_against_redis("compiled: ", pipeline, figures["compiled"], figures["Redis"])
             result.rows.append(row)
-            table.lines += _lines(f"SET, pipeline {pipeline}, commands/s", figures)
+            table.lines += lines_of(f"SET, pipeline {pipeline}, commands/s", figures)
         waits = Latency(500 if session.quick else 2000)
         echo_port = stack.enter_context(echo(session.folder))
         figures = session.alternate("compiled, latency", waits.runs(ports, echo_port))
         result.rows.append(waits.row("compiled: ", figures["compiled"], figures["echo"]))
-        table.lines += _lines("one client's median wait, us", figures)
+        table.lines += lines_of("one client's median wait, us", figures)
     result.tables.append(table)
     return result
 
 
-def _lines(work: str, figures: Figures) -> list[list[str]]:
+def lines_of(work: str, figures: Figures) -> list[list[str]]:
     """Both engines' lines of the table."""
     lines = []
     for engine, suffix in (("memory", ""), ("LevelDB", ", LevelDB")):
-        own, plain = figures["compiled" + suffix], figures["plain" + suffix]
-        ratio = median(mine / other for mine, other in zip(own, plain))
-        lines.append([f"{engine}: {work}", f"{median(own):,.0f}", f"{median(plain):,.0f}", f"{ratio:.2f}"])
+        own, plain, control = (figures[name + suffix] for name in ("compiled", "plain", "control"))
+        ratios = (median(mine / other for mine, other in zip(runs, plain)) for runs in (own, control))
+        shown = [f"{median(own):,.0f}", f"{median(plain):,.0f}", *(f"{ratio:.2f}" for ratio in ratios)]
+        lines.append([f"{engine}: {work}", *shown])
     return lines

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench import report, wide_area
 from tests.bench.__main__ import PAGE, SUMMARY
-from tests.bench.compiled import why_not
+from tests.bench.compiled import lines_of, why_not
 from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConversation, put
 from tests.bench.load import RedisConversation, connections_of
 from tests.bench.parts import Cores, set_commands
@@ -59,6 +59,14 @@ class CompiledTests(SynchronousTestCase):
         for native in (self.build / "epaxos" / "node").glob("*.so"):
             native.rename(native.with_name("node.cpython-39-other.so"))
         self.assertIn("make compiled", why_not(self.build, self.source) or "")
+
+
+class ControlTests(SynchronousTestCase):
+    def test_two_identical_builds_stand_beside_the_comparison(self) -> None:
+        rates = {"compiled": [120.0, 60.0], "plain": [100.0, 50.0], "control": [101.0, 50.5]}
+        figures = {**rates, **{f"{name}, LevelDB": figures for name, figures in rates.items()}}
+        cells = [["90", "75", "1.20", "1.01"]] * 2
+        self.assertEqual([line[1:] for line in lines_of("SET", figures)], cells)
 
 
 class ResultsTests(SynchronousTestCase):

@@ -332,7 +332,8 @@ class VirtualTransport:
             self._on_received(sender, messages)
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
-        """See ITransport."""
+        """See ITransport.  Raises KeyError for a number that is not that of another member, where the real
+        transports drop the message: only a bug sends there, and the simulator looks for bugs."""
         if self._on_received is None or not self._process.alive:
             self._dropped += len(outgoing)
             return
