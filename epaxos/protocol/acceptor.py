@@ -37,6 +37,11 @@ from epaxos.protocol.values.messages import (
 __all__ = ["Acceptor"]
 
 
+# Looked up once, because each lookup in an Enum costs 0.1 us.
+_TAKE, _DECIDED, _SUPERSEDED = Admission.TAKE, Admission.DECIDED, Admission.SUPERSEDED
+_PREACCEPTED = Phase.PREACCEPTED
+
+
 class Acceptor:
     """The promises of one replica.
 
@@ -75,16 +80,16 @@ class Acceptor:
         state = self._state
         id = message.id
         if sender != id.replica:
-            return Admission.SUPERSEDED
+            return _SUPERSEDED
         instance = state.table.get(id)
         admission = admit(PreAccept, instance, initial_ballot)
-        if admission is Admission.TAKE:
+        if admission is _TAKE:
             deps = merge((message.deps, state.index.deps_of(id, message.batch)))
             self._pre_accept(instance, message, deps)
             state.save(instance)
-        if admission is Admission.DECIDED:
+        if admission is _DECIDED:
             state.answer_commit(sender, instance)
-        elif admission is not Admission.SUPERSEDED:
+        elif admission is not _SUPERSEDED:
             state.promise(sender, PreAcceptOK(id, instance.deps))
         return admission
 
@@ -95,7 +100,7 @@ class Acceptor:
         instance.init_deps = message.deps
         instance.fast_quorum = message.fast_quorum
         instance.deps = deps
-        instance.phase = Phase.PREACCEPTED
+        instance.phase = _PREACCEPTED
         state.table.hear_of(deps)
 
     # -- Accept and Commit
@@ -104,12 +109,12 @@ class Acceptor:
         """The owner of a ballot asks this replica to accept its value."""
         state = self._state
         if owner(message.ballot, message.id, state.epoch) != sender:
-            return Admission.SUPERSEDED
+            return _SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Accept, instance, message.ballot)
-        if admission is Admission.DECIDED:
+        if admission is _DECIDED:
             state.answer_commit(sender, instance)
-        elif admission is Admission.TAKE:
+        elif admission is _TAKE:
             if not state.learn_value(instance, message.batch):
                 return Admission.INCOMPLETE  # its owner sends it again, with the batch
             instance.bal = instance.abal = message.ballot
@@ -125,7 +130,7 @@ class Acceptor:
         state = self._state
         instance = state.table.get(message.id)
         admission = admit(Commit, instance, message.ballot)
-        if admission is Admission.TAKE:
+        if admission is _TAKE:
             if not state.learn_value(instance, message.batch):
                 state.send(sender, Fetch((message.id,)))
                 return Admission.INCOMPLETE
@@ -139,13 +144,13 @@ class Acceptor:
         """Promise to take nothing below the ballot any more, and tell what is known."""
         state = self._state
         if message.ballot == initial_ballot or owner(message.ballot, message.id, state.epoch) != sender:
-            return Admission.SUPERSEDED
+            return _SUPERSEDED
         instance = state.table.get(message.id)
         admission = admit(Recover, instance, message.ballot)
-        if admission is Admission.DECIDED:
+        if admission is _DECIDED:
             state.answer_commit(sender, instance)
-        elif admission is not Admission.SUPERSEDED:
-            if admission is Admission.TAKE:
+        elif admission is not _SUPERSEDED:
+            if admission is _TAKE:
                 instance.bal = message.ballot
                 state.save(instance)
             state.promise(sender, _what_is_known(instance))
@@ -156,9 +161,9 @@ class Acceptor:
         state = self._state
         instance = state.table.get(message.id)
         admission = admit(Validate, instance, message.ballot)
-        if admission is Admission.DECIDED:
+        if admission is _DECIDED:
             state.answer_commit(sender, instance)
-        elif admission is Admission.TAKE:
+        elif admission is _TAKE:
             state.learn_value(instance, message.batch)
             instance.init_deps = message.deps
             state.save(instance)

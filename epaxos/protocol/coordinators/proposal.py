@@ -20,6 +20,10 @@ from epaxos.protocol.values.messages import Batch, PreAccept, PreAcceptOK
 __all__ = ["Proposal", "Proposals"]
 
 
+# Looked up once, because each lookup in an Enum costs 0.1 us.
+_TAKE, _TAKEN = Admission.TAKE, FastPath.TAKEN
+
+
 class Proposal:
     """What the command leader collects for one instance of its own.
 
@@ -114,7 +118,7 @@ class Proposals:
         if proposal is None:
             return
         instance = state.table.get(message.id)
-        if admit(PreAcceptOK, instance, initial_ballot) is Admission.TAKE:
+        if admit(PreAcceptOK, instance, initial_ballot) is _TAKE:
             proposal.answers[sender] = message.deps
             self._judge(instance, proposal)
 
@@ -126,7 +130,7 @@ class Proposals:
         """
         state = self._state
         verdict, deps = self._judge_fast_path(instance, proposal.answers)
-        if verdict is FastPath.TAKEN:
+        if verdict is _TAKEN:
             self._commit_fast(instance, proposal, deps)
         elif len(proposal.answers) >= state.quorums.slow:
             if proposal.slow_path_at is None:

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP
 from epaxos.verify.mutants import catalogue
+from tests.builds import plain_only
 from tests.protocol.stories.__main__ import FOLDER, main
 from tests.protocol.stories.judge import Judge
 from tests.protocol.stories.notation import batch_of
@@ -79,6 +80,7 @@ class StoryTests(SynchronousTestCase):
                 assert found is not None, f"{name} cites {page}"
                 self.assertTrue(not heading or heading in headings(found), f"{name} cites {heading}")
 
+    @plain_only
     def test_a_broken_rule_changes_its_story(self) -> None:
         for name, mutants in CHANGED_BY.items():
             for mutant in mutants:
