@@ -1,8 +1,8 @@
-"""The executor's instances, and reads, at the state machine, in steps that give way to other work.
+"""Runs committed batches and reads on the state machine, in short steps between other work.
 
-Only whole batches are seen.  Between two steps of a batch nothing else begins, no read runs and no
-digest is taken.  While released batches are not applied, the executor is ahead of the state: no
-checkpoint is made, and reads go by `applied_up_to`.
+Reads and digests see whole batches only: between two steps of a batch nothing else begins, no read
+runs and no digest is taken.  While released batches are not applied, the executor is ahead of the
+state: no checkpoint is made, and reads wait for `applied_up_to`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ EXECUTE_S = 0.005
 
 
 class _Work:
-    """What the state machine is in the middle of, and who is told when it is done.
+    """The batch or read that the state machine has begun.
 
-    `applies`: it is a batch, not a read.
+    `done` gets its replies.  `applies`: whether it is a batch.
     """
 
     __slots__ = ("applies", "done", "steps")
@@ -108,8 +108,8 @@ class Applier:
         return tuple(marks)
 
     def when_whole(self) -> Deferred[None] | None:
-        """Fires when no batch is applied in part any more, or none is ever going to be whole; None
-        when that is so now.  May be cancelled."""
+        """Fires when no batch is applied in part any more, or when the replica stops.  None when
+        there is nothing to wait for.  May be cancelled."""
         if self._work is None or not self.running:
             return None
         waiting: Deferred[None] = Deferred(self._whole_waits.remove)

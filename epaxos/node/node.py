@@ -143,7 +143,7 @@ class Node:
     # -- life
 
     def start(self) -> Deferred[None]:
-        """Open the store, take up what it holds, and talk to the other replicas.
+        """Open the store, restore what it holds, and talk to the other replicas.
 
         Blocks while it restores.  The Deferred fails with StoreError, or as the transport's does.
         """
@@ -257,7 +257,7 @@ class Node:
             self._wake()
 
     def _on_durable(self, output: Output) -> None:
-        """The promises may leave now, and own votes count."""
+        """`output` is durable: its promises may leave now, and its own votes count."""
         if not (self._running and output.awaits_durability):
             return
         self._journal.on_synced()
@@ -378,4 +378,4 @@ class Node:
 
 
 def _nothing() -> None:
-    """Nobody waits for it."""
+    """Do nothing, because nobody waits for it."""

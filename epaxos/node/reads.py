@@ -89,7 +89,7 @@ class Reads:
         self.waiting[number] = (read, bundle)
 
     def end(self, bundle: Bundle) -> None:
-        """Nobody waits for the reads of `bundle` any more, if it still has any that wait."""
+        """End the reads of `bundle`, if the core has not answered them: nobody waits for them."""
         number, bundle.read_number = bundle.read_number, None
         if number is not None:
             self._core.end_read(number)
