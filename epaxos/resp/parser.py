@@ -1,4 +1,4 @@
-"""Bytes of a Redis client to commands.
+"""Parses the bytes of a Redis client into commands.
 
 hiredis parses whole commands (`hiredis_parser.py`).  A careful parser handles everything else, also a command
 that comes in several slices of input.

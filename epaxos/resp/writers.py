@@ -1,4 +1,4 @@
-"""Writes long replies in steps, by turns, so that no client waits for the gigabyte of another."""
+"""Writes long replies in steps, by turns, so that no client waits for the whole reply of another."""
 
 from __future__ import annotations
 
