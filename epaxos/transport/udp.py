@@ -182,7 +182,7 @@ class UdpTransport:
         """As `ITransport.counters`, and datagrams.
 
         The numbers of datagrams show which were lost on their way here or came twice; `unsent` are those
-        that this machine did not send.
+        that this host did not send.
         """
         sequences = [peer.reader.sequence for peer in self._peers.values()]
         return {
