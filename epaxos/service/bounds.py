@@ -1,4 +1,4 @@
-"""What bounds each part of a replica, from the sections of the configuration."""
+"""The bounds of a replica, from the sections of the configuration."""
 
 from __future__ import annotations
 
