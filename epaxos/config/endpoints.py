@@ -168,7 +168,7 @@ def _ip_address(text: str, example: str) -> str:
 
 
 def check_peer_server(text: str) -> None:
-    """As `check_server`; an endpoint of UDP is good, too."""
+    """As `check_server`; an endpoint of UDP is valid, too."""
     if is_udp(text):
         udp_server(text)
     else:
@@ -176,7 +176,7 @@ def check_peer_server(text: str) -> None:
 
 
 def check_peer_client(text: str) -> None:
-    """As `check_client`; an endpoint of UDP is good, too."""
+    """As `check_client`; an endpoint of UDP is valid, too."""
     if is_udp(text):
         udp_client(text)
     else:
