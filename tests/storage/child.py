@@ -1,7 +1,7 @@
 """A process of its own with a store: `python -m tests.storage.child FOLDER COMMAND [ARGUMENT]`.
 
 write: write proposals without end, saying on stdout which are durable; with an argument files are
-       limited to so many bytes: it then says how the store failed, and exits
+       limited to that number of bytes: it then says how the store failed, and exits
 state: the same with checkpoints (`entries_of`), with bases in the making
 hold:  open the store, say so, and wait for the end of stdin
 """
