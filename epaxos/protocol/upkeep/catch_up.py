@@ -79,7 +79,7 @@ class CatchUp:
         self._started_upto = 0
 
     def restore(self, own_upto: int) -> None:
-        """Take up after a restart: slots of the own row up to `own_upto` may be undecided.
+        """Restore after a restart: slots of the own row up to `own_upto` may be undecided.
 
         No other replica leads them, so they are recovered without delay.
         """
