@@ -75,7 +75,7 @@ class SharedReader:
             source.end()
 
     def call_afterwards(self, call: Callable[[], None]) -> None:
-        """While data is handed over: call `call` as soon as that is done."""
+        """Call `call` as soon as the data that is being handed over is handled."""
         self._afterwards.append(call)
 
     def add(self, source: _SharedSource) -> None:
@@ -88,7 +88,7 @@ class SharedReader:
         self._sources[source.fd] = source
 
     def _renew(self) -> None:
-        """Make a new poller: this one reports sockets that are closed here but open in a fork."""
+        """Make a new poller, because the old one reports sockets that are closed here but open in a fork."""
         sources = list(self._sources.values())
         if self._poller is not None:
             self._close()
