@@ -1,4 +1,4 @@
-"""Runs the simulator against every mutant until that is caught, and against the product itself.
+"""Runs the simulator against every mutant until the mutant is caught, and against the product itself.
 
 `python -m epaxos.verify.mutants.hunt` exits with 1 when a mutant was not caught, and when a control, the
 product itself, was.

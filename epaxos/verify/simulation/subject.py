@@ -1,4 +1,4 @@
-"""A state machine that is not ours, for the simulator to hunt: the plugin, and what its clients ask for.
+"""A state machine that is not ours, in which the simulator hunts bugs: the plugin, and its clients' commands.
 
 The commands come from a text file, one template a line; blank lines and lines that begin with `;` say
 nothing.  Words are separated by blanks.  In a word `#9` stands for a number from 0 to 8, and `@` for a text
@@ -77,7 +77,7 @@ class Subject:
             raise ValueError(f"{b' '.join(command).decode()!r} is refused: {error}") from error
 
     def state_machine(self) -> IStateMachine:
-        """A new, empty one."""
+        """A new, empty state machine."""
         return self._factory.create(dict(self._options))
 
     def commands_of(self, dice: Dice, workload: Workload, name: str) -> list[tuple[bytes, ...]]:

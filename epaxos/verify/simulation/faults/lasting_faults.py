@@ -34,7 +34,7 @@ class LastingFaults:
         self.cut_for_good: list[tuple[int, int]] = []
 
     def handlers(self) -> dict[FaultKind, Handler]:
-        """What lets each kind of fault happen."""
+        """The handler of each kind of fault."""
         return {
             FaultKind.HUNG: self._hang,
             FaultKind.DEAF: partial(self._cut_off, deaf=True),
