@@ -44,8 +44,8 @@ WILDCARDS = {"", "0.0.0.0", "::"}
 NETWORK = {"tcp", "tcp6", "ssl"}
 """The types of endpoints that have a port."""
 CHECKED = {"tcp", "tcp6", "unix"}
-"""The types that are checked completely.  Others need files, descriptors or plugins that only
-the host has that uses them."""
+"""The types that are checked completely.  Others need files, descriptors or plugins, which only
+the host that uses them has."""
 
 
 class UdpEndpoint(NamedTuple):
@@ -109,12 +109,12 @@ def _check(parse: Callable[[Any, str], object], text: str, example: str) -> None
 
 
 def check_server(text: str) -> None:
-    """Raise ValueError if `text` is seen not to be a server's endpoint string."""
+    """Raise ValueError if `text` cannot be a server's endpoint string."""
     _check(serverFromString, text, SERVER_EXAMPLE)
 
 
 def check_client(text: str) -> None:
-    """Raise ValueError if `text` is seen not to be a client's endpoint string."""
+    """Raise ValueError if `text` cannot be a client's endpoint string."""
     _check(clientFromString, text, CLIENT_EXAMPLE)
 
 

@@ -22,9 +22,9 @@ from epaxos.protocol.values.messages import Batch
 __all__ = ["Applier"]
 
 EXECUTED_PER_TURN = 256
-"""The number of instances, about, that the executor releases before other work gets its turn."""
+"""About the most instances that the executor releases before other work runs."""
 EXECUTE_S = 0.005
-"""The time, in seconds, after which other work gets its turn, even in the middle of a batch."""
+"""The time, in seconds, after which other work runs, even in the middle of a batch."""
 
 
 class _Work:
@@ -69,7 +69,7 @@ class Applier:
         self._checkpoints = checkpoints
         self._now = now
         self._fail = fail
-        self._released: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not applied in whole
+        self._released: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not wholly applied
         self._work: _Work | None = None  # begun, of the first released batch or the first ready read
         self._tidying: deque[Steps] = deque()
         self._whole_waits: deque[Deferred[None]] = deque()
@@ -153,7 +153,7 @@ class Applier:
             self._read(ends)
 
     def _apply(self, ends: float) -> bool:
-        """Apply the next batch, after the reads that it would overtake; whether time is left."""
+        """Apply the next batch, after the reads that it overtakes.  Returns whether time is left."""
         id, batch = self._released[0]
         wanted = False
         if id.replica == self._id:
@@ -168,8 +168,8 @@ class Applier:
     def _go_on(
         self, steps: Steps, done: Callable[[Sequence[Reply]], None], applies: bool, ends: float
     ) -> bool:
-        """Take at least one step, and more until `ends` or until the work is done; whether time is
-        left for other work."""
+        """Take at least one step, and more until `ends` or until the work is done.  Returns
+        whether time is left for other work."""
         now = self._now
         self._work = None
         try:

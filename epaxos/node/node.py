@@ -163,7 +163,7 @@ class Node:
         self._wake()
 
     def stop(self) -> Deferred[None]:
-        """Answer whoever waits, write a last checkpoint, close the transport and the store."""
+        """Answer clients that wait, write a last checkpoint, close the transport and the store."""
         was_running, self._running = self._running, False
         if self._turn_due is not None:
             self._turn_due.cancel()
@@ -195,7 +195,7 @@ class Node:
                 self._fatal(text)
 
     def _on_bug(self) -> None:
-        """Own bugs are loud: a replica whose state may be wrong must not go on."""
+        """Stop the replica, because its state may be wrong after an exception."""
         self.fail("internal error, see the log")  # first, because logging may block
         _log.failure("replica {id}: internal error", id=self.id)
 

@@ -108,7 +108,7 @@ class Reads:
                 read.run_before(batch, self._machine)
 
     def find_ready(self, applied: Deps) -> Sequence[Bundle]:
-        """Move the reads that may run on this state to the queue of ready ones; their bundles."""
+        """Move the reads that may run on this state to `ready`, and return their bundles."""
         numbers = [number for number, (read, _) in self.waiting.items() if read.is_ready(applied)]
         found = [self.waiting.pop(number) for number in numbers]
         for _, bundle in found:

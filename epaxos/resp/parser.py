@@ -233,7 +233,7 @@ def _take_word(line: bytes, position: int) -> tuple[bytes, int]:
 
 
 def _take_quoted(line: bytes, position: int, word: bytearray) -> int:
-    """Append the bytes between the quotes to `word`; the position after the closing quote."""
+    """Append the bytes between the quotes to `word`.  Returns the position after the closing quote."""
     quote = line[position]
     double = quote == ord('"')
     position += 1

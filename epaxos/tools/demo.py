@@ -136,7 +136,7 @@ def _show(printed: dict[int, list[Line]]) -> None:
 
 
 async def run(reactor: Any) -> None:
-    """The demonstration.  Raises SystemExit when it fails."""
+    """Run the demonstration.  Raises SystemExit when it fails."""
     clients = f"a client for each of {', '.join(KEYS)}, all at the same time"
     print(f"{REPLICAS} printers; each has {clients}", flush=True)
     with tempfile.TemporaryDirectory(prefix="epaxos-demo-") as folder:
@@ -154,7 +154,7 @@ async def run(reactor: Any) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     react(run)
 
 

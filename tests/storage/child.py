@@ -26,8 +26,8 @@ def say(text: str) -> None:
 
 
 def entries_of(number: int) -> dict[bytes, bytes | None]:
-    """What the checkpoint of this number changes: a twentieth of the keys, in turns; every hundredth of
-    them is removed.  Afterwards the state is what the last twenty say."""
+    """The changes of the checkpoint of this number: of a twentieth of the keys, in turns; some keys are
+    removed.  The state after it follows from the last twenty checkpoints."""
     return {
         b"%d" % key: None if key % 100 == number % 100 else b"%d" % number * 10
         for key in range(number % 20, KEYS, 20)

@@ -25,7 +25,7 @@ _LENGTH = Struct("<i")
 
 
 class Loop:
-    """What a store's thread sees as the event loop.  `hold` keeps the thread in its call."""
+    """The event loop, as a store's thread sees it.  `hold` keeps the thread in its call."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()

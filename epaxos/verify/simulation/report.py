@@ -1,4 +1,4 @@
-"""What the command prints: progress, failures, and the commands that repeat them."""
+"""Prints the progress of runs, their failures, and the commands that repeat them."""
 
 from __future__ import annotations
 

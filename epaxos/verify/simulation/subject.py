@@ -81,7 +81,7 @@ class Subject:
         return self._factory.create(dict(self._options))
 
     def commands_of(self, dice: Dice, workload: Workload, name: str) -> list[tuple[bytes, ...]]:
-        """What a client submits next, one command or a pipeline of up to four."""
+        """The commands that a client submits next: one, or a pipeline of up to four."""
         count = dice.between(2, 4) if dice.below(100) < workload.pipelined else 1
         return [
             _filled(dice.pick(self._templates), dice, f"{name}{'abcd'[i]}".encode()) for i in range(count)

@@ -26,7 +26,7 @@ class _Once:
 
 
 class LastingFaults:
-    """`ill` are the replicas with such a fault, `cut_for_good` the links that stay cut: sender, receiver."""
+    """Begins lasting faults.  `ill`: the replicas with one; `cut_for_good`: links, as (sender, receiver)."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
