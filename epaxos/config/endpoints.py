@@ -90,6 +90,9 @@ def explain(error: BaseException, example: str) -> str:
         text = f"there is no endpoint type {match[1]}"
     elif isinstance(error, (ImportError, NameError)):
         return "TLS needs the extra of Twisted: pip install 'twisted[tls]'"
+    cause = getattr(error, "originalException", error)  # FilePath wraps the error of a folder
+    if isinstance(cause, OSError) and cause.filename:
+        return f"{cause.filename} cannot be read: {cause.strerror}"
     text = text or type(error).__name__
     return f"{text}; a valid one is {example}"
 

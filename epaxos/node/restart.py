@@ -38,7 +38,7 @@ def restore(
     )
     if not restored.fresh:
         _log.info(
-            "replica {id} is restored up to {executed}, and holds {instances} instances",
+            "replica {id} goes on from its disk: executed up to slots {executed}, {instances} instances kept",
             id=id,
             executed=restored.executed,
             instances=len(core.table),

@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 import tempfile
+from argparse import ArgumentParser
 from collections import defaultdict
 from itertools import zip_longest
 from pathlib import Path
@@ -155,6 +156,7 @@ async def run(reactor: Any) -> None:
 
 def main() -> None:
     """Run the command."""
+    ArgumentParser(prog="python -m epaxos.tools.demo", description=__doc__.split("\n")[0]).parse_args()
     react(run)
 
 

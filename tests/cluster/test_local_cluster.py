@@ -114,6 +114,14 @@ class LauncherTests(SynchronousTestCase):
                 self.assertNotIn("Traceback", launched.said())
             self.assertTrue(all(map(is_free, cluster.status_ports)))
 
+    def test_a_second_launcher_does_not_take_the_first_cluster_for_its_own(self) -> None:
+        with Cluster() as cluster, self.launched(cluster) as first:
+            first.says("is ready: 3 replicas")
+            with self.launched(cluster) as second:
+                self.assertEqual(second.process.wait(PATIENCE_S), 1)
+                self.assertIn("is in use by another process", second.said())
+                self.assertNotIn("is ready", second.said())
+
     def test_the_terminal_is_closed(self) -> None:
         """All replicas end; a replica without the launcher would go on."""
         with Cluster() as cluster, self.launched(cluster) as launched:

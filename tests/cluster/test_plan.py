@@ -95,7 +95,7 @@ class _Plan(SynchronousTestCase):
                     workload.wait_for_more(30)
                     faults.kill_one(0)
                 self.check(cluster, workload)
-            restored = sum(cluster.log(id).count("is restored up to") for id in range(self.n))
+            restored = sum(cluster.log(id).count("goes on from its disk") for id in range(self.n))
             self.assertEqual(restored, KILLS)
 
 

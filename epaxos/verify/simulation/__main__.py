@@ -78,7 +78,7 @@ def _parser() -> ArgumentParser:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--seed", type=int, help="one run")
-    what.add_argument("--seeds", type=_seeds, metavar="A..B", help="the runs of the seeds from A up to B")
+    what.add_argument("--seeds", type=_seeds, metavar="A..B", help="the runs of the seeds from A to B - 1")
     what.add_argument("--fresh", type=_positive, metavar="COUNT", help="COUNT runs of fresh seeds")
     what.add_argument("--soak", action="store_true", help="runs of fresh seeds until Ctrl-C or --seconds")
     what.add_argument(

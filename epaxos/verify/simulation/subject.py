@@ -58,7 +58,9 @@ class Subject:
         """
         try:
             lines = commands.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
+            raise ValueError(f"{commands} cannot be read: {error.strerror}") from error
+        except UnicodeError as error:
             raise ValueError(f"{commands} cannot be read: {error}") from error
         try:
             return cls(find_factory(name), lines, options)
