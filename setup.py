@@ -24,9 +24,8 @@ BESIDE_THE_CORE = """
     wire/batch wire/checks wire/codec wire/frames wire/proposing wire/recovering wire/strangers wire/upkeep
 """
 CORE = ["epaxos/protocol/**/*.py", "epaxos/execution/*.py"]
-LEFT_OUT = ("__init__.py", "values/errors.py", "values/timing.py")
-"""Timing goes to other processes of the simulator, and a compiled frozen dataclass cannot be unpickled.
-mypyc cannot compile an error that is an AssertionError."""
+LEFT_OUT = ("__init__.py", "values/timing.py")
+"""Timing goes to other processes of the simulator, and a compiled frozen dataclass cannot be unpickled."""
 
 LIBRARY = "epaxos"
 """All go into one, `epaxos__mypyc`.  Had it no name, mypyc would take for granted that it sees the whole

@@ -30,6 +30,7 @@ class Room(NamedTuple):
 VALUES = "protocol/values"
 ROOMS = {
     VALUES: Room("plain values: ids, batches, messages, instances, output, quorums, timing", ()),
+    "protocol/messages": Room("the name that `Batch` had, for state machines of others", (VALUES,)),
     "protocol/memory": Room(
         "what a replica remembers: instances, interference, slots, latency, failures, deadlines", (VALUES,)
     ),

@@ -92,6 +92,22 @@ class ExampleTests(SynchronousTestCase):
         done = self.run_with(self.machine, "-c", CHECK)
         self.assertEqual((done.stdout, done.stderr), ("good: ERR points are a number\n", ""))
 
+    def test_everything_that_it_needs_is_in_the_interfaces(self) -> None:
+        imported = re.findall(r"^from (epaxos\S*) import", self.machine, re.MULTILINE)
+        self.assertEqual(imported, ["epaxos.interfaces"])
+
+    def test_one_that_was_written_before_the_rooms_works(self) -> None:
+        """This page told people to import from modules that have moved since."""
+        old = [
+            "from epaxos.protocol.messages import Batch",
+            "from epaxos.statemachines.shards import ShardedDict",
+        ]
+        machine = self.machine.replace("    Batch,\n", "")
+        machine = machine.replace("ARGUMENTS = {", "\n".join([*old, "ShardedDict()", "ARGUMENTS = {"]), 1)
+        self.assertNotIn("    Batch,\n", machine)
+        done = self.run_with(machine, "-c", CHECK)
+        self.assertEqual((done.stdout, done.stderr), ("good: ERR points are a number\n", ""))
+
     def test_the_simulator_finds_nothing_in_it(self) -> None:
         done = self.hunt(self.machine)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -27,8 +27,10 @@ from epaxos.interfaces.machine import (
 from epaxos.interfaces.store import Checkpoint, Identity, IStore, Restored, StoreError, WriteSet
 from epaxos.interfaces.time import ITimeout, ITimeoutService
 from epaxos.interfaces.transport import ITransport
+from epaxos.protocol.values.messages import Batch
 
 __all__ = [
+    "Batch",
     "Checkpoint",
     "Command",
     "CommandError",

@@ -92,6 +92,8 @@ class ReplicaService(Service):
         error = failure.value
         if isinstance(error, StoreError):
             return str(error)
+        if isinstance(error, KeyboardInterrupt):  # Ctrl-C before the reactor runs and takes SIGINT
+            return "interrupted while it started"
         if isinstance(error, CannotListenError):
             where = error.interface if error.port is None else f"{error.interface or '*'}:{error.port}"
             return f"cannot listen on {where}: {getattr(error.socketError, 'strerror', error.socketError)}"

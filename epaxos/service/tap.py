@@ -71,7 +71,8 @@ class Options(usage.Options):
         except usage.UsageError as error:
             if self.parent is None:
                 raise
-            print(self.getSynopsis(), f"epaxos: {error}; `twistd epaxos --help` says more", sep="\n")
+            why = str(error).rstrip(".")
+            print(self.getSynopsis(), f"epaxos: {why}; `twistd epaxos --help` says more", sep="\n")
             sys.exit(1)
 
     def opt_help_settings(self) -> None:

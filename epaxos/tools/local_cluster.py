@@ -94,7 +94,8 @@ def _refusal(text: str) -> int:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m epaxos.tools.local_cluster", description=__doc__.split("\n")[0]
+        prog="python -m epaxos.tools.local_cluster",
+        description="A whole cluster on this host, in the foreground.",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="the configuration of the cluster")
     make_streams_usable()

@@ -319,6 +319,13 @@ class StartTests(SynchronousTestCase):
         self.assertIn("internal error", str(refusal.exception))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_ctrl_c_while_the_store_is_opened_is_no_bug(self) -> None:
+        """Before the reactor runs, Python raises KeyboardInterrupt wherever it is."""
+        with self.assertRaises(Refused) as refusal:
+            self.service(fail(KeyboardInterrupt())).startService()
+        self.assertEqual(str(refusal.exception), "interrupted while it started")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_a_second_port_that_fails_closes_the_first(self) -> None:
         first = Listening()
         taken = CannotListenError("", 1, OSError(98, "in use"))

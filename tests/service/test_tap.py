@@ -96,6 +96,11 @@ class TapTests(SynchronousTestCase):
         synopsis, line = output.getvalue().splitlines()
         self.assertRegex(synopsis, r"^Usage: .* epaxos --id NUMBER --config FILE$")
         self.assertEqual(line, "epaxos: --id is missing; `twistd epaxos --help` says more")
+        output.truncate(0)
+        with self.assertRaises(SystemExit):
+            self.parse_all("epaxos", "more")
+        line = output.getvalue().splitlines()[-1]
+        self.assertEqual(line, "epaxos: Wrong number of arguments; `twistd epaxos --help` says more")
 
     def test_help_of_settings(self) -> None:
         self.patch(sys, "stdout", output := StringIO())
