@@ -99,7 +99,8 @@ class LauncherTests(SynchronousTestCase):
         """Somebody who presses Ctrl-C until it ends gets no traceback."""
         with Cluster() as cluster, self.launched(cluster) as launched:
             launched.says("is ready: 3 replicas")
-            while launched.process.poll() is None:
+            end = time.monotonic() + PATIENCE_S
+            while launched.process.poll() is None and time.monotonic() < end:
                 launched.process.send_signal(signal.SIGINT)
                 time.sleep(0.02)
             self.check_all_gone(cluster)
