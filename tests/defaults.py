@@ -29,7 +29,7 @@ def default_batching(**changes: Any) -> Batching:
 
 
 def default_limits(**changes: Any) -> RespLimits:
-    """What clients may take."""
+    """The bounds of clients."""
     return replace(bounds.client_limits(CONFIG, None), **changes)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 __all__ = ["MINORS", "interpreters", "oldest_and_newest"]
 
 MINORS = (10, 11, 12, 13)
-"""Those of 3 on which the product is tested."""
+"""The minor versions of Python 3 on which the product is tested."""
 ASK = "import ensurepip, sys; print(*sys.version_info[:3])"
 
 

@@ -53,7 +53,7 @@ def _blocks(text: str) -> Iterator[tuple[bool, list[str]]]:
 
 
 def _words(text: str) -> list[str]:
-    """What a line break may stand between: not within code or a link, nor before what would begin a list."""
+    """The units between which a line may break: not within code or a link, nor before a mark of a list."""
     found: list[str] = []
     for word in re.findall(r"(?:`[^`]*`|\[[^\]]*\]\([^)]*\)|[^\s`\[]|[`\[])+", text):
         if found and BEGINS.match(word):

@@ -22,13 +22,13 @@ from epaxos.interfaces import IClients
 __all__ = ["few_at_a_time", "status_site"]
 
 CONNECTIONS_MAX = 32
-"""Connections to the status port; a further one is closed at once: others need descriptors, too."""
+"""The most connections to the status port.  A further one is closed at once, to spare descriptors."""
 TEXT = "text/plain; charset=utf-8"
 INDEX = "A replica of an epaxos cluster.\n\nGET /status   its state, as JSON\n"
 
 
 def _answer(request: Request, code: int, content_type: str, text: str) -> bytes:
-    """Set the status and the headers of an answer; its body."""
+    """Set the status code and the headers of the answer, and return its body."""
     body = text.encode()
     request.setResponseCode(code)
     request.setHeader(b"content-type", content_type.encode())
@@ -51,7 +51,7 @@ class _Page(Resource):
         return _answer(request, http.NOT_ALLOWED, TEXT, "only GET and HEAD are served\n")
 
     def show(self, request: Request) -> bytes | int:
-        """The body, or NOT_DONE_YET."""
+        """Return the body, or NOT_DONE_YET when it comes later."""
         raise NotImplementedError
 
 
@@ -65,7 +65,7 @@ class _NotFound(_Page):
 
 
 class _Index(_Page):
-    """The page that says which pages there are."""
+    """The page that lists all pages."""
 
     def show(self, request: Request) -> bytes:
         return _answer(request, http.OK, TEXT, INDEX)
@@ -92,7 +92,7 @@ class _Status(_Page):
 
     @staticmethod
     def _give_up(failure: Failure, status: Deferred[dict[str, Any]], gone: list[Failure]) -> None:
-        """The client has left: nobody waits for the status any more."""
+        """Cancel `status`, because the client has left."""
         gone.append(failure)
         status.cancel()
 
@@ -119,7 +119,7 @@ class _BodilessRequest(Request):
         super().gotLength(0)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Drop it."""
+        """Drop the data."""
 
 
 class _QuietSite(Site):
@@ -128,7 +128,7 @@ class _QuietSite(Site):
     noisy = False
 
     def log(self, request: http.Request) -> None:
-        """Not logged."""
+        """Do not log the request."""
 
 
 def status_site(clients: IClients, reactor: Any) -> Site:

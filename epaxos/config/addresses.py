@@ -1,6 +1,6 @@
 """The addresses that endpoint strings name: whether two of them collide, and how to reach one.
 
-All functions take strings that `endpoints.py` found good.
+All functions take strings that `endpoints.py` has checked.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def client_for(server: str) -> str | None:
 
 
 def host_of(client: str) -> str:
-    """A name for the host that a client endpoint leads to.  Equal names: surely one host."""
+    """A name for the host that a client endpoint leads to.  Equal names mean the same host."""
     kind, positional, named = split(client)
     if kind == "unix":
         return "localhost"

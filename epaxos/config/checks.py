@@ -1,4 +1,4 @@
-"""What has to fit together in a configuration whose settings are good each."""
+"""Checks that the settings of a configuration, each of them valid, fit together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _check_timing(config: Config) -> None:
 
 
 def _check_apart(config: Config) -> None:
-    """No two replicas of one host listen on one address or share a folder."""
+    """Raise ConfigError when replicas of one host listen on one address or share a folder."""
     _check_connects(config)
     _check_listening(config)
     folders: dict[tuple[str, Path], str] = {}
@@ -67,7 +67,7 @@ def _check_listening(config: Config) -> None:
 
 
 def _check_families(config: Config) -> None:
-    """All replicas have addresses of one family, because a UDP socket has one."""
+    """Raise ConfigError unless all addresses are of one family, because a UDP socket has one."""
     families = {is_v6: replica for replica in config.replicas for is_v6 in _families(replica)}
     if len(families) == 2:
         old, new = families[False], families[True]

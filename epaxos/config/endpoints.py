@@ -44,8 +44,8 @@ WILDCARDS = {"", "0.0.0.0", "::"}
 NETWORK = {"tcp", "tcp6", "ssl"}
 """The types of endpoints that have a port."""
 CHECKED = {"tcp", "tcp6", "unix"}
-"""The types that are checked completely.  Others need files, descriptors or plugins that only
-the host has that uses them."""
+"""The types that are checked completely.  Others need files, descriptors or plugins, which only
+the host that uses them has."""
 
 
 class UdpEndpoint(NamedTuple):
@@ -90,6 +90,9 @@ def explain(error: BaseException, example: str) -> str:
         text = f"there is no endpoint type {match[1]}"
     elif isinstance(error, (ImportError, NameError)):
         return "TLS needs the extra of Twisted: pip install 'twisted[tls]'"
+    cause = getattr(error, "originalException", error)  # FilePath wraps the error of a folder
+    if isinstance(cause, OSError) and cause.filename:
+        return f"{cause.filename} cannot be read: {cause.strerror}"
     text = text or type(error).__name__
     return f"{text}; a valid one is {example}"
 
@@ -109,12 +112,12 @@ def _check(parse: Callable[[Any, str], object], text: str, example: str) -> None
 
 
 def check_server(text: str) -> None:
-    """Raise ValueError if `text` is seen not to be a server's endpoint string."""
+    """Raise ValueError if `text` cannot be a server's endpoint string."""
     _check(serverFromString, text, SERVER_EXAMPLE)
 
 
 def check_client(text: str) -> None:
-    """Raise ValueError if `text` is seen not to be a client's endpoint string."""
+    """Raise ValueError if `text` cannot be a client's endpoint string."""
     _check(clientFromString, text, CLIENT_EXAMPLE)
 
 
@@ -168,7 +171,7 @@ def _ip_address(text: str, example: str) -> str:
 
 
 def check_peer_server(text: str) -> None:
-    """As `check_server`; an endpoint of UDP is good, too."""
+    """As `check_server`; an endpoint of UDP is valid, too."""
     if is_udp(text):
         udp_server(text)
     else:
@@ -176,7 +179,7 @@ def check_peer_server(text: str) -> None:
 
 
 def check_peer_client(text: str) -> None:
-    """As `check_client`; an endpoint of UDP is good, too."""
+    """As `check_client`; an endpoint of UDP is valid, too."""
     if is_udp(text):
         udp_client(text)
     else:

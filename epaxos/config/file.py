@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str]) -> Config:
 
 
 def _check_sections(file: IniFile) -> list[int]:
-    """The ids of the replicas, in order.  Raises ConfigError for a section that there is not."""
+    """The ids of the replicas, in order.  Raises ConfigError for an unknown or missing section."""
     names = file.sections.sections()
     if not names:
         raise file.error("is empty; conf/cluster.ini is an example")

@@ -1,4 +1,4 @@
-"""An ini file as sections of keys, and the words for what is wrong with them."""
+"""An ini file as sections of keys, and the errors that name what is wrong in it."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class IniFile:
         return ConfigError(f"{self.path}: {text}")
 
     def read(self, section: Section, name: str = "") -> dict[str, Any]:
-        """The values of a section's keys, where given: an empty dict when it is not there.
+        """The values of the keys that the section gives; an empty dict when the file has no such section.
 
-        `name` is that of the section in the file, if it is not the section's own.  Raises ConfigError.
+        `name` is the section's name in the file, where that differs from `section.name`.  Raises ConfigError.
         """
         name = name or section.name
         given = self.sections[name].items() if name in self.sections else ()
@@ -92,7 +92,7 @@ class IniFile:
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
-    """That there is no `what` of this name, and which there are, or which was probably meant."""
+    """A text that says that this `what` is unknown, and names the one probably meant, or all allowed."""
     near = get_close_matches(name, allowed, 1)
     rest = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
     return f"unknown {what}; {rest}"

@@ -120,7 +120,7 @@ class _YesOrNo:
 
 @dataclass(frozen=True)
 class _Text:
-    """A text that `check` finds good; `check` raises ValueError."""
+    """A text that `check` accepts; otherwise `check` raises ValueError."""
 
     check: Callable[[str], None]
     what: str

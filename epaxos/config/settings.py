@@ -207,7 +207,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Storage:
-    """`[storage]`: how a replica remembers."""
+    """`[storage]`: how a replica keeps its data."""
 
     engine: str = _setting(
         "leveldb",

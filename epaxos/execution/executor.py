@@ -78,7 +78,7 @@ class Executor:
         return self._executed.beyond()
 
     def restore(self, executed: Deps, beyond: Iterable[InstanceId]) -> None:
-        """Take up from a checkpoint, once, before any commit.
+        """Restore the frontier of a checkpoint, once, before any commit.
 
         Raises ValueError when it is called later or twice, and when `executed` or `beyond` cannot be of
         this epoch."""
@@ -163,7 +163,7 @@ class Executor:
             self._second.append(instance)
 
     def _next_to_search(self) -> bool:
-        """Whether instances are left that were examined in vain.  They are sorted first.
+        """Whether instances are left that were examined in vain.  Sorts them first.
 
         The order decides only how much work there is: after a gap is closed or a replica has restarted, most
         waiting instances find, in execution order, that everything before them has run.

@@ -1,4 +1,4 @@
-"""Where the commands of clients are handed in."""
+"""How clients hand in commands."""
 
 from __future__ import annotations
 

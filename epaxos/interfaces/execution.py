@@ -41,7 +41,7 @@ class IExecutor(Interface):
         """The instances above `executed` that have been executed, sorted."""
 
     def restore(executed: Deps, beyond: Iterable[InstanceId]) -> None:
-        """Take up from a checkpoint, once, before the first `commit`.
+        """Restore the frontier of a checkpoint, once, before the first `commit`.
 
         `executed` and `beyond` are what the attribute and `executed_beyond` were.  Raises ValueError when it
         is called later or twice, when `executed` has another length than the epoch has rows or a negative

@@ -25,7 +25,7 @@ class StoreError(Exception):
 
 
 class Identity(NamedTuple):
-    """Whose data this is.  A store refuses to be opened with another identity."""
+    """The owner of the data of a store, which refuses to be opened with another identity."""
 
     cluster: str
     replica: int

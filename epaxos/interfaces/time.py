@@ -1,4 +1,4 @@
-"""Time."""
+"""The clock and the timeouts of a replica."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class ITransport(Interface):
         """
 
     def is_connected(replica: int) -> bool:
-        """Whether there is a connection to `replica` now; over UDP, whether `replica` was heard of
+        """Whether there is a connection to `replica` now; over UDP, whether a datagram came from it
         lately.  False for a number that is not that of another member."""
 
     def stop() -> Deferred[None]:

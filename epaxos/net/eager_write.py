@@ -1,7 +1,7 @@
 """Writing to a connection without waiting for the next turn of the event loop.
 
-Twisted keeps what is written until it polls the sockets again: for each write that is two system calls and
-a way through the reactor more, and the data leaves a turn later.  We write once a turn and connection
+Twisted keeps what is written until it polls the sockets again: each write then costs two more system calls
+and one more pass of the reactor, and the data leaves a turn later.  We write once per turn and connection
 anyway, so the socket almost always takes everything at once.
 """
 

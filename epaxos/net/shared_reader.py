@@ -33,7 +33,7 @@ Received = tuple[Any, bytes]
 
 
 class Source(Protocol):
-    """What the data of a connection comes from: a transport, or the shared reader on its behalf."""
+    """The source of the data of a connection: its transport, or the shared reader on its behalf."""
 
     def pauseProducing(self) -> None:
         """Receive no more for now."""
@@ -54,7 +54,7 @@ class SharedReader:
         self._reactor: Any = None
 
     def join(self, transport: Any, protocol: Any, receive: Callable[[Sequence[Received]], None]) -> Source:
-        """Receive from `transport` for `protocol` from now on, or leave that to Twisted; the source.
+        """Receive from `transport` for `protocol` from now on, or leave that to Twisted.  Returns the source.
 
         `receive` is called at most once a turn of the reactor, with the data for all protocols that joined
         with it, each of them at most once; `hand_over` serves as one.  An exception from it is a bug, which
@@ -75,7 +75,7 @@ class SharedReader:
             source.end()
 
     def call_afterwards(self, call: Callable[[], None]) -> None:
-        """While data is handed over: call `call` as soon as that is done."""
+        """Call `call` as soon as the data that is being handed over is handled."""
         self._afterwards.append(call)
 
     def add(self, source: _SharedSource) -> None:
@@ -88,7 +88,7 @@ class SharedReader:
         self._sources[source.fd] = source
 
     def _renew(self) -> None:
-        """Make a new poller: this one reports sockets that are closed here but open in a fork."""
+        """Make a new poller, because the old one reports sockets that are closed here but open in a fork."""
         sources = list(self._sources.values())
         if self._poller is not None:
             self._close()
@@ -134,7 +134,7 @@ class SharedReader:
             call()
 
     def _receive(self) -> dict[Callable[[Sequence[Received]], None], list[Received]]:
-        """The data that has come, by the function that gets it."""
+        """Receive the data that has come; returns it by the function that gets it."""
         reads: dict[Callable[[Sequence[Received]], None], list[Received]] = {}
         only_data = select.EPOLLIN
         for fd, event in self._poller.poll(0, len(self._sources)):
@@ -173,7 +173,7 @@ def hand_over(reads: Sequence[Received]) -> None:
 
 
 def _give_up(reads: Sequence[Received]) -> None:
-    _log.failure("what has come could not be handled")
+    _log.failure("received data could not be handled")
     for protocol, _ in reads:
         protocol.transport.abortConnection()
 

@@ -22,7 +22,7 @@
     Alarm     wakes Node when nothing arrives: the one timer
     Refusals  answers clients that get no replies: overdue, refused, or of a replica that stops
     Status    reads Replica, Intake, Reads and Applier for `GET /status`, and adds the digest
-    restart   takes up what the store holds, once, before the first turn
+    restart   restores the replica from its store, once, before the first turn
 
 Commands pass in one direction.  A component calls back only through a callable that it was made
 with: Journal and Checkpoints say what is durable, Alarm that the time has come, Applier that a

@@ -12,8 +12,8 @@ __all__ = ["Alarm"]
 class Alarm:
     """Calls `ring` once at the time that `set` named last.
 
-    Deadlines mostly move away, turn by turn.  So the timer stays when the new time is later: it
-    then fires once too early, and is started anew.
+    A later time leaves the running timer as it is, because most turns move the deadline: the
+    timer then fires once too early, and is started anew.
     """
 
     def __init__(self, timeouts: ITimeoutService, ring: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
-"""The executor's instances, and reads, at the state machine, in steps that give way to other work.
+"""Runs committed batches and reads on the state machine, in short steps between other work.
 
-Only whole batches are seen.  Between two steps of a batch nothing else begins, no read runs and no
-digest is taken.  While released batches are not applied, the executor is ahead of the state: no
-checkpoint is made, and reads go by `applied_up_to`.
+Reads and digests see whole batches only: between two steps of a batch nothing else begins, no read
+runs and no digest is taken.  While released batches are not applied, the executor is ahead of the
+state: no checkpoint is made, and reads wait for `applied_up_to`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from epaxos.protocol.values.messages import Batch
 __all__ = ["Applier"]
 
 EXECUTED_PER_TURN = 256
-"""The number of instances, about, that the executor releases before other work gets its turn."""
+"""About the most instances that the executor releases before other work runs."""
 EXECUTE_S = 0.005
-"""The time, in seconds, after which other work gets its turn, even in the middle of a batch."""
+"""The time, in seconds, after which other work runs, even in the middle of a batch."""
 
 
 class _Work:
-    """What the state machine is in the middle of, and who is told when it is done.
+    """The batch or read that the state machine has begun.
 
-    `applies`: it is a batch, not a read.
+    `done` gets its replies.  `applies`: whether it is a batch.
     """
 
     __slots__ = ("applies", "done", "steps")
@@ -69,7 +69,7 @@ class Applier:
         self._checkpoints = checkpoints
         self._now = now
         self._fail = fail
-        self._released: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not applied in whole
+        self._released: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not wholly applied
         self._work: _Work | None = None  # begun, of the first released batch or the first ready read
         self._tidying: deque[Steps] = deque()
         self._whole_waits: deque[Deferred[None]] = deque()
@@ -108,8 +108,8 @@ class Applier:
         return tuple(marks)
 
     def when_whole(self) -> Deferred[None] | None:
-        """Fires when no batch is applied in part any more, or none is ever going to be whole; None
-        when that is so now.  May be cancelled."""
+        """Fires when no batch is applied in part any more, or when the replica stops.  None when
+        there is nothing to wait for.  May be cancelled."""
         if self._work is None or not self.running:
             return None
         waiting: Deferred[None] = Deferred(self._whole_waits.remove)
@@ -153,7 +153,7 @@ class Applier:
             self._read(ends)
 
     def _apply(self, ends: float) -> bool:
-        """Apply the next batch, after the reads that it would overtake; whether time is left."""
+        """Apply the next batch, after the reads that it overtakes.  Returns whether time is left."""
         id, batch = self._released[0]
         wanted = False
         if id.replica == self._id:
@@ -168,8 +168,8 @@ class Applier:
     def _go_on(
         self, steps: Steps, done: Callable[[Sequence[Reply]], None], applies: bool, ends: float
     ) -> bool:
-        """Take at least one step, and more until `ends` or until the work is done; whether time is
-        left for other work."""
+        """Take at least one step, and more until `ends` or until the work is done.  Returns
+        whether time is left for other work."""
         now = self._now
         self._work = None
         try:

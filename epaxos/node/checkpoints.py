@@ -15,8 +15,8 @@ CHECKPOINT_COMMANDS = 15_000
 """The number of commands after which a checkpoint is due early, because every member keeps the keys
 of these commands in memory until all members have written a checkpoint."""
 CHECKPOINT_COMMANDS_IN_MEMORY = 1_000
-"""The same for a store that keeps nothing: a checkpoint costs nothing there, and what is kept until
-then stays in the processor's cache."""
+"""The same for a store that keeps nothing, because a checkpoint costs nothing there, and so few keys
+stay in the processor's cache."""
 
 
 class Checkpoints:

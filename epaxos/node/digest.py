@@ -1,4 +1,4 @@
-"""A digest of the state machine's state, computed in small steps so that other work gets its turn.
+"""A digest of the state machine's state, computed in small steps so that other work runs between them.
 
 The digest is the sum of the hashes of all entries, so their order does not matter.
 """
@@ -17,7 +17,7 @@ from epaxos.interfaces import ITimeoutService
 __all__ = ["StateDigest", "digest_of"]
 
 STEP_S = 0.005
-"""The time, in seconds, after which a step ends and other work gets its turn."""
+"""The time, in seconds, after which a step ends and other work runs."""
 QUANTA_PER_STEP = 16
 """The largest number of quanta in a step, whatever the clock says."""
 QUANTUM_BYTES = 256 << 10

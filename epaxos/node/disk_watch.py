@@ -37,7 +37,7 @@ class DiskWatch:
     def due(self) -> float | None:
         """The time of the next `look`; None when nothing is outstanding, or the disk hangs already.
 
-        There are at least four looks in the time of the patience, because of what `look` says.
+        `look` is called at least four times per patience, because it counts no time without looks.
         """
         if not self._outstanding or self.hangs:
             return None

@@ -53,7 +53,7 @@ class InFlight:
         return core.take_output()
 
     def _start(self, bundle: Bundle) -> None:
-        """The batch goes first, because reads come after what this replica has proposed."""
+        """Propose the batch, then start the reads, because they come after every own proposal."""
         separation = bundle.separation
         if separation.batch is not None:
             self._by_instance[self._core.propose(separation.batch)] = bundle

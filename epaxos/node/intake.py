@@ -45,7 +45,7 @@ class Intake:
         """Take submissions for the next batch, at least one, with their commands told apart.
 
         None when the transport cannot carry the result: then what was taken is back in the queue
-        in smaller pieces, or was refused.  Only while something waits.
+        in smaller pieces, or was refused.  To be called only while something waits.
         """
         submissions = self._next_submissions()
         if len(submissions) == 1:
@@ -73,8 +73,8 @@ class Intake:
         return submissions
 
     def _make_smaller(self, submissions: list[Submission], size_bytes: int, limit: int) -> None:
-        """The batch of these takes `size_bytes`, more than the `limit` of the transport.  Queue
-        them so that smaller batches result, or refuse a single command, which cannot be split."""
+        """Queue submissions again so that smaller batches result, because their batch takes
+        `size_bytes`, more than the transport's `limit`.  Refuse a single command."""
         first = submissions[0]
         if len(submissions) > 1:  # their sizes were underestimated
             estimate = sum(submission.size_bytes + 1 for submission in submissions)

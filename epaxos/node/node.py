@@ -143,7 +143,7 @@ class Node:
     # -- life
 
     def start(self) -> Deferred[None]:
-        """Open the store, take up what it holds, and talk to the other replicas.
+        """Open the store, restore what it holds, and talk to the other replicas.
 
         Blocks while it restores.  The Deferred fails with StoreError, or as the transport's does.
         """
@@ -163,7 +163,7 @@ class Node:
         self._wake()
 
     def stop(self) -> Deferred[None]:
-        """Answer whoever waits, write a last checkpoint, close the transport and the store."""
+        """Answer clients that wait, write a last checkpoint, close the transport and the store."""
         was_running, self._running = self._running, False
         if self._turn_due is not None:
             self._turn_due.cancel()
@@ -195,7 +195,7 @@ class Node:
                 self._fatal(text)
 
     def _on_bug(self) -> None:
-        """Own bugs are loud: a replica whose state may be wrong must not go on."""
+        """Stop the replica, because its state may be wrong after an exception."""
         self.fail("internal error, see the log")  # first, because logging may block
         _log.failure("replica {id}: internal error", id=self.id)
 
@@ -257,7 +257,7 @@ class Node:
             self._wake()
 
     def _on_durable(self, output: Output) -> None:
-        """The promises may leave now, and own votes count."""
+        """`output` is durable: its promises may leave now, and its own votes count."""
         if not (self._running and output.awaits_durability):
             return
         self._journal.on_synced()
@@ -378,4 +378,4 @@ class Node:
 
 
 def _nothing() -> None:
-    """Nobody waits for it."""
+    """Do nothing, because nobody waits for it."""

@@ -1,10 +1,10 @@
 """When the commands that wait are proposed: a short wait for clients that are just being answered.
 
 Clients that wait for their answers fall into groups: while the instance of one group is under way,
-the commands of another gather, and leave as soon as they can.  So the groups never meet.  As long
-as instances are small, two of them cost nearly twice as much as one with the same commands.  So
-when its instances are decided and their clients are answered, a replica expects as many commands
-again, in addition to those that wait already.
+the commands of another gather, and leave as soon as they can.  So two groups never share an
+instance.  As long as instances are small, two of them cost nearly twice as much as one with the
+same commands.  So when its instances are decided and their clients are answered, a replica
+expects as many commands again, in addition to those that wait already.
 """
 
 from __future__ import annotations

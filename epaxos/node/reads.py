@@ -89,7 +89,7 @@ class Reads:
         self.waiting[number] = (read, bundle)
 
     def end(self, bundle: Bundle) -> None:
-        """Nobody waits for the reads of `bundle` any more, if it still has any that wait."""
+        """End the reads of `bundle`, if the core has not answered them: nobody waits for them."""
         number, bundle.read_number = bundle.read_number, None
         if number is not None:
             self._core.end_read(number)
@@ -108,7 +108,7 @@ class Reads:
                 read.run_before(batch, self._machine)
 
     def find_ready(self, applied: Deps) -> Sequence[Bundle]:
-        """Move the reads that may run on this state to the queue of ready ones; their bundles."""
+        """Move the reads that may run on this state to `ready`, and return their bundles."""
         numbers = [number for number, (read, _) in self.waiting.items() if read.is_ready(applied)]
         found = [self.waiting.pop(number) for number in numbers]
         for _, bundle in found:

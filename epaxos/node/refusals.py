@@ -16,7 +16,7 @@ _HANGS = "CLUSTERDOWN the disk of this replica does not answer"
 class Refusals:
     """Answers submissions with Unavailable.
 
-    What was not proposed is said not to have run; everything else may still run.  `due`: the time,
+    Unproposed commands are said not to have run; all others may still run.  `due`: the time,
     on the clock of `ITimeoutService`, at which `refuse_overdue` is to be called next.
     """
 

@@ -1,4 +1,4 @@
-"""Takes up what a store held when it was opened."""
+"""Restores a replica from what its store held when it was opened."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def restore(
     )
     if not restored.fresh:
         _log.info(
-            "replica {id} takes up at {executed} with {instances} instances",
+            "replica {id} goes on from its disk: executed up to slots {executed}, {instances} instances kept",
             id=id,
             executed=restored.executed,
             instances=len(core.table),

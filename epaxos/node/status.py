@@ -19,7 +19,7 @@ __all__ = ["Status"]
 
 
 class Status:
-    """A view of all parts of one replica, and the digest of its state at the same moment.
+    """A view of one replica as a whole, and the digest of its state at the same moment.
 
     `entries()`: the whole state.
     """

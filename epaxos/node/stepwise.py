@@ -26,7 +26,7 @@ def stepwise(machine: IStateMachine) -> IStepwise:
 
 
 def _is_overridden(kind: type, name: str, in_steps: str) -> bool:
-    """Whether `kind` or a base class defines `name`, and only a base of that class `in_steps`."""
+    """Whether a class in the MRO of `kind` defines `name`, and neither it nor an earlier one `in_steps`."""
     for each in kind.__mro__:
         if in_steps in vars(each):
             return False

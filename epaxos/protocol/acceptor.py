@@ -141,7 +141,7 @@ class Acceptor:
     # -- Recover and Validate
 
     def on_recover(self, sender: int, message: Recover) -> Admission:
-        """Promise to take nothing below the ballot any more, and tell what is known."""
+        """Promise to take nothing below the ballot any more, and tell what this replica holds."""
         state = self._state
         if message.ballot == initial_ballot or owner(message.ballot, message.id, state.epoch) != sender:
             return _SUPERSEDED

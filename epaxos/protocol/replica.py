@@ -122,7 +122,7 @@ class Replica:
     # -- life
 
     def restore(self, *, reserved: int, floor: Deps, executed: Deps, instances: Iterable[Instance]) -> None:
-        """Take up from what was durable, once, before anything else.
+        """Restore what was durable, once, before anything else.
 
         Slots that were reserved may have been proposed before the crash, even if no record shows it.
         Until they are decided they count as interfering with everything.  Otherwise this replica could

@@ -181,7 +181,7 @@ class RespConnection(Protocol):
         if pipeline.coming_bytes > UNCOUNTED_BYTES:
             pipeline.count_own()
         if error is not None:
-            error.__traceback__ = None  # it leads here, and so to itself
+            error.__traceback__ = None  # the traceback leads here, and so to the error itself
             if pipeline.is_leaving:
                 return
             if self._sorter.is_behind:
@@ -237,7 +237,7 @@ def _descriptor_of(transport: Any) -> int:
 
 
 def _keep_alive(wire: Any, keepalive_s: int) -> None:
-    """As Redis: the first probe after `keepalive_s`, the others a third of it apart."""
+    """Have TCP probe the client as Redis does: after `keepalive_s`, then every third of that time."""
     wire.setTcpKeepAlive(True)
     for option, value in (
         (socket.TCP_KEEPIDLE, keepalive_s),

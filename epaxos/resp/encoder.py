@@ -1,4 +1,4 @@
-"""Replies to bytes: RESP2 and RESP3.
+"""Encodes replies as bytes of RESP2 or RESP3.
 
 A reply may be far longer than its request, because a few kilobytes can ask a thousand times for a value of
 megabytes.  So only short replies are encoded at once; all others in steps, while the client takes them.
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 STEP_BYTES = 32_768
-"""Bytes of a step of `encode_in_steps`, about; longer replies are not encoded at once."""
+"""About the most bytes of a step of `encode_in_steps`; longer replies are not encoded at once."""
 ELEMENTS_AT_ONCE = 1_000
 """Replies with more elements, including those of nested lists, are not encoded at once."""
 LARGE_BYTES = 16_384

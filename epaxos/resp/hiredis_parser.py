@@ -1,4 +1,4 @@
-"""Whole commands to lists of bytes by hiredis, as far as hiredis can be trusted with bytes of clients.
+"""Parses whole commands with hiredis, as far as hiredis can be trusted with bytes of clients.
 
 hiredis was made to parse what a *server* says: it allocates what the header of an array announces, and
 accepts nested arrays, integers and all other types.  So it only gets data that begins with a command and

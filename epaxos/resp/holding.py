@@ -66,7 +66,7 @@ class Account:
         self.held_bytes = 0
         """All that it holds."""
         self.own_bytes = 0
-        """What `set_own` said last."""
+        """The argument of the last `set_own`."""
 
     def hold(self, share: Share) -> None:
         """Count `share` from now on."""

@@ -44,7 +44,7 @@ class IClient(Interface):
     session: Session = Attribute("What the connection remembers of the client.")
 
     def describe() -> str:
-        """Its line of `CLIENT LIST`, which ends with a line feed."""
+        """The client's line of `CLIENT LIST`, which ends with a line feed."""
 
     def leave() -> None:
         """Run no more of its commands; close the connection once all before are answered and taken."""

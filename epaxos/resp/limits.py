@@ -1,4 +1,4 @@
-"""What clients of one replica may take."""
+"""The bounds on what clients may take of one replica."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of a Redis client to commands.
+"""Parses the bytes of a Redis client into commands.
 
 hiredis parses whole commands (`hiredis_parser.py`).  A careful parser handles everything else, also a command
 that comes in several slices of input.
@@ -233,7 +233,7 @@ def _take_word(line: bytes, position: int) -> tuple[bytes, int]:
 
 
 def _take_quoted(line: bytes, position: int, word: bytearray) -> int:
-    """Append the bytes between the quotes to `word`; the position after the closing quote."""
+    """Append the bytes between the quotes to `word`.  Returns the position after the closing quote."""
     quote = line[position]
     double = quote == ord('"')
     position += 1

@@ -36,7 +36,7 @@ class Quiet(Protocol):
 
 
 class Patience:
-    """Looks at connections, as long as there are any to look at.
+    """Looks at the connections that it watches, while there are any.
 
     `timeout_s`: how long a client may be idle, in seconds; 0: without bound.  A client that waits for an
     answer is not idle.

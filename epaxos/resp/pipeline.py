@@ -69,7 +69,7 @@ class Pipeline:
         self.source: Source | None = None
         """Where commands come from; None before that is known, and after the connection is lost."""
         self.coming_bytes = 0
-        """What has come of a command that is not complete."""
+        """Bytes that have come of a command that is not complete."""
         self.is_paused = False
         """Whether nothing is received from the client."""
         self.is_held_up = False
@@ -261,7 +261,7 @@ class Pipeline:
     # -- bounds
 
     def set_full(self, is_full: bool) -> None:
-        """Whether the socket takes nothing more."""
+        """Note whether the socket takes nothing more.  Once it takes more, continue to write."""
         self._is_full = is_full
         if not is_full:
             self.was_active = True

@@ -76,7 +76,7 @@ class ProcessFacts:
 
 
 def _resident_bytes() -> int:
-    """The memory of the machine that the process uses; the peak, where only that can be read."""
+    """The resident memory of the process; its peak, where only the peak can be read."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE_BYTES

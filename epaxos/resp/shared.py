@@ -28,7 +28,7 @@ __all__ = ["Shared"]
 
 @implementer(IServer)
 class Shared:
-    """The server behind every connection: the replica, the bounds, and what bounds all clients together.
+    """The server behind every connection: the replica, the bounds of each client, and those of all together.
 
     See RespFactory for the parameters.
     """

@@ -25,7 +25,7 @@ Only what a connection answers by itself counts, because it is encoded at once: 
 replies of the replica do not count.
 """
 SORTING_S = 0.005
-"""Seconds of sorting for one client, about, until other work gets its turn."""
+"""About the seconds of sorting for one client until other work runs."""
 
 
 class Sorter:

@@ -1,4 +1,4 @@
-"""Counts of what clients do, and the time of the current turn."""
+"""Counts what clients do, and notes the time of the current turn."""
 
 from __future__ import annotations
 

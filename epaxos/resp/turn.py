@@ -1,7 +1,7 @@
 """What several connections receive in one turn, handled as one: parsed, checked and submitted together.
 
-When each client sends one command, most of its cost is the way there and back.  Only the usual goes
-together: whole, valid commands of connections that run commands as usual.  Everything else is given to its
+When each client sends one command, the handling around a command costs more than the command.  Only whole,
+valid commands of connections that run commands as usual go together.  Everything else is given to its
 connection, as if it had come alone.
 """
 
@@ -25,7 +25,7 @@ from epaxos.resp.traffic import Traffic
 __all__ = ["Turn"]
 
 RECEIVED_BYTES_MAX = 16384
-"""Longer input is handled alone: its commands outweigh the way, and it may end inside of a command."""
+"""Longer input is handled alone: its commands cost more than that handling, and the last may be cut."""
 
 _log = Logger()
 _T = TypeVar("_T")

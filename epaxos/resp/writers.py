@@ -1,4 +1,4 @@
-"""Writes long replies in steps, by turns, so that no client waits for the gigabyte of another."""
+"""Writes long replies in steps, by turns, so that no client waits for the whole reply of another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 __all__ = ["Writer", "Writers"]
 
 TURN_S = 0.005
-"""Seconds of steps, about, until the event loop gets its turn."""
+"""About the seconds of steps until other work of the event loop runs."""
 
 _log = Logger()
 
@@ -23,7 +23,7 @@ class Writer(Protocol):
     """Whether the connection waits for its turn here."""
 
     def write_step(self) -> bool:
-        """Write the next step, at most some milliseconds of work; whether more can be written now."""
+        """Write the next step, at most some milliseconds of work.  Returns whether more can follow now."""
 
     def abandon(self) -> None:
         """End the connection, because `write_step` has raised an exception, which is a bug."""

@@ -1,6 +1,6 @@
 """How a replica is put together: the one place that names the concrete classes.
 
-Each is handed on as the interface that the others know it by.
+Each object is handed to the others as its interface.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def build(
     """Replica `id` of `config`.  `refuse` and `fail`: see ReplicaService.
 
     `descriptors`: how many files and connections the process may have open; None: no bound is known.
-    Raises ConfigError, also for what only the parts can tell, such as an unknown state machine.
+    Raises ConfigError, also for what only the classes can check, such as an unknown state machine.
     """
     reader = SharedReader()
     limits = client_limits(config, descriptors)
@@ -86,7 +86,7 @@ def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Cal
     """The node, with everything that it works with, each seen through its interface."""
 
     def store_failed(error: StoreError) -> None:
-        """Also when the node does not run any more: a stop whose last write fails has failed."""
+        """Fail even if the node does not run any more: a stop whose last write fails has failed."""
         try:
             node.fail(str(error))
         finally:

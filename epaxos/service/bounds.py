@@ -1,4 +1,4 @@
-"""What bounds each part of a replica, from the sections of the configuration."""
+"""The bounds of a replica, from the sections of the configuration."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def batching(config: Config) -> Batching:
 
 
 def client_limits(config: Config, descriptors: int | None) -> RespLimits:
-    """What clients may take, in a process that may have `descriptors` files and connections open.
+    """The bounds of clients, in a process that may have `descriptors` files and connections open.
 
     None: no bound is known.  Raises ConfigError when they are too few for a replica.
     """

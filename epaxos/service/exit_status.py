@@ -217,7 +217,7 @@ class Process:
         os._exit(1 if self._status is None else self._status)
 
     def _say(self, text: str) -> None:
-        """Say it in the log and on stderr, as far as they can be written."""
+        """Say `text` in the log and on stderr, as far as they can be written."""
         with suppress(Exception):
             self._log.critical("{text}", text=text)
         with suppress(Exception):

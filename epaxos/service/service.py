@@ -27,7 +27,7 @@ class Port(NamedTuple):
 
 
 class StartableNode(Protocol):
-    """What the service needs of a node."""
+    """The methods of a node that the service needs."""
 
     id: int
     n: int

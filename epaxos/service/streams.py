@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-__all__ = ["make_streams_usable"]
+__all__ = ["make_streams_usable", "print_long"]
 
 
 def make_streams_usable() -> None:
@@ -29,3 +29,13 @@ def make_streams_usable() -> None:
             setattr(sys, f"__{name}__", stream)
         with suppress(Exception):  # a test runner's stream cannot be changed
             stream.reconfigure(errors="backslashreplace")
+
+
+def print_long(text: str) -> None:
+    """Print a text on stdout whose reader may leave before its end, as in `… | head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)  # Python flushes the rest at the end of the process
+        os.close(null)

@@ -20,7 +20,7 @@ from epaxos.service.descriptors import raise_limit
 from epaxos.service.exit_status import Process
 from epaxos.service.log_file import ReplicaLog, choose
 from epaxos.service.pid_file import remove_stale
-from epaxos.service.streams import make_streams_usable
+from epaxos.service.streams import make_streams_usable, print_long
 from epaxos.service.timeouts import use_steady_clock
 
 __all__ = ["Options", "makeService"]
@@ -77,7 +77,7 @@ class Options(usage.Options):
 
     def opt_help_settings(self) -> None:
         """Print every setting of the configuration file, and exit."""
-        print(help_text())
+        print_long(help_text())
         sys.exit(0)
 
     def postOptions(self) -> None:

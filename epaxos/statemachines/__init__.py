@@ -1,1 +1,1 @@
-"""What the replicated commands act on; more come as Twisted plugins."""
+"""The state machines of this project; Twisted plugins may add others."""

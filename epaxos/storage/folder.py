@@ -1,4 +1,4 @@
-"""The data folder of a replica: making it, locking it, and the files in it beside the database.
+"""The data folder of a replica: how it is made and locked, and the files in it beside the database.
 
     data/0/          mode 0700, locked by the process that has the store open
         db/          the database; `db.new` while it is being made

@@ -1,4 +1,4 @@
-"""The interpreter lock is handed to the event loop by the store's thread."""
+"""Hands the interpreter lock from the store's thread to the event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAUSE_S = 0.0002
 def let_loop_run() -> None:
     """Sleep for PAUSE_S.
 
-    Without that, the interpreter would hand the lock over only after its switch interval, and make the
-    loop wait as long again after each of its system calls.
+    Without the sleep, the interpreter would hand the lock over only after its switch interval, and the loop
+    would wait as long again after each of its system calls.
     """
     time.sleep(PAUSE_S)

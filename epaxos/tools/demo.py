@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 import tempfile
+from argparse import ArgumentParser
 from collections import defaultdict
 from itertools import zip_longest
 from pathlib import Path
@@ -136,7 +137,7 @@ def _show(printed: dict[int, list[Line]]) -> None:
 
 
 async def run(reactor: Any) -> None:
-    """The demonstration.  Raises SystemExit when it fails."""
+    """Run the demonstration.  Raises SystemExit when it fails."""
     clients = f"a client for each of {', '.join(KEYS)}, all at the same time"
     print(f"{REPLICAS} printers; each has {clients}", flush=True)
     with tempfile.TemporaryDirectory(prefix="epaxos-demo-") as folder:
@@ -154,7 +155,8 @@ async def run(reactor: Any) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
+    ArgumentParser(prog="python -m epaxos.tools.demo", description=__doc__.split("\n")[0]).parse_args()
     react(run)
 
 

@@ -38,6 +38,8 @@ POLL_S = 0.1
 """The seconds between two questions whether a replica is ready."""
 LINE_BYTES_MAX = 65536
 """The bytes of a line that are printed in one piece."""
+READY = "is ready for clients"
+"""What a replica logs when it has opened its ports (`ReplicaService`)."""
 
 
 class ReplicaEnded(Exception):
@@ -53,6 +55,7 @@ class _Replica(ProcessProtocol):
         self._on_end = on_end
         self._partial = {1: b"", 2: b""}
         self.ended: Deferred[None] = Deferred()
+        self.has_opened_its_ports = False
 
     def childDataReceived(self, descriptor: int, data: bytes) -> None:
         """See ProcessProtocol.  The two streams are kept apart so that their lines do not mix."""
@@ -61,7 +64,9 @@ class _Replica(ProcessProtocol):
             lines, rest = [*lines, rest], b""
         self._partial[descriptor] = rest
         for line in lines:
-            self._on_line(self.id, line.decode(errors="replace"))
+            text = line.decode(errors="replace")
+            self.has_opened_its_ports = self.has_opened_its_ports or READY in text
+            self._on_line(self.id, text)
 
     def processEnded(self, reason: Failure) -> None:
         """See ProcessProtocol.  The process has ended, and everything that it printed was received."""
@@ -168,9 +173,13 @@ class Launcher:
     async def ready(self) -> None:
         """Wait until every replica has every other one up, and executes commands.
 
-        A replica that does not listen on a plain TCP port (but with TLS, say) is not asked.
+        A replica is asked after it has said that its ports are open, because another process may
+        answer at these ports before.  A replica that does not listen on a plain TCP port (but with
+        TLS, say) is not asked.
         """
         for replica in self._config.replicas:
+            while not self._replicas[replica.id].has_opened_its_ports:
+                await deferLater(self._reactor, POLL_S)
             if address := _address_of(replica.status):
                 url = "http://{}:{}/status".format(*address)
                 while not await deferToThread(_sees_all, url):

@@ -92,7 +92,7 @@ def _refusal(text: str) -> int:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m epaxos.tools.local_cluster",
         description="A whole cluster on this host, in the foreground.",

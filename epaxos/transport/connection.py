@@ -108,14 +108,14 @@ class Connection(Protocol):
         return explain_tls(reason.value, self._handle)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._handle = None  # which leads back to the transport, and so to here
+        self._handle = None  # the handle leads back to the transport, and so to here
         if self._flushing is not None and self._flushing.active():
             self._flushing.cancel()
         self._connections.remove(self)
 
 
 def _set_options(transport: object, silence_s: float) -> None:
-    """Send without delay, and notice when the other machine is gone.  Only TCP has these options."""
+    """Send without delay, and notice when the other host is gone.  Only TCP has these options."""
     while isinstance(transport, ProtocolWrapper):  # TLS
         transport = transport.transport
     if not ITCPTransport.providedBy(transport):

@@ -1,4 +1,4 @@
-"""The messages of one turn to bytes: each is encoded once, and all for one replica come together."""
+"""Encodes the messages of one turn: each is encoded once, and all for one replica come together."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The handshake: the greeting of a replica that dials, and the answer to it.
 
-Pure: bytes in, bytes out.  It proves nobody's identity, which is the task of TLS; it keeps apart clusters,
-versions and replicas that were connected by mistake.
+Pure: bytes in, bytes out.  The handshake proves nobody's identity.  It keeps apart clusters, versions and
+replicas that were connected by mistake.  TLS proves the identity of the replica that listens, and not yet
+that of the replica that dials.
 """
 
 from __future__ import annotations

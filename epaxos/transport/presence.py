@@ -48,7 +48,7 @@ class Presence:
         self._update()
 
     def incoming(self, is_open: bool) -> None:
-        """The other side has made a connection (`is_open`), or that is lost."""
+        """The connection from the other side is made (`is_open`), or lost."""
         self._incoming = is_open
         self._update()
 
@@ -82,4 +82,4 @@ class Presence:
 
 
 def _nothing(is_there: bool) -> None:
-    """Nobody is told."""
+    """Do nothing, because nobody is told any more."""

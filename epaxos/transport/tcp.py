@@ -92,7 +92,7 @@ class TcpTransport:
 
     @property
     def address(self) -> IAddress | None:
-        """Where it listens, once it does."""
+        """The address on which it listens; None before it listens."""
         return None if self._port is None else self._port.getHost()
 
     def start(

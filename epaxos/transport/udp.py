@@ -40,7 +40,7 @@ from epaxos.wire.codec import WireError, decode_frame
 __all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
 
 DATAGRAMS_PER_TURN = 256
-"""Datagrams that are received before other work gets its turn."""
+"""The most datagrams that are received in one turn, before other work runs."""
 
 _RECEIVE_BYTES_MAX = 65_536  # a datagram is received whole, whatever limit the sender has
 _NEVER = float("-inf")
@@ -130,7 +130,7 @@ class UdpTransport:
 
     @property
     def address(self) -> IAddress | None:
-        """Where it listens, once it does."""
+        """The address on which it listens; None before it listens."""
         return None if self._port is None else self._port.getHost()
 
     def start(
@@ -182,7 +182,7 @@ class UdpTransport:
         """As `ITransport.counters`, and datagrams.
 
         The numbers of datagrams show which were lost on their way here or came twice; `unsent` are those
-        that this machine did not send.
+        that this host did not send.
         """
         sequences = [peer.reader.sequence for peer in self._peers.values()]
         return {

@@ -1,1 +1,1 @@
-"""What hunts for faults in the product: simulator, faults, judges, models, mutants."""
+"""The tools that hunt for bugs in the product: simulator, faults, judges, models, mutants."""

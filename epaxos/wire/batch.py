@@ -1,4 +1,4 @@
-"""Batches to bytes and back: the same in messages and on disk."""
+"""Encodes and decodes batches, in the same way for messages and for the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold for the parts of a message from outside; each function returns the value when it does.
+"""Checks of the fields of a message from outside; each function returns the value of a valid field.
 
 All raise WireError, with a few words that say why.  `n` is the number of rows of the epoch.
 """
@@ -69,7 +69,7 @@ def own_deps_of(id: InstanceId, vector: Sequence[int], n: int) -> Deps:
 
 
 def fast_quorum_of(id: InstanceId, replicas: Sequence[int], n: int) -> tuple[int, ...]:
-    """Whom the leader of `id` named: ascending, other replicas."""
+    """The replicas that the leader of `id` named: other ones than itself, in ascending order."""
     named = tuple(replicas[:])
     if named and (named[-1] >= n or id.replica in named or named != tuple(sorted(set(named)))):
         raise WireError(f"an instance {id} with the fast quorum {named}")

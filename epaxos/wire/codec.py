@@ -1,8 +1,8 @@
-"""Messages to bytes and back, by `wire.proto`; the same for every transport.
+"""Encodes and decodes messages, by `wire.proto`, in the same way for every transport.
 
-What is encoded is ours and taken as right.  What is decoded came from outside: in a value that leaves
-`decode_frame` every number is in its range and every vector has its length, so that nobody behind has to
-check again.  The transport bounds the bytes.  Each group of messages has a file with its tables:
+Encoding checks nothing, because messages of this replica are valid.  Decoding checks everything: in a value
+that leaves `decode_frame` every number is in its range and every vector has its length, so that no caller
+has to check again.  The transport bounds the bytes.  Each group of messages has a file with its tables:
 `proposing.py`, `recovering.py`, `upkeep.py`.
 """
 

@@ -27,7 +27,7 @@ def pack(chunks: Sequence[bytes], bytes_max: int) -> bytes:
 
 
 def _groups(chunks: Iterable[bytes], bytes_max: int) -> Iterable[list[bytes]]:
-    """The chunks that go into one frame, its length before them."""
+    """For each frame its length, and the chunks that go into it."""
     group: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -42,8 +42,8 @@ def _groups(chunks: Iterable[bytes], bytes_max: int) -> Iterable[list[bytes]]:
 class FrameReader:
     """Cuts a stream into frames.
 
-    Holds what has arrived of an incomplete frame, so never more than `bytes_max`, a header and one
-    piece of data; `bytes_max` may change between two calls.
+    It holds what has arrived of an incomplete frame, so never more than `bytes_max`, a header and the data
+    of one `feed`; `bytes_max` may change between two calls.
     """
 
     def __init__(self, bytes_max: int) -> None:

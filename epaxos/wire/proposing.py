@@ -1,4 +1,4 @@
-"""PreAccept, Accept, Commit and their answers, to bytes and back: see codec.py."""
+"""Encodes and decodes PreAccept, Accept, Commit and their answers: see codec.py."""
 
 from __future__ import annotations
 

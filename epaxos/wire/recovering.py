@@ -1,4 +1,4 @@
-"""Recover, Validate, Waiting and their answers, to bytes and back: see codec.py."""
+"""Encodes and decodes Recover, Validate, Waiting and their answers: see codec.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody speaks who does not speak the protocol of replicas, guessed from the first bytes."""
+"""Guesses from its first bytes which protocol a stream speaks, if not that of replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch, Heartbeat, Read and ReadOK, to bytes and back: see codec.py."""
+"""Encodes and decodes Fetch, Heartbeat, Read and ReadOK: see codec.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["DECODERS", "ENCODERS"]
 
 
 FETCHED_MAX = 4096
-"""No replica asks for more instances at once, by far."""
+"""The most instances in one Fetch; no replica asks for nearly as many."""
 
 
 def _read_number(number: int) -> int:

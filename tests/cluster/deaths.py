@@ -154,13 +154,26 @@ def die(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the longest wait of each death, and their median and maximum."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=3)
-    parser.add_argument("--transport", default="tcp")
-    parser.add_argument("--deaths", type=int, default=9)
-    parser.add_argument("--clients", type=int, default=2)
-    parser.add_argument("--signal", default="KILL", choices=("KILL", "STOP"))
-    parser.add_argument("--load", default=HOT, choices=(HOT, SEPARATE))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cluster.deaths",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--n", type=int, default=3, help="how many replicas (%(default)s)")
+    parser.add_argument(
+        "--transport", default="tcp", choices=("tcp", "udp"), help="between replicas (%(default)s)"
+    )
+    parser.add_argument("--deaths", type=int, default=9, help="how many deaths, in turn (%(default)s)")
+    parser.add_argument("--clients", type=int, default=2, help="of each replica (%(default)s)")
+    parser.add_argument(
+        "--signal", default="KILL", choices=("KILL", "STOP"), help="how a replica dies (%(default)s)"
+    )
+    parser.add_argument(
+        "--load",
+        default=HOT,
+        choices=(HOT, SEPARATE),
+        help="clients increment one key, or each its own (%(default)s)",
+    )
     options = parser.parse_args(arguments)
     with Cluster(options.n, transport=options.transport).start().ready() as cluster:
         deaths = []

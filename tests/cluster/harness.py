@@ -219,7 +219,7 @@ class Cluster:
             return None
 
     def sees_down(self, id: int, *downs: int) -> None:
-        """Wait until the replica holds each of `others` for down."""
+        """Wait until the replica `id` sees each of `downs` down."""
 
         def sees() -> bool:
             up = {member["id"] for member in self.status(id)["members"] if member["up"]}
@@ -228,7 +228,7 @@ class Cluster:
         wait_until(f"replica {id} sees {downs} down", sees)
 
     def equal_digests(self, timeout_s: float = 30) -> list[dict[str, Any]]:
-        """Wait until all replicas have executed the same instances and have equal states.  Their statuses."""
+        """Wait until all have executed the same instances and have equal states; return their statuses."""
 
         def agreed() -> list[dict[str, Any]] | None:
             statuses = [self.status(id) for id in range(self.n)]

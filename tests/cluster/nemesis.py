@@ -76,7 +76,7 @@ class ProcessFaults:
         return self._dice.pick_some(range(n), count)
 
     def _up(self, *replicas: int) -> None:
-        """Wait until they answer, because a process that has not begun cannot be told to stop."""
+        """Wait until the replicas answer, because a process that has not begun cannot be told to stop."""
         for id in replicas:
 
             def answers(id: int = id) -> bool:

@@ -1,7 +1,7 @@
 """A relay between replicas that cuts, delays and flaps links, without root.
 
 Every replica reaches every other one through a port of its own here, so that the relay knows the direction
-and the pair of all bytes.  It is a process: it takes orders as lines of JSON on its standard input, answers
+and the pair of all bytes.  It is a process: it reads orders as lines of JSON from its standard input, answers
 each with a line on its standard output, and ends with its input.  `tests/cluster/links.py` starts it.
 
 The mode of a link decides what becomes of the bytes of its direction, on all connections of the pair:

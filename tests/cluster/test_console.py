@@ -101,12 +101,12 @@ class ConsoleTests(SynchronousTestCase):
             program.chmod(0o755)
         return folder
 
-    def start(self, command: str, folder: Path, cluster: Cluster) -> None:
+    def start(self, step: Step, folder: Path, cluster: Cluster) -> None:
         """`make run` in the background, ready."""
         log = folder / "run.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [*command.split(), f"CONFIG={cluster.config}"],
+                [*step.command.split(), f"CONFIG={cluster.config}"],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -121,7 +121,8 @@ class ConsoleTests(SynchronousTestCase):
 
         self.addCleanup(stop)
         wait_until("the cluster is ready", lambda: READY in log.read_text() or process.poll() is not None, 60)
-        self.assertIn(READY, log.read_text())
+        said = log.read_text()
+        self.assertTrue(matches(step.expected, said), f"expected {step.expected!r}\nsaid {said!r}")
 
     def check(self, page: str) -> None:
         folder = self.checkout()
@@ -133,7 +134,7 @@ class ConsoleTests(SynchronousTestCase):
             for command, expected in steps((ROOT / page).read_text(encoding="utf-8")):
                 command = PORT.sub(lambda found: str(base + 100 * int(found[1]) + int(found[2])), command)
                 if command.startswith("make run"):
-                    self.start(command, folder, cluster)
+                    self.start(Step(command, expected), folder, cluster)
                     continue
                 said = shell.run(command)
                 self.assertTrue(

@@ -99,7 +99,8 @@ class LauncherTests(SynchronousTestCase):
         """Somebody who presses Ctrl-C until it ends gets no traceback."""
         with Cluster() as cluster, self.launched(cluster) as launched:
             launched.says("is ready: 3 replicas")
-            while launched.process.poll() is None:
+            end = time.monotonic() + PATIENCE_S
+            while launched.process.poll() is None and time.monotonic() < end:
                 launched.process.send_signal(signal.SIGINT)
                 time.sleep(0.02)
             self.check_all_gone(cluster)
@@ -113,6 +114,14 @@ class LauncherTests(SynchronousTestCase):
                 self.assertIn("Address already in use", launched.said())
                 self.assertNotIn("Traceback", launched.said())
             self.assertTrue(all(map(is_free, cluster.status_ports)))
+
+    def test_a_second_launcher_does_not_take_the_first_cluster_for_its_own(self) -> None:
+        with Cluster() as cluster, self.launched(cluster) as first:
+            first.says("is ready: 3 replicas")
+            with self.launched(cluster) as second:
+                self.assertEqual(second.process.wait(PATIENCE_S), 1)
+                self.assertIn("is in use by another process", second.said())
+                self.assertNotIn("is ready", second.said())
 
     def test_the_terminal_is_closed(self) -> None:
         """All replicas end; a replica without the launcher would go on."""

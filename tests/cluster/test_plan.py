@@ -95,8 +95,8 @@ class _Plan(SynchronousTestCase):
                     workload.wait_for_more(30)
                     faults.kill_one(0)
                 self.check(cluster, workload)
-            taken_up = sum(cluster.log(id).count("takes up at") for id in range(self.n))
-            self.assertEqual(taken_up, KILLS)
+            restored = sum(cluster.log(id).count("goes on from its disk") for id in range(self.n))
+            self.assertEqual(restored, KILLS)
 
 
 class ThreeReplicasTests(_Plan):

@@ -222,7 +222,9 @@ class SignalTests(ProcessCase):
                     process.send_signal(first)
                     said = b""
                     while f"{first.name}: stopping".encode() not in said:
-                        said += process.stdout.readline()
+                        line = process.stdout.readline()
+                        self.assertTrue(line, said)
+                        said += line
                     process.send_signal(second)
                     rest, _ = process.communicate(timeout=PATIENCE_S)
                     self.assertEqual(process.returncode, status)

@@ -1,4 +1,4 @@
-"""What the tests of configuration files have in common."""
+"""The base of tests of configuration files."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def message(data: bytes) -> None:
 
 
 def batch(data: bytes) -> None:
-    """The same for a batch alone."""
+    """The bytes of a batch are refused, or are a batch that could have been sent."""
     try:
         decoded = decode_batch(data)
     except WireError as error:
@@ -405,7 +405,7 @@ WORDS = (b"SET", b"get", b"MSET", b"INCRBY", b"APPEND", b"FLUSHALL", b"PRINT", b
 
 
 def _payload(choices: Choices) -> bytes:
-    """Columns of words, which may or may not fit together."""
+    """A payload of columns, which may or may not fit together."""
     columns = columns_pb2.Commands()
     shapes = choices.below(4)
     columns.names.extend(choices.of(WORDS) for _ in range(shapes))
@@ -445,7 +445,7 @@ def kv(data: bytes) -> None:
 
 
 def printer(data: bytes) -> None:
-    """The same for the printer."""
+    """As `kv`, for the printer."""
     _apply(lambda: Printer(lambda line: None), {}, data)
 
 

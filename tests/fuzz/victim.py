@@ -123,7 +123,7 @@ class Victim:
         self.turn()
 
     def end_read(self) -> None:
-        """Nobody waits for the oldest read any more."""
+        """End the oldest read, because nobody waits for it any more."""
         if self._asked:
             number = next(iter(self._asked))
             del self._asked[number]
@@ -162,7 +162,7 @@ class Victim:
         self.turn()
 
     def restart(self) -> None:
-        """What is not durable is lost."""
+        """Crash and start again: what is not durable is lost."""
         self._unwritten.clear()
         self._asked.clear()
         self._readings.clear()

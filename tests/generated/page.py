@@ -29,7 +29,7 @@ def rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def docstring_of(thing: object) -> str:
-    """The docstring, which is Markdown but for what is indented: that is code."""
+    """The docstring as Markdown, in which indented lines are code."""
     text = (inspect.getdoc(thing) or "").replace("::\n\n", ":\n\n")
     blocks: list[str] = []
     fenced = False

@@ -27,6 +27,6 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def text_of(path: str) -> str:
-    """What the page, or picture, should hold."""
+    """The text that the page, or picture, has to hold."""
     text = PAGES[path]()
     return wrapped(text) if path.endswith(".md") else text

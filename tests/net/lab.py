@@ -29,7 +29,7 @@ def until(condition: Callable[[], bool]) -> Deferred[Any]:
 
 @inlineCallbacks
 def turns(count: int = 3) -> Any:
-    """Fires when the reactor has looked at its sockets so often."""
+    """Fires when the reactor has looked at its sockets `count` times."""
     for _ in range(count):
         yield deferLater(reactor, 0, lambda: None)
 
@@ -91,14 +91,14 @@ class Group(Factory):
 
 
 def wait_for(receiver: Receiver, event: int) -> None:
-    """Without the reactor, until the socket knows."""
+    """Wait, without the reactor, until the socket of the receiver has the event of poll(2)."""
     poller = select.poll()
     poller.register(receiver.transport.socket, event)
     assert poller.poll(5000)
 
 
 def send(receiver: Receiver, *pieces: bytes) -> None:
-    """From the other end; it has come when the reactor runs again."""
+    """Send from the other end, and wait until the data has come, before the reactor runs again."""
     for piece in pieces:
         receiver.client.sendall(piece)
     data = b"".join(pieces)
@@ -118,7 +118,7 @@ def close(receiver: Receiver) -> None:
 
 
 def reset(receiver: Receiver) -> None:
-    """The other end is gone without a word."""
+    """The other end resets the connection."""
     receiver.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     receiver.client.close()
     wait_for(receiver, select.POLLHUP)

@@ -109,7 +109,7 @@ class Log:
 
 @implementer(IStore)
 class Disk:
-    """A store that is durable when the test says so."""
+    """A store whose writes become durable when the test says so."""
 
     persistent = True
     wants_state = False

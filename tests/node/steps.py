@@ -1,4 +1,4 @@
-"""State machines that take their time, in steps, and a cluster with one at replica 0."""
+"""State machines whose commands take time, in steps, and a cluster with one of them at replica 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.node.lab import Cluster, Log
 STEP_S = 0.003
 """The time of each command at replica 0."""
 LONG = 40
-"""The number of commands of a batch that takes a while."""
+"""The number of commands of a batch that takes many steps."""
 
 
 class Watch:

@@ -1,4 +1,4 @@
-"""What a node takes up when it starts."""
+"""What a node restores when it starts."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Lab:
         frm: int | None = None,
         where: Callable[[Message], bool] = lambda message: True,
     ) -> int:
-        """Deliver what is on the wire now and matches, in order.  How many messages."""
+        """Deliver the messages on the wire that match, in order; return how many."""
         chosen = [
             envelope
             for envelope in self.wire
@@ -183,7 +183,7 @@ class Lab:
         self.flush(id)
 
     def crash(self, id: int) -> None:
-        """What is not durable is lost."""
+        """Crash replica `id`: what is not durable is lost."""
         self.down.add(id)
         self.unwritten[id].clear()
         self.slow_disks.discard(id)

@@ -36,7 +36,7 @@ class _Shape(NamedTuple):
     words: Sequence[bytes]
     arguments: Sequence[Sequence[bytes]] = ()
     more: Sequence[bytes] = ()
-    """What any number of further arguments may be."""
+    """The values of any number of further arguments."""
 
 
 _S = _Shape
@@ -88,7 +88,7 @@ ODD = [
     b'ECHO "\\xZZ\\q"\r\n',
     b"*1\r", b"*1\r\n$4\r", b"+OK\r\n", b"-ERR\r\n", b"_\r\n", b"~1\r\n", b"%1\r\n",
 ]  # fmt: skip
-"""What no client sends on purpose."""
+"""Bytes that no client sends on purpose."""
 
 
 def _changed(words: list[bytes], random: Random) -> list[bytes]:
@@ -104,7 +104,7 @@ def _changed(words: list[bytes], random: Random) -> list[bytes]:
 
 
 def command(random: Random, odd: bool) -> list[bytes]:
-    """A command, mostly a good one, that Redis has as well."""
+    """A command that both servers have; most are valid."""
     while True:
         words = _any_command(random, odd)
         if _is_common(words) and (odd or [word.upper() for word in words[:2]] not in _OWN):
@@ -112,11 +112,11 @@ def command(random: Random, odd: bool) -> list[bytes]:
 
 
 _OWN = [[b"CLIENT", word] for word in (b"ID", b"INFO", b"LIST", b"REPLY")]
-"""What tells the number of the connection, or leaves replies out."""
+"""The subcommands whose replies hold the number of the connection, or that suppress replies."""
 
 
 def _is_common(words: Sequence[bytes]) -> bool:
-    """Whether both have it, see MEANT."""
+    """Whether both servers have the command: see MEANT."""
     upper = [word.upper() for word in words]
     return upper not in ([b"MULTI"], [b"COMMAND", b"COUNT"]) and not (
         upper[:2] == [b"CONFIG", b"SET"] and len(words) > 3
@@ -135,7 +135,7 @@ def _any_command(random: Random, ends: bool) -> list[bytes]:
 
 
 def encode(words: Sequence[bytes]) -> bytes:
-    """As clients write it."""
+    """The command as an array of bulk strings."""
     return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
@@ -144,13 +144,13 @@ def _quoted(word: bytes) -> bytes:
 
 
 def inline(words: Sequence[bytes]) -> bytes:
-    """The command as a line."""
+    """The command as an inline command."""
     plain = re.compile(rb"[!#-&(-\[\]-~]+")
     return b" ".join([word if plain.fullmatch(word) else _quoted(word) for word in words]) + b"\r\n"
 
 
 Session = list[list[bytes]]
-"""What a client sends: pipelines, each in pieces."""
+"""The bytes that a client sends: pipelines, each in pieces."""
 
 
 def session(random: Random, odd: bool = True) -> tuple[Session, int]:
@@ -210,7 +210,7 @@ def _end_of(data: bytes, place: int) -> int:
 
 
 def _text(reply: bytes) -> bytes:
-    """What is in a bulk or verbatim string."""
+    """The text of a bulk or verbatim string."""
     if reply[:1] not in (b"$", b"="):
         return b""
     return reply.partition(b"\r\n")[2][:-2].removeprefix(b"txt:" if reply[:1] == b"=" else b"")
@@ -229,7 +229,7 @@ def _pairs(reply: bytes) -> dict[bytes, bytes]:
 
 
 class Meant(NamedTuple):
-    """Something that is meant to differ: why, and whether this pair of replies, ours and Redis', is it."""
+    """An intended difference: why, and whether a pair of replies, ours and Redis', shows it."""
 
     why: str
     is_it: Callable[[bytes, bytes], bool]
@@ -258,7 +258,7 @@ def _sections(text: bytes) -> list[tuple[bytes, list[bytes]]]:
 
 
 def _info(ours: bytes, real: bytes) -> bool:
-    """The same sections in the same order, with fields that Redis has, too."""
+    """Whether both have the same sections in one order, and ours only fields that Redis or OUR_INFO has."""
     if not (_text(real).startswith(b"# ") and ours[:1] == real[:1]):
         return False
     theirs = {title: set(fields) for title, fields in _sections(_text(real))}
@@ -290,7 +290,7 @@ SAME_IN_A_LINE = (
 
 
 def _client_lines(ours: bytes, real: bytes) -> bool:
-    """The same clients in the same order, with the same in the fields that any server would fill so."""
+    """Whether both list the same clients in the same order, with equal values of SAME_IN_A_LINE."""
     if not (_text(real).startswith(b"id=") and ours[:1] == real[:1]):
         return False
 
@@ -321,7 +321,7 @@ def _table(ours: bytes, real: bytes) -> bool:
 
 
 def _unserved(ours: bytes, real: bytes) -> bool:
-    """What is left of a broken command may be a line of its own, and name any command."""
+    """The rest of a broken command may be a line of its own, which names a command that is not served."""
     return re.match(rb"(?i)-ERR unknown command '(cluster|memory|pubsub)'", ours) is not None
 
 
@@ -341,7 +341,7 @@ MEANT = [
     Meant("CONFIG GET knows only the settings that mean something here", _settings),
     Meant("a protocol error shows a byte that cannot be printed as \\xNN, so that logs stay readable", _mark),
 ]
-"""What is meant to differ, beside what the test does not ask for:
+"""The intended differences.  The test does not compare these, which differ as well:
 
 - MULTI itself (not served: the connection then runs nothing up to EXEC);
 - HELP texts (other subcommands are served), and subcommands of CLIENT and CONFIG that one of the two lacks;
@@ -361,7 +361,7 @@ def skips_nothing(data: bytes) -> bool:
 
 
 def difference(ours: bytes, real: bytes) -> str | None:
-    """What differs and is not meant to; None when nothing does."""
+    """The difference that is not intended; None when there is none."""
     if ours == real:
         return None
     mine, theirs = split_replies(ours), split_replies(real)

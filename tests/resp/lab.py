@@ -28,7 +28,7 @@ from tests.net.lab import until
 
 @implementer(IClients)
 class OneReplica:
-    """Runs what is submitted when `run` is called, or at once; `held` is not run yet."""
+    """Runs submitted commands when `run` is called, or at once; `held` are those not run yet."""
 
     def __init__(self, at_once: Callable[..., Any] | None = None) -> None:
         self.store = KeyValueStore()
@@ -129,14 +129,14 @@ class Clients:
             self.wires.append(wire)
 
     def send(self, *reads: bytes) -> None:
-        """What each client sends in one turn; nothing for those who say nothing."""
+        """Let the clients send `reads`, one for each, in one turn; a client with no bytes sends nothing."""
         self.server.factory.shared.receive(
             [(connection, read) for connection, read in zip(self.connections, reads) if read]
         )
 
     @property
     def answers(self) -> list[bytes]:
-        """What each client was told since this was asked last."""
+        """The bytes that each client has received since the last call."""
         answers = [wire.value() for wire in self.wires]
         for wire in self.wires:
             wire.clear()
@@ -215,17 +215,17 @@ class SocketCase(TestCase):
         return connection, client
 
     def said(self, text: str) -> int:
-        """How many lines of the log say that."""
+        """The number of log lines whose reason contains `text`."""
         return sum(text in str(line.get("reason")) for line in self.lines)
 
 
 def held_bytes(connection: RespConnection) -> int:
-    """What the connection makes the server hold."""
+    """The bytes that the connection makes the server hold."""
     return connection.pipeline.account.held_bytes
 
 
 def take(client: socket.socket, *expected: bytes) -> bool:
-    """Read exactly these replies, one behind the other; called in a thread."""
+    """Whether the client reads exactly these replies, one after the other.  Called in a thread."""
     for reply in expected:
         view = memoryview(reply)
         while view:
@@ -237,7 +237,7 @@ def take(client: socket.socket, *expected: bytes) -> bool:
 
 
 def take_rest(client: socket.socket) -> bytes:
-    """All until the end; called in a thread."""
+    """All bytes until the end of the connection.  Called in a thread."""
     data = bytearray()
     while piece := client.recv(1 << 20):
         data += piece

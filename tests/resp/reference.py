@@ -49,7 +49,7 @@ class RealRedis:
         return True
 
     def dial(self) -> socket.socket:
-        """A socket that is connected to it."""
+        """A socket that is connected to the server."""
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             link.settimeout(START_S)
@@ -64,7 +64,7 @@ class RealRedis:
         return RealConnection(self.dial(), self)
 
     def turn(self, times: int) -> None:
-        """Wait until its event loop has gone round at least `times` times.
+        """Wait until the event loop of the server has made at least `times` turns.
 
         One thread serves all connections, so whatever was sent before this has been answered after two turns.
         """
@@ -75,7 +75,7 @@ class RealRedis:
                 answer += self._control.recv(100)
 
     def close(self) -> None:
-        """Stop it and leave nothing behind."""
+        """Stop the server and remove its folder."""
         if hasattr(self, "_control"):
             self._control.close()
         self._process.kill()
@@ -114,7 +114,7 @@ class RealConnection:
         return answer
 
     def _take(self) -> bytes:
-        """What has come."""
+        """The bytes that have come."""
         answer = bytearray()
         self._link.setblocking(False)
         while not self.is_closed:

@@ -41,12 +41,22 @@ class EndpointTests(ConfigCase):
             self.assertIsInstance(listening(config, 0, key, reactor), TCP4ServerEndpoint)
         self.assertEqual(sorted(connecting(config, 1, reactor)), [0, 2])
 
-    def test_endpoint_of_a_missing_certificate(self) -> None:
-        text = example(1).replace("client = tcp:7100", "client = ssl:7100:privateKey=/no/such/key.pem")
-        config = self.load(text)
-        with self.assertRaises(ConfigError) as caught:
-            listening(config, 0, "client", MemoryReactorClock())
-        self.assertIn("[replica 0] client = ssl:7100:privateKey=/no/such/key.pem:", str(caught.exception))
+    def test_what_an_endpoint_names_is_missing(self) -> None:
+        """The error names the file or folder, and does not blame the endpoint."""
+        here = "peer = tcp:7000:interface=127.0.0.1"
+        for key, endpoint, missing in (
+            ("peer", "ssl:7000:privateKey=/no/such/key.pem", "/no/such/key.pem"),
+            ("peer_connect", "tls:a.example:7000:trustRoots=/no/roots", "/no/roots"),
+        ):
+            other = {"peer": "peer_connect = tcp:a.example:7000", "peer_connect": "peer = tcp:7000"}[key]
+            config = self.load(example(2).replace(here, f"{key} = {endpoint}\n{other}"))
+            with self.assertRaises(ConfigError) as caught:
+                if key == "peer":
+                    listening(config, 0, key, MemoryReactorClock())
+                else:
+                    connecting(config, 1, MemoryReactorClock())
+            text = f"[replica 0] {key} = {endpoint}: {missing} cannot be read: No such file or directory"
+            self.assertTrue(str(caught.exception).endswith(text), caught.exception)
 
     def test_tls_without_its_libraries(self) -> None:
         """Each kind of endpoint says what is missing, when a replica is to use it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from io import StringIO
@@ -20,6 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.config.example import example
 from epaxos.service.service import ReplicaService
 from epaxos.service.tap import Options, makeService
+
+ROOT = Path(__file__).parents[2]
 
 
 class Reactor(MemoryReactorClock):
@@ -105,6 +108,18 @@ class TapTests(SynchronousTestCase):
             self.parse("--help-settings")
         self.assertEqual(end.exception.code, 0)
         self.assertIn("[timing]\n  heartbeat_s: 0.2 (0.01 to 60 seconds)\n", output.getvalue())
+
+    def test_nobody_reads_the_help_of_settings_to_its_end(self) -> None:
+        """As in `twistd epaxos --help-settings | head -1`."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        twistd = "from twisted.scripts.twistd import run; run()"
+        command = [sys.executable, "-c", twistd, "epaxos", "--help-settings"]
+        try:
+            done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+        finally:
+            os.close(writer)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def refused(self, id: int, text: str | None) -> str:
         """What is said of the configuration `text`, in one line."""

@@ -38,7 +38,7 @@ class StoreCase(SynchronousTestCase):
         self.loop.run_until(lambda: closed)
 
     def write(self, *write_sets: WriteSet, **options: Any) -> LevelDBStore:
-        """The sets, each alone, by a store that is then closed."""
+        """Write each of the sets alone, by a new store, and close the store.  Returns it."""
         store = self.make(**options)
         store.open(IDENTITY)
         for write_set in write_sets:
@@ -47,7 +47,7 @@ class StoreCase(SynchronousTestCase):
         return store
 
     def write_by(self, store: LevelDBStore, write_set: WriteSet) -> None:
-        """Only what asks for a sync is sure to be written before something else comes."""
+        """Write the set, and wait until it is durable if it asks for a sync."""
         durable: list[int] = []
         store.write(write_set, lambda: durable.append(1))
         self.loop.run_until(lambda: durable or not write_set.sync)

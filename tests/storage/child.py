@@ -1,7 +1,7 @@
 """A process of its own with a store: `python -m tests.storage.child FOLDER COMMAND [ARGUMENT]`.
 
 write: write proposals without end, saying on stdout which are durable; with an argument files are
-       limited to so many bytes: it then says how the store failed, and exits
+       limited to that number of bytes: it then says how the store failed, and exits
 state: the same with checkpoints (`entries_of`), with bases in the making
 hold:  open the store, say so, and wait for the end of stdin
 """
@@ -26,8 +26,8 @@ def say(text: str) -> None:
 
 
 def entries_of(number: int) -> dict[bytes, bytes | None]:
-    """What the checkpoint of this number changes: a twentieth of the keys, in turns; every hundredth of
-    them is removed.  Afterwards the state is what the last twenty say."""
+    """The changes of the checkpoint of this number: of a twentieth of the keys, in turns; some keys are
+    removed.  The state after it follows from the last twenty checkpoints."""
     return {
         b"%d" % key: None if key % 100 == number % 100 else b"%d" % number * 10
         for key in range(number % 20, KEYS, 20)

@@ -48,7 +48,7 @@ class StoreContract:
         self.close()
 
     def test_durable_in_order(self) -> None:
-        """Every write set once, in the order of the calls, whether synced, not, or empty."""
+        """Every write set is reported once, in the order of the calls, whether synced, not, or empty."""
         self.store.open(IDENTITY)
         durable: list[int] = []
         for number in range(1, 200):
@@ -73,7 +73,7 @@ class StoreContract:
         self.close()
 
     def test_write_inside_durable(self) -> None:
-        """Whatever the first is and whatever the second."""
+        """A write inside `on_durable` works, whether each of the two is a proposal or a checkpoint."""
         self.store.open(IDENTITY)
         durable: list[int] = []
         for first, second in (

@@ -25,7 +25,7 @@ _LENGTH = Struct("<i")
 
 
 class Loop:
-    """What a store's thread sees as the event loop.  `hold` keeps the thread in its call."""
+    """The event loop, as a store's thread sees it.  `hold` keeps the thread in its call."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
@@ -68,7 +68,7 @@ def proposal(slot: int, row: int = 1, sync: bool = True, size: int = 10) -> Writ
 
 
 CLEARING = Batch((), (), b"", 1, True)
-"""Everything before is gone."""
+"""The batch that removes all keys."""
 
 
 def change(entries: Changes) -> Batch:
@@ -79,7 +79,7 @@ def change(entries: Changes) -> Batch:
 
 
 def run(state: dict[bytes, bytes], executed: Iterable[Executed]) -> dict[bytes, bytes]:
-    """What batches of `change`, and those that are CLEARING, make of the state, which is changed."""
+    """Apply batches, each CLEARING or made by `change`, to `state` in place, and return it."""
     for _, batch in executed:
         if batch.barrier:
             state.clear()
@@ -108,7 +108,7 @@ def checkpoint_of(
 def checkpoint(
     executed: int, entries: Changes, sync: bool = True, state: Mapping[bytes, bytes] | None = None
 ) -> WriteSet:
-    """One batch that makes these changes."""
+    """A checkpoint with one batch, which makes the changes `entries`."""
     return checkpoint_of(executed, [(InstanceId(1, executed + 1), change(entries))], sync, state)
 
 

@@ -54,11 +54,11 @@ class History:
         return self.batches[first:]
 
     def cut(self, length: int) -> None:
-        """Only so many batches were executed."""
+        """Keep the first `length` batches only."""
         del self.batches[length:], self.states[length + 1 :]
 
     def check(self, case: SynchronousTestCase, entries: State, batches: Iterable[Executed]) -> None:
-        """This is a whole state of some time, and exactly what was executed since."""
+        """Check that `entries` are a state of this history, and `batches` exactly those executed since."""
         held = list(batches)
         length = len(self.batches) - len(held)
         case.assertGreaterEqual(length, 0)
@@ -67,12 +67,12 @@ class History:
         case.assertEqual(run(entries, held), self.state)
 
     def check_files(self, case: SynchronousTestCase, folder: Path, manifest: Manifest) -> None:
-        """The same of the files."""
+        """As `check`, for the files that the manifest names."""
         self.check(case, merged(read_base(folder, manifest)), read_logs(folder, manifest))
 
 
 def some_changes(random: Random, keys: int = 100, share: float = 0.15) -> dict[bytes, bytes | None]:
-    """Of up to so many keys; that share of them is removed, and some values are empty or long."""
+    """Changes of some of `keys` keys: about the share `share` removes one; some values are empty or long."""
     changes: dict[bytes, bytes | None] = {}
     for _ in range(random.randrange(1, 40)):
         size = random.choice((0, 1, 20, 20, 20, 100, 700)) if random.random() < 0.2 else 20

@@ -67,7 +67,7 @@ class Wire(StringTransport):
 
 
 def connect(factory: Factory) -> Wire | None:
-    """A connection of `factory`, None when it wants none."""
+    """A connection of `factory`; None when the factory refuses one."""
     protocol = factory.buildProtocol(None)
     if protocol is None:
         return None
@@ -102,7 +102,7 @@ class ManualEndpoint:
 
     @property
     def waiting(self) -> bool:
-        """Whether somebody wants to connect."""
+        """Whether an attempt to connect waits."""
         return self._waiting is not None
 
     def succeed(self) -> Wire:
@@ -202,7 +202,7 @@ class TransportLab:
         return wire
 
     def messages(self, write: bytes) -> list[list[Message]]:
-        """The messages of each frame in what was written at once."""
+        """The messages of each frame in the bytes of one write."""
         return [decode_frame(frame, self.identity.epoch) for frame in FrameReader(2**20).feed(write)]
 
 

@@ -73,7 +73,7 @@ class Proposals:
     def propose(self, id: InstanceId, batch: Batch) -> None:
         """Start the instance `id` with `batch`.  Its slot is new, and durably reserved.
 
-        D0 names the whole floor, not only the part that the index has forgotten, so that it is equal to
+        D0 names the whole floor, not only what the index has forgotten, so that it is equal to
         the votes of replicas whose index has forgotten more.  The PreAccept leaves before the record of
         this replica is durable, because it promises only that the slot is used.
         """

@@ -242,7 +242,7 @@ class Recoveries:
             self._deadlines.set(member, state.now + wait_s)
 
     def _try_end_wait(self, instance: Instance, recovery: Recovery) -> bool:
-        """Propose, if what is known of the members now says which value.  Whether it does."""
+        """Propose the value that the members determine.  False when they do not determine one yet."""
         assert recovery.validated is not None
         members = [self._waits.look_at(instance.id, member) for member in recovery.members]
         choice = choose_after_wait(self._state.quorums, recovery.validated, members)

@@ -48,7 +48,7 @@ class InterferenceIndex:
         self._forgotten = no_deps(epoch)
 
     def restore(self, floor: Deps) -> None:
-        """Take up after a restart: nothing up to `floor` will be added."""
+        """Restore after a restart: nothing up to `floor` will be added."""
         self._forgotten = floor
 
     def add(self, id: InstanceId, batch: Batch) -> None:

@@ -23,7 +23,7 @@ class OwnSlots:
         self._requested = 0
 
     def restore(self, reserved: int) -> None:
-        """Take up after a restart: every slot up to `reserved` may have been used."""
+        """Restore after a restart: every slot up to `reserved` may have been used."""
         self.next = reserved + 1
         self._durable = self._requested = reserved
 

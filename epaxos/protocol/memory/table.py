@@ -109,7 +109,7 @@ class InstanceTable:
                 yield instances[slot]
 
     def restore(self, floor: Deps, executed: Deps) -> None:
-        """Take up from disk, before any instance: the floor, and what is executed and so committed."""
+        """Restore the floor, and what is executed and so committed, before any instance."""
         self._floor[:] = floor
         self._committed[:] = map(max, floor, executed)
         self._known[:] = self._committed

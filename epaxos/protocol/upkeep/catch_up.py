@@ -28,8 +28,8 @@ are few, because a replica that can answer after all answers each with its whole
 class Row:
     """How far one row is here.
 
-    `watermark` is the slot up to which everything is committed, `stalled_at` the time since when, and
-    `heard_then` the highest slot that was heard of at that time.
+    `watermark` is the slot up to which everything is committed, `stalled_at` the time since which it stands
+    still, and `heard_then` the highest slot that was heard of at that time.
     `asked_of` and `asked_upto` are the receiver and the last slot of the last Fetch.  `asked_at` is the time
     when it was sent or last answered; None when nothing is being fetched.  `awaited` holds its slots
     that were not answered, and `answered_bytes` is the size of those that were.
@@ -79,7 +79,7 @@ class CatchUp:
         self._started_upto = 0
 
     def restore(self, own_upto: int) -> None:
-        """Take up after a restart: slots of the own row up to `own_upto` may be undecided.
+        """Restore after a restart: slots of the own row up to `own_upto` may be undecided.
 
         No other replica leads them, so they are recovered without delay.
         """

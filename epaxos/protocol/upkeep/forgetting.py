@@ -27,7 +27,7 @@ class Forgetting:
         """Whether the floor may rise further, in the next turn."""
 
     def restore(self, executed: Deps) -> None:
-        """Take up after a restart: this replica has durably executed everything up to `executed`.
+        """Restore after a restart: this replica has durably executed everything up to `executed`.
 
         Every member has executed everything up to the floor, which was restored before, whether it is
         silent now or not.  If the floor fell, new proposals would no longer name what was forgotten.
@@ -58,7 +58,7 @@ class Forgetting:
             self.forget()
 
     def on_heartbeat_sent(self) -> None:
-        """Forget the keys of instances that are below the floor since FORGOTTEN_AFTER heartbeats."""
+        """Forget the keys of instances that have been below the floor for FORGOTTEN_AFTER heartbeats."""
         state = self._state
         state.index.forget(self._floors[0])
         self._floors = (*self._floors[1:], state.table.floor)

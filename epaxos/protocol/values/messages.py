@@ -129,7 +129,7 @@ class Recover(NamedTuple):
 
 
 class RecoverOK(NamedTuple):
-    """A promise: the sender takes nothing below `ballot` any more.  And what it knows of the instance.
+    """A promise: the sender takes nothing below `ballot` any more.  It tells what it knows of the instance.
 
     `batch` is the current command, None when unknown, accepted or committed at `accepted_ballot`.
     `init_deps` is what the command leader first proposed, None when unknown; `fast_quorum` are the
@@ -163,7 +163,7 @@ class Conflict(NamedTuple):
 
 
 class ValidateOK(NamedTuple):
-    """A promise: the sender has recorded the validated value.  And the instances that conflict with it."""
+    """A promise: the sender has recorded the validated value.  It names the instances in conflict with it."""
 
     id: InstanceId
     ballot: int

@@ -20,7 +20,7 @@ class Timing:
     recover_after_s: float = 1.5
     """An undecided instance of a replica that is not suspected is recovered after this time."""
     turn_s: float = 0.15
-    """The replica of rank k waits k times this longer than rank 0 before it recovers an instance."""
+    """The replica of rank k recovers an instance k times this time later than that of rank 0."""
     backoff_max_s: float = 5.0
     """Attempts to recover one instance are at most 1.5 times this apart."""
     fast_path_wait_s: float = 0.005

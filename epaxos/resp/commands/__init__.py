@@ -1,5 +1,5 @@
 """The session commands: what a connection answers by itself, without the replica.
 
-Clients find their way with these commands.  Words and manners are those of Redis 7.0.15, against which
-`tests/resp/test_differential.py` holds them; the intended differences are listed there.
+Clients set up connections and learn about the server with these commands.  Texts and behaviour are those
+of Redis 7.0.15: `tests/resp/test_differential.py` compares them, and lists the intended differences.
 """

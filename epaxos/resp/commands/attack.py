@@ -1,4 +1,4 @@
-"""POST and `Host:`, which are no commands: a web page can make a browser send them, with commands behind."""
+"""POST and `Host:` close the connection, because a web page can make a browser send commands behind them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from epaxos.resp.session import Silence
 __all__ = ["COMMANDS"]
 
 IDS_MAX = 10_000
-"""Ids that one `CLIENT LIST ID` may name; it shows a line for each, also where one is named again."""
+"""The most ids in one `CLIENT LIST ID`, because the reply has a line for each, even for a repeated one."""
 
 
 def _id(client: IClient, command: Command) -> Reply:

@@ -1,4 +1,4 @@
-"""COMMAND: which commands are served, of the replica and of the connection."""
+"""COMMAND: the commands that the replica runs, and those that a connection answers by itself."""
 
 from __future__ import annotations
 

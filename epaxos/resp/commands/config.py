@@ -12,7 +12,7 @@ __all__ = ["COMMANDS"]
 
 
 def _get(client: IClient, command: Command) -> Reply:
-    """Settings by patterns, and by names, which come back as they were asked for."""
+    """The settings that match the patterns and names in `command`; a name is shown as the client wrote it."""
     wanted = [argument.partition(b"\0")[0] for argument in command[2:]]
     if sum(map(len, wanted)) + len(wanted) > PATTERNS_BYTES_MAX:
         return CommandError(f"ERR the patterns are longer than {PATTERNS_BYTES_MAX} bytes together")

@@ -1,4 +1,4 @@
-"""What a session command is made of, and what several of them say."""
+"""How a session command is described, and what several session commands use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 REDIS_VERSION = "7.2.0"
 """The version of Redis that clients are told; they choose their own commands by it."""
 PATTERNS_BYTES_MAX = 1024
-"""Bytes of the names and patterns of one `CONFIG GET` together, because each is tried on each setting."""
+"""The most bytes of names and patterns in one `CONFIG GET`, because each is tried on each setting."""
 SYNTAX = CommandError(SYNTAX_ERROR)
 NAME_ERROR = CommandError("ERR Client names cannot contain spaces, newlines or special characters.")
 

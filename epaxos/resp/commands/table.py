@@ -1,6 +1,6 @@
 """The table of session commands: who answers which command.
 
-A new command brings its file, or its function in one of them, and its entry in `COMMANDS` there.
+A new command needs a handler in a file of this package, and an entry in `COMMANDS` of that file.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def _multi(client: IClient, command: Command) -> Reply:
 
 
 def refuse(client: IClient, command: Command) -> Reply:
-    """Any other command after a refused MULTI."""
+    """Refuse any other command after a refused MULTI."""
     return CommandError("ERR not run: MULTI was refused, and nothing runs up to EXEC, DISCARD or RESET")
 
 
@@ -42,4 +42,4 @@ COMMANDS = {
     b"DISCARD": Served(1, _discard),
 }
 ALLOWED = frozenset([b"EXEC", b"DISCARD", b"QUIT", b"RESET"])
-"""What runs after a refused MULTI, beside an attack, which closes the connection."""
+"""The commands that run after a refused MULTI.  An attack closes the connection then, too."""

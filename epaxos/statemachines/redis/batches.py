@@ -1,4 +1,4 @@
-"""Commands to one batch: the keys that they write, those that they only read, and the payload."""
+"""Makes one batch of commands: the keys that they write, those that they only read, and the payload."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _set_all(
 def _set_and_get_all(
     data: ShardedDict[Value], columns: Columns, keys: Sequence[bytes], kinds: list[bool | None]
 ) -> Sequence[Reply] | None:
-    """Run plain SETs and GETs; their replies.
+    """Run plain SETs and GETs, and return their replies.
 
     None when a key is both set and read, because then the order of SETs and GETs matters.
     """
@@ -200,7 +200,7 @@ def _as_bytes(entries: Iterable[tuple[bytes, Value]]) -> Iterator[tuple[bytes, b
 
 
 def _replies_of(steps: Steps) -> Sequence[Reply]:
-    """Take all steps at once; the replies."""
+    """Take all steps at once, and return the replies."""
     given: Sequence[Reply] = ()
     for replies in steps:
         if replies is not None:

@@ -17,7 +17,7 @@ from epaxos.statemachines.redis.shards import ShardedDict
 __all__ = ["CommandSpec", "Data", "Found", "Keys", "Piecewise", "sum_in_pieces"]
 
 Data = Union[dict[bytes, Value], ShardedDict[Value]]
-"""The data that a handler is given.  For commands with `Keys.FIRST`, maybe only the shard of the key."""
+"""The data that a handler is given.  A command with `Keys.FIRST` may get the shard of its key only."""
 Found = Union[Reply, Growing]
 """A reply of a handler; growing values in it, also inside a list, become bytes before a client gets it."""
 Piecewise = Generator[None, None, Found]

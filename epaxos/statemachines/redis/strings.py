@@ -1,4 +1,4 @@
-"""The commands on strings: GET, SET and those around them, MGET and MSET, APPEND, INCR."""
+"""The commands on strings: GET, SET and their variants, MGET and MSET, APPEND, INCR."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The binding of LevelDB.  Nothing else imports it.
 
-plyvel has wheels for CPython up to 3.12, and for few machines; plyvel-next, a maintained fork with the
+plyvel has wheels for CPython up to 3.12, and for few platforms; plyvel-next, a maintained fork with the
 same interface, has wheels for 3.12 and newer.  setup.cfg installs plyvel below 3.12 and plyvel-next from
 3.12 on.  If only the other one is installed, it is used; both write the same files.
 """

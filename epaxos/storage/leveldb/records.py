@@ -127,7 +127,7 @@ def check_identity(held: Identity, wanted: Identity) -> None:
 
 
 class RecordFormat:
-    """Keys and values whose shape depends on the number of replicas.
+    """Encodes and decodes keys and values, some of which depend on the number of replicas.
 
     All decoding raises ValueError for anything that the encoding cannot have made.
     """

@@ -26,7 +26,7 @@ QUIET_BYTES = 1 << 20
 
 
 class Reports(Protocol):
-    """What the thread has called in the event loop."""
+    """The callbacks of the thread, which it has called in the event loop."""
 
     def on_written(self, group: list[Item], counters: dict[str, int], wants_state: bool) -> None:
         """The group is written, and synced if a write set of it asked for that."""

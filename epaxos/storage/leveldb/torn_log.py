@@ -53,7 +53,7 @@ def _fragment(log: bytes, start: int, block_end: int) -> tuple[int, int] | None:
 
 
 def _starts_later(log: bytes, start: int, block_end: int) -> bool:
-    """Whether a record starts anywhere in the block from `start` on, since the damage may have hit a length.
+    """Whether a record starts anywhere in the block from `start` on: the damage may have hit a length.
 
     A record is a write batch, which begins with a number of 8 bytes, low ones first, whose last two are
     always 0.  So few checksums have to be computed.

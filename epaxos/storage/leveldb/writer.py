@@ -1,4 +1,4 @@
-"""Write sets become one write of LevelDB.  Everything here blocks."""
+"""Writes several write sets as one write of LevelDB.  Everything here blocks."""
 
 from __future__ import annotations
 

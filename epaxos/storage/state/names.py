@@ -21,5 +21,5 @@ def log_path(folder: Path, generation: int) -> Path:
 
 
 def found_in(folder: Path) -> list[Path]:
-    """All files in the folder that have such a name, in order.  Raises OSError."""
+    """All files in the folder whose names are of this form, in order.  Raises OSError."""
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))

@@ -13,10 +13,10 @@ __all__ = ["PieceFile"]
 
 
 class PieceFile:
-    """The file `path`, of which `counts` is what counts.
+    """The file `path`, of which the bytes that `counts` names count.
 
-    The first append makes the file, or cuts off what lies behind that.  All methods raise OSError.  With
-    `sync` False nothing is synced.
+    The first append makes the file, or cuts off what lies behind those bytes.  All methods raise OSError.
+    With `sync` False nothing is synced.
     """
 
     def __init__(self, path: Path, counts: StateFile, sync: bool) -> None:

@@ -1,6 +1,6 @@
-"""Reading the files of the state at a start: only what the manifest says counts, and all of it checked.
+"""Reads the files of the state at a start: only the bytes that the manifest names count, all are checked.
 
-Everything here raises StoreError when anything of that is missing or damaged.
+Everything here raises StoreError when any of these bytes is missing or damaged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Judges that no table of a replica grows without bound.
 
-It knows no table by name, and counts all that can be reached from a node.  So it also notices a table that
-somebody adds later and forgets to empty.
+The judge knows no table by name, and counts all that can be reached from a node.  So it also notices a
+table that somebody adds later and forgets to empty.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["allowed", "held"]
 
 SLACK = 16
 PER_REPLICA = 4
-"""When each replica was heard last, how fast it answers, and what it was asked lately."""
+"""Entries for each replica: when it was heard last, how fast it answers, what it was asked lately."""
 PER_KEY = 2
-"""A key is in the state machine, and may be in a batch that the next checkpoint writes."""
+"""Entries for each key: in the state machine, and in a batch that the next checkpoint writes."""
 PER_KEY_AND_REPLICA = 4
 """While an instance is unfinished, the index may hold every key for each replica, read and written."""
 PER_INSTANCE = 60

@@ -68,7 +68,7 @@ class History:
         return operation
 
     def run(self, name: str) -> None:
-        """The command of this name takes effect at a replica, for the first time."""
+        """The command called `name` takes effect at a replica, for the first time."""
         self._by_name[name].ran = self._moment()
 
     def answer(self, operation: Operation, reply: Reply) -> None:

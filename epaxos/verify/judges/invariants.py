@@ -1,6 +1,6 @@
 """Judges the rules that must hold at every commit and execution, while a run goes on.
 
-It sees the calls of the executor and of the state machine of each replica.  It knows nothing of the protocol
+The judge sees the calls of each replica's executor and state machine.  It knows nothing of the protocol
 and has its own definition of interference: a judge must not borrow from what it judges.
 """
 

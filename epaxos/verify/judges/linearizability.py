@@ -1,8 +1,8 @@
 """Judges whether a history is linearizable: whether there is one order of its operations that explains all
 replies, and in which each operation takes effect between its call and its return.
 
-It searches as Wing and Gong do, and remembers the states that led nowhere (Lowe, "Testing for
-linearizability", 2017).  It searches each set of keys that operations connect by itself, because
+The search is that of Wing and Gong, and remembers the states that led nowhere (Lowe, "Testing for
+linearizability", 2017).  Each set of keys that operations connect is searched by itself, because
 linearizability is local.  An operation of unknown outcome may take effect at any time after its call, or
 never.
 """

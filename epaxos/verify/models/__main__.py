@@ -90,7 +90,7 @@ class _Exploration:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Explore the models that the arguments name.  Returns the exit code: 1 when a rule was broken."""
-    parser = argparse.ArgumentParser(prog="epaxos.verify.models", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m epaxos.verify.models", description=__doc__)
     parser.add_argument(
         "--seconds", type=float, default=120.0, help="CPU seconds for each model, at most (default: 120)"
     )

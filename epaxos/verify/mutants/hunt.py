@@ -1,4 +1,4 @@
-"""Runs the simulator against every mutant until that is caught, and against the product itself.
+"""Runs the simulator against every mutant until the mutant is caught, and against the product itself.
 
 `python -m epaxos.verify.mutants.hunt` exits with 1 when a mutant was not caught, and when a control, the
 product itself, was.
@@ -239,7 +239,7 @@ def _carry_out(hunts: Mapping[int, Hunt], workers: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hunt, print the table, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m epaxos.verify.mutants.hunt", description=__doc__)
     parser.add_argument("names", nargs="*", help="only mutants whose name has one of these in it")
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="seeds for each, at most (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")

@@ -36,7 +36,7 @@ The exit status is 0 when nothing was found, 1 when something was, 2 when the ca
 
 
 def _seeds(text: str) -> range:
-    """`A..B`: the seeds from A to B-1."""
+    """Parse `A..B`: the seeds from A to B-1."""
     first, dots, last = text.partition("..")
     try:
         seeds = range(int(first), int(last)) if dots else range(int(first), int(first) + 1)
@@ -48,7 +48,7 @@ def _seeds(text: str) -> range:
 
 
 def _names(text: str) -> tuple[int, ...]:
-    """`1,4,7` or `none`."""
+    """Parse a list such as `1,4,7`, or `none`."""
     try:
         return () if text == "none" else tuple(map(int, text.split(",")))
     except ValueError:
@@ -56,7 +56,7 @@ def _names(text: str) -> tuple[int, ...]:
 
 
 def _option(text: str) -> tuple[str, str]:
-    """`NAME=VALUE`."""
+    """Parse `NAME=VALUE`."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ArgumentTypeError(f"{text!r} is no option such as NAME=VALUE")
@@ -78,7 +78,7 @@ def _parser() -> ArgumentParser:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--seed", type=int, help="one run")
-    what.add_argument("--seeds", type=_seeds, metavar="A..B", help="the runs of the seeds from A up to B")
+    what.add_argument("--seeds", type=_seeds, metavar="A..B", help="the runs of the seeds from A to B - 1")
     what.add_argument("--fresh", type=_positive, metavar="COUNT", help="COUNT runs of fresh seeds")
     what.add_argument("--soak", action="store_true", help="runs of fresh seeds until Ctrl-C or --seconds")
     what.add_argument(
@@ -111,7 +111,7 @@ def _parser() -> ArgumentParser:
 
 
 def _one(options: Namespace, settings: Settings) -> int:
-    """`--seed`."""
+    """Run the seed of `--seed`, and return the exit status."""
     plan = settings.plan(options.seed).keep(options.clients, options.faults, options.operations)
     print(plan.describe())
     if options.trace:
@@ -155,7 +155,7 @@ def _stop_after(seconds: int | None) -> Callable[[], bool]:
 
 
 def _many(options: Namespace, settings: Settings) -> int:
-    """`--seeds`, `--fresh` and `--soak`."""
+    """Run the seeds of `--seeds`, `--fresh` or `--soak`, and return the exit status."""
     seeds, total = _chosen_seeds(options)
     progress = Progress(sys.stderr, total)
     failures = Failures(sys.stdout, settings, options.save)

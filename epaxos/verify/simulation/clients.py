@@ -43,7 +43,7 @@ def _write(dice: Dice, workload: Workload, value: bytes) -> Words:
 
 
 def _read(dice: Dice, workload: Workload, value: bytes) -> Words:
-    """Commands of one key are read without an instance, MGET with one."""
+    """A read: commands of one key are read without an instance, MGET with one."""
     return (dice.pick((b"GET", b"GET", b"STRLEN", b"EXISTS", b"EXISTS", b"MGET")), _key(dice, workload))
 
 

@@ -50,7 +50,7 @@ class VirtualTime:
         self._stopped = False
 
     def at(self, when: int, call: Callable[[], None]) -> Event:
-        """Plan a call at `time`; a time in the past means now."""
+        """Plan a call at the time `when`; a time in the past means now."""
         event = Event(call)
         self.plan(when, event)
         return event
@@ -122,7 +122,7 @@ class Process:
         self._busy_until = max(self._busy_until, self.time.now + duration)
 
     def spend(self, duration: int) -> None:
-        """The call that the process makes now takes so much longer."""
+        """The call that the process makes now takes `duration` microseconds longer."""
         self._spent_until = self.now + duration
         self._busy_until += duration
 

@@ -1,6 +1,6 @@
 """Which executor, state machine, node and codec a simulated replica is made of: the real ones by default.
 
-Tests put broken ones in their place; a hunt for another state machine puts in that one.
+Tests replace them by broken ones; a hunt for another state machine replaces the state machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _state_machine() -> IStateMachine:
 
 
 def _recode(message: Message, epoch: Epoch) -> Message:
-    """The message as it comes out at the other end of a wire."""
+    """Encode the message and decode it again, as real transports do."""
     (decoded,) = decode_frame(encode(message), epoch)
     return decoded
 

@@ -25,7 +25,7 @@ __all__ = ["Disk", "DiskSettings", "VirtualStore"]
 
 @dataclass(frozen=True)
 class DiskSettings:
-    """`sync_us`, `write_us`: microseconds that a synced and an unsynced write take; 0: it is done before
+    """`sync_us`, `write_us`: microseconds of a synced and of an unsynced write; 0: the write is done before
     `write` returns.
 
     `grouped`: whether all write sets that wait are written together.  `forgetful`: whether a power failure

@@ -80,10 +80,10 @@ class NetworkSettings:
 
 
 class Filter:
-    """What becomes of messages of some `kinds` on a link; of all messages when `kinds` is empty.
+    """Stops messages of some `kinds` on a link; all messages when `kinds` is empty.
 
-    They are lost.  With `late` they arrive when the filter is removed.  With `prompt` they also arrive as
-    they would without the filter.
+    Stopped messages are lost.  With `late` they arrive when the filter is removed.  With `prompt` they also
+    arrive as they would without the filter.
     """
 
     def __init__(self, kinds: Collection[str] = (), prompt: bool = False, late: bool = False) -> None:

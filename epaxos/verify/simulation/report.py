@@ -1,4 +1,4 @@
-"""What the command prints: progress, failures, and the commands that repeat them."""
+"""Prints the progress of runs, their failures, and the commands that repeat them."""
 
 from __future__ import annotations
 
@@ -97,6 +97,11 @@ class Progress:
             self._line = ""
 
 
+def _counted(count: int, noun: str) -> str:
+    """A number and its noun: "1 fault", "2 faults"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 class Failures:
     """Prints failures, and appends them to files in `folder`, if that is not None."""
 
@@ -118,8 +123,9 @@ class Failures:
         plan = shrunk.plan
         self._write(
             plan,
-            f"shrunk, seed {plan.seed} fails with {len(plan.workload.clients)} clients,"
-            f" {plan.workload.operations} operations each, {len(plan.faults)} faults:\n"
+            f"shrunk, seed {plan.seed} fails with {_counted(len(plan.workload.clients), 'client')},"
+            f" {_counted(plan.workload.operations, 'operation')} each,"
+            f" {_counted(len(plan.faults), 'fault')}:\n"
             f"{shrunk.violation}\n"
             f"trace: {again(plan, self._settings, '--trace')}\n"
             f"{plan.describe()}\n",

@@ -169,7 +169,7 @@ class _Run:
 
     def _read_everything(self) -> list[Client]:
         """At every replica without a lasting fault, a last client reads every key that was ever named.
-        Not with a state machine that is not ours, because nobody knows which command reads a key there."""
+        Left out with a state machine that is not ours, because nobody knows which command reads a key."""
         keys = sorted(self._keys()) if self._subject is None else []
         readers = []
         for replica in self._well() if keys and not self._violations else ():

@@ -76,7 +76,7 @@ class Shrinker:
         return plan
 
     def _fewest(self, names: Sequence[int], plan_of: Callable[[Sequence[int]], Plan]) -> Sequence[int]:
-        """Leave out ever smaller parts (Zeller and Hildebrandt, "Simplifying and isolating
+        """Leave out ever smaller subsets (Zeller and Hildebrandt, "Simplifying and isolating
         failure-inducing input", 2002), as long as the rest still fails."""
         names = list(names)
         size = len(names)

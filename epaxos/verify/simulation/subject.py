@@ -1,4 +1,4 @@
-"""A state machine that is not ours, for the simulator to hunt: the plugin, and what its clients ask for.
+"""A state machine that is not ours, in which the simulator hunts bugs: the plugin, and its clients' commands.
 
 The commands come from a text file, one template a line; blank lines and lines that begin with `;` say
 nothing.  Words are separated by blanks.  In a word `#9` stands for a number from 0 to 8, and `@` for a text
@@ -58,7 +58,9 @@ class Subject:
         """
         try:
             lines = commands.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
+            raise ValueError(f"{commands} cannot be read: {error.strerror}") from error
+        except UnicodeError as error:
             raise ValueError(f"{commands} cannot be read: {error}") from error
         try:
             return cls(find_factory(name), lines, options)
@@ -77,11 +79,11 @@ class Subject:
             raise ValueError(f"{b' '.join(command).decode()!r} is refused: {error}") from error
 
     def state_machine(self) -> IStateMachine:
-        """A new, empty one."""
+        """A new, empty state machine."""
         return self._factory.create(dict(self._options))
 
     def commands_of(self, dice: Dice, workload: Workload, name: str) -> list[tuple[bytes, ...]]:
-        """What a client submits next, one command or a pipeline of up to four."""
+        """The commands that a client submits next: one, or a pipeline of up to four."""
         count = dice.between(2, 4) if dice.below(100) < workload.pipelined else 1
         return [
             _filled(dice.pick(self._templates), dice, f"{name}{'abcd'[i]}".encode()) for i in range(count)

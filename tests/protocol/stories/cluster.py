@@ -1,6 +1,6 @@
 """The cluster of a story: the story decides what arrives, what is durable and who crashes.
 
-It uses nothing but the public face of the core.  What comes out is told line by line.
+The cluster uses nothing but the public methods of the core.  `lines` tells the effects, one a line.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _shown_writes(write_set: WriteSet) -> Iterator[str]:
 
 
 def _select(envelopes: Iterable[Envelope], is_meant: Callable[[Envelope], bool]) -> list[Envelope]:
-    """Those that are meant.  Raises ValueError when there are none."""
+    """The envelopes that are meant.  Raises ValueError when there are none."""
     chosen = [envelope for envelope in envelopes if is_meant(envelope)]
     if not chosen:
         raise ValueError("there is no such message")
@@ -221,13 +221,13 @@ class StoryCluster:
         self._flush(host)
 
     def deliver(self, is_meant: Callable[[Envelope], bool]) -> None:
-        """What is under way and meant arrives."""
+        """The messages under way that are meant arrive."""
         for envelope in _select(self.wire, is_meant):
             self.wire.remove(envelope)
             self._arrive(envelope)
 
     def drop(self, is_meant: Callable[[Envelope], bool]) -> None:
-        """What is under way and meant is lost."""
+        """The messages under way that are meant are lost."""
         for envelope in _select(self.wire, is_meant):
             self.wire.remove(envelope)
 

@@ -11,14 +11,14 @@ __all__ = ["Judge"]
 
 
 def _interfere(a: Batch, b: Batch) -> bool:
-    """The judge's own notion: it borrows nothing from what it judges."""
+    """Whether two batches interfere, by the judge's own rule: it borrows nothing from what it judges."""
     if a.barrier or b.barrier:
         return True
     return any(key in a.writes or key in b.writes for key in {*a.writes, *a.reads} & {*b.writes, *b.reads})
 
 
 class Judge:
-    """Takes down what each replica decides."""
+    """Records what each replica decides."""
 
     def __init__(self) -> None:
         self._decided: dict[InstanceId, tuple[int, Batch, Deps]] = {}

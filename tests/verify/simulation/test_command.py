@@ -155,3 +155,5 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(os.listdir(folder), ["seed-3.txt"])
         for text in ("seed 3 failed:\nOrder: x\n", "again: python", "shrunk, ", "--faults none --trace"):
             self.assertIn(text, kept)
+        failures.made_small(Shrunk(plan.keep(clients=[], faults=[], operations=1), "Order: x"))
+        self.assertIn("fails with 0 clients, 1 operation each, 0 faults:\n", out.getvalue())

@@ -19,7 +19,7 @@ class HostFaults:
         self._span = span
 
     def handlers(self) -> dict[FaultKind, Handler]:
-        """What lets each kind of fault happen."""
+        """The handler of each kind of fault."""
         return {
             FaultKind.KILL: partial(self._crash, power=False),
             FaultKind.POWER: partial(self._crash, power=True),

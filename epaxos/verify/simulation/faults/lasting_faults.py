@@ -26,7 +26,7 @@ class _Once:
 
 
 class LastingFaults:
-    """`ill` are the replicas with such a fault, `cut_for_good` the links that stay cut: sender, receiver."""
+    """Begins lasting faults.  `ill`: the replicas with one; `cut_for_good`: links, as (sender, receiver)."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
@@ -34,7 +34,7 @@ class LastingFaults:
         self.cut_for_good: list[tuple[int, int]] = []
 
     def handlers(self) -> dict[FaultKind, Handler]:
-        """What lets each kind of fault happen."""
+        """The handler of each kind of fault."""
         return {
             FaultKind.HUNG: self._hang,
             FaultKind.DEAF: partial(self._cut_off, deaf=True),

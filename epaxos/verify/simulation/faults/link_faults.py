@@ -21,7 +21,7 @@ class LinkFaults:
         self._span = span
 
     def handlers(self) -> dict[FaultKind, Handler]:
-        """What lets each kind of fault happen."""
+        """The handler of each kind of fault."""
         return {
             FaultKind.PARTITION: self._partition,
             FaultKind.ONE_WAY: self._one_way,

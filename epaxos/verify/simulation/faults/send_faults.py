@@ -24,7 +24,7 @@ class SendFaults:
         self._links = links
 
     def handlers(self) -> dict[FaultKind, Handler]:
-        """What lets each kind of fault happen."""
+        """The handler of each kind of fault."""
         return {
             FaultKind.KILL_AT_SEND: self._crash_at_send,
             FaultKind.CUT_AT_SEND: self._cut_at_send,
