@@ -21,7 +21,7 @@ def source_that_hangs(folder: Path) -> Path:
     in the data folder."""
     shutil.copytree(ROOT / "epaxos", folder / "epaxos")
     for name, old, new in (
-        ("leveldb.py", "if in_thread or not (", "if True or in_thread or not ("),
+        ("store.py", "or in_thread or not (", "or True or in_thread or not ("),
         (
             "writer.py",
             "        sync = sync and self._sync\n",
@@ -30,7 +30,7 @@ def source_that_hangs(folder: Path) -> Path:
             "        sync = sync and self._sync\n",
         ),
     ):
-        path = folder / "epaxos" / "storage" / name
+        path = folder / "epaxos" / "storage" / "leveldb" / name
         text = path.read_text()
         assert text.count(old) == 1, name
         path.write_text(text.replace(old, new))

@@ -42,9 +42,9 @@ class BreakTests(SynchronousTestCase):
         """A copy of epaxos that answers GET from its own state is fast, and wrong."""
         source = Path(self.mktemp()).resolve()
         shutil.copytree(ROOT / "epaxos", source / "epaxos")
-        node = source / "epaxos" / "node.py"
+        node = source / "epaxos" / "node" / "node.py"
         text = node.read_text()
-        begin = "        deadline = self._timeouts.now() + self._batching.request_timeout_s\n"
+        begin = "        deadline = self._timeouts.now() + self._timeout_s\n"
         self.assertEqual(text.count(begin), 1)
         read = (
             "        if {command[0] for command in commands} == {b'GET'}:\n"

@@ -166,10 +166,10 @@ class AcceptorTests(SynchronousTestCase):
     """The acceptor of replica 1 of five does what the table says, in every phase and at every ballot."""
 
     def setUp(self) -> None:
-        self.id, self.batch, self.none = InstanceId(0, 1), write("x"), (0,) * 5
+        self.instance_id, self.batch, self.none = InstanceId(0, 1), write("x"), (0,) * 5
 
     def messages(self) -> tuple[Message, ...]:
-        id, batch, none = self.id, self.batch, self.none
+        id, batch, none = self.instance_id, self.batch, self.none
         return (
             PreAccept(id, batch, none),
             Accept(id, 5, batch, none),
@@ -181,7 +181,7 @@ class AcceptorTests(SynchronousTestCase):
     def handle(self, message: Message, phase: Phase, bal: int) -> tuple[Admission, Instance, ReplicaState]:
         """The outcome of a message of replica 0, which owns ballots 0 and 5, at such an instance."""
         state = ReplicaState(1, Quorums.of(Epoch.first(5)), Timing(), Random(0))
-        instance = state.table.get(self.id)
+        instance = state.table.get(self.instance_id)
         if phase is not Phase.INITIAL:
             state.learn_proposal(instance, self.batch)
             instance.cmd, instance.init_deps = self.batch, self.none
@@ -202,7 +202,7 @@ class AcceptorTests(SynchronousTestCase):
             for phase in Phase:
                 for bal in (0, 4, 5, 6):
                     where = f"{kind.__name__} {phase.name} {bal}"
-                    fresh = Instance(self.id, self.none)
+                    fresh = Instance(self.instance_id, self.none)
                     fresh.phase, fresh.bal = phase, bal
                     expected = admit(kind, fresh, 0 if kind is PreAccept else 5)
                     outcome, instance, state = self.handle(message, phase, bal)
@@ -227,8 +227,8 @@ class AcceptorTests(SynchronousTestCase):
     def test_a_value_without_its_batch(self) -> None:
         """Neither is taken without the proposed batch; a Commit asks for it."""
         for message, asked in (
-            (Accept(self.id, 5, None, self.none), 0),
-            (Commit(self.id, 5, None, self.none), 1),
+            (Accept(self.instance_id, 5, None, self.none), 0),
+            (Commit(self.instance_id, 5, None, self.none), 1),
         ):
             outcome, instance, state = self.handle(message, Phase.INITIAL, 0)
             self.assertIs(outcome, Admission.INCOMPLETE)
@@ -239,7 +239,7 @@ class AcceptorTests(SynchronousTestCase):
         """Replica 0 leads the instance and owns ballot 5, replica 2 does not; nobody recovers at ballot 0."""
         for sender, message in (
             *((2, message) for message in self.messages() if type(message) in (PreAccept, Accept, Recover)),
-            (0, Recover(self.id, 0)),
+            (0, Recover(self.instance_id, 0)),
         ):
             state = ReplicaState(1, Quorums.of(Epoch.first(5)), Timing(), Random(0))
             acceptor = Acceptor(state)
@@ -257,8 +257,8 @@ class AcceptorTests(SynchronousTestCase):
         """It counts at once where a fast quorum is named; otherwise when its record is durable."""
         for n, at_once in ((3, True), (5, False)):
             state = ReplicaState(0, Quorums.of(Epoch.first(n)), Timing(), Random(0))
-            message = PreAccept(self.id, self.batch, (0,) * n)
-            vote = PreAcceptOK(self.id, (0,) * n)
+            message = PreAccept(self.instance_id, self.batch, (0,) * n)
+            vote = PreAcceptOK(self.instance_id, (0,) * n)
             self.assertEqual(Acceptor(state).pre_accept_own(message), vote if at_once else None)
             self.assertEqual(state.output.own_promises, [] if at_once else [vote])
             self.assertEqual(bool(state.output.instances), not at_once)
