@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from google.protobuf.message import DecodeError
 
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import NOP, Batch
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import WireError
+from epaxos.wire.membership import decode_membership, encode_membership
 
 __all__ = ["decode_batch", "encode_batch", "optional_batch", "proposed"]
 
@@ -20,6 +22,8 @@ def encode_batch(batch: Batch) -> bytes:
         columns.reads.extend(batch.reads)
     if batch.barrier:
         columns.barrier = True
+        if batch.successor is not None:
+            encode_membership(batch.successor, columns.successor)
     return columns.SerializeToString()
 
 
@@ -36,11 +40,21 @@ def decode_batch(data: bytes) -> Batch:
         columns.commands,
         columns.barrier,
     )
+    if columns.barrier and columns.HasField("successor"):
+        return _opening(batch, decode_membership(columns.successor))
     if batch.commands:
         return batch
     if batch != NOP:
         raise WireError("a batch without commands that is not the NOP")
     return NOP
+
+
+def _opening(batch: Batch, successor: Membership) -> Batch:
+    """The batch with its `successor`.  Raises WireError when it holds anything else."""
+    opening = Batch.opening(successor)
+    if batch._replace(successor=successor) != opening:
+        raise WireError("a batch that opens an epoch, with commands of clients")
+    return opening
 
 
 def proposed(message: wire.PreAccept | wire.Validate) -> Batch:

@@ -45,18 +45,34 @@ class Message(_message.Message):
     def __init__(self, pre_accept: _Optional[_Union[PreAccept, _Mapping]] = ..., pre_accept_ok: _Optional[_Union[PreAcceptOK, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., accept_ok: _Optional[_Union[AcceptOK, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., recover: _Optional[_Union[Recover, _Mapping]] = ..., recover_ok: _Optional[_Union[RecoverOK, _Mapping]] = ..., validate: _Optional[_Union[Validate, _Mapping]] = ..., validate_ok: _Optional[_Union[ValidateOK, _Mapping]] = ..., waiting: _Optional[_Union[Waiting, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., read: _Optional[_Union[Read, _Mapping]] = ..., read_ok: _Optional[_Union[ReadOK, _Mapping]] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("writes", "reads", "payload", "commands", "barrier")
+    __slots__ = ("writes", "reads", "payload", "commands", "barrier", "successor")
     WRITES_FIELD_NUMBER: _ClassVar[int]
     READS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     COMMANDS_FIELD_NUMBER: _ClassVar[int]
     BARRIER_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     writes: _containers.RepeatedScalarFieldContainer[bytes]
     reads: _containers.RepeatedScalarFieldContainer[bytes]
     payload: bytes
     commands: int
     barrier: bool
-    def __init__(self, writes: _Optional[_Iterable[bytes]] = ..., reads: _Optional[_Iterable[bytes]] = ..., payload: _Optional[bytes] = ..., commands: _Optional[int] = ..., barrier: bool = ...) -> None: ...
+    successor: Membership
+    def __init__(self, writes: _Optional[_Iterable[bytes]] = ..., reads: _Optional[_Iterable[bytes]] = ..., payload: _Optional[bytes] = ..., commands: _Optional[int] = ..., barrier: bool = ..., successor: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
+
+class Membership(_message.Message):
+    __slots__ = ("uuid", "epoch", "version", "numbers", "uids")
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    UIDS_FIELD_NUMBER: _ClassVar[int]
+    uuid: bytes
+    epoch: int
+    version: int
+    numbers: _containers.RepeatedScalarFieldContainer[int]
+    uids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, uuid: _Optional[bytes] = ..., epoch: _Optional[int] = ..., version: _Optional[int] = ..., numbers: _Optional[_Iterable[int]] = ..., uids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PreAccept(_message.Message):
     __slots__ = ("replica", "slot", "batch", "deps", "fast_quorum")
@@ -249,3 +265,33 @@ class Answer(_message.Message):
     accepted: bool
     refusal: str
     def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class Control(_message.Message):
+    __slots__ = ("standing", "epoch_is")
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_IS_FIELD_NUMBER: _ClassVar[int]
+    standing: Standing
+    epoch_is: EpochIs
+    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("epoch", "installed", "asks")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    INSTALLED_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    installed: int
+    asks: bool
+    def __init__(self, epoch: _Optional[int] = ..., installed: _Optional[int] = ..., asks: bool = ...) -> None: ...
+
+class EpochIs(_message.Message):
+    __slots__ = ("membership", "previous", "replica", "slot")
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    membership: Membership
+    previous: Membership
+    replica: int
+    slot: int
+    def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ..., previous: _Optional[_Union[Membership, _Mapping]] = ..., replica: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...

@@ -147,6 +147,7 @@ batches = st.builds(
     st.binary(max_size=300),
     st.integers(1, 2**32 - 1),
     st.booleans(),
+    st.none(),
 )
 values = st.one_of(st.none(), st.just(NOP), batches)
 

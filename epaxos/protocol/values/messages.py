@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple, Union
 
 from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.membership import Membership
 
 __all__ = [
     "NOP",
@@ -44,6 +45,8 @@ class Phase(IntEnum):
 
 _KEY_FRAMING_BYTES = 5
 _BATCH_FRAMING_BYTES = 16
+_MEMBER_BYTES = 48
+"""More than a member takes on the wire, and than the rest of a membership does."""
 
 
 class Batch(NamedTuple):
@@ -51,7 +54,9 @@ class Batch(NamedTuple):
 
     `writes` holds the distinct keys that are written, `reads` the distinct keys that are only read.
     `payload` is the commands as the state machine encoded them, which nothing else looks into, and
-    `commands` their number.  A `barrier` interferes with everything.
+    `commands` their number.  A `barrier` interferes with everything.  A batch with a `successor` opens the
+    next epoch, with these members; it is a barrier, counts as one command and has no payload, and no
+    state machine sees it.
     """
 
     writes: tuple[bytes, ...]
@@ -59,13 +64,21 @@ class Batch(NamedTuple):
     payload: bytes
     commands: int
     barrier: bool = False
+    successor: Membership | None = None
+
+    @classmethod
+    def opening(cls, successor: Membership) -> Batch:
+        """The batch that opens `successor`."""
+        return cls((), (), b"", 1, True, successor)
 
     @property
     def size_bytes(self) -> int:
         """An upper bound of the bytes on the wire, too high by a few bytes for each key."""
         keys = len(self.writes) + len(self.reads)
         bytes_of_keys = sum(map(len, self.writes)) + sum(map(len, self.reads))
-        return len(self.payload) + bytes_of_keys + _KEY_FRAMING_BYTES * keys + _BATCH_FRAMING_BYTES
+        members = len(self.successor.members) + 1 if self.barrier and self.successor is not None else 0
+        framing = _KEY_FRAMING_BYTES * keys + _MEMBER_BYTES * members + _BATCH_FRAMING_BYTES
+        return len(self.payload) + bytes_of_keys + framing
 
 
 NOP = Batch((), (), b"", 0)

@@ -1,0 +1,37 @@
+"""What replicas tell each other about epochs: values that belong to no epoch (docs: protocol/epochs)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.membership import Membership
+
+__all__ = ["Control", "EpochIs", "Standing"]
+
+
+class Standing(NamedTuple):
+    """How far the sender is: `epoch` is the newest epoch that it has opened, `installed` the newest whose
+    initial state, or a later one, is durable at the sender.
+
+    `asks`: the sender wants to be told the same.
+    """
+
+    epoch: int
+    installed: int
+    asks: bool = False
+
+
+class EpochIs(NamedTuple):
+    """The newest epoch that the sender has opened.
+
+    `previous` is the membership of the epoch before it, and `opened_by` the instance of that epoch that
+    carried `membership`.  Both are None when the sender knows that the epoch is safe.
+    """
+
+    membership: Membership
+    opened_by: InstanceId | None = None
+    previous: Membership | None = None
+
+
+Control = Union[Standing, EpochIs]

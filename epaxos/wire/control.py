@@ -1,0 +1,76 @@
+"""Encodes and decodes what replicas tell each other about epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.ids import NUMBER_LIMIT
+from epaxos.wire import wire_pb2 as wire
+from epaxos.wire.checks import WireError, id_of
+from epaxos.wire.membership import decode_membership, encode_membership
+
+__all__ = ["decode_control", "encode_control"]
+
+
+def encode_control(control: Control) -> bytes:
+    """The control message alone."""
+    out = wire.Control()
+    _ENCODERS[type(control)](control, out)
+    return out.SerializeToString()
+
+
+def decode_control(data: bytes) -> Control:
+    """What `encode_control` encoded.  Raises WireError."""
+    try:
+        message = wire.Control.FromString(data)
+    except DecodeError:
+        raise WireError("not a control message") from None
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        raise WireError("a control message of an unknown kind")
+    return _DECODERS[kind](getattr(message, kind))
+
+
+def _encode_standing(control: Standing, out: wire.Control) -> None:
+    to = out.standing
+    to.SetInParent()
+    to.epoch, to.installed, to.asks = control
+
+
+def _decode_standing(message: wire.Standing) -> Standing:
+    if not message.installed <= message.epoch < NUMBER_LIMIT:
+        raise WireError(f"epoch {message.epoch}, with the state of epoch {message.installed}")
+    return Standing(message.epoch, message.installed, message.asks)
+
+
+def _encode_epoch_is(control: EpochIs, out: wire.Control) -> None:
+    to = out.epoch_is
+    encode_membership(control.membership, to.membership)
+    if control.previous is not None and control.opened_by is not None:
+        encode_membership(control.previous, to.previous)
+        to.replica, to.slot = control.opened_by
+
+
+def _decode_epoch_is(message: wire.EpochIs) -> EpochIs:
+    membership = decode_membership(message.membership)
+    if not message.HasField("previous"):
+        return EpochIs(membership)
+    previous = decode_membership(message.previous)
+    if previous.uuid != membership.uuid or previous.number != membership.number - 1:
+        raise WireError(f"epoch {membership.number} after epoch {previous.number}")
+    return EpochIs(membership, id_of(message, len(previous.members)), previous)
+
+
+_ENCODERS: dict[type[Control], Callable[[Any, wire.Control], None]] = {
+    Standing: _encode_standing,
+    EpochIs: _encode_epoch_is,
+}
+
+_DECODERS: dict[str, Callable[[Any], Control]] = {
+    "standing": _decode_standing,
+    "epoch_is": _decode_epoch_is,
+}
