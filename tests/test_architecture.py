@@ -68,7 +68,7 @@ ROOMS = {
     ),
     "transport": Room("messages over TCP, and over UDP", (VALUES, "interfaces", "wire", "net")),
     "resp": Room("the Redis protocol for clients", ("interfaces", "net")),
-    "admin": Room("`GET /status`", ("interfaces",)),
+    "admin": Room("`GET /status`", ("interfaces", "net")),
     "config": Room("the ini file as plain values: settings, endpoint strings", (VALUES,)),
     "service": Room(
         "the one place that names concrete classes (`assembly`), the twistd options, the process",

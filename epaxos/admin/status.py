@@ -1,6 +1,7 @@
 """The status port: `GET /status` shows the state of the replica as JSON.
 
-No request changes the replica, and the bodies of requests are not kept.
+No request changes the replica, and the bodies of requests are not kept.  Who may see the state is decided as
+for clients: by protected mode, or by the password (HTTP basic authentication, any user).
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from epaxos.interfaces import IClients
+from epaxos.net.door import Door, is_local
 
 __all__ = ["few_at_a_time", "status_site"]
 
 CONNECTIONS_MAX = 32
 """The most connections to the status port.  A further one is closed at once, to spare descriptors."""
 TEXT = "text/plain; charset=utf-8"
+DENIAL = (
+    "refused by protected mode, because no password is set: only clients on the replica's own host are"
+    " answered; set requirepass, or protected_mode = no, in [security]\n"
+)
+NO_PASSWORD = "the password is needed: requirepass, by HTTP basic authentication, with any user name\n"
 INDEX = "A replica of an epaxos cluster.\n\nGET /status   its state, as JSON\n"
 
 
@@ -76,11 +83,20 @@ class _Status(_Page):
 
     _log = Logger()
 
-    def __init__(self, clients: IClients) -> None:
+    def __init__(self, clients: IClients, door: Door) -> None:
         super().__init__()
         self._clients = clients
+        self._door = door
 
-    def show(self, request: Request) -> int:
+    def show(self, request: Request) -> bytes | int:
+        if self._door.is_for_this_host and not is_local(request.getClientAddress()):
+            return _answer(request, http.FORBIDDEN, TEXT, DENIAL)
+        if self._door.has_password and not self._door.opens_to(request.getPassword()):
+            request.setHeader(b"www-authenticate", b'Basic realm="epaxos", charset="UTF-8"')
+            return _answer(request, http.UNAUTHORIZED, TEXT, NO_PASSWORD)
+        return self._tell(request)
+
+    def _tell(self, request: Request) -> int:
         gone: list[Failure] = []
         status: Deferred[dict[str, Any]] = self._clients.status()
         request.notifyFinish().addErrback(self._give_up, status, gone)
@@ -131,11 +147,14 @@ class _QuietSite(Site):
         """Do not log the request."""
 
 
-def status_site(clients: IClients, reactor: Any) -> Site:
-    """The factory of the status port of the replica behind `clients`."""
+def status_site(clients: IClients, reactor: Any, door: Door | None = None) -> Site:
+    """The factory of the status port of the replica behind `clients`.
+
+    `door`: who may see the state; None: everybody.
+    """
     root = _Index()
     root.putChild(b"", root)
-    root.putChild(b"status", _Status(clients))
+    root.putChild(b"status", _Status(clients, door or Door()))
     return _QuietSite(root, requestFactory=_BodilessRequest, reactor=reactor)
 
 

@@ -73,7 +73,8 @@ class IniFile:
             try:
                 values[key] = section.settings[key].kind.read(text)
             except ValueError as why:
-                raise self.error(f"[{name}] {key} = {text}: {why}") from None
+                shown = "" if section.settings[key].is_secret else f" = {text}"
+                raise self.error(f"[{name}] {key}{shown}: {why}") from None
         self._need(section, name, values)
         return values
 

@@ -17,6 +17,7 @@ __all__ = [
     "CLIENT_ENDPOINT",
     "FOLDER",
     "NAME",
+    "PASSWORD",
     "PEER_ENDPOINT",
     "SERVER_ENDPOINT",
     "YES_OR_NO",
@@ -147,6 +148,14 @@ def _check_name(text: str) -> None:
         raise ValueError(f"is not a name; allowed: {_NAME_CHARACTERS}")
 
 
+_PASSWORD_CHARACTERS = "none, or 1 to 512 printable characters"
+
+
+def _check_password(text: str) -> None:
+    if len(text) > 512 or not text.isprintable():
+        raise ValueError(f"is not a password; allowed: {_PASSWORD_CHARACTERS}")
+
+
 def _check_folder(text: str) -> None:
     if not text or "\0" in text:
         raise ValueError("is not a folder")
@@ -163,6 +172,7 @@ def _endpoint(check: Callable[[str], None], what: str) -> _Text:
 
 
 NAME = _Text(_check_name, _NAME_CHARACTERS)
+PASSWORD = _Text(_check_password, _PASSWORD_CHARACTERS)
 FOLDER = _Text(_check_folder, "a path")
 YES_OR_NO = _YesOrNo()
 SERVER_ENDPOINT = _endpoint(check_server, "a server endpoint string of Twisted")

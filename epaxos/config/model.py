@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from epaxos.config.settings import Batch, Cluster, Limits, ReplicaConfig, Storage
+from epaxos.config.settings import Batch, Cluster, Limits, ReplicaConfig, Security, Storage
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.timing import Timing
 
@@ -30,6 +30,7 @@ class Config:
     batch: Batch
     limits: Limits
     storage: Storage
+    security: Security
     state_machine: Mapping[str, str]
     replicas: tuple[ReplicaConfig, ...]
 

@@ -65,7 +65,7 @@ def _ini_settings(section: Section) -> Iterator[str]:
         if setting.is_required:
             yield f"{comment}{name} = example\n"
         else:
-            yield f"{comment};{name} = {setting.kind.show(setting.default)}\n"
+            yield f"{comment};{name} = {setting.kind.show(setting.default)}".rstrip() + "\n"
 
 
 def _meaning(setting: Setting) -> str:
@@ -96,7 +96,7 @@ def _reference_section(name: str, sentence: str, settings: Mapping[str, Setting]
 
 
 def _default(setting: Setting) -> str:
-    if setting.default is not MISSING:
+    if setting.default not in (MISSING, ""):
         return f"`{setting.kind.show(setting.default)}`"
     return "required" if setting.is_required else "none"
 

@@ -20,6 +20,7 @@ from epaxos.config.kinds import (
     CLIENT_ENDPOINT,
     FOLDER,
     NAME,
+    PASSWORD,
     PEER_ENDPOINT,
     SERVER_ENDPOINT,
     YES_OR_NO,
@@ -37,19 +38,24 @@ __all__ = [
     "Limits",
     "ReplicaConfig",
     "Section",
+    "Security",
     "Setting",
     "Storage",
 ]
 
 
 class Setting(NamedTuple):
-    """One setting.  `sentence` says what it sets; `more` is for those who want to change it."""
+    """One setting.  `sentence` says what it sets; `more` is for those who want to change it.
+
+    The value of a setting that `is_secret` is shown to nobody, not even in an error.
+    """
 
     kind: Kind
     sentence: str
     more: str = ""
     default: Any = MISSING
     is_required: bool = False
+    is_secret: bool = False
 
 
 class Section(NamedTuple):
@@ -68,6 +74,12 @@ def _seconds(low: float, high: float) -> Number:
 def _setting(default: Any, kind: Kind, sentence: str, more: str = "") -> Any:
     """A field with this default."""
     return field(default=default, metadata={"setting": Setting(kind, sentence, more, default)})
+
+
+def _secret(kind: Kind, sentence: str, more: str = "") -> Any:
+    """A field for a text that nobody is shown, empty by default."""
+    setting = Setting(kind, sentence, more, "", is_secret=True)
+    return field(default="", repr=False, metadata={"setting": setting})
 
 
 def _no_default(kind: Kind, sentence: str, more: str = "", *, is_required: bool = True) -> Any:
@@ -232,6 +244,24 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Security:
+    """`[security]`: whom a replica serves."""
+
+    protected_mode: bool = _setting(
+        True,
+        YES_OR_NO,
+        "Whether a replica without requirepass refuses every client that is not on its own host.",
+        "Clients of the host come by loopback or a Unix socket.  It holds for GET /status, too.",
+    )
+    requirepass: str = _secret(
+        PASSWORD,
+        "The password that clients have to give, by AUTH or HELLO, and GET /status by HTTP basic"
+        " authentication.",
+        "Let only the user of the replica read a file with a password.  Spaces at its ends do not count.",
+    )
+
+
+@dataclass(frozen=True)
 class ReplicaConfig:
     """`[replica N]`: member N of the cluster, with `data` as an absolute path."""
 
@@ -279,6 +309,7 @@ SECTIONS: Mapping[str, Section] = {
         _of("batch", Batch),
         _of("limits", Limits),
         _of("storage", Storage),
+        _of("security", Security),
     )
 }
 """The sections that each file has at most once, but for `[state_machine]`, which the state machine reads."""

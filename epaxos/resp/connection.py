@@ -37,17 +37,36 @@ __all__ = ["RespConnection", "address_of"]
 UNIX = "unix:0"
 """The address of a client that came by a Unix socket."""
 REFUSAL = b"-ERR max number of clients reached\r\n"
+DENIAL = (
+    b"-DENIED this replica is running in protected mode because protected mode is enabled and no password is"
+    b" set. In this mode connections are only accepted from the loopback interface and from Unix sockets. If"
+    b" you want to connect from external computers, do one of the following in section [security] of the"
+    b" configuration file and restart the replica: 1) Set up a password: requirepass = PASSWORD. 2) Disable"
+    b" protected mode: protected_mode = no. MAKE SURE that only those reach the port who may use the data if"
+    b" you do so.\r\n"
+)
+STRANGER_COMMANDS_MAX = 100
+"""Commands that a client without the password may send at a time; after that its connection is closed."""
 KEEPALIVE_PROBES = 3
 """Probes that a client may leave unanswered; they are a third of `keepalive_s` apart, as with Redis."""
 
 
 @implementer(IClientConnection, IPushProducer, IHalfCloseableProtocol)
 class RespConnection(Protocol):
-    """One client, `client_id`, at `address`.  No object that it holds leads back to it once it is lost."""
+    """One client, `client_id`, at `address`.  No object that it holds leads back to it once it is lost.
 
-    def __init__(self, server: Shared, client_id: int, address: str) -> None:
+    `is_local`: whether the client is on this host.
+    """
+
+    def __init__(self, server: Shared, client_id: int, address: str, is_local: bool) -> None:
         self.server = server
-        self.session = session = Session(client_id, address, server.seconds())
+        self.session = session = Session(
+            client_id,
+            address,
+            server.seconds(),
+            is_local=is_local,
+            needs_password=server.door.has_password,
+        )
         account = Account(server.register.holdings, server.register.relieve)
         self.pipeline = Pipeline(
             server.replica, server.limits, server.traffic, server.writers, account, session
@@ -67,9 +86,10 @@ class RespConnection(Protocol):
         session.tcp_port = getattr(own_address, "port", 0)
         session.place = f"addr={session.address} laddr={address_of(own_address)} fd={_descriptor_of(wire)}"
         self.pipeline.open(wire)
-        if not server.register.admit(self, wire):
+        refusal = self._refusal(wire)
+        if refusal:
             server.patience.watch(self)
-            send_promptly(wire, REFUSAL)
+            send_promptly(wire, refusal)
             wire.loseConnection()
             self.pipeline.is_leaving = self.pipeline.is_gone = True
             return
@@ -80,6 +100,19 @@ class RespConnection(Protocol):
             wire.setTcpNoDelay(True)
             if limits.keepalive_s:
                 _keep_alive(wire, limits.keepalive_s)
+
+    def _refusal(self, wire: Any) -> bytes:
+        """What a client is told that is not let in; empty for one that is let in, and in the register."""
+        server, session = self.server, self.session
+        if server.door.is_for_this_host and not session.is_local:
+            server.traffic.connections_rejected += 1
+            server.complain(
+                session.address,
+                "refused by protected mode, because no password is set: set requirepass, or"
+                " protected_mode = no, in [security]",
+            )
+            return DENIAL
+        return b"" if server.register.admit(self, wire) else REFUSAL
 
     def readConnectionLost(self) -> None:
         """See IHalfCloseableProtocol: the client sends no more, and may still wait for replies."""
@@ -171,6 +204,10 @@ class RespConnection(Protocol):
             return
         self.server.traffic.turn_s = self.session.heard_s = self.server.seconds()
         pipeline.was_active = True
+        if not (self.session.is_authenticated or self._sorter.is_behind):
+            data = self._hear_stranger(data)
+            if not data:
+                return
         commands, error = self._parser.feed(data)
         pipeline.coming_bytes += len(data)
         if commands:
@@ -188,6 +225,30 @@ class RespConnection(Protocol):
                 self._sorter.postpone_error(error)
             else:
                 self.refuse(error)
+
+    def _hear_stranger(self, data: bytes) -> bytes:
+        """Take commands one by one until the client has given the password; the bytes behind that command."""
+        pipeline, session = self.pipeline, self.session
+        pipeline.coming_bytes = commands = 0
+        while data and not session.is_authenticated:
+            if commands == STRANGER_COMMANDS_MAX:
+                self.server.complain(session.address, "it sends commands instead of the password: hung up")
+                self.hang_up()
+                return b""
+            command, data, error = self._parser.feed_stranger(data)
+            if error is not None:
+                error.__traceback__ = None  # as in dataReceived
+                self.refuse(error)
+                return b""
+            if command is not None:
+                commands += 1
+                self.take([command], sum(map(len, command)))
+                if pipeline.is_leaving:
+                    return b""
+        pipeline.coming_bytes = self._parser.held_bytes
+        if pipeline.coming_bytes > UNCOUNTED_BYTES:
+            pipeline.count_own()
+        return data
 
     def take(self, commands: list[list[bytes]], size_bytes: int) -> None:
         """See IClientConnection."""

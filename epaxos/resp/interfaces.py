@@ -7,23 +7,38 @@ without importing it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from epaxos.interfaces import Reply
+from epaxos.interfaces import IClients, Reply
+from epaxos.net.door import Door
 
 if TYPE_CHECKING:
     from epaxos.resp.hiredis_parser import RespError
     from epaxos.resp.pipeline import Pipeline
     from epaxos.resp.session import Session
 
-__all__ = ["IClient", "IClientConnection", "IServer"]
+__all__ = ["IClient", "IClientConnection", "IServer", "Member"]
+
+
+class Member(NamedTuple):
+    """A member of the cluster: its number, where it listens, and its state as this replica sees it."""
+
+    id: int
+    peer: str
+    client: str
+    status: str
+    state: str
 
 
 class IServer(Interface):
     """The server, as session commands see it."""
 
+    replica: IClients = Attribute("The replica behind the server.")
+    door: Door = Attribute("Who may use the port.")
+    waiting: set[Deferred[Any]] = Attribute("The replies of all clients that come later.")
     settings: Mapping[str, str] = Attribute("What `CONFIG GET` shows.")
     command_table: Sequence[list[Reply]] = Attribute("What `COMMAND` shows: an entry for each command.")
 
@@ -32,6 +47,12 @@ class IServer(Interface):
 
     def clients() -> Mapping[int, IClient]:
         """All connected clients by their ids."""
+
+    def members() -> Sequence[Member]:
+        """The members of the cluster."""
+
+    def complain(address: str, text: str) -> None:
+        """Log that the client at `address` has done something wrong."""
 
     def reset_statistics() -> None:
         """Count anew what `INFO` shows as statistics."""

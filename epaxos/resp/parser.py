@@ -16,6 +16,10 @@ ARGUMENTS_MAX = 1024 * 1024
 """Arguments of one command.  As in Redis."""
 LINE_BYTES_MAX = 64 * 1024
 """Bytes of an inline command, and of the line with a length.  As in Redis."""
+STRANGER_ARGUMENTS_MAX = 10
+STRANGER_BYTES_MAX = 16384
+"""Arguments of one command, and bytes of one argument, of a client that has not given the password.  As in
+Redis."""
 
 
 class CommandParser:
@@ -53,6 +57,21 @@ class CommandParser:
             return commands, error
         return commands, None
 
+    def feed_stranger(self, data: bytes) -> tuple[list[bytes] | None, bytes, RespError | None]:
+        """The one command that `data` completes, the bytes after it, and the error instead of it.
+
+        For a client that has not given the password, whose commands have narrower bounds.
+        """
+        commands: list[list[bytes]] = []
+        self._careful.is_stranger = True
+        try:
+            rest = self._careful.finish_command(data, commands)
+        except RespError as error:
+            return None, b"", error
+        finally:
+            self._careful.is_stranger = False
+        return (commands[0] if commands else None), rest, None
+
     def _feed_command_start(self, data: bytes, commands: list[list[bytes]]) -> None:
         parsed = self._trusting.parse(data)
         if parsed is None:
@@ -75,6 +94,8 @@ class _CarefulParser:
         self._length: int | None = None
         self._arguments: list[bytes] = []
         self._size = 0
+        self.is_stranger = False
+        """Whether the bounds are those of a client that has not given the password."""
 
     @property
     def is_inside(self) -> bool:
@@ -153,6 +174,8 @@ class _CarefulParser:
         if line is None:
             return False
         count = _number(line[1:])
+        if count is not None and self.is_stranger and count > STRANGER_ARGUMENTS_MAX:
+            raise RespError("ERR Protocol error: unauthenticated multibulk length")
         if count is None or count > ARGUMENTS_MAX:
             raise RespError("ERR Protocol error: invalid multibulk length")
         if count > 0:
@@ -170,6 +193,8 @@ class _CarefulParser:
         length = _number(line[1:])
         if length is None or length < 0 or length > self._command_bytes_max:
             raise RespError("ERR Protocol error: invalid bulk length")
+        if self.is_stranger and length > STRANGER_BYTES_MAX:
+            raise RespError("ERR Protocol error: unauthenticated bulk length")
         self._size += length
         if self._size > self._command_bytes_max:
             raise RespError("ERR Protocol error: the command is too long")

@@ -145,6 +145,13 @@ class Pipeline:
         self._commands += 1
         self._bytes += span.size_bytes
 
+    def expect_later(self) -> Span:
+        """The next reply comes later, by `on_outcome`: that of a command which the connection answers."""
+        span = Span(1, 0, self._session.resp, None)
+        self._spans.append(span)
+        self._commands += 1
+        return span
+
     # -- replies
 
     def on_outcome(self, span: Span, outcome: Outcome) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from epaxos.interfaces import CommandInfo, IClients, Reply, SimpleString
+from epaxos.net.door import Door
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.resp.commands.spec import Served
 from epaxos.resp.commands.table import SERVED
 from epaxos.resp.information import Information
-from epaxos.resp.interfaces import IClient, IServer
+from epaxos.resp.interfaces import IClient, IServer, Member
 from epaxos.resp.limits import RespLimits
 from epaxos.resp.patience import Patience
 from epaxos.resp.register import Register
@@ -43,8 +46,13 @@ class Shared:
         clock: IReactorTime,
         settings: Mapping[str, str],
         seconds: Callable[[], float],
+        door: Door,
+        members: Callable[[], Sequence[Member]],
     ) -> None:
         self.replica = clients
+        self.door = door
+        self.waiting: set[Deferred[Any]] = set()
+        self._members = members
         self.limits = limits
         self.reader = reader
         self.clock = clock
@@ -81,6 +89,10 @@ class Shared:
         """See IServer."""
         return self.register.connections
 
+    def members(self) -> Sequence[Member]:
+        """See IServer."""
+        return self._members()
+
     def reset_statistics(self) -> None:
         """See IServer."""
         self.traffic.reset()
@@ -96,4 +108,5 @@ def _replica_entry(info: CommandInfo) -> list[Reply]:
 
 
 def _session_entry(name: bytes, served: Served) -> list[Reply]:
-    return [name.lower(), served.arity, [SimpleString("fast")], 0, 0, 0]
+    flags: list[Reply] = [SimpleString("admin" if served.is_admin else "fast")]
+    return [name.lower(), served.arity, flags, 0, 0, 0]

@@ -6,12 +6,15 @@ the order in which they came.
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from epaxos.interfaces import Command, CommandError, Reply
 from epaxos.resp.commands.spec import Handler
 from epaxos.resp.commands.table import full_name, handler_of
 from epaxos.resp.encoder import encode_reply
 from epaxos.resp.hiredis_parser import RespError
 from epaxos.resp.interfaces import IClientConnection
+from epaxos.resp.later import Later
 from epaxos.resp.pipeline import Pipeline
 from epaxos.resp.session import Session, Silence
 from epaxos.resp.shared import Shared
@@ -42,7 +45,8 @@ class Sorter:
         self._answered_bytes_max = ANSWERS_FACTOR_MAX * server.limits.pipeline_bytes_max
         self._postponed: list[list[bytes]] = []
         self._postponed_error: RespError | None = None
-        self.is_plain = True
+        self._later = Later(pipeline, server.waiting)
+        self.is_plain = session.is_plain
         """Whether a slice of input with valid commands only may go to the replica unsorted."""
 
     @property
@@ -66,7 +70,8 @@ class Sorter:
         self._postponed_error = error
 
     def drop(self) -> None:
-        """The connection ends: forget what is postponed."""
+        """The connection ends: forget what is postponed, and what comes later."""
+        self._later.drop()
         self._postponed.clear()
         self._pipeline.is_held_up = False
 
@@ -116,9 +121,13 @@ class Sorter:
         if callable(how):
             self._session.last_name = full_name(command)
             self._server.traffic.commands_processed += 1
-            reply: Reply = how(connection, command)
+            answer = how(connection, command)
             if self._pipeline.is_gone:
                 return False
+            if isinstance(answer, Deferred):
+                self._later.expect(answer, self._session.silence is Silence.NONE)
+                return True
+            reply: Reply = answer
         else:
             reply = how
         if self._session.silence is Silence.NONE:

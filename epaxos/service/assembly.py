@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -30,6 +31,7 @@ from epaxos.net.shared_reader import SharedReader
 from epaxos.node.node import Node
 from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import batching, client_limits, tcp_settings, udp_settings
+from epaxos.service.clients import door, members, shown_settings
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
 from epaxos.service.service import Port, ReplicaService
 from epaxos.service.timeouts import ReactorTimeouts
@@ -60,8 +62,11 @@ def build(
     """
     reader = SharedReader()
     limits = client_limits(config, descriptors)
-    node = _node(config, id, reactor, reader, fail)
+    random = Random()
+    transport = ITransport(_transport(config, id, reactor, random, reader))
+    node = _node(config, id, reactor, reader, random, transport, fail)
     clients = IClients(node)
+    who = door(config, id)
     redis_clients = RespFactory(
         clients,
         Complaints(_log, reactor),
@@ -69,11 +74,13 @@ def build(
         {"cluster": config.cluster.name, "replica": id, "replicas": config.n}.copy,
         reader,
         reactor,
-        _shown_settings(config),
+        shown_settings(config),
+        door=who,
+        members=partial(members, config, id, transport.is_connected),
     )
     factories: dict[str, IProtocolFactory] = {
         "client": redis_clients,
-        "status": few_at_a_time(status_site(clients, reactor)),
+        "status": few_at_a_time(status_site(clients, reactor, who)),
     }
     ports = [
         Port(key, getattr(config.replica(id), key), listening(config, id, key, reactor), factory)
@@ -82,7 +89,15 @@ def build(
     return ReplicaService(node, ports, refuse, fail, redis_clients.hang_up)
 
 
-def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Callable[[str], None]) -> Node:
+def _node(
+    config: Config,
+    id: int,
+    reactor: Any,
+    reader: SharedReader,
+    random: Random,
+    transport: ITransport,
+    fail: Callable[[str], None],
+) -> Node:
     """The node, with everything that it works with, each seen through its interface."""
 
     def store_failed(error: StoreError) -> None:
@@ -92,7 +107,6 @@ def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Cal
         finally:
             fail(str(error))
 
-    random = Random()
     node = Node(
         id,
         config.epoch,
@@ -103,21 +117,12 @@ def _node(config: Config, id: int, reactor: Any, reader: SharedReader, fail: Cal
         state_machine_name=config.cluster.state_machine,
         executor=IExecutor(Executor(config.epoch)),
         store=IStore(_store(config, id, reactor, store_failed)),
-        transport=ITransport(_transport(config, id, reactor, random, reader)),
+        transport=transport,
         timeouts=ITimeoutService(ReactorTimeouts(reactor, reader)),
         random=random,
         fatal=fail,
     )
     return node
-
-
-def _shown_settings(config: Config) -> dict[str, str]:
-    """What `CONFIG GET` says of durability, in Redis' words: whether writes are kept, and are synced."""
-    keeps = config.storage.engine != "memory"
-    return {
-        "appendonly": "yes" if keeps else "no",
-        "appendfsync": "always" if keeps and config.storage.sync else "no",
-    }
 
 
 def _state_machine(config: Config) -> IStateMachine:

@@ -7,13 +7,15 @@ launcher reports it.
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -25,9 +27,10 @@ from twisted.python.failure import Failure
 
 from epaxos.config.addresses import server_address
 from epaxos.config.model import Config
+from epaxos.config.settings import Security
 from epaxos.tools.redis_client import connect
 
-__all__ = ["Launcher", "ReplicaEnded"]
+__all__ = ["Launcher", "ReplicaEnded", "address_of"]
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
 GRACE_S = 10.0
@@ -82,18 +85,34 @@ class _Replica(ProcessProtocol):
                 self.transport.signalProcess(name)
 
 
-def _address_of(endpoint: str) -> tuple[str, int] | None:
-    """The address at which this host reaches a plain TCP server endpoint; None for another kind."""
+def address_of(endpoint: str, security: Security) -> tuple[str, int] | None:
+    """The address at which this process is served at a plain TCP server endpoint; None for another kind.
+
+    None also where protected mode would refuse this process, because the endpoint is not on loopback.
+    """
     address = server_address(endpoint)
     if not endpoint.startswith("tcp:") or address is None or address.port is None:
         return None
-    return address.interface or "127.0.0.1", address.port
+    host = address.interface or "127.0.0.1"
+    if security.protected_mode and not security.requirepass and not _is_loopback(host):
+        return None
+    return host, address.port
 
 
-def _sees_all(url: str) -> bool:
-    """Whether the replica with this status page answers and has all members up.  Blocks for up to 1 s."""
+def _is_loopback(host: str) -> bool:
     try:
-        with urlopen(url, timeout=1) as answer:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _sees_all(url: str, password: str) -> bool:
+    """Whether the replica with this status page answers and has all members up.  Blocks for up to 1 s."""
+    request = Request(url)
+    if password:
+        request.add_header("Authorization", f"Basic {base64.b64encode(f':{password}'.encode()).decode()}")
+    try:
+        with urlopen(request, timeout=1) as answer:
             status = json.load(answer)
     except OSError:
         return False
@@ -175,19 +194,21 @@ class Launcher:
 
         A replica is asked after it has said that its ports are open, because another process may
         answer at these ports before.  A replica that does not listen on a plain TCP port (but with
-        TLS, say) is not asked.
+        TLS, say), or that would refuse this process, is not asked.
         """
+        security = self._config.security
         for replica in self._config.replicas:
             while not self._replicas[replica.id].has_opened_its_ports:
                 await deferLater(self._reactor, POLL_S)
-            if address := _address_of(replica.status):
+            if address := address_of(replica.status, security):
                 url = "http://{}:{}/status".format(*address)
-                while not await deferToThread(_sees_all, url):
+                while not await deferToThread(_sees_all, url, security.requirepass):
                     await deferLater(self._reactor, POLL_S)
         if self._config.cluster.state_machine == "kv":
             for replica in self._config.replicas:
-                if address := _address_of(replica.client):
-                    connection = await connect(TCP4ClientEndpoint(self._reactor, *address))
+                if address := address_of(replica.client, security):
+                    endpoint = TCP4ClientEndpoint(self._reactor, *address)
+                    connection = await connect(endpoint, security.requirepass)
                     await connection.ask("EXISTS", "epaxos")
                     connection.close()
 

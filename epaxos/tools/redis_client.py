@@ -60,6 +60,25 @@ class Connection(Protocol):
         self.closed.callback(None)
 
 
-def connect(endpoint: IStreamClientEndpoint) -> Deferred[Connection]:
-    """A connection to the Redis port behind `endpoint`."""
-    return cast("Deferred[Connection]", endpoint.connect(Factory.forProtocol(Connection)))
+def connect(endpoint: IStreamClientEndpoint, password: str = "") -> Deferred[Connection]:
+    """A connection to the Redis port behind `endpoint`, which has given the password, if there is one.
+
+    Fails with hiredis.ReplyError when the password is refused.
+    """
+    connected = cast("Deferred[Connection]", endpoint.connect(Factory.forProtocol(Connection)))
+    return connected.addCallback(_authenticate, password) if password else connected
+
+
+def _authenticate(connection: Connection, password: str) -> Deferred[Connection]:
+    return connection.ask("AUTH", password).addCallbacks(
+        _keep, _close, callbackArgs=(connection,), errbackArgs=(connection,)
+    )
+
+
+def _keep(reply: object, connection: Connection) -> Connection:
+    return connection
+
+
+def _close(failure: Failure, connection: Connection) -> Failure:
+    connection.close()
+    return failure

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from base64 import b64encode
 from io import BytesIO
 from typing import Any
 from urllib.request import urlopen
 
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import ConnectionDone
@@ -20,6 +22,7 @@ from zope.interface import implementer
 
 from epaxos.admin.status import status_site
 from epaxos.interfaces import IClients
+from epaxos.net.door import Door
 
 STATUS = {"id": 1, "cluster": "c", "committed": [1, 2, 3], "digest": "ab"}
 
@@ -161,6 +164,58 @@ class HttpTests(SynchronousTestCase):
             channel.dataReceived(data)
             self.assertTrue(transport.disconnecting, data[:20])
             self.assertNotIn(b"Traceback", transport.value())
+
+
+class DoorTests(SynchronousTestCase):
+    """Who may see the state: as for clients."""
+
+    def ask(self, door: Door, address: Any, *headers: str, path: str = "/status") -> Answer:
+        channel = status_site(Clients(succeed(dict(STATUS))), Clock(), door).buildProtocol(address)
+        transport = StringTransport(peerAddress=address)
+        channel.makeConnection(transport)
+        self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
+        lines = [f"GET {path} HTTP/1.1", "Host: x", *headers]
+        channel.dataReceived("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n")
+        return Answer(transport.value())
+
+    def test_protected_mode(self) -> None:
+        local, elsewhere = IPv4Address("TCP", "127.0.0.1", 1), IPv4Address("TCP", "10.0.0.9", 1)
+        for door, address, code in (
+            (Door(is_protected=True), local, 200),
+            (Door(is_protected=True), UNIXAddress(b"/s"), 200),
+            (Door(is_protected=True), elsewhere, 403),
+            (Door(is_protected=False), elsewhere, 200),
+            (Door("x", is_protected=True), elsewhere, 401),
+            (Door("x", is_protected=True), local, 401),
+        ):
+            answer = self.ask(door, address)
+            self.assertEqual(answer.code, code, f"{vars(door)} {address}")
+            self.assertEqual(answer.body.count(b"\n"), 1)
+            self.assertEqual(b"committed" in answer.body, code == 200)
+        refused = self.ask(Door(is_protected=True), elsewhere)
+        self.assertIn(b"protected mode", refused.body)
+        self.assertEqual(refused.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertEqual(self.ask(Door(is_protected=True), elsewhere, path="/").code, 200)
+
+    def test_the_password(self) -> None:
+        door = Door("caf\u00e9:x")
+        for given, code in (
+            ("anybody:caf\u00e9:x", 200),
+            (":caf\u00e9:x", 200),
+            ("anybody:caf\u00e9", 401),
+            ("anybody:", 401),
+            ("caf\u00e9:x", 401),
+            ("", 401),
+        ):
+            header = f"Authorization: Basic {b64encode(given.encode()).decode()}"
+            answer = self.ask(door, IPv4Address("TCP", "10.0.0.9", 1), header)
+            self.assertEqual(answer.code, code, given)
+        for header in ("Authorization: Basic", "Authorization: Basic =", "Authorization: Bearer x", "X: y"):
+            answer = self.ask(door, IPv4Address("TCP", "10.0.0.9", 1), header)
+            self.assertEqual(answer.code, 401, header)
+            self.assertTrue(answer.headers["www-authenticate"].startswith('Basic realm="epaxos"'))
+            self.assertIn(b"requirepass", answer.body)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class RealSocketTests(TestCase):

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.config.settings import Security
 from epaxos.tools.demo import Line, disagreements
+from epaxos.tools.launcher import address_of
 from tests.cluster.harness import Cluster, wait_until
 
 PATIENCE_S = 60
@@ -49,6 +51,22 @@ class Launched:
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+class AddressTests(SynchronousTestCase):
+    def test_where_replicas_are_asked(self) -> None:
+        """Not where protected mode would refuse the launcher, which is a stranger there."""
+        elsewhere = "tcp:7100:interface=192.0.2.7"
+        for endpoint, security, expected in (
+            (elsewhere, Security(), None),
+            (elsewhere, Security(protected_mode=False), ("192.0.2.7", 7100)),
+            (elsewhere, Security(requirepass="x"), ("192.0.2.7", 7100)),
+            ("tcp:7100", Security(), ("127.0.0.1", 7100)),
+            ("tcp:7100:interface=localhost", Security(), ("localhost", 7100)),
+            ("tcp:7100:interface=127.0.0.9", Security(), ("127.0.0.9", 7100)),
+            ("unix:/x", Security(), None),
+        ):
+            self.assertEqual(address_of(endpoint, security), expected, f"{endpoint} {security}")
 
 
 class LauncherTests(SynchronousTestCase):
@@ -94,6 +112,14 @@ class LauncherTests(SynchronousTestCase):
             self.check_all_gone(cluster)
             self.assertNotIn("Traceback", launched.said())
             self.assertEqual(launched.said().count("is started again\n"), 2)
+
+    def test_with_a_password(self) -> None:
+        """The launcher gives it, to see whether the cluster is ready, and prints it nowhere."""
+        with Cluster(settings="[security]\nrequirepass = opensesame\n") as cluster:
+            with self.launched(cluster) as launched:
+                launched.says("is ready: 3 replicas")
+                self.assertNotIn("opensesame", launched.said())
+            self.check_all_gone(cluster)
 
     def test_interrupted_again_and_again(self) -> None:
         """Somebody who presses Ctrl-C until it ends gets no traceback."""

@@ -14,7 +14,7 @@ class BrokenTests(ConfigCase):
     """What is wrong with the file, a section, or a setting."""
 
     def test_files(self) -> None:
-        known = "cluster, timing, batch, limits, storage, state_machine, replica 0"
+        known = "cluster, timing, batch, limits, storage, security, state_machine, replica 0"
         for text, expected in (
             ("", "is empty; conf/cluster.ini is an example"),
             ("# nothing\n\n", "is empty; conf/cluster.ini is an example"),
@@ -35,6 +35,24 @@ class BrokenTests(ConfigCase):
             ("[xyz]\n" + example(1), f"[xyz]: unknown section; known are {known}"),
         ):
             self.refused(text, expected)
+
+    def test_a_secret_is_not_in_an_error(self) -> None:
+        allowed = "none, or 1 to 512 printable characters"
+        for secret in ("opensesame\x07", "opensesame" * 52):
+            text = f"[security]\nrequirepass = {secret}\n{example(1)}"
+            self.refused(text, f"[security] requirepass: is not a password; allowed: {allowed}")
+        twice = "[security]\nrequirepass = opensesame\n"
+        self.refused(
+            f"{twice}requirepass = x\n{example(1)}", "line 3: [security] requirepass: is there twice"
+        )
+        self.refused(
+            f"{twice} more\n{example(1)}",
+            "[security] requirepass: goes on in an indented line; give it in one line",
+        )
+        self.refused(
+            f"[security]\nprotected_mode = opensesame\n{example(1)}",
+            "[security] protected_mode = opensesame: is not known; allowed: yes, no",
+        )
 
     def test_unreadable(self) -> None:
         missing = self.mktemp()

@@ -12,7 +12,7 @@ from epaxos.config.endpoints import check_client, check_server
 from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import ConfigError
-from epaxos.config.settings import SECTIONS, Batch, Cluster, Limits, Storage
+from epaxos.config.settings import SECTIONS, Batch, Cluster, Limits, Security, Storage
 from epaxos.protocol.values.timing import Timing
 from tests.config.case import ConfigCase
 
@@ -31,6 +31,7 @@ class LoadTests(ConfigCase):
         self.assertEqual(config.batch, Batch())
         self.assertEqual(config.limits, Limits())
         self.assertEqual(config.storage, Storage())
+        self.assertEqual(config.security, Security(protected_mode=True, requirepass=""))
         self.assertEqual(config.state_machine, {})
         self.assertEqual(config.n, 3)
         root = CONF.parents[1]
@@ -51,15 +52,16 @@ class LoadTests(ConfigCase):
     def test_the_example_documents_every_setting(self) -> None:
         """What it shows as a comment are all settings there are, with their defaults."""
         text = CONF.read_text()
-        shown = re.findall(r"^;?(\w+) = ", text, re.M)
+        shown = re.findall(r"^;?(\w+) =(?: |$)", text, re.M)
         known = [key for section in SECTIONS.values() for key in section.settings]
         self.assertEqual([key for key in shown if key in known], known)
-        uncommented = self.load(re.sub(r"^;(?=\w+ = )", "", text, flags=re.M))
+        uncommented = self.load(re.sub(r"^;(?=\w+ =(?: |$))", "", text, flags=re.M))
         plain = self.load(text)
         self.assertEqual(uncommented.timing, plain.timing)
         self.assertEqual(uncommented.batch, plain.batch)
         self.assertEqual(uncommented.limits, plain.limits)
         self.assertEqual(uncommented.storage, plain.storage)
+        self.assertEqual(uncommented.security, plain.security)
         self.assertEqual(uncommented.cluster, plain.cluster)
 
     def test_settings(self) -> None:
@@ -74,6 +76,18 @@ class LoadTests(ConfigCase):
         self.assertEqual(config.limits, Limits(clients_max=1000, request_timeout_s=2))
         self.assertEqual(config.storage, Storage("memory", False, 0.5))
         self.assertEqual(config.state_machine, {"Some Option": "100 % = x"})
+
+    def test_a_password(self) -> None:
+        """Anything that can be printed; a mark of a comment inside of it is part of it."""
+        for password in ("x", "caf\u00e9 = #1; \\ % : ok", "y" * 512):
+            config = self.load(f"[security]\nrequirepass =  {password} \n{example(1)}")
+            self.assertEqual(config.security.requirepass, password)
+        self.assertEqual(self.load(f"[security]\nrequirepass =\n{example(1)}").security.requirepass, "")
+
+    def test_a_password_is_in_no_text_of_the_configuration(self) -> None:
+        config = self.load(f"[security]\nrequirepass = opensesame\n{example(1)}")
+        self.assertNotIn("opensesame", f"{config!r} {config.security}")
+        self.assertTrue(SECTIONS["security"].settings["requirepass"].is_secret)
 
     def test_folders(self) -> None:
         """Relative to the file's folder, wherever the process is."""

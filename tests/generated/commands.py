@@ -38,17 +38,19 @@ SENTENCES = {
 """How each command of the key-value store is called, and what it does."""
 
 SESSION_SENTENCES = {
-    "AUTH": "any password is right for the user `default`; without a user, Redis' error that no password "
-    "is set",
+    "AUTH": "`[default] password`: give the password, `requirepass`. Where none is set, any is right for the "
+    "user `default`; without a user, Redis' error that no password is set",
     "CLIENT": "see the subcommands",
     "COMMAND": "the table of all commands",
     "CONFIG": "see the subcommands",
+    "EPAXOS": "for operators: from the replica's own host, or with the password "
+    "([security](../operating/security.md)); see the subcommands",
     "ECHO": "the argument",
     "HELLO": "switch to RESP2 or RESP3, with `AUTH` and `SETNAME`",
     "INFO": "what this replica says of itself, by section",
     "PING": "`PONG`, or the argument",
     "QUIT": "close the connection after the reply",
-    "RESET": "RESP2, no name, no refused transaction",
+    "RESET": "RESP2, no name, no refused transaction; the password has to be given again",
     "SELECT": "there is database 0 alone",
 }
 
@@ -98,7 +100,8 @@ def commands() -> str:
         "([consistency](../concepts/consistency.md)).",
         rows(["command", "what it does", "interference"], _data_rows()),
         "## Connection",
-        "The replica that a client is connected to answers these by itself, as Redis 7.0.15 does.",
+        "The replica that a client is connected to answers these by itself, as Redis 7.0.15 does; `EPAXOS` "
+        "is our own. `EPAXOS` may answer later: commands behind it run meanwhile, and are answered after it.",
         rows(["command", "what it does"], _session_rows()),
         "## Refused",
         "`MULTI` is refused, and after it nothing runs on this connection up to `EXEC`, `DISCARD` or "

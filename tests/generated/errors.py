@@ -19,7 +19,7 @@ __all__ = ["MEANINGS", "errors", "found"]
 ROOT = Path(epaxos.__file__).parent
 ROOMS = ("interfaces", "node", "resp", "statemachines")
 ERROR = re.compile(
-    r"-?((?:ERR|CLUSTERDOWN|NOPROTO|WRONGPASS|EXECABORT|WRONGTYPE|NOAUTH|BUSY) \S.*)", re.DOTALL
+    r"-?((?:ERR|CLUSTERDOWN|NOPROTO|WRONGPASS|EXECABORT|WRONGTYPE|NOAUTH|NOPERM|DENIED|BUSY) \S.*)", re.DOTALL
 )
 
 NO, PERHAPS, SAYS = "no", "unknown", "as the text says"
@@ -40,6 +40,12 @@ MEANINGS: dict[str, tuple[str, str]] = {
         SAYS,
     ),
     "CLUSTERDOWN the replica is stopping": ("somebody stops it. Go to another replica", SAYS),
+    "DENIED this replica is running in protected mode because protected mode is enabled and no password is "
+    "set. In this mode connections are only accepted from the loopback interface and from Unix sockets. If "
+    "you want to connect from external computers, do one of the following in section [security] of the "
+    "configuration file and restart the replica: 1) Set up a password: requirepass = PASSWORD. 2) Disable "
+    "protected mode: protected_mode = no. MAKE SURE that only those reach the port who may use the data if "
+    "you do so.": ("the connection is closed: [security](../operating/security.md)", NO),
     "ERR ACLCAT is not served": ("there are no access control lists", NO),
     "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
     "configuration is correct?": ("no password is set; leave `AUTH` out", NO),
@@ -72,6 +78,14 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the connection is closed: beyond `command_bytes_max`",
         NO,
     ),
+    "ERR Protocol error: unauthenticated bulk length": (
+        "the connection is closed: an argument of more than 16 384 bytes before the password",
+        NO,
+    ),
+    "ERR Protocol error: unauthenticated multibulk length": (
+        "the connection is closed: more than 10 arguments before the password",
+        NO,
+    ),
     "ERR Protocol error: unbalanced quotes in request": (
         "the connection is closed: a wrong inline command",
         NO,
@@ -94,6 +108,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR string exceeds maximum allowed size (proto-max-bulk-len)": ("`APPEND` beyond 512 MiB", NO),
     "ERR syntax error": ("an option that the command does not have", NO),
+    "ERR the command has failed, see the log of the replica": ("`EPAXOS`: please report it", PERHAPS),
     "ERR the command is too large: …": ("over UDP a command has to fit into `datagram_bytes_max`", NO),
     "ERR the pattern is longer than … bytes": ("`COMMAND LIST FILTERBY PATTERN`", NO),
     "ERR the patterns are longer than … bytes together": ("one `CONFIG GET`", NO),
@@ -114,10 +129,23 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR value is out of range, value must between … and …": ("`SELECT`", NO),
     "ERR wrong number of arguments for '…' command": ("[commands](commands.md)", NO),
+    "ERR … EPAXOS commands wait for their answers already, try again": ("too many of all clients", NO),
     "ERR … cannot contain spaces, newlines or special characters.": ("`CLIENT SETINFO`", NO),
     "EXECABORT Transaction discarded because …": ("`EXEC` after a `MULTI` that was refused", NO),
+    "NOAUTH Authentication required.": ("give the password first: `AUTH`, `HELLO 3 AUTH default …`", NO),
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> "
+    "<pass> option can be used to authenticate the client and select the RESP protocol version at the same "
+    "time": (
+        "give the password with `HELLO`, or by `AUTH` before",
+        NO,
+    ),
+    "NOPERM EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for those that have "
+    "given the password": ("[security](../operating/security.md)", NO),
     "NOPROTO unsupported protocol version": ("`HELLO` with another version than 2 or 3", NO),
-    "WRONGPASS invalid username-password pair or user is disabled.": ("another user than `default`", NO),
+    "WRONGPASS invalid username-password pair or user is disabled.": (
+        "another password than `requirepass`, or another user than `default`",
+        NO,
+    ),
 }
 """What each error means or what to do, and whether its command may have run."""
 
@@ -151,6 +179,8 @@ def errors() -> str:
         "Every error that a client can be sent. `…` stands for what is filled in. `ERR` is always the "
         "client's side: "
         "the command is wrong in itself, or for the value that it met, and is not to be repeated as it is. "
+        "`NOAUTH`, `WRONGPASS`, `NOPERM` and `DENIED` say who may do what "
+        "([security](../operating/security.md)). "
         "`CLUSTERDOWN` is always the cluster's side: `; the command was not run` and `; the command may "
         "still run` "
         "behind it say what is known of it. What a client does then: [clients](../using/clients.md).",

@@ -83,7 +83,11 @@ class Wire(StringTransport):
 
 
 class Server:
-    def __init__(self, limits: RespLimits | None = None, settings: dict[str, str] | None = None) -> None:
+    """`given`: more of what a RespFactory takes."""
+
+    def __init__(
+        self, limits: RespLimits | None = None, settings: dict[str, str] | None = None, **given: Any
+    ) -> None:
         self.clock = Clock()
         self.replica = OneReplica()
         self.factory = RespFactory(
@@ -92,6 +96,7 @@ class Server:
             limits or default_limits(),
             settings=settings,
             seconds=self.clock.seconds,
+            **given,
         )
 
     def connect(self) -> tuple[RespConnection, Wire]:

@@ -49,7 +49,7 @@ class ReplyTests(SynchronousTestCase):
             ),
             (["CLIENT SETNAME me", "CLIENT GETNAME", "CLIENT ID"], b"+OK\r\n$2\r\nme\r\n:1\r\n", None),
             (["CLIENT SETINFO LIB-NAME x", "CLIENT NO-EVICT on"], b"+OK\r\n+OK\r\n", None),
-            (["COMMAND COUNT"], b":31\r\n", None),
+            (["COMMAND COUNT"], b":32\r\n", None),
             (["RESET"], b"+RESET\r\n", None),
             (["PING a b"], b"-ERR wrong number of arguments for 'ping' command\r\n", None),
             (

@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import ITCPTransport
@@ -16,6 +17,8 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
+from epaxos.net.door import Door
+from epaxos.resp.connection import DENIAL
 from tests.defaults import default_limits
 from tests.net.lab import turns, until
 from tests.resp.lab import (
@@ -109,6 +112,43 @@ class DoorTests(SynchronousTestCase):
             self.assertEqual(wire.disconnecting, refused)
         (line,) = lines  # one a minute, however many are refused
         self.assertIn("only 900 of the open files", str(line["reason"]))
+
+    def test_protected_mode(self) -> None:
+        """Redis' rule and error: without a password only clients of this host are let in."""
+        for door, address, is_refused in (
+            (Door(is_protected=True), IPv4Address("TCP", "127.0.0.1", 1), False),
+            (Door(is_protected=True), IPv6Address("TCP", "::1", 1), False),
+            (Door(is_protected=True), UNIXAddress(b"/s"), False),
+            (Door(is_protected=True), IPv4Address("TCP", "10.0.0.9", 1), True),
+            (Door(is_protected=True), IPv6Address("TCP", "fe80::9", 1), True),
+            (Door(is_protected=True), None, True),
+            (Door("x", is_protected=True), IPv4Address("TCP", "10.0.0.9", 1), False),
+            (Door(is_protected=False), IPv4Address("TCP", "10.0.0.9", 1), False),
+        ):
+            server = Server(door=door)
+            connection, wire = server.factory.buildProtocol(address), Wire()
+            connection.makeConnection(wire)
+            self.assertEqual(wire.value(), DENIAL if is_refused else b"", str(address))
+            self.assertEqual(wire.disconnecting, is_refused)
+            self.assertEqual(len(server.factory.connections), not is_refused)
+            self.assertEqual(server.factory.shared.traffic.connections_rejected, is_refused)
+            connection.dataReceived(encode("SET a 1"))
+            self.assertEqual(len(server.replica.held), not (is_refused or door.has_password))
+            connection.connectionLost()
+        self.assertTrue(DENIAL.startswith(b"-DENIED "))
+        self.assertEqual(DENIAL.count(b"\n"), 1)
+
+    def test_protected_mode_is_logged(self) -> None:
+        lines: list[LogEvent] = []
+        globalLogPublisher.addObserver(lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        server = Server(door=Door(is_protected=True))
+        for port in range(3):
+            connection = server.factory.buildProtocol(IPv4Address("TCP", "10.0.0.9", port))
+            connection.makeConnection(Wire())
+        (line,) = lines
+        self.assertEqual(line["subject"], "client 10.0.0.9")
+        self.assertIn("protected mode", str(line["reason"]))
 
     def test_socket_options_that_are_refused(self) -> None:
         """The bounds hold even so: they are there before."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from hiredis import ReplyError
+from twisted.internet.defer import succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.tools.redis_client import Connection
+from epaxos.tools.redis_client import Connection, connect
 
 
 class ConnectionTests(SynchronousTestCase):
@@ -52,3 +56,31 @@ class ConnectionTests(SynchronousTestCase):
         for replied in waiting:
             self.failureResultOf(replied, ConnectionDone)
         self.successResultOf(self.connection.closed)
+
+
+class ConnectTests(SynchronousTestCase):
+    """Connecting to a replica with a password, and to one without."""
+
+    def setUp(self) -> None:
+        self.connection = Connection()
+        self.transport = StringTransport()
+        self.connection.makeConnection(self.transport)
+        self.endpoint: Any = SimpleNamespace(connect=lambda factory: succeed(self.connection))
+
+    def test_without_a_password(self) -> None:
+        self.assertIs(self.successResultOf(connect(self.endpoint)), self.connection)
+        self.assertEqual(self.transport.value(), b"")
+
+    def test_the_password_is_given_first(self) -> None:
+        connected = connect(self.endpoint, "pw")
+        self.assertEqual(self.transport.value(), b"*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n")
+        self.assertNoResult(connected)
+        self.connection.dataReceived(b"+OK\r\n")
+        self.assertIs(self.successResultOf(connected), self.connection)
+        self.assertFalse(self.transport.disconnecting)
+
+    def test_a_password_that_is_refused(self) -> None:
+        connected = connect(self.endpoint, "pw")
+        self.connection.dataReceived(b"-WRONGPASS no\r\n")
+        self.failureResultOf(connected, ReplyError)
+        self.assertTrue(self.transport.disconnecting)

@@ -31,6 +31,7 @@ def _quit(client: IClient, command: Command) -> Reply:
 def _reset(client: IClient, command: Command) -> Reply:
     """The name of the library stays, because the same library still uses the connection."""
     session = client.session
+    session.log_out()
     session.resp = 2
     session.client_name = b""
     session.is_refusing = False

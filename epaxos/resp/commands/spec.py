@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Union
+
+from twisted.internet.defer import Deferred
 
 from epaxos.interfaces import Command, CommandError, Reply
 from epaxos.interfaces.redis import SYNTAX_ERROR
@@ -30,8 +32,8 @@ PATTERNS_BYTES_MAX = 1024
 SYNTAX = CommandError(SYNTAX_ERROR)
 NAME_ERROR = CommandError("ERR Client names cannot contain spaces, newlines or special characters.")
 
-Handler = Callable[[IClient, Command], Reply]
-"""Answers a command of the client, whose arity fits."""
+Handler = Callable[[IClient, Command], Union[Reply, "Deferred[Reply]"]]
+"""Answers a command of the client, whose arity fits; at once, or later by a Deferred."""
 
 
 class Subcommand(NamedTuple):
@@ -43,11 +45,15 @@ class Subcommand(NamedTuple):
 
 
 class Served(NamedTuple):
-    """A session command, answered by its handler or by that of a subcommand.  `arity`: see CommandInfo."""
+    """A session command, answered by its handler or by that of a subcommand.  `arity`: see CommandInfo.
+
+    `is_admin`: it is for clients of this host, and for those that have given the password.
+    """
 
     arity: int
     handler: Handler | None = None
     subcommands: Mapping[bytes, Subcommand] = {}
+    is_admin: bool = False
 
 
 def is_plain(name: bytes) -> bool:

@@ -6,10 +6,13 @@ A new command needs a handler in a file of this package, and an entry in `COMMAN
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+
+from twisted.internet.defer import Deferred
 
 from epaxos.interfaces import Command, CommandError, Reply, SimpleString
 from epaxos.interfaces.redis import fits, text_of, wrong_arity
-from epaxos.resp.commands import attack, basic, client, command, config, hello, info, transactions
+from epaxos.resp.commands import attack, basic, client, command, config, epaxos, hello, info, transactions
 from epaxos.resp.commands.spec import Handler, Served
 from epaxos.resp.interfaces import IClient
 from epaxos.resp.session import Session
@@ -23,23 +26,40 @@ SERVED: Mapping[bytes, Served] = {
     **client.COMMANDS,
     **config.COMMANDS,
     **command.COMMANDS,
+    **epaxos.COMMANDS,
 }
 """The session commands that `COMMAND` shows, by their names in upper case."""
 
 _REFUSED: Mapping[bytes, Served] = {**transactions.COMMANDS, **attack.COMMANDS}
 HANDLERS = frozenset([*SERVED, *_REFUSED])
 """The names that never reach the state machine, in upper case."""
+_OPEN = frozenset([b"AUTH", b"HELLO", b"QUIT", b"RESET", *attack.COMMANDS])
+"""The commands of a client that has not given the password yet."""
+WAITING_MAX = 32
+"""EPAXOS commands of all clients together that wait for their answers, because each may hold a snapshot."""
+_NO_PASSWORD = CommandError("NOAUTH Authentication required.")
+_NO_PERMISSION = CommandError(
+    "NOPERM EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for those that have"
+    " given the password"
+)
 _ALLOWED_WHILE_REFUSING = transactions.ALLOWED.union(attack.COMMANDS)
 
 
 def handler_of(session: Session, command: Command) -> Handler | None:
     """The handler that answers the command of this session; None when the state machine answers it."""
     name = command[0].upper()
+    if not session.is_authenticated and name not in _OPEN:
+        return _refuse_stranger
     if session.is_refusing and name not in _ALLOWED_WHILE_REFUSING:
         return transactions.refuse
     served = SERVED.get(name) or _REFUSED.get(name)
     if served is None:
         return None
+    handler = _handler_in(served, command)
+    return partial(_administer, handler) if served.is_admin else handler
+
+
+def _handler_in(served: Served, command: Command) -> Handler:
     if not served.subcommands or len(command) == 1:
         if served.handler is None or not fits(served.arity, len(command)):
             return _refuse_arity
@@ -61,6 +81,18 @@ def full_name(command: Command) -> bytes:
     subcommand = command[1].upper()
     exists = subcommand in served.subcommands or subcommand == b"HELP"
     return b"|".join([name, subcommand]).lower() if exists else b""
+
+
+def _administer(handler: Handler, client: IClient, command: Command) -> Reply | Deferred[Reply]:
+    if not client.session.is_trusted:
+        return _NO_PERMISSION
+    if len(client.server.waiting) >= WAITING_MAX:
+        return CommandError(f"ERR {WAITING_MAX} EPAXOS commands wait for their answers already, try again")
+    return handler(client, command)
+
+
+def _refuse_stranger(client: IClient, command: Command) -> Reply:
+    return transactions.aborted(f"of: {_NO_PASSWORD}") if command[0].upper() == b"EXEC" else _NO_PASSWORD
 
 
 def _refuse_arity(client: IClient, command: Command) -> Reply:

@@ -6,7 +6,7 @@ from epaxos.interfaces import Command, CommandError, Reply
 from epaxos.resp.commands.spec import Served
 from epaxos.resp.interfaces import IClient
 
-__all__ = ["ALLOWED", "COMMANDS", "refuse"]
+__all__ = ["ALLOWED", "COMMANDS", "aborted", "refuse"]
 
 
 def _multi(client: IClient, command: Command) -> Reply:
@@ -19,6 +19,11 @@ def refuse(client: IClient, command: Command) -> Reply:
     return CommandError("ERR not run: MULTI was refused, and nothing runs up to EXEC, DISCARD or RESET")
 
 
+def aborted(why: str) -> CommandError:
+    """What EXEC is told when nothing runs."""
+    return CommandError(f"EXECABORT Transaction discarded because {why}")
+
+
 def _exec(client: IClient, command: Command) -> Reply:
     session = client.session
     was_refusing, session.is_refusing = session.is_refusing, False
@@ -28,7 +33,7 @@ def _exec(client: IClient, command: Command) -> Reply:
         why = "of previous errors."
     else:
         return CommandError("ERR EXEC without MULTI")
-    return CommandError(f"EXECABORT Transaction discarded because {why}")
+    return aborted(why)
 
 
 def _discard(client: IClient, command: Command) -> Reply:

@@ -1,0 +1,77 @@
+"""What the ports for clients are told of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.config.example import example
+from epaxos.config.file import load
+from epaxos.config.model import Config
+from epaxos.resp.interfaces import Member
+from epaxos.service.clients import door, members, shown_settings
+
+LOCAL = "client = tcp:7100:interface=127.0.0.1"
+
+
+class ClientsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.lines: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.lines.append)
+
+    def config(self, security: str = "", client: str = LOCAL) -> Config:
+        path = Path(self.mktemp())
+        path.write_text(example(3).replace(LOCAL, client) + f"[security]\n{security}\n")
+        return load(path)
+
+    def warned(self, security: str, client: str) -> list[str]:
+        del self.lines[:]
+        door(self.config(security, client), 0)
+        return [str(formatEvent(line)) for line in self.lines]
+
+    def test_the_rule(self) -> None:
+        for security, has_password, is_for_this_host in (
+            ("", False, True),
+            ("protected_mode = no", False, False),
+            ("requirepass = opensesame", True, False),
+            ("protected_mode = no\nrequirepass = opensesame", True, False),
+        ):
+            made = door(self.config(security), 0)
+            self.assertEqual((made.has_password, made.is_for_this_host), (has_password, is_for_this_host))
+            self.assertEqual(made.opens_to(b"opensesame"), has_password)
+
+    def test_ports_that_others_reach_are_named_in_the_log(self) -> None:
+        for client, is_reachable in (
+            (LOCAL, False),
+            ("client = tcp:7100:interface=127.0.0.9", False),
+            (r"client = tcp6:7100:interface=\:\:1", False),
+            ("client = tcp:7100:interface=localhost", False),
+            ("client = unix:/run/epaxos", False),
+            ("client = tcp:7100", True),
+            ("client = tcp:7100:interface=10.0.0.1", True),
+            ("client = systemd:domain=INET:index=0", True),
+        ):
+            for security, text in (("", "protected mode refuses"), ("protected_mode = no", "is served")):
+                lines = self.warned(security, client)
+                self.assertEqual(len(lines), is_reachable, f"{client} {security}")
+                for line in lines:
+                    self.assertIn(text, line)
+                    self.assertIn(f"client port {client.partition(' = ')[2]}: ", line)
+            self.assertEqual(self.warned("requirepass = opensesame", client), [])
+
+    def test_members(self) -> None:
+        found = members(self.config(), 1, lambda id: id == 2)
+        self.assertEqual([member.id for member in found], [0, 1, 2])
+        self.assertEqual([member.state for member in found], ["not connected", "here", "connected"])
+        local = "interface=127.0.0.1"
+        self.assertEqual(
+            found[1], Member(1, f"tcp:7001:{local}", f"tcp:7101:{local}", f"tcp:7201:{local}", "here")
+        )
+
+    def test_what_config_get_shows(self) -> None:
+        shown = shown_settings(self.config("requirepass = opensesame"))
+        self.assertEqual(shown, {"appendonly": "yes", "appendfsync": "always", "protected-mode": "yes"})
+        self.assertEqual(shown_settings(self.config("protected_mode = no"))["protected-mode"], "no")
