@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from epaxos.config.addresses import Address, host_of, server_address
-from epaxos.config.endpoints import udp_client, udp_server
+from epaxos.config.endpoints import is_tls, udp_client, udp_server
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
 
@@ -18,6 +18,8 @@ def check(config: Config) -> None:
     _check_apart(config)
     if config.cluster.transport == "udp":
         _check_families(config)
+    if config.security.peer_tls:
+        _check_peer_tls(config)
 
 
 def _check_timing(config: Config) -> None:
@@ -64,6 +66,21 @@ def _check_listening(config: Config) -> None:
                     where = f"[replica {replica.id}] {key} = {text}"
                     raise config.error(f"{where}: {address} is taken by {other}")
             listening.append((f"[replica {replica.id}] {key}", host, address))
+
+
+def _check_peer_tls(config: Config) -> None:
+    """Raise ConfigError where peer_tls cannot hold: over UDP, and within TLS of an endpoint."""
+    if config.cluster.transport == "udp":
+        raise config.error("[security] peer_tls = yes: is not for transport = udp, which proves nobody")
+    for replica in config.replicas:
+        for key in ("peer", "peer_connect"):
+            text = getattr(replica, key)
+            if is_tls(text):
+                raise config.error(
+                    f"[replica {replica.id}] {key} = {text}: speaks TLS by itself, which asks for no"
+                    " certificate of those that dial; with [security] peer_tls = yes give an endpoint"
+                    " without TLS, such as tcp:"
+                )
 
 
 def _check_families(config: Config) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "check_peer_server",
     "check_server",
     "explain",
+    "is_tls",
     "is_udp",
     "split",
     "udp_client",
@@ -124,6 +125,14 @@ def check_client(text: str) -> None:
 def is_udp(text: str) -> bool:
     """Whether the endpoint string, a server's or a client's, is one of UDP."""
     return split(text)[0] == "udp"
+
+
+def is_tls(text: str) -> bool:
+    """Whether the endpoint string, a server's or a client's, is one of Twisted's own that speak TLS."""
+    kind, positional, _ = split(text)
+    if kind == "haproxy":
+        kind = (positional[0] if positional else "").lower()
+    return kind in {"ssl", "tls"}
 
 
 def udp_server(text: str) -> UdpEndpoint:

@@ -15,6 +15,7 @@ from epaxos.config.endpoints import check_peer_client, check_peer_server, check_
 
 __all__ = [
     "CLIENT_ENDPOINT",
+    "FILE",
     "FOLDER",
     "NAME",
     "PASSWORD",
@@ -161,6 +162,11 @@ def _check_folder(text: str) -> None:
         raise ValueError("is not a folder")
 
 
+def _check_file(text: str) -> None:
+    if not text or "\0" in text:
+        raise ValueError("is not a file")
+
+
 def _endpoint(check: Callable[[str], None], what: str) -> _Text:
     def check_endpoint(text: str) -> None:
         try:
@@ -172,6 +178,7 @@ def _endpoint(check: Callable[[str], None], what: str) -> _Text:
 
 
 NAME = _Text(_check_name, _NAME_CHARACTERS)
+FILE = _Text(_check_file, "a path")
 PASSWORD = _Text(_check_password, _PASSWORD_CHARACTERS)
 FOLDER = _Text(_check_folder, "a path")
 YES_OR_NO = _YesOrNo()

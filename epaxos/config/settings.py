@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from epaxos.config.kinds import (
     CLIENT_ENDPOINT,
+    FILE,
     FOLDER,
     NAME,
     PASSWORD,
@@ -245,7 +246,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Security:
-    """`[security]`: whom a replica serves."""
+    """`[security]`: whom a replica serves and talks to, and how they prove who they are."""
 
     protected_mode: bool = _setting(
         True,
@@ -258,6 +259,31 @@ class Security:
         "The password that clients have to give, by AUTH or HELLO, and GET /status by HTTP basic"
         " authentication.",
         "Let only the user of the replica read a file with a password.  Spaces at its ends do not count.",
+    )
+    peer_tls: bool = _setting(
+        False,
+        YES_OR_NO,
+        "Whether replicas prove to each other who they are, by TLS with certificates of both sides.",
+        "Only with transport = tcp, the same on all replicas, and with pip install 'epaxos[tls]'.",
+    )
+    ca: str = _setting(
+        "ca.pem",
+        FILE,
+        "With peer_tls, the certificates of the issuers whose certificates are accepted, one or more in PEM.",
+        "Relative to the folder of this file, as certificate and key are.",
+    )
+    certificate: str = _setting(
+        "{id}.pem",
+        FILE,
+        "With peer_tls, the certificate of the replica in PEM; behind it those between it and the issuer.",
+        "In the path, {id} stands for the number of the replica.  The certificate has the URI"
+        " epaxos://CLUSTER/NUMBER among its subjectAltNames.",
+    )
+    key: str = _setting(
+        "{id}.key",
+        FILE,
+        "With peer_tls, the private key of the certificate in PEM, not encrypted.",
+        "In the path, {id} stands for the number of the replica.",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.tcp import Connection
 
-__all__ = ["send_promptly", "write_promptly"]
+__all__ = ["push", "send_promptly", "write_promptly"]
 
 PIECE_BYTES = 65_536
 """Bytes that a transport which is no plain socket is given at a time, at most."""
@@ -35,6 +35,18 @@ def write_promptly(transport: Any, data: bytes) -> None:
             return
         data = data[sent:]
     transport.write(data)
+
+
+def push(transport: Any) -> None:
+    """Send now, as far as possible, what `transport.write` has kept.  Finds no lost connection."""
+    if (
+        isinstance(transport, Connection)
+        and transport.connected
+        and not (transport.TLS or transport.disconnecting)
+        and (transport.dataBuffer or transport._tempDataBuffer)
+    ):
+        wire: Any = transport
+        wire.doWrite()  # an error stays with the socket, and the reactor meets it in the next turn
 
 
 def send_promptly(transport: Any, data: bytes | memoryview) -> int:

@@ -4,7 +4,8 @@ The reactor hands out events one by one, each through a dozen calls; with many s
 costs more than the work on them.  Here the sockets are in a poller of their own, and the reactor only
 learns that the poller has events.  Then the data of all sockets is received and handed over together.
 
-Everything but plain data is left to Twisted: connections that are closed, have an error or are encrypted.
+Everything but plain data is left to Twisted: connections that are closed or have an error, and those within
+TLS, unless their protocol gets its data by `hand_over`: the protocol of TLS then gets it.
 Where there is no epoll, Twisted does everything.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -61,10 +63,13 @@ class SharedReader:
         costs the connections whose data it got.
         """
         own: Source = transport
-        if not isinstance(transport, Server) or transport.TLS or not hasattr(select, "epoll"):
+        wire: Any = transport
+        if isinstance(transport, ProtocolWrapper) and receive is hand_over:
+            wire, protocol = transport.transport, transport
+        if not isinstance(wire, Server) or wire.TLS or not hasattr(select, "epoll"):
             return own
         own.pauseProducing()
-        source = _SharedSource(self, transport, protocol, receive)
+        source = _SharedSource(self, wire, protocol, receive)
         source.resumeProducing()
         return source
 

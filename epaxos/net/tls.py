@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["explain_tls", "tls_handle"]
+__all__ = ["UNKNOWN_ISSUER", "explain_result", "explain_tls", "tls_handle"]
 
 _EXPIRED, _NOT_YET_VALID = 10, 9
-_UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
 """Results of OpenSSL's verification of a certificate (X509_V_ERR_…)."""
+UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
+"""Results that say that no trusted issuer has issued the certificate."""
 
 _WORDS = (
     ("did not return a certificate", "it has shown no certificate"),
@@ -92,10 +93,18 @@ def _explain_verification(handle: Any) -> str:
         text = ssl._ffi.string(ssl._lib.X509_verify_cert_error_string(result)).decode("ascii", "replace")
     except (AttributeError, KeyError, TypeError):
         return "its certificate is not accepted"
+    return f"its certificate {explain_result(result, text)}"
+
+
+def explain_result(result: int, text: str) -> str:
+    """What a result of OpenSSL's verification other than success says of a certificate: a verb and more.
+
+    `text` is what OpenSSL calls it.
+    """
     if result == _EXPIRED:
-        return "its certificate has expired"
+        return "has expired"
     if result == _NOT_YET_VALID:
-        return "its certificate is not valid yet"
-    if result in _UNKNOWN_ISSUER:
-        return f"its certificate has an unknown issuer: {text}"
-    return f"its certificate is not accepted: {text}"
+        return "is not valid yet"
+    if result in UNKNOWN_ISSUER:
+        return f"has an unknown issuer: {text}"
+    return f"is not accepted: {text}"

@@ -33,6 +33,7 @@ from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import batching, client_limits, tcp_settings, udp_settings
 from epaxos.service.clients import door, members, shown_settings
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
+from epaxos.service.peer_tls import secured
 from epaxos.service.service import Port, ReplicaService
 from epaxos.service.timeouts import ReactorTimeouts
 from epaxos.statemachines.registry import find_factory
@@ -143,14 +144,18 @@ def _transport(config: Config, id: int, reactor: Any, random: Random, reader: Sh
             reactor=reactor,
             settings=udp_settings(config),
         )
+    peers = secured(
+        config, id, listening(config, id, "peer", reactor), connecting(config, id, reactor), reactor
+    )
     return TcpTransport(
         identity,
-        listening(config, id, "peer", reactor),
-        connecting(config, id, reactor),
+        peers.listen,
+        peers.dial,
         clock=reactor,
         random=random,
         reader=reader,
         settings=tcp_settings(config),
+        names_of=peers.names_of,
     )
 
 

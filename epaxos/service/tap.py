@@ -19,6 +19,7 @@ from epaxos.service.configuration import load_and_check
 from epaxos.service.descriptors import raise_limit
 from epaxos.service.exit_status import Process
 from epaxos.service.log_file import ReplicaLog, choose
+from epaxos.service.peer_tls import check_peer_tls
 from epaxos.service.pid_file import remove_stale
 from epaxos.service.streams import make_streams_usable, print_long
 from epaxos.service.timeouts import use_steady_clock
@@ -88,6 +89,8 @@ class Options(usage.Options):
         try:
             self.config = load_and_check(self["config"])
             replica = self.config.replica(self["id"])
+            if self["check"]:
+                check_peer_tls(self.config, replica.id)
         except ConfigError as error:
             sys.exit(f"epaxos: {error}")
         if self["check"]:

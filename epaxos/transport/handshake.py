@@ -1,8 +1,10 @@
 """The handshake: the greeting of a replica that dials, and the answer to it.
 
-Pure: bytes in, bytes out.  The handshake proves nobody's identity.  It keeps apart clusters, versions and
-replicas that were connected by mistake.  TLS proves the identity of the replica that listens, and not yet
-that of the replica that dials.
+Pure: bytes in, bytes out.  The handshake alone proves nobody's identity.  It keeps apart clusters, versions
+and replicas that were connected by mistake.  With `[security] peer_tls` it runs within TLS: the certificate
+of each side names its member as the URI `epaxos://CLUSTER/NUMBER`.  The listener refuses a greeting whose
+sender is not the member of the dialler's certificate, and the dialler takes no answer from another member
+than the one that it dialled.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from epaxos.transport.handshake import (
     examine,
     refuse,
 )
+from epaxos.transport.proof import NO_PROOFS, Proofs
 from epaxos.wire.codec import WireError, decode_frame
 from epaxos.wire.frames import FrameError, FrameReader, pack
 
@@ -72,7 +73,9 @@ class Incoming(Connection):
             return
         if len(frames) > 1:
             raise WireError("it spoke before its greeting was answered")
-        self.sender = examine(self._owner.identity, frames[0])
+        sender = examine(self._owner.identity, frames[0])
+        self._owner.proofs.of_dialler(self.transport, sender)
+        self.sender = sender
         self._name = f"from replica {self.sender}"
         self._reader.bytes_max = self._settings.frame_bytes_max
         self._quiet_for(self._settings.silence_s)
@@ -126,7 +129,8 @@ class IncomingFactory(Factory):
     """Accepts connections.
 
     `receive(sender, messages)` gets the messages that arrive; `connected(sender, True)` is called when a
-    replica has connected, `connected(sender, False)` when it has no connection any more.
+    replica has connected, `connected(sender, False)` when it has no connection any more.  `proofs` decides
+    who may speak as which replica, before a connection may take the place of another one.
     """
 
     noisy = False
@@ -140,8 +144,10 @@ class IncomingFactory(Factory):
         clock: IReactorTime,
         settings: TcpSettings,
         reader: SharedReader,
+        proofs: Proofs = NO_PROOFS,
     ) -> None:
         self.reader = reader
+        self.proofs = proofs
         self.identity = identity
         self.receive = receive
         self.complaints = complaints

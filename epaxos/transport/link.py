@@ -16,6 +16,7 @@ The states of a link (`stop` leads from each of them to STOPPED)::
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from random import Random
 from typing import cast
 
@@ -31,6 +32,7 @@ from epaxos.transport.connection import Connections, TcpSettings
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.outgoing import Outgoing
 from epaxos.transport.presence import Presence
+from epaxos.transport.proof import NO_PROOFS, Proofs
 from epaxos.wire.frames import pack
 
 __all__ = ["Link", "LinkState"]
@@ -68,6 +70,7 @@ class Link:
         clock: IReactorTime,
         random: Random,
         settings: TcpSettings,
+        proofs: Proofs = NO_PROOFS,
     ) -> None:
         self.bytes_sent = 0
         self.state = LinkState.IDLE
@@ -79,6 +82,7 @@ class Link:
         self._clock = clock
         self._random = random
         self._settings = settings
+        self._prove = partial(proofs.of_listener, peer)
         self._connections = Connections()
         self._redial: IDelayedCall | None = None
         self._attempt: Deferred[Outgoing] | None = None
@@ -132,7 +136,13 @@ class Link:
     def build(self) -> Outgoing:
         """The protocol for a new connection."""
         return Outgoing(
-            self._connections, self._clock, self._settings, self._on_accepted, self._on_lost, self._complain
+            self._connections,
+            self._clock,
+            self._settings,
+            self._on_accepted,
+            self._on_lost,
+            self._complain,
+            self._prove,
         )
 
     def _on_connected(self, connection: Outgoing) -> None:

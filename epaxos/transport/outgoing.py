@@ -24,8 +24,9 @@ class Outgoing(Connection):
     """Greets, waits until the other side accepts, then sends frames.
 
     `accepted()` is called when the other side has accepted, `lost(connection, reason)` at the end, and
-    `complain(text)` when the other side did something wrong.  While the socket takes no more, frames wait
-    here, up to `queue_bytes_max`.
+    `complain(text)` when the other side did something wrong.  `prove(transport)` raises Refused when the
+    other side is not the replica that was dialled; that is asked before its answer is read.  While the socket
+    takes no more, frames wait here, up to `queue_bytes_max`.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Outgoing(Connection):
         accepted: Callable[[], None],
         lost: Callable[[Outgoing, Failure], None],
         complain: Callable[[str], None],
+        prove: Callable[[object], None],
     ) -> None:
         super().__init__(connections, clock, settings)
         self._accepted = accepted
         self._lost = lost
         self._complain = complain
+        self._prove = prove
         self._reader = FrameReader(HANDSHAKE_BYTES_MAX)
         self._paused = False
         self._unsent_bytes = 0  # of the last write: what the transport may still hold while paused
@@ -71,6 +74,7 @@ class Outgoing(Connection):
                 raise WireError("it spoke on a connection that only this replica sends on")
             if not frames:
                 return
+            self._prove(self.transport)
             check_answer(frames[0])
         except (FrameError, WireError) as error:
             self.give_up(str(error))

@@ -34,6 +34,7 @@ from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.link import Link, LinkState
 from epaxos.transport.presence import Presence
+from epaxos.transport.proof import Proofs
 
 __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
 
@@ -42,7 +43,9 @@ __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
 class TcpTransport:
     """Connects the replica `identity` with its `peers`: how to dial each other replica.
 
-    Raises ValueError when `peers` are not exactly the other replicas.
+    `names_of(transport)` gives the URIs in the certificate that the other side has proved to own, without
+    which no connection is taken; None: nobody has to prove who it is.  Raises ValueError when `peers` are not
+    exactly the other replicas.
     """
 
     batch_bytes_max = None
@@ -58,6 +61,7 @@ class TcpTransport:
         random: Random,
         settings: TcpSettings,
         reader: SharedReader | None = None,
+        names_of: Callable[[object], Sequence[str]] | None = None,
     ) -> None:
         others = set(identity.epoch.members) - {identity.replica}
         if set(peers) != others:
@@ -68,6 +72,7 @@ class TcpTransport:
         self._reader = reader or SharedReader()
         self._settings = settings
         self._complaints = complaints = Complaints(self._log, clock)
+        self._proofs = Proofs(identity.cluster, names_of)
         self._encoder = TurnEncoder(settings.frame_bytes_max, complaints)
         self._connection: Callable[[int, bool], None] | None = None
         self._presences = {
@@ -83,6 +88,7 @@ class TcpTransport:
                 clock=clock,
                 random=random,
                 settings=settings,
+                proofs=self._proofs,
             )
             for peer, endpoint in peers.items()
         }
@@ -112,6 +118,7 @@ class TcpTransport:
             self._clock,
             self._settings,
             self._reader,
+            self._proofs,
         )
         self._listening = self._listen.listen(self._incoming)
         return self._listening.addCallback(self._on_listening)

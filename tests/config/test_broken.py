@@ -102,6 +102,9 @@ class BrokenTests(ConfigCase):
                 f"clients_max = {400 * '9'}: is out of range; allowed: 1 to 1_000_000",
             ),
             ("storage", "engine = disk", "engine = disk: is not known; allowed: leveldb, memory"),
+            ("security", "peer_tls = on", "peer_tls = on: is not known; allowed: yes, no"),
+            ("security", "ca =", "ca = : is not a file"),
+            ("security", "key = a\0b", "key = a\0b: is not a file"),
             ("storage", "sync = true", "sync = true: is not known; allowed: yes, no"),
         ):
             text = example(1)

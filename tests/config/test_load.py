@@ -31,7 +31,7 @@ class LoadTests(ConfigCase):
         self.assertEqual(config.batch, Batch())
         self.assertEqual(config.limits, Limits())
         self.assertEqual(config.storage, Storage())
-        self.assertEqual(config.security, Security(protected_mode=True, requirepass=""))
+        self.assertEqual(config.security, Security(protected_mode=True, requirepass="", peer_tls=False))
         self.assertEqual(config.state_machine, {})
         self.assertEqual(config.n, 3)
         root = CONF.parents[1]
@@ -69,12 +69,17 @@ class LoadTests(ConfigCase):
             "[timing]\nheartbeat_s = 1\nsuspect_after_s = 5.5\n[batch]\nwindow = 3\n"
             "[limits]\nclients_max = 1_000\nrequest_timeout_s = 2\n"
             "[storage]\nengine = memory\nsync = no\ncheckpoint_s = .5\n"
+            "[security]\npeer_tls = yes\nca = a/b.pem\ncertificate = {id}/c.pem\nkey = /d\n"
             "[state_machine]\nSome Option = 100 % = x\n" + example(1)
         )
         self.assertEqual(config.timing, Timing(heartbeat_s=1, suspect_after_s=5.5))
         self.assertEqual(config.batch, Batch(window=3))
         self.assertEqual(config.limits, Limits(clients_max=1000, request_timeout_s=2))
         self.assertEqual(config.storage, Storage("memory", False, 0.5))
+        self.assertEqual(
+            config.security,
+            Security(peer_tls=True, ca="a/b.pem", certificate="{id}/c.pem", key="/d"),
+        )
         self.assertEqual(config.state_machine, {"Some Option": "100 % = x"})
 
     def test_a_password(self) -> None:

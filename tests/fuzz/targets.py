@@ -357,6 +357,7 @@ def outgoing(data: bytes) -> None:
         lambda: accepted.append(True),
         lambda connection, reason: None,
         lambda text: complaints.warn("to replica 1", text),
+        lambda transport: None,
     )
     wire = _Peer()
     connection.makeConnection(wire)

@@ -11,7 +11,7 @@ from twisted.internet.tcp import Server
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.net.eager_write import write_promptly
+from epaxos.net.eager_write import push, write_promptly
 
 
 class WriteTests(SynchronousTestCase):
@@ -61,4 +61,51 @@ class WriteTests(SynchronousTestCase):
     def test_other_transports(self) -> None:
         transport = StringTransport()
         write_promptly(transport, b"data")
+        self.assertEqual(transport.value(), b"data")
+
+
+class PushTests(WriteTests):
+    """What `write` has kept, in the same situations."""
+
+    def test_at_once(self) -> None:
+        self.server.write(b"n")
+        self.server.write(b"ow")
+        self.assertEqual(self.received(), b"")
+        push(self.server)
+        self.assertEqual(self.received(), b"now")
+        self.assertEqual((self.server.dataBuffer, self.server._tempDataBuffer), (b"", []))
+        self.assertNotIn(self.server, reactor.getWriters())
+        push(self.server)
+        self.assertEqual(self.received(), b"")
+
+    def test_what_the_socket_does_not_take_follows_in_order(self) -> None:
+        parts = [bytes([part]) * 300_000 for part in range(8)]
+        for part in parts:
+            self.server.write(part)
+            push(self.server)
+        self.assertIn(self.server, reactor.getWriters())
+        got = bytearray()
+        while len(got) < 8 * 300_000:
+            got += self.received()
+            push(self.server)
+        self.assertEqual(bytes(got), b"".join(parts))
+
+    def test_a_lost_connection_is_found_by_the_reactor(self) -> None:
+        self.theirs.close()
+        self.server.write(b"into the void")
+        push(self.server)
+        self.assertIn(self.server, reactor.getWriters())
+        self.assertIsInstance(self.server.doWrite(), Exception)
+
+    def test_not_on_a_connection_that_closes(self) -> None:
+        self.server.write(b"last words")
+        self.server.loseConnection()
+        push(self.server)
+        self.assertEqual(self.received(), b"")
+        self.assertIn(self.server, reactor.getWriters())
+
+    def test_other_transports(self) -> None:
+        transport = StringTransport()
+        transport.write(b"data")
+        push(transport)
         self.assertEqual(transport.value(), b"data")

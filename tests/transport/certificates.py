@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,26 +11,33 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 __all__ = ["Authority"]
 
 
 class Authority:
-    """Issues certificates into `folder`, in which `roots` is a folder with its own certificate."""
+    """Issues certificates into `folder`, in which `roots` is a folder with its own certificate, `root`.
 
-    def __init__(self, folder: Path, name: str = "authority") -> None:
+    `parent` has issued that, and otherwise it itself; with `is_ca` false it has no right to issue any.
+    """
+
+    def __init__(
+        self, folder: Path, name: str = "authority", parent: Authority | None = None, is_ca: bool = True
+    ) -> None:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
+        issuer = parent or self
         own = (
-            self._builder(self._name, self._key, -1, 365)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(self._key, hashes.SHA256())
+            issuer._builder(self._name, self._key, -1, 365)
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+            .sign(issuer._key, hashes.SHA256())
         )
         self.roots = folder / f"{name}-roots"
         self.roots.mkdir(parents=True)
-        (self.roots / "root.pem").write_bytes(own.public_bytes(Encoding.PEM))
+        self.root = self.roots / "root.pem"
+        self.root.write_bytes(own.public_bytes(Encoding.PEM))
 
     def _builder(
         self, name: x509.Name, key: ec.EllipticCurvePrivateKey, from_days: int, to_days: int
@@ -65,3 +73,34 @@ class Authority:
             + certificate.public_bytes(Encoding.PEM)
         )
         return path
+
+    def certify(
+        self,
+        folder: Path,
+        number: int,
+        *uris: str,
+        from_days: int = -1,
+        to_days: int = 30,
+        usages: Sequence[ObjectIdentifier] = (),
+        behind: Sequence[Path] = (),
+    ) -> None:
+        """Write `NUMBER.pem` and `NUMBER.key`, for these URIs, into the folder, and this issuer as `ca.pem`
+        unless there is such a file.  `behind`: files of certificates that follow in `NUMBER.pem`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"replica {number}")])
+        builder = self._builder(subject, key, from_days, to_days)
+        if uris:
+            names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        if usages:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        chain = b"".join(path.read_bytes() for path in behind)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.pem").write_bytes(certificate + chain)
+        (folder / f"{number}.key").write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        ca = folder / "ca.pem"
+        if not ca.exists():
+            ca.write_bytes(self.root.read_bytes())

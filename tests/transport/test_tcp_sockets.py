@@ -60,7 +60,12 @@ class Member:
     """One replica's transport and what it received."""
 
     def __init__(
-        self, identity: PeerIdentity, listen: IStreamServerEndpoint, peers: Any, settings: TcpSettings
+        self,
+        identity: PeerIdentity,
+        listen: IStreamServerEndpoint,
+        peers: Any,
+        settings: TcpSettings,
+        names_of: Callable[[object], Sequence[str]] | None = None,
     ) -> None:
         self.messages: list[tuple[int, Message]] = []
         self.connections: list[tuple[int, bool]] = []
@@ -74,6 +79,7 @@ class Member:
             random=Random(identity.replica),
             settings=settings,
             reader=self.reader,
+            names_of=names_of,
         )
 
     def start(self) -> Deferred[None]:
