@@ -17,7 +17,7 @@ endif
 BIN := $(VENV)/bin
 
 # What `make quick` and, on each Python, `make pythons` run.
-QUICK := $(addprefix tests/,config execution generated/test_generated.py net node protocol resp \
+QUICK := $(addprefix tests/,config ctl execution generated/test_generated.py net node protocol resp \
   service/test_exit_status.py service/test_tap.py service/test_timeouts.py statemachines test_architecture.py \
   test_docs.py test_limits.py wire)
 PART := tests/storage $(QUICK) tests/cluster/test_local_cluster.py

@@ -77,6 +77,10 @@ ROOMS = {
             *("resp", "admin", "config"),
         ),
     ),
+    "ctl": Room(
+        "`epaxosctl`: what an operator asks a cluster, or a stopped replica's folder",
+        ("interfaces", "storage", "config", VALUES),
+    ),
     "tools": Room("`make run`, `make demo`, a small Redis client", ("config", "service")),
     "verify/trace": Room("what happened in a run, line by line", (VALUES,)),
     "verify/judges": Room("what decides whether a run was right", (VALUES, "interfaces")),

@@ -83,9 +83,11 @@ class WheelTests(SynchronousTestCase):
         for cwd in ("/", folder):
             self.assertIn("epaxos", output_of(interpreter, "-c", TWISTD, "--help", cwd=cwd))
             self.assertIn("--config", output_of(interpreter, "-c", TWISTD, "epaxos", "--help", cwd=cwd))
+            self.assertIn("wait-ready", output_of(interpreter.with_name("epaxosctl"), "--help", cwd=cwd))
 
         output_of(*pip, "uninstall", "-q", "-y", "epaxos")
         self.assertNotIn("epaxos", output_of(interpreter, "-c", TWISTD, "--help"))
+        self.assertFalse(interpreter.with_name("epaxosctl").exists())
 
     def test_the_source_distribution_is_complete(self) -> None:
         """It holds what the wheel is built from."""

@@ -76,7 +76,7 @@ class ResolvingTests(SynchronousTestCase):
                 *(f"--python-version=3.{minor}", *where, "-d", folder, *needed(minor)),
             )
             found = sorted(path.name.partition("-")[0].lower() for path in folder.iterdir())
-            for name in ("twisted", "zope_interface", "protobuf", "hiredis", "attrs"):
+            for name in ("twisted", "zope_interface", "protobuf", "hiredis", "attrs", "click", "rich"):
                 self.assertIn(name, found, f"3.{minor}")
 
 
@@ -94,11 +94,12 @@ class InstallingTests(SynchronousTestCase):
         self.check(folder, test_packaging.WheelTests().build_sdist(folder), "--no-binary=epaxos")
 
     def check(self, folder: Path, distribution: Path, *options: str) -> None:
-        """Installed, it brings `twistd epaxos`."""
+        """Installed, it brings `twistd epaxos` and `epaxosctl`."""
         output_of(sys.executable, "-m", "venv", "--without-pip", folder / "environment")
         interpreter = folder / "environment" / "bin" / "python"
         run_pip("--python", interpreter, "install", "-q", "--only-binary=:all:", *options, distribution)
         self.assertIn("--config", output_of(interpreter, "-c", TWISTD, "epaxos", "--help"))
         self.assertIn("epaxos", output_of(interpreter.with_name("twistd"), "--help"))
+        self.assertIn("wait-ready", output_of(interpreter.with_name("epaxosctl"), "--help"))
         check = "from epaxos.storage.leveldb.engine import NAME; import hiredis, sys; print(NAME, sys.prefix)"
         self.assertIn(str(folder), output_of(interpreter, "-c", check))

@@ -24,7 +24,10 @@ __all__ = ["IClient", "IClientConnection", "IServer", "Member"]
 
 
 class Member(NamedTuple):
-    """A member of the cluster: its number, where it listens, and its state as this replica sees it."""
+    """A member of the cluster, and its state as this replica sees it.
+
+    `peer`: how the other replicas reach it; `client`, `status`: where it listens.
+    """
 
     id: int
     peer: str

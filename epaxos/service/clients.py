@@ -63,7 +63,7 @@ def members(config: Config, id: int, is_connected: Callable[[int], bool]) -> Seq
             state = "here"
         else:
             state = "connected" if is_connected(replica.id) else "not connected"
-        found.append(Member(replica.id, replica.peer, replica.client, replica.status, state))
+        found.append(Member(replica.id, replica.peer_connect, replica.client, replica.status, state))
     return found
 
 

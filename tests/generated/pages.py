@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.generated.commands import commands
+from tests.generated.ctl import ctl
 from tests.generated.errors import errors
 from tests.generated.files import files
 from tests.generated.rooms import picture
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 PAGES: dict[str, Callable[[], str]] = {
     "docs/internals/rooms.svg": picture,
     "docs/reference/commands.md": commands,
+    "docs/reference/epaxosctl.md": ctl,
     "docs/reference/errors.md": errors,
     "docs/reference/files.md": files,
     "docs/reference/status.md": status,

@@ -68,8 +68,14 @@ class ClientsTests(SynchronousTestCase):
         self.assertEqual([member.state for member in found], ["not connected", "here", "connected"])
         local = "interface=127.0.0.1"
         self.assertEqual(
-            found[1], Member(1, f"tcp:7001:{local}", f"tcp:7101:{local}", f"tcp:7201:{local}", "here")
+            found[1], Member(1, "tcp:127.0.0.1:7001", f"tcp:7101:{local}", f"tcp:7201:{local}", "here")
         )
+
+    def test_a_member_that_listens_everywhere_is_named_by_how_others_reach_it(self) -> None:
+        path = Path(self.mktemp())
+        everywhere = "peer = tcp:7001\npeer_connect = tcp:10.0.0.1:7001"
+        path.write_text(example(3).replace("peer = tcp:7001:interface=127.0.0.1", everywhere))
+        self.assertEqual(members(load(path), 0, lambda id: False)[1].peer, "tcp:10.0.0.1:7001")
 
     def test_what_config_get_shows(self) -> None:
         shown = shown_settings(self.config("requirepass = opensesame"))

@@ -26,6 +26,7 @@ from epaxos.storage.leveldb.records import (
     WRITE_PREFIX,
     RecordFormat,
     check_identity,
+    decode_format,
     decode_identity,
     decode_number,
     encode_identity,
@@ -35,7 +36,7 @@ from epaxos.storage.leveldb.torn_log import cut_torn_end
 from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest
 from epaxos.storage.state.reading import read_base, read_logs
 
-__all__ = ["open_database", "restore", "text_of"]
+__all__ = ["open_database", "open_unknown", "restore", "text_of"]
 
 WRITE_BUFFER_BYTES = 8 << 20
 """The bytes after which LevelDB begins a new log.  Two logs exist at a time."""
@@ -90,7 +91,20 @@ def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, WriteSeq
             _make(folder, identity)
         db = _open_existing(folder)
         try:
-            return db, _check(db, folder, identity), fresh
+            return db, _check(db, folder, identity)[0], fresh
+        except BaseException:
+            db.close()
+            raise
+
+
+def open_unknown(folder: DataFolder) -> tuple[Any, int, Identity, WriteSequence, int]:
+    """The database of a folder whoever it belongs to, its format, its identity, its write sequence, and the
+    number of writes that it must hold.  Raises StoreError."""
+    with _errors_of(folder.path):
+        db = _open_existing(folder)
+        try:
+            format, identity = _identity(db, folder)
+            return db, format, identity, *_check(db, folder, identity)
         except BaseException:
             db.close()
             raise
@@ -115,13 +129,25 @@ def _open_existing(folder: DataFolder) -> Any:
         return _open(folder.database)
 
 
-def _check(db: Any, folder: DataFolder, identity: Identity) -> WriteSequence:
-    """The sequence of writes.  Raises StoreError for another identity, and when a write is missing."""
+def _identity(db: Any, folder: DataFolder) -> tuple[int, Identity]:
+    """The format of the data, and their owner.  Raises StoreError."""
     held = db.get(IDENTITY_KEY, verify_checksums=True)
     if held is None:
         raise StoreError(f"{folder.path} is not a data folder: its database has no identity")
     try:
-        check_identity(decode_identity(held), identity)
+        return decode_format(held), decode_identity(held)
+    except ValueError as why:
+        raise StoreError(f"{folder.path} cannot be used: {why}") from None
+
+
+def _check(db: Any, folder: DataFolder, identity: Identity) -> tuple[WriteSequence, int]:
+    """The sequence of writes, and the number of those that must be there.
+
+    Raises StoreError for another identity, and when a write is missing.
+    """
+    _, held = _identity(db, folder)
+    try:
+        check_identity(held, identity)
     except ValueError as why:
         raise StoreError(f"{folder.path} cannot be used: {why}") from None
     try:
@@ -131,7 +157,7 @@ def _check(db: Any, folder: DataFolder, identity: Identity) -> WriteSequence:
             raise ValueError(f"write {synced} was synced, and {sequence.last} is the last that is there")
     except ValueError as why:
         raise StoreError(f"{folder.path} is damaged: {why}") from None
-    return sequence
+    return sequence, synced
 
 
 def _scan(db: Any, prefix: bytes) -> Any:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from itertools import chain
 from struct import Struct, error, iter_unpack, pack
+from typing import Any
 
 from epaxos.interfaces import Identity
 from epaxos.protocol.values.epoch import Epoch
@@ -31,6 +32,7 @@ __all__ = [
     "WRITE_PREFIX",
     "RecordFormat",
     "check_identity",
+    "decode_format",
     "decode_identity",
     "decode_number",
     "encode_identity",
@@ -95,19 +97,30 @@ def encode_identity(identity: Identity) -> bytes:
     return json.dumps(fields).encode()
 
 
+def decode_format(data: bytes) -> int:
+    """The format of the data whose identity this is.  Raises ValueError if it is damaged."""
+    return _fields(data)[0]
+
+
 def decode_identity(data: bytes) -> Identity:
     """See `encode_identity`.  Raises ValueError if it is damaged, or of a format that the text names."""
-    try:
-        fields = json.loads(data)
-        format = fields.pop("format")
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        raise ValueError("its identity is damaged") from None
+    format, fields = _fields(data)
     if format != FORMAT:
         raise ValueError(f"it is in storage format {format}, and this version knows only format {FORMAT}")
     try:
         return Identity(epoch=Epoch.first(fields.pop("n")), **fields)
     except (KeyError, TypeError, ValueError):
         raise ValueError("its identity is damaged") from None
+
+
+def _fields(data: bytes) -> tuple[int, dict[str, Any]]:
+    """The format, and the other fields.  Only the format is known to every version."""
+    try:
+        fields = json.loads(data)
+        format: int = fields.pop("format")
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise ValueError("its identity is damaged") from None
+    return format, fields
 
 
 def check_identity(held: Identity, wanted: Identity) -> None:

@@ -1,0 +1,18 @@
+"""The commands of `epaxosctl`, a file each.
+
+A new one is a file that ends with `command`, and a line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import click
+
+from epaxos.ctl.commands import inspect, status, wait_ready
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: list[click.Command] = [
+    inspect.command,
+    status.command,
+    wait_ready.command,
+]

@@ -1,0 +1,99 @@
+"""`epaxosctl inspect`: what lies in the folder of a replica that does not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from epaxos.ctl.errors import CtlError
+from epaxos.ctl.options import Command, Settings
+from epaxos.ctl.output import print_fields, print_json, progress, size
+from epaxos.interfaces import StoreError
+from epaxos.storage.leveldb.stopped import StoppedFolder, read_stopped
+
+__all__ = ["command"]
+
+
+def _document(found: StoppedFolder) -> dict[str, Any]:
+    identity = found.identity
+    return {
+        "folder": str(found.path),
+        "format": found.format,
+        "cluster": identity.cluster,
+        "replica": identity.replica,
+        "n": identity.epoch.n,
+        "state_machine": identity.state_machine,
+        "uid": found.uid,
+        "written": found.written,
+        "synced": found.synced,
+        "reserved": found.reserved,
+        "executed": list(found.executed),
+        "executed_beyond": found.executed_beyond,
+        "floor": list(found.floor),
+        "records": found.records,
+        "batches": found.batches,
+        "state": {
+            "generation": found.generation,
+            "base_bytes": found.base_bytes,
+            "log_bytes": found.log_bytes,
+            "entries": found.entries,
+            "batches": found.state_batches,
+        },
+        "database": {
+            "bytes": found.database_bytes,
+            "log_bytes": found.database_log_bytes,
+            "torn_bytes": found.torn_bytes,
+        },
+    }
+
+
+def _fields(found: StoppedFolder) -> list[tuple[str, str]]:
+    identity = found.identity
+    torn = f"; the last {found.torn_bytes} bytes are torn, the next start sets them aside"
+    return [
+        ("folder", str(found.path)),
+        ("format", str(found.format)),
+        ("cluster", identity.cluster),
+        ("replica", f"{identity.replica} of {identity.epoch.n}"),
+        ("state machine", identity.state_machine),
+        ("uid", found.uid or "none"),
+        ("written", f"{found.written} writes, of which {found.synced} or more were synced"),
+        ("reserved slot", str(found.reserved)),
+        ("executed", f"{_vector(found.executed)}, and {found.executed_beyond} instances beyond"),
+        ("floor", _vector(found.floor)),
+        ("records", f"{found.records}, {found.batches} of them with a batch"),
+        ("base of the state", f"{size(found.base_bytes)}, {found.entries} entries"),
+        ("log of the state", f"{size(found.log_bytes)}, {found.state_batches} batches"),
+        ("database", size(found.database_bytes)),
+        ("log of the database", size(found.database_log_bytes) + (torn if found.torn_bytes else "")),
+    ]
+
+
+def _vector(slots: tuple[int, ...]) -> str:
+    return " ".join(map(str, slots))
+
+
+HELP = """
+Show what is in FOLDER, a stopped replica's data.
+
+Everything in the data folder that counts is read and checked.  Nothing in it is written; no replica can
+start from it meanwhile.
+"""
+
+
+@click.command("inspect", Command, help=HELP)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_obj
+def command(settings: Settings, folder: Path) -> None:
+    """Read the folder, and print what it holds."""
+    try:
+        with progress(f"reading {folder}"):
+            found = read_stopped(folder)
+    except StoreError as error:
+        raise CtlError(str(error)) from None
+    if settings.json:
+        print_json(_document(found))
+    else:
+        print_fields(_fields(found))

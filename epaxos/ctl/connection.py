@@ -1,0 +1,114 @@
+"""One connection to the client port of one replica, with a deadline for every answer."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from types import TracebackType
+from typing import Any, cast
+
+import hiredis
+
+from epaxos.ctl.address import Address
+from epaxos.ctl.errors import Refused, Unreached, one_line
+
+__all__ = ["Connection"]
+
+REPLY_BYTES_MAX = 64_000_000
+"""The most bytes of one reply."""
+RECEIVE_BYTES = 1 << 16
+NEEDS_PASSWORD = ("NOAUTH", "NOPERM")
+
+
+class Connection:
+    """A connection on which each question waits for its answer.  A context manager, which closes it.
+
+    `password` is sent first when it is not empty.  `timeout_s` bounds the connecting and each answer.
+    Everything raises Unreached or Refused.
+    """
+
+    def __init__(self, address: Address, password: str, timeout_s: float) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._reader = hiredis.Reader()
+        self._socket = self._connect()
+        try:
+            if password:
+                self.ask("AUTH", password)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def ask(self, *command: str) -> Any:
+        """The reply to a command: None, int, bytes, or a list of such."""
+        deadline = monotonic() + self._timeout_s
+        try:
+            self._socket.settimeout(self._timeout_s)
+            self._socket.sendall(hiredis.pack_command(cast(Any, tuple(map(_encoded, command)))))
+            reply = self._receive(deadline)
+        except TimeoutError:
+            raise self._unreached(f"it did not answer {command[0]} within {self._timeout_s:g} s") from None
+        except OSError as error:
+            raise self._unreached(f"the connection is lost: {_text_of(error)}") from None
+        except hiredis.ProtocolError:
+            raise self._unreached("it does not speak the Redis protocol") from None
+        if isinstance(reply, hiredis.ReplyError):
+            raise self._refused(str(reply))
+        return reply
+
+    def _connect(self) -> socket.socket:
+        address = self._address
+        try:
+            if not address.path:
+                return socket.create_connection(address[:2], self._timeout_s)
+            connected = socket.socket(socket.AF_UNIX)
+            try:
+                connected.settimeout(self._timeout_s)
+                connected.connect(address.path)
+            except BaseException:
+                connected.close()
+                raise
+            return connected
+        except TimeoutError:
+            raise self._unreached(f"it cannot be reached within {self._timeout_s:g} s") from None
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
+            raise self._unreached(f"it cannot be reached: {_text_of(error)}") from None
+
+    def _receive(self, deadline: float) -> Any:
+        received = 0
+        while (reply := self._reader.gets()) is False:
+            left_s = deadline - monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left_s)
+            data = self._socket.recv(RECEIVE_BYTES)
+            if not data:
+                raise self._unreached("it closed the connection")
+            received += len(data)
+            if received > REPLY_BYTES_MAX:
+                raise self._unreached(f"its answer is longer than {REPLY_BYTES_MAX} bytes")
+            self._reader.feed(data)
+        return reply
+
+    def _unreached(self, why: str) -> Unreached:
+        return Unreached(f"{self._address}: {why}")
+
+    def _refused(self, reply: str) -> Refused:
+        hint = " (--password, or EPAXOS_PASSWORD)" if reply.startswith(NEEDS_PASSWORD) else ""
+        return Refused(f"{self._address}: it refused: {one_line(reply)}{hint}", reply)
+
+
+def _encoded(word: str) -> bytes:
+    return word.encode(errors="surrogateescape")  # as the environment may give it
+
+
+def _text_of(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -1,0 +1,171 @@
+"""The members of a cluster, as one replica names them, and what each of them says of itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from epaxos.ctl.address import Address, client_address
+from epaxos.ctl.connection import Connection
+from epaxos.ctl.errors import AskError, CtlError, Refused
+from epaxos.ctl.options import Settings
+from epaxos.protocol.values.ids import NUMBER_LIMIT
+
+__all__ = ["Answer", "Member", "ask_all", "members_at", "status_of"]
+
+ASKED_AT_ONCE = 32
+HERE = "here"
+"""The state of the member that was asked for the members."""
+
+
+@dataclass
+class Member:
+    """A member, and its state as the replica that was asked sees it.
+
+    `peer`: how the other replicas reach it; `client`, `status`: where it listens.
+    """
+
+    number: int
+    peer: str
+    client: str
+    status: str
+    state: str
+
+
+@dataclass
+class Answer:
+    """What a member said of itself, or in `error` why it said nothing.
+
+    `lag`: the instances that some member has committed and this one has not executed, as far as is known.
+    """
+
+    member: Member
+    asked: str
+    status: dict[str, Any] = field(default_factory=dict)
+    memory_bytes: int | None = None
+    error: str | None = None
+    lag: int | None = None
+
+    def count(self, name: str) -> int | None:
+        """The counter of this name; None if the member does not show it."""
+        counters = self.status.get("counters")
+        value = counters.get(name) if isinstance(counters, dict) else None
+        return value if _is_number(value) else None
+
+    def vector(self, name: str) -> tuple[int, ...]:
+        """One slot for each row; empty if the member does not show it."""
+        value = self.status.get(name)
+        if isinstance(value, list) and all(map(_is_number, value)):
+            return tuple(value)
+        return ()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < NUMBER_LIMIT
+
+
+def members_at(settings: Settings) -> list[Member]:
+    """The members, as the replica of `--at` names them.  Raises CtlError."""
+    try:
+        with settings.connect() as connection:
+            reply = connection.ask("EPAXOS", "MEMBERS")
+    except Refused as refused:
+        if refused.reply.startswith("ERR unknown command"):
+            raise CtlError(f"{settings.at} is no replica that epaxosctl can ask: {refused.reply}") from None
+        raise CtlError(str(refused)) from None
+    except AskError as error:
+        raise CtlError(str(error)) from None
+    try:
+        return sorted(map(_member, _list(reply)), key=lambda member: member.number)
+    except ValueError:
+        raise CtlError(f"{settings.at}: its list of members cannot be understood") from None
+
+
+def _list(reply: Any) -> list[Any]:
+    if not isinstance(reply, list) or not reply:
+        raise ValueError("no list")
+    return reply
+
+
+def _member(row: Any) -> Member:
+    """A row of the reply.  Further columns are left to later versions."""
+    number, *texts = _list(row)
+    if not isinstance(number, int) or len(texts) < 4 or not all(isinstance(t, bytes) for t in texts[:4]):
+        raise ValueError("no member")
+    return Member(number, *(text.decode(errors="replace") for text in texts[:4]))
+
+
+def status_of(connection: Connection) -> dict[str, Any]:
+    """What the replica says of itself, as `GET /status` does.  Raises AskError, ValueError."""
+    reply = connection.ask("EPAXOS", "STATUS")
+    try:
+        status = json.loads(reply)
+    except (TypeError, ValueError, RecursionError):
+        status = None
+    if not isinstance(status, dict):
+        raise ValueError("its status cannot be understood")
+    return status
+
+
+def ask_all(settings: Settings, members: Sequence[Member]) -> list[Answer]:
+    """The answers of all members, in their order.  They are asked at the same time."""
+    with ThreadPoolExecutor(min(len(members), ASKED_AT_ONCE)) as pool:
+        answers = list(pool.map(lambda member: _ask(settings, member), members))
+    _compare(answers)
+    return answers
+
+
+def _ask(settings: Settings, member: Member) -> Answer:
+    try:
+        address = _address_of(settings, member)
+    except ValueError as why:
+        return Answer(member, member.client, error=str(why))
+    answer = Answer(member, str(address))
+    try:
+        with settings.connect(address) as connection:
+            status = status_of(connection)
+            answer.memory_bytes = _memory(connection)
+    except AskError as error:
+        answer.error = str(error)
+    except ValueError as why:
+        answer.error = f"{address}: {why}"
+    else:
+        answer.status = status
+        who = status.get("id")
+        if who != member.number:
+            answer.error = f"{address}: replica {who} answered there, not replica {member.number}"
+    return answer
+
+
+def _address_of(settings: Settings, member: Member) -> Address:
+    if member.state == HERE:
+        return settings.at
+    return client_address(member.client, member.peer, settings.at)
+
+
+def _memory(connection: Connection) -> int | None:
+    """The memory of the process in bytes; None if the replica does not tell."""
+    reply = connection.ask("INFO", "memory")
+    text = reply if isinstance(reply, bytes) else b""
+    found = re.search(rb"^used_memory:(\d{1,18})\r?$", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _compare(answers: Iterable[Answer]) -> None:
+    """Find out who is of another cluster, and how far each is behind the others."""
+    reached = [answer for answer in answers if answer.error is None]
+    first = next((a for a in reached if a.member.state == HERE), reached[0] if reached else None)
+    for answer in list(reached):
+        if first is not None and answer.status.get("cluster") != first.status.get("cluster"):
+            answer.error = f"{answer.asked}: the cluster {answer.status.get('cluster')!r} answered there"
+            reached.remove(answer)
+    lengths = {len(a.vector(name)) for a in reached for name in ("committed", "executed")}
+    if len(lengths) == 1 and 0 not in lengths:
+        newest = [max(slots) for slots in zip(*(answer.vector("committed") for answer in reached))]
+        for answer in reached:
+            executed = answer.vector("executed")
+            answer.lag = sum(max(0, high - own) for high, own in zip(newest, executed))

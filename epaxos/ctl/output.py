@@ -1,0 +1,85 @@
+"""How answers are printed: for people at a terminal, as plain lines, or as one JSON document."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from epaxos.ctl.errors import one_line
+
+__all__ = ["print_fields", "print_json", "print_table", "progress", "size"]
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def size(size_bytes: int | None) -> str:
+    """A number of bytes for people: `1.5 MB`; `-` when it is not known."""
+    if size_bytes is None:
+        return "-"
+    value, unit = float(size_bytes), 0
+    while value >= 999.95 and unit < len(UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {UNITS[unit]}" if unit else f"{size_bytes} B"
+
+
+def print_json(document: Any) -> None:
+    """Print the document."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print names and values as two columns."""
+    width = max(len(name) for name, _ in fields)
+    for name, value in fields:
+        click.echo(f"{name:<{width}}  {one_line(value)}")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: drawn by rich on a terminal, else as plain aligned lines.
+
+    The first column and those whose cells are no numbers are aligned to the left.
+    """
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    if _is_terminal(sys.stdout):
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for index, title in enumerate(head):
+            is_left = _is_left(index, cells)
+            table.add_column(title, justify="left" if is_left else "right", no_wrap=not is_left)
+        for row in cells:
+            table.add_row(*map(Text, row))
+        Console(highlight=False).print(table)
+        return
+    widths = [max(len(row[index]) for row in (head, *cells)) for index in range(len(head))]
+    for row in (list(head), *cells):
+        line = "  ".join(
+            cell.ljust(width) if _is_left(index, cells) else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths))
+        )
+        click.echo(line.rstrip())
+
+
+def _is_left(index: int, rows: Sequence[Sequence[str]]) -> bool:
+    return index == 0 or not any(row[index][:1].isdecimal() for row in rows)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal (stderr) that something goes on; what is yielded changes the text."""
+    if not _is_terminal(sys.stderr):
+        yield lambda _: None
+        return
+    with Console(stderr=True, highlight=False).status(Text(one_line(text))) as status:
+        yield lambda changed: status.update(Text(one_line(changed)))
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and stream.isatty()

@@ -1,0 +1,148 @@
+"""Reads the data folder of a replica that does not run, and writes nothing there.
+
+LevelDB cannot open a database without writing to its folder.  So a copy is opened, in the folder for
+temporary files: its tables, which are never changed, are links to those of the database; its logs and what
+else is small are copied.  The data folder is locked meanwhile, so that no replica starts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epaxos.interfaces import Identity, StoreError
+from epaxos.protocol.values.ids import Deps
+from epaxos.storage.folder import DataFolder
+from epaxos.storage.leveldb.opening import open_unknown, restore
+from epaxos.storage.leveldb.records import RecordFormat
+
+__all__ = ["StoppedFolder", "read_stopped"]
+
+UID_KEY = b"\x01uid"
+TABLES = {".ldb", ".sst"}
+NOT_COPIED = {"LOCK", "LOG", "LOG.old"}
+
+
+@dataclass(frozen=True)
+class StoppedFolder:
+    """What a data folder holds.  All of it was read, and is whole.
+
+    `written`: the number of the last write; `synced`: the number of writes that must be there;
+    `executed_beyond`: the number of single instances executed beyond `executed`; `records`, `batches`: how
+    many of instances the database holds; `entries`, `state_batches`: what base and logs of the state hold;
+    `torn_bytes`: what the next start will cut off the log of the database.  `uid`: in hex, if the folder
+    has one.
+    """
+
+    path: Path
+    format: int
+    identity: Identity
+    uid: str | None
+    written: int
+    synced: int
+    reserved: int
+    executed: Deps
+    executed_beyond: int
+    floor: Deps
+    records: int
+    batches: int
+    generation: int
+    base_bytes: int
+    log_bytes: int
+    entries: int
+    state_batches: int
+    database_bytes: int
+    database_log_bytes: int
+    torn_bytes: int
+
+
+def read_stopped(path: str | os.PathLike[str]) -> StoppedFolder:
+    """What the folder holds.
+
+    Raises StoreError when it is in use, damaged, or no data folder.  Takes as long as a start of the replica,
+    without the state machine.
+    """
+    folder = DataFolder(path)
+    if not folder.path.is_dir():
+        raise StoreError(f"{folder.path} is not a folder")
+    folder.lock()
+    try:
+        if not folder.holds_database():
+            raise StoreError(f"{folder.path} holds no data: no replica has started from it")
+        return _read_copy(folder)
+    finally:
+        folder.close()
+
+
+def _read_copy(folder: DataFolder) -> StoppedFolder:
+    try:
+        with tempfile.TemporaryDirectory(prefix="epaxos-inspect-") as name:
+            try:
+                copy = DataFolder(name)
+                sizes = _copy(folder, copy)
+                return _read(folder, copy, sizes)
+            except StoreError as error:
+                raise StoreError(str(error).replace(name, str(folder.path))) from None
+    except OSError as error:
+        raise StoreError(f"{folder.path} cannot be read: {error.filename}: {error.strerror}") from None
+
+
+def _copy(folder: DataFolder, copy: DataFolder) -> tuple[int, int]:
+    """Make the copy.  Returns the bytes of all files of the database, and those of its logs."""
+    size = log_size = 0
+    copy.database.mkdir()
+    for path in folder.database.iterdir():
+        length = path.stat().st_size
+        size += length
+        if path.suffix == ".log":
+            log_size += length
+        if path.suffix in TABLES:
+            (copy.database / path.name).symlink_to(path.absolute())
+        elif path.name not in NOT_COPIED:
+            shutil.copyfile(path, copy.database / path.name)
+    shutil.copyfile(folder.path / "synced", copy.path / "synced")
+    copy.state.symlink_to(folder.state.absolute())
+    return size, log_size
+
+
+def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> StoppedFolder:
+    db, format, identity, sequence, synced = open_unknown(copy)
+    with closing(copy), closing(db):
+        restored, manifest = restore(db, copy, RecordFormat(identity.epoch), fresh=False)
+        records = batches = 0
+        for _, batch in restored.records:
+            records += 1
+            batches += batch is not None
+        return StoppedFolder(
+            path=folder.path,
+            format=format,
+            identity=identity,
+            uid=_uid(db),
+            written=sequence.last,
+            synced=synced,
+            reserved=restored.reserved,
+            executed=restored.executed,
+            executed_beyond=len(restored.beyond),
+            floor=restored.floor,
+            records=records,
+            batches=batches,
+            generation=manifest.base.generation,
+            base_bytes=manifest.base.length,
+            log_bytes=sum(log.length for log in manifest.logs),
+            entries=sum(map(len, restored.base)),
+            state_batches=sum(1 for _ in restored.batches),
+            database_bytes=sizes[0],
+            database_log_bytes=sizes[1],
+            torn_bytes=sum(path.stat().st_size for path in copy.path.glob("*.torn")),
+        )
+
+
+def _uid(db: Any) -> str | None:
+    """The uid of the folder; None if it has none."""
+    uid = db.get(UID_KEY, verify_checksums=True)
+    return None if uid is None else uid.hex()

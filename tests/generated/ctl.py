@@ -1,0 +1,108 @@
+"""docs/reference/epaxosctl.md: the options of `epaxosctl`, and the fields of its documents.
+
+The options are those of the commands; the tests of `tests/ctl` hold real documents against the fields.
+"""
+
+from __future__ import annotations
+
+import click
+
+from epaxos.ctl.commands import COMMANDS
+from epaxos.ctl.main import HELP
+from epaxos.ctl.options import GLOBAL_OPTIONS
+from tests.generated.page import page, rows
+
+__all__ = ["INSPECT_FIELDS", "READY_FIELDS", "STATUS_FIELDS", "ctl"]
+
+STATUS_FIELDS = {
+    "at": "the replica that named the members, as in `--at`",
+    "cluster": "the name of the cluster; null when no member answered",
+    "members[].id": "the number of a member",
+    "members[].peer": "the endpoint by which the other replicas reach it",
+    "members[].client": "the endpoint on which it listens for clients",
+    "members[].status_port": "the endpoint on which it listens for `GET /status`",
+    "members[].state": "what the replica of `--at` says of it: `here`, `connected` or `not connected`",
+    "members[].asked": "where it was asked",
+    "members[].reached": "whether it answered, as a member of this cluster and with this number",
+    "members[].error": "why not; null when it did",
+    "members[].lag": "the instances that some member that answered has committed and this one has not "
+    "executed. The members are asked one moment apart, so under load it is rarely 0. null when it is not "
+    "known",
+    "members[].memory_bytes": "the memory that its process takes; null when it is not known",
+    "members[].status": "the [status fields](status.md) of the member; null when it did not answer",
+}
+READY_FIELDS = {
+    "at": "the replica, as in `--at`",
+    "ready": "whether it serves",
+    "waited_s": "how long that took, in seconds",
+    "waits_for": "what it still lacked; null when it serves",
+}
+INSPECT_FIELDS = {
+    "folder": "the folder",
+    "format": "the storage format",
+    "cluster": "the name of the cluster that the data belong to",
+    "replica": "the number of the replica that they belong to",
+    "n": "the number of replicas of the cluster",
+    "state_machine": "the name of the state machine whose state it is",
+    "uid": "the uid of the folder, in hex; null when it has none",
+    "written": "the number of the last write that is there",
+    "synced": "the number of the last write that was surely synced",
+    "reserved": "the highest slot of the replica's own row that it may use without another write",
+    "executed": "for each row, the slot up to which every instance has been executed, by the last checkpoint",
+    "executed_beyond": "the number of single instances beyond these slots that have been executed",
+    "floor": "for each row, the slot up to which every member has durably executed everything",
+    "records": "the instances in the database",
+    "batches": "how many of them come with a batch",
+    "state.generation": "the generation of the base of the state",
+    "state.base_bytes": "the bytes of the base that count",
+    "state.log_bytes": "the bytes of the logs of the state that count",
+    "state.entries": "the entries of the base",
+    "state.batches": "the batches in the logs of the state",
+    "database.bytes": "the bytes of all files of the database",
+    "database.log_bytes": "those of its own logs",
+    "database.torn_bytes": "the bytes at the end of its log that are torn; the next start sets them aside",
+}
+FIELDS = {"status": STATUS_FIELDS, "wait-ready": READY_FIELDS, "inspect": INSPECT_FIELDS}
+
+
+def _options(params: list[click.Parameter]) -> str:
+    shown = [param for param in params if isinstance(param, click.Option) and not param.hidden]
+    lines = []
+    for option in shown:
+        kind = "" if option.is_flag else f" {option.metavar or option.type.name}"
+        default = f"`{option.default}`" if option.show_default else ""
+        where = f" Or the environment's `{option.envvar}`." if option.envvar else ""
+        lines.append([f"`{option.opts[0]}{kind}`", default, f"{_text(option.help)}{where}"])
+    return rows(["option", "default", "meaning"], lines)
+
+
+def _text(help: str | None) -> str:
+    return (help or "").strip().replace(".  ", ". ")
+
+
+def _section(command: click.Command) -> str:
+    usage = " ".join(
+        param.name.upper() for param in command.params if isinstance(param, click.Argument) and param.name
+    )
+    own = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
+    parts = [
+        f"## {command.name} {usage}".rstrip(),
+        _text(command.help),
+        *([_options(list(own))] if own else []),
+        "With `--json`:",
+        rows(
+            ["field", "meaning"], ([f"`{name}`", text] for name, text in FIELDS[command.name or ""].items())
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def ctl() -> str:
+    """The page."""
+    return page(
+        "epaxosctl",
+        "epaxos/ctl and tests/generated/ctl.py, which real documents are held against",
+        f"{_text(HELP)} How it is used: [epaxosctl](../operating/epaxosctl.md).",
+        _options(list(GLOBAL_OPTIONS)),
+        *map(_section, COMMANDS),
+    )
