@@ -67,14 +67,17 @@ ROOMS = {
         (VALUES, "interfaces", "wire"),
     ),
     "transport": Room("messages over TCP, and over UDP", (VALUES, "interfaces", "wire", "net")),
+    "founding": Room(
+        "the first start of a cluster: its uuid, and the list of its first members, pure", (VALUES,)
+    ),
     "resp": Room("the Redis protocol for clients", ("interfaces", "net")),
     "admin": Room("`GET /status`", ("interfaces", "net")),
     "config": Room("the ini file as plain values: settings, endpoint strings", (VALUES,)),
     "service": Room(
         "the one place that names concrete classes (`assembly`), the twistd options, the process",
         (
-            *("interfaces", "net", "execution", "node", "statemachines", "storage", "transport"),
-            *("resp", "admin", "config"),
+            *(VALUES, "interfaces", "net", "execution", "node", "statemachines", "storage", "transport"),
+            *("founding", "resp", "admin", "config"),
         ),
     ),
     "ctl": Room(
@@ -114,7 +117,7 @@ ROOMS = {
 LINES_MAX, METHODS_MAX = 400, 25
 """Of a module outside verify, and of a class; properties count."""
 
-PURE = ("protocol/", "execution")
+PURE = ("protocol/", "execution", "founding")
 WORLD = {"asyncio", "datetime", "logging", "os", "select", "socket", "threading", "time", "twisted"}
 
 

@@ -24,7 +24,15 @@ from epaxos.interfaces.machine import (
     Ready,
     Steps,
 )
-from epaxos.interfaces.store import Checkpoint, Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.interfaces.store import (
+    Checkpoint,
+    Identity,
+    IStore,
+    Restored,
+    StoreError,
+    WriteSet,
+    WrongDataError,
+)
 from epaxos.interfaces.time import ITimeout, ITimeoutService
 from epaxos.interfaces.transport import ITransport
 from epaxos.protocol.values.messages import Batch
@@ -56,4 +64,5 @@ __all__ = [
     "StoreError",
     "Unavailable",
     "WriteSet",
+    "WrongDataError",
 ]

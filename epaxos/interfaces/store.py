@@ -11,17 +11,22 @@ from zope.interface import Attribute, Interface
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Batch
 
 if TYPE_CHECKING:  # the core and execution/ see this package, and nothing of Twisted through it
     from twisted.internet.defer import Deferred
 
-__all__ = ["Checkpoint", "IStore", "Identity", "Restored", "StoreError", "WriteSet"]
+__all__ = ["Checkpoint", "IStore", "Identity", "Restored", "StoreError", "WriteSet", "WrongDataError"]
 
 
 class StoreError(Exception):
     """The disk cannot be used: it is locked, damaged or full, or holds other data.  The text is one line for
     the operator."""
+
+
+class WrongDataError(StoreError):
+    """The data is damaged, or of another replica or cluster: a restart does not help."""
 
 
 class Identity(NamedTuple):
@@ -53,7 +58,8 @@ class WriteSet:
     `batches`: proposed batches, each written once; `records`: the newest record of each instance;
     `reserved`: the highest slot of the own row that may be used from now on; `floor`: per row, the slot up
     to which every member has executed everything, and `dropped` the instances to delete because of it;
-    `sync`: the caller waits until the records are durable.
+    `founded`: the first members of the cluster, written once, before this replica votes; `sync`: the
+    caller waits until the records are durable.
     """
 
     batches: list[tuple[InstanceId, Batch]] = field(default_factory=list)
@@ -63,6 +69,7 @@ class WriteSet:
     dropped: list[InstanceId] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     sync: bool = False
+    founded: Membership | None = None
 
     def __bool__(self) -> bool:
         return bool(
@@ -72,6 +79,7 @@ class WriteSet:
             or self.reserved is not None
             or self.floor is not None
             or self.checkpoint is not None
+            or self.founded is not None
         )
 
 
@@ -81,6 +89,10 @@ class Restored(NamedTuple):
     The state is that of `base`, the entries of a whole state in parts, after the `batches`.  The opener
     iterates over `records`, `base` and `batches` once each, before its first write; the iterators raise
     StoreError.  A part belongs to the opener.
+
+    `uid` is the random number that was made with the data, never 0 where there is one.  `founded` are the
+    first members of the cluster, None when this store was never told.  `unfounded`: the store is waiting to
+    be told, because its replica has neither voted nor heard who belongs to the cluster.
     """
 
     fresh: bool
@@ -91,6 +103,9 @@ class Restored(NamedTuple):
     records: Iterable[tuple[InstanceRecord, Batch | None]]
     base: Iterable[dict[bytes, bytes]]
     batches: Iterable[tuple[InstanceId, Batch]]
+    uid: int = 0
+    founded: Membership | None = None
+    unfounded: bool = False
 
 
 class IStore(Interface):
@@ -101,11 +116,16 @@ class IStore(Interface):
         "bool: whether the next checkpoint should bring the whole state, so that older batches can go."
     )
 
+    written = Attribute(
+        "int: the number of the newest write that is durable.  It never falls, over restarts as well, while "
+        "the data is the same."
+    )
+
     def open(identity: Identity) -> Restored:
         """Open the store, and create what is missing.  Blocks.
 
-        Raises StoreError when it is locked, damaged, or of another identity: nothing of what it holds is
-        silently ignored.
+        Raises StoreError when it is locked, and WrongDataError when it is damaged or of another identity:
+        nothing of what it holds is silently ignored.
         """
 
     def write(write_set: WriteSet, on_durable: Callable[[], None]) -> None:

@@ -67,8 +67,9 @@ _log = Logger()
 class Node:
     """Replica `id` of the cluster `cluster`, in `epoch`.
 
-    `fatal(text)` is called once when the replica must stop: a write failed, a batch cannot be
-    understood, or another process has the same id.  After that, the node does nothing any more.
+    `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
+    understood.  `wrong(text)` is called instead when its data is not that of this replica, or when another
+    process has the same id.  After that, the node does nothing any more.
 
     While the disk does not answer, the node neither sends nor takes messages, and time stands still
     for the core.  So the other replicas see it as failed, and what it holds stays bounded.
@@ -90,6 +91,7 @@ class Node:
         timeouts: ITimeoutService,
         random: Random,
         fatal: Callable[[str], None],
+        wrong: Callable[[str], None] | None = None,
         slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
         self.id = id
@@ -101,6 +103,7 @@ class Node:
         self._transport = transport
         self._timeouts = timeouts
         self._fatal = fatal
+        self._wrong = fatal if wrong is None else wrong
         self._timeout_s = batching.request_timeout_s
         now, entries = timeouts.now, state_machine.entries
         core = self._core = Replica(id, epoch, timing=timing, random=random, slots_reserved=slots_reserved)
@@ -184,15 +187,18 @@ class Node:
             self._store.write(last, _nothing)
         return self._store.close()
 
-    def fail(self, text: str) -> None:
-        """Stop at once: the replica cannot go on, because of `text`."""
+    def fail(self, text: str, is_wrong: bool = False) -> None:
+        """Stop at once: the replica cannot go on, because of `text`.
+
+        `is_wrong`: its data is not that of this replica, or another process has its id.
+        """
         if self._running:
             self._running = False
             try:
                 self._applier.stop()
                 self._refusals.refuse_all("CLUSTERDOWN the replica has failed")
             finally:
-                self._fatal(text)
+                (self._wrong if is_wrong else self._fatal)(text)
 
     def _on_bug(self) -> None:
         """Stop the replica, because its state may be wrong after an exception."""
@@ -240,7 +246,7 @@ class Node:
                 for message in messages:
                     self._core.receive(sender, message)
             except DoubledError as why:
-                self.fail(str(why))
+                self.fail(str(why), is_wrong=True)
             except Exception:
                 self._on_bug()
             self._wake()
@@ -267,7 +273,7 @@ class Node:
                 self._on_decided(output.decided_durably)
             self._core.on_durable(output)
         except DoubledError as why:
-            self.fail(str(why))
+            self.fail(str(why), is_wrong=True)
         except Exception:
             self._on_bug()
         self._wake()

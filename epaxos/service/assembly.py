@@ -19,6 +19,7 @@ from epaxos.config.model import Config
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import (
     IClients,
+    Identity,
     IExecutor,
     IStateMachine,
     IStore,
@@ -33,6 +34,9 @@ from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import batching, client_limits, tcp_settings, udp_settings
 from epaxos.service.clients import door, members, shown_settings
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
+from epaxos.service.exit_status import FAILED, WRONG_DATA
+from epaxos.service.first_start import FirstStart
+from epaxos.service.opened_store import OpenedStore
 from epaxos.service.peer_tls import secured
 from epaxos.service.service import Port, ReplicaService
 from epaxos.service.timeouts import ReactorTimeouts
@@ -52,8 +56,8 @@ def build(
     id: int,
     reactor: Any,
     *,
-    refuse: Callable[[str], Exception],
-    fail: Callable[[str], None],
+    refuse: Callable[[str, int], Exception],
+    fail: Callable[[str, int], None],
     descriptors: int | None = None,
 ) -> ReplicaService:
     """Replica `id` of `config`.  `refuse` and `fail`: see ReplicaService.
@@ -64,8 +68,8 @@ def build(
     reader = SharedReader()
     limits = client_limits(config, descriptors)
     random = Random()
-    transport = ITransport(_transport(config, id, reactor, random, reader))
-    node = _node(config, id, reactor, reader, random, transport, fail)
+    transport = _transport(config, id, reactor, random, reader)
+    node, first_start = _node(config, id, reactor, reader, random, transport, fail)
     clients = IClients(node)
     who = door(config, id)
     redis_clients = RespFactory(
@@ -87,7 +91,7 @@ def build(
         Port(key, getattr(config.replica(id), key), listening(config, id, key, reactor), factory)
         for key, factory in factories.items()
     ]
-    return ReplicaService(node, ports, refuse, fail, redis_clients.hang_up)
+    return ReplicaService(node, first_start, ports, refuse, fail, redis_clients.hang_up)
 
 
 def _node(
@@ -96,18 +100,26 @@ def _node(
     reactor: Any,
     reader: SharedReader,
     random: Random,
-    transport: ITransport,
-    fail: Callable[[str], None],
-) -> Node:
-    """The node, with everything that it works with, each seen through its interface."""
+    transport: TcpTransport | UdpTransport,
+    fail: Callable[[str, int], None],
+) -> tuple[Node, FirstStart]:
+    """The node, with everything that it works with, each seen through its interface, and its first start."""
 
     def store_failed(error: StoreError) -> None:
         """Fail even if the node does not run any more: a stop whose last write fails has failed."""
         try:
             node.fail(str(error))
         finally:
-            fail(str(error))
+            fail(str(error), FAILED)
 
+    def is_wrong(text: str) -> None:
+        """Fail even if the node does not run yet."""
+        try:
+            node.fail(text, is_wrong=True)
+        finally:
+            fail(text, WRONG_DATA)
+
+    store = OpenedStore(IStore(_store(config, id, reactor, store_failed)))
     node = Node(
         id,
         config.epoch,
@@ -117,13 +129,15 @@ def _node(
         state_machine=IStateMachine(_state_machine(config)),
         state_machine_name=config.cluster.state_machine,
         executor=IExecutor(Executor(config.epoch)),
-        store=IStore(_store(config, id, reactor, store_failed)),
-        transport=transport,
+        store=IStore(store),
+        transport=ITransport(transport),
         timeouts=ITimeoutService(ReactorTimeouts(reactor, reader)),
         random=random,
-        fatal=fail,
+        fatal=lambda text: fail(text, FAILED),
+        wrong=lambda text: fail(text, WRONG_DATA),
     )
-    return node
+    identity = Identity(config.cluster.name, id, config.epoch, config.cluster.state_machine)
+    return node, FirstStart(identity, store, transport, config.timing.suspect_after_s, reactor, is_wrong)
 
 
 def _state_machine(config: Config) -> IStateMachine:
@@ -133,7 +147,9 @@ def _state_machine(config: Config) -> IStateMachine:
         raise config.error(str(error)) from None
 
 
-def _transport(config: Config, id: int, reactor: Any, random: Random, reader: SharedReader) -> ITransport:
+def _transport(
+    config: Config, id: int, reactor: Any, random: Random, reader: SharedReader
+) -> TcpTransport | UdpTransport:
     identity = PeerIdentity(config.cluster.name, id, config.epoch)
     if config.cluster.transport == "udp":
         return UdpTransport(
@@ -163,7 +179,8 @@ def _store(config: Config, id: int, reactor: Any, failed: Callable[[StoreError],
     storage = config.storage
     if storage.engine == "memory":
         _log.warn(
-            "engine = memory: replica {id} keeps nothing: once it stops, a new member must take its place",
+            "engine = memory: replica {id} keeps nothing: its restart is that of a wiped folder, so once it"
+            " has stopped, the others refuse it",
             id=id,
         )
         return MemoryStore()

@@ -1,4 +1,5 @@
-"""How the process of a replica ends, and with which exit status: 0 if it was told to stop, 1 if it failed.
+"""How the process of a replica ends, and with which exit status: 0 if it was told to stop, 1 if it failed,
+3 if its data is not that of this replica, so that a restart does not help.
 
 twistd has neither status: a service that fails makes no difference to it, and after SIGTERM it dies of that
 signal once more, however cleanly it had stopped.
@@ -25,8 +26,13 @@ from twisted.logger import Logger
 
 from epaxos.service.log_file import ReplicaLog
 
-__all__ = ["FAIL_S_MAX", "STOP_S_MAX", "Process", "StartError"]
+__all__ = ["FAILED", "FAIL_S_MAX", "STOP_S_MAX", "WRONG_DATA", "Process", "StartError"]
 
+FAILED = 1
+"""The exit status of a replica that could not start or could not go on."""
+WRONG_DATA = 3
+"""The exit status of a replica whose data is damaged, lost, a copy, or of another replica or cluster.  No
+restart helps: RestartPreventExitStatus in conf/epaxos@.service."""
 FAIL_S_MAX = 10.0
 """The longest time, in seconds, until a replica that failed has ended, even if its disk or stderr hangs."""
 STOP_S_MAX = 25.0
@@ -47,19 +53,20 @@ class StartError(SystemExit, Exception):
     """The replica cannot start; the text is one line for people.
 
     It is an Exception, so that twistd removes its pid file and tells the process that waits for the
-    daemon, and a SystemExit, so that the interpreter then ends with status 1 and no traceback.
+    daemon, and a SystemExit, so that the interpreter then ends with `status` and no traceback.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, status: int = FAILED) -> None:
         super().__init__(text)
-        self.code = 1
+        self.code = status
 
 
 class _Deadline:
-    """Ends the process with status 1 after a time, whatever its threads are doing then."""
+    """Ends the process with a status after a time, whatever its threads are doing then."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], status: Callable[[], int]) -> None:
         self._say = say
+        self._status = status
         self._seconds: float | None = None
 
     def __call__(self, seconds: float) -> None:
@@ -79,7 +86,7 @@ class _Deadline:
 
     def _end(self) -> None:
         self._say(f"it has not stopped within {self._seconds:g} s: it is ended")
-        os._exit(1)
+        os._exit(self._status())
 
 
 class Process:
@@ -98,7 +105,7 @@ class Process:
     ) -> None:
         self._reactor = reactor
         self._stderr = sys.__stderr__ if stderr is None else stderr  # twistd has sys.stderr go to the log
-        self._end_within = _Deadline(self._say) if end_within is None else end_within
+        self._end_within = _Deadline(self._say, self._failed) if end_within is None else end_within
         self._status: int | None = None
         self._ends = [signal.SIGTERM]
         self._failures: set[str] = set()
@@ -175,19 +182,19 @@ class Process:
 
     # -- the end
 
-    def refuse(self, text: str) -> StartError:
+    def refuse(self, text: str, status: int = FAILED) -> StartError:
         """Say why the replica cannot start.  Returns the error that `startService` has to raise."""
-        self._end_with(1)
+        self._end_with(status)
         self._end_within(FAIL_S_MAX)
         self._say(text)
-        return StartError(text)
+        return StartError(text, status)
 
-    def fail(self, text: str) -> None:
-        """Stop the replica, end with status 1 within FAIL_S_MAX, and say why it cannot go on.
+    def fail(self, text: str, status: int = FAILED) -> None:
+        """Stop the replica, end with `status` within FAIL_S_MAX, and say why it cannot go on.
 
         May be called again; a text that was said is not repeated.
         """
-        self._end_with(1)
+        self._end_with(status)
         self._end_within(FAIL_S_MAX)
         if self._reactor.running:
             self._stop()
@@ -208,6 +215,10 @@ class Process:
             self._status = status
             self._ignore_ends()
         self._status = max(self._status, status)
+
+    def _failed(self) -> int:
+        """The status of a process that has not stopped in time."""
+        return max(FAILED, self._status or 0)
 
     def _exit(self) -> None:
         for stream in (sys.stdout, sys.__stdout__, self._stderr):

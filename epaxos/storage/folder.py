@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
-from epaxos.interfaces import StoreError
+from epaxos.interfaces import StoreError, WrongDataError
 
 __all__ = ["DataFolder", "is_in_use", "sync_folder"]
 
@@ -92,13 +92,13 @@ class DataFolder:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
         if "db" in names:
             if "synced" not in names:
-                raise StoreError(f"{self.path} is damaged: the file 'synced' is missing")
+                raise WrongDataError(f"{self.path} is damaged: the file 'synced' is missing")
             return True
         if "state" in names or ("synced" in names and "db.new" not in names):
-            raise StoreError(f"{self.path} is damaged: the database 'db' is missing")
+            raise WrongDataError(f"{self.path} is damaged: the database 'db' is missing")
         foreign = sorted(names - {"db.new", "synced"})
         if foreign:
-            raise StoreError(f"{self.path} is not a data folder: it holds {', '.join(foreign[:3])}")
+            raise WrongDataError(f"{self.path} is not a data folder: it holds {', '.join(foreign[:3])}")
         return False
 
     def start_database(self) -> Path:
@@ -150,7 +150,7 @@ class DataFolder:
         numbers = [int.from_bytes(slot[:8], "big") for slot in slots]
         whole = [number for number, slot in zip(numbers, slots) if self._slot(number) == slot]
         if not whole:
-            raise StoreError(f"{self._synced_path} is damaged")
+            raise WrongDataError(f"{self._synced_path} is damaged")
         return max(whole)
 
     def set_synced(self, written: int) -> None:

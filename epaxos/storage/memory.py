@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from secrets import randbelow
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, WriteSet
 from epaxos.protocol.values.ids import no_deps
+from epaxos.protocol.values.membership import UID_LIMIT
 
 __all__ = ["MemoryStore"]
 
@@ -18,7 +20,8 @@ class MemoryStore:
     """`engine = memory`: everything counts as durable at once, until the process ends.
 
     The replica's own memory is the only copy, so a replica that restarts has forgotten what it promised.
-    It must not take part under its old number again, and a new member must take its place.
+    It must not take part under its old number again, and a new member must take its place.  Each process
+    has a uid of its own, so the others refuse a replica that comes back.
 
     `write` calls `durable` before it returns, so the caller's own state has to be consistent when it calls
     `write`.  A `write` inside a `durable` is done at once, inside the outer one.
@@ -35,7 +38,13 @@ class MemoryStore:
         """See IStore: always a new store."""
         self._open = True
         nothing = no_deps(identity.epoch)
-        return Restored(True, 0, nothing, nothing, (), (), (), ())
+        uid = 1 + randbelow(UID_LIMIT - 1)
+        return Restored(True, 0, nothing, nothing, (), (), (), (), uid=uid, unfounded=True)
+
+    @property
+    def written(self) -> int:
+        """See IStore."""
+        return self._writes
 
     def write(self, write_set: WriteSet, durable: Callable[[], None]) -> None:
         """See IStore.  After `close` nothing is reported durable."""

@@ -6,23 +6,30 @@ A datagram is, all numbers big-endian:
     offset  bytes  what is there
     ======  =====  ==========================================================================
     0       4      `EPXD`
-    4       1      version of the wire protocol, as in the greeting of a stream
+    4       1      version of this header: 2
     5       1      length m of the proof at the end: 0, there is none yet
     6       2      which key made the proof: 0, there is none yet
-    8       8      the cluster: a digest of its name and its number of replicas
-    16      2      the replica that sends it
-    18      2      the replica that receives it
-    20      8      the session of the sender: a higher number in each life of its process
-    28      8      the number of the datagram in this session, for this receiver, from 1
-    36      2      its fragment of a long message, from 0 …
-    38      2      … of this number; 1 where the datagram holds whole messages
-    40      …      frames, one after the other, or a fragment of one
+    8       8      the cluster: a digest of its uuid, or of its name and its number of replicas
+    16      8      the sender: a digest of the uid of its folder
+    24      8      the receiver: the same; zeros in a greeting, and where it is not known
+    32      1      what it holds: 0 messages, 1 a control message, 2 a greeting, 3 an answer to one
+    33      3      zeros
+    36      4      the number of the epoch that the messages belong to; 0 in others
+    40      8      the session of the sender: a higher number in each life of its process
+    48      8      the number of the datagram in this session, for this receiver, from 1
+    56      2      its fragment of a long message, from 0 …
+    58      2      … of this number; 1 where the datagram holds whole messages
+    60      …      frames, one after the other, or a fragment of one; or what the kind says
     end-m   m      the proof, of everything before it
     ======  =====  ==========================================================================
 
 Offsets up to 8 are the same in every version.  A version that proves the sender will fill in these fields
 and refuse numbers that it has seen: no field moves, and the room for messages stays the same, because the
 room for the proof is kept free already.
+
+Two replicas say Hello and Answer to each other as over a stream, each once a second until it is answered.
+Before a greeting was accepted, nothing else is taken from its address.  The digest of the name stands in
+everything but messages, and in messages of a replica that does not know the uuid.
 
 Datagrams from outside are hostile: each that does not fit is a DatagramError, and the bytes held of long
 messages are bounded.  The transport needs neither order nor delivery, so sessions and numbers only serve to
@@ -36,19 +43,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from struct import Struct
+from typing import NamedTuple
 
-from epaxos.transport.handshake import VERSION, PeerIdentity
+from epaxos.transport.handshake import PeerIdentity
+from epaxos.wire.frames import EPOCH_LIMIT
 
 __all__ = [
+    "ANSWER",
+    "CONTROL",
     "DATAGRAM_BYTES_LIMIT",
     "HEADER_BYTES",
+    "HELLO",
     "LONG_MESSAGE_BYTES_MAX",
+    "MESSAGES",
+    "VERSION",
+    "Datagram",
     "DatagramError",
     "DatagramReader",
     "DatagramWriter",
+    "NotGreetedError",
     "Sequence",
     "batch_bytes_max",
     "body_bytes_max",
+    "digest_of",
 ]
 
 DATAGRAM_BYTES_LIMIT = 65_507
@@ -58,16 +75,27 @@ LONG_MESSAGE_BYTES_MAX = 4_000_000
 """A message that does not fit into one datagram is sent in fragments, up to this length: a list of very
 many instances, or a batch that was proposed when `datagram_bytes_max` was higher."""
 
+VERSION = 2
+"""The version of the header.  Replicas of different versions do not understand each other over UDP."""
+
+MESSAGES, CONTROL, HELLO, ANSWER = range(4)
+"""What a datagram holds."""
+
 _MAGIC = b"EPXD"
-_HEADER = Struct("!4sBBH8sHHQQHH")
+_HEADER = Struct("!4sBBH8s8s8sB3xIQQHH")
 HEADER_BYTES = _HEADER.size
 _PROOF_BYTES = 32  # kept free for it
+_NOBODY = bytes(8)
 _FRAGMENTS_MAX = 4096
 _WINDOW = 1024  # the numbers that are remembered, back from the highest
 
 
 class DatagramError(ValueError):
     """A datagram that is not valid here; the text says in a few words why."""
+
+
+class NotGreetedError(DatagramError):
+    """A datagram of a process whose greeting was not accepted yet, as comes while a replica restarts."""
 
 
 def body_bytes_max(datagram_bytes_max: int) -> int:
@@ -88,53 +116,91 @@ def _digest(identity: PeerIdentity) -> bytes:
     return blake2b(f"{identity.epoch.n} {identity.cluster}".encode(), digest_size=8).digest()
 
 
-class DatagramWriter:
-    """Makes the datagrams of one session of `identity` for the replica `receiver`."""
+def digest_of(number: int) -> bytes:
+    """The digest of a uid or a uuid; zeros for 0, which stands for none."""
+    return blake2b(number.to_bytes(16, "big"), digest_size=8).digest() if number else _NOBODY
 
-    def __init__(self, identity: PeerIdentity, receiver: int, session: int, bytes_max: int) -> None:
-        self._cluster = _digest(identity)
-        self._sender = identity.replica
-        self._receiver = receiver
+
+class Datagram(NamedTuple):
+    """What a datagram holds: `kind`, the number of the epoch, the session of its sender, and the body, which
+    is empty while fragments are missing."""
+
+    kind: int
+    epoch: int
+    session: int
+    body: bytes
+
+
+class DatagramWriter:
+    """Makes the datagrams of one session of `identity`, which has the folder `uid`, for one other replica.
+
+    `uuid` is that of the cluster, 0 while it is not known, and `receiver` the uid of the other replica.
+    """
+
+    def __init__(self, identity: PeerIdentity, uid: int, session: int, bytes_max: int) -> None:
+        self._name = self._cluster = _digest(identity)
+        self._sender = digest_of(uid)
+        self._receiver = _NOBODY
         self._session = session
         self._body_bytes_max = body_bytes_max(bytes_max)
         self._sequence = 0
 
-    def write(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Datagrams that hold the encoded messages, as many in each as fit.
+    def address(self, uuid: int, receiver: int) -> None:
+        """Write for the folder `receiver` from now on, in the cluster `uuid`."""
+        self._cluster = digest_of(uuid) if uuid else self._name
+        self._receiver = digest_of(receiver)
+
+    def write_one(self, body: bytes, kind: int, receiver: int | None = None) -> Iterator[bytes]:
+        """The datagrams that hold a control message, a greeting or an answer.
+
+        `receiver`: the uid of another folder than the one that is addressed, 0 for whichever is there.
+        """
+        to = self._receiver if receiver is None else digest_of(receiver)
+        head = (_NOBODY if kind == HELLO else to, kind)
+        limit = self._body_bytes_max
+        starts = range(0, len(body), limit) or range(1)
+        for fragment, start in enumerate(starts):
+            yield self._datagram(body[start : start + limit], fragment, len(starts), head)
+
+    def write(self, chunks: Iterable[bytes], epoch: int = 0) -> Iterator[bytes]:
+        """Datagrams that hold the encoded messages of `epoch`, as many in each as fit.
 
         No message may be longer than LONG_MESSAGE_BYTES_MAX.
         """
         limit = self._body_bytes_max
+        head = (self._receiver, MESSAGES)
         group: list[bytes] = []
         size = 0
         for chunk in chunks:
             if size + len(chunk) > limit and group:
-                yield self._datagram(b"".join(group), 0, 1)
+                yield self._datagram(b"".join(group), 0, 1, head, epoch)
                 group, size = [], 0
             if len(chunk) > limit:
-                yield from self._fragments(chunk)
+                starts = range(0, len(chunk), limit)
+                for fragment, start in enumerate(starts):
+                    piece = chunk[start : start + limit]
+                    yield self._datagram(piece, fragment, len(starts), head, epoch)
             else:
                 group.append(chunk)
                 size += len(chunk)
         if group:
-            yield self._datagram(b"".join(group), 0, 1)
+            yield self._datagram(b"".join(group), 0, 1, head, epoch)
 
-    def _fragments(self, chunk: bytes) -> Iterator[bytes]:
-        limit = self._body_bytes_max
-        starts = range(0, len(chunk), limit)
-        for fragment, start in enumerate(starts):
-            yield self._datagram(chunk[start : start + limit], fragment, len(starts))
-
-    def _datagram(self, body: bytes, fragment: int, fragments: int) -> bytes:
+    def _datagram(
+        self, body: bytes, fragment: int, fragments: int, head: tuple[bytes, int], epoch: int = 0
+    ) -> bytes:
         self._sequence += 1
+        receiver, kind = head
         header = _HEADER.pack(
             _MAGIC,
             VERSION,
             0,
             0,
-            self._cluster,
+            self._name if kind else self._cluster,
             self._sender,
-            self._receiver,
+            receiver,
+            kind,
+            epoch,
             self._session,
             self._sequence,
             fragment,
@@ -144,44 +210,63 @@ class DatagramWriter:
 
 
 class DatagramReader:
-    """Checks and assembles the datagrams that come from the address of the replica `sender`."""
+    """Checks and assembles the datagrams that come from the address of one other replica, at the replica
+    `identity` with the folder `uid`.
 
-    def __init__(self, identity: PeerIdentity, sender: int) -> None:
-        self._identity = identity
-        self._cluster = _digest(identity)
-        self._sender = sender
+    `know` says which cluster this is, and `expect` which greeting was accepted.
+    """
+
+    def __init__(self, identity: PeerIdentity, uid: int) -> None:
+        self._name = self._cluster = _digest(identity)
+        self._knows_uuid = False
+        self._receiver = digest_of(uid)
+        self._sender = _NOBODY
+        self._session = 0
         self._long: _LongMessage | None = None
         self.sequence = Sequence()
 
-    def read(self, datagram: bytes) -> bytes:
-        """The frame that `datagram` holds or completes; empty while fragments are missing.
+    def know(self, uuid: int) -> None:
+        """The uuid of the cluster; 0 while it is not known."""
+        self._knows_uuid = bool(uuid)
+        self._cluster = digest_of(uuid) if uuid else self._name
 
-        Raises DatagramError.
-        """
+    def expect(self, uid: int, session: int) -> None:
+        """The greeting of the folder `uid` in this session was accepted."""
+        self._sender = digest_of(uid)
+        self._session = session
+
+    def read(self, datagram: bytes) -> Datagram:
+        """What `datagram` holds or completes.  Raises DatagramError."""
         if len(datagram) < HEADER_BYTES:
             raise DatagramError(f"{len(datagram)} bytes are not a datagram of a replica")
-        magic, version, proof_bytes, key, cluster, sender, receiver, session, number, fragment, fragments = (
+        magic, version, proof_bytes, key, cluster, sender, receiver, kind, epoch, session, number, *part = (
             _HEADER.unpack_from(datagram)
         )
+        fragment, fragments = part
         if magic != _MAGIC:
             raise DatagramError("not a datagram of a replica")
         if version != VERSION:
-            raise DatagramError(f"protocol version {version}, here it is {VERSION}")
+            why = f"header version {version}, here it is {VERSION}"
+            raise DatagramError(f"{why}: over UDP, stop all replicas, then start all with the same version")
         if proof_bytes or key:
             raise DatagramError(f"signed with key {key}, here are no keys")
-        if cluster != self._cluster:
+        if kind > ANSWER:
+            raise DatagramError(f"a datagram of kind {kind}")
+        if cluster != self._name and (kind or (self._knows_uuid and cluster != self._cluster)):
             raise DatagramError("of another cluster, or one of another number of replicas")
-        if sender != self._sender:
-            raise DatagramError(f"from replica {sender}, but at this address is replica {self._sender}")
-        if receiver != self._identity.replica:
-            raise DatagramError(f"for replica {receiver}, here is {self._identity.replica}")
+        if receiver != self._receiver and (kind < HELLO or receiver != _NOBODY):
+            raise DatagramError("for another folder than the one here")
+        if kind < HELLO and (sender != self._sender or session != self._session):
+            raise NotGreetedError("from a process whose greeting was not accepted yet")
+        if epoch >= EPOCH_LIMIT or (kind and epoch):
+            raise DatagramError(f"kind {kind} of epoch {epoch}")
         if fragment >= fragments or number <= fragment:
             raise DatagramError(f"fragment {fragment} of {fragments} in datagram {number}")
         self.sequence.note(session, number)
         body = datagram[HEADER_BYTES:]
-        if fragments == 1:
-            return body
-        return self._assemble((session, number - fragment), fragment, fragments, body)
+        if fragments > 1:
+            body = self._assemble((session, number - fragment), fragment, fragments, body)
+        return Datagram(kind, epoch, session, body)
 
     def _assemble(self, name: tuple[int, int], fragment: int, fragments: int, body: bytes) -> bytes:
         """Assemble one long message at a time, because its fragments are sent one right after the other."""

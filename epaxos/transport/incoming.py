@@ -15,19 +15,17 @@ from twisted.python.failure import Failure
 
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader, hand_over
+from epaxos.protocol.values.control import Control, Written
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
+from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import Connection, Connections, TcpSettings
-from epaxos.transport.handshake import (
-    HANDSHAKE_BYTES_MAX,
-    PeerIdentity,
-    Refused,
-    accept,
-    examine,
-    refuse,
-)
+from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, PeerIdentity, accept, examine, refuse
+from epaxos.transport.introductions import Accepted, Introduction, Refused
 from epaxos.transport.proof import NO_PROOFS, Proofs
 from epaxos.wire.codec import WireError, decode_frame
-from epaxos.wire.frames import FrameError, FrameReader, pack
+from epaxos.wire.control import decode_control
+from epaxos.wire.frames import CONTROL, EPOCH_LIMIT, TAG_BYTES, FrameError, FrameReader, pack
 
 __all__ = ["Incoming", "IncomingFactory"]
 
@@ -42,6 +40,8 @@ class Incoming(Connection):
         self._reader = FrameReader(HANDSHAKE_BYTES_MAX)
         self._timer: IDelayedCall | None = None
         self._closing = False
+        self._wire = 1
+        self.frames = 0
         self.sender: int | None = None
 
     def connectionMade(self) -> None:
@@ -54,40 +54,64 @@ class Incoming(Connection):
             return
         self._owner.bytes_received += len(data)
         try:
-            frames = self._reader.feed(data)
             if self.sender is None:
-                self._be_greeted(frames)
+                self._be_greeted(self._reader.feed(data))
+                return
+            self._quiet_for(self._settings.silence_s)
+            if self._wire == 1:
+                frames = [(0, frame) for frame in self._reader.feed(data)]
             else:
-                self._quiet_for(self._settings.silence_s)
-                self._receive(self.sender, frames)
+                frames = self._reader.feed_tagged(data)
+            self.frames += len(frames)
+            self._receive(self.sender, frames)
         except (FrameError, WireError) as error:
-            self._reject(str(error))
-        except Refused as refusal:
-            self._tcp.write(pack([refuse(str(refusal))], HANDSHAKE_BYTES_MAX))
-            self._owner.complaints.warn(self._name, f"refused: {refusal}")
-            self._closing = True
-            self.hang_up()
+            self.reject(str(error))
 
     def _be_greeted(self, frames: list[bytes]) -> None:
         if not frames:
             return
-        if len(frames) > 1:
+        if len(frames) > 1 or not self._reader.is_empty:
             raise WireError("it spoke before its greeting was answered")
-        sender = examine(self._owner.identity, frames[0])
-        self._owner.proofs.of_dialler(self.transport, sender)
+        owner = self._owner
+        try:
+            sender, who = examine(owner.identity, frames[0])
+            owner.proofs.of_dialler(self.transport, sender)
+            self._name = f"from replica {sender}"
+            heard = owner.examine(sender, who)
+        except Refused as refusal:
+            answer = refuse(str(refusal), refusal.kind, refusal.told or owner.answer())
+            self._tcp.write(pack([answer], HANDSHAKE_BYTES_MAX))
+            owner.complaints.warn(self._name, f"refused: {refusal}")
+            self._closing = True
+            self.hang_up()
+            return
         self.sender = sender
-        self._name = f"from replica {self.sender}"
         self._reader.bytes_max = self._settings.frame_bytes_max
+        if owner.acquaintances is not None and who is not None and who.wire > 1:
+            self._wire = who.wire
+            self._reader.bytes_max += TAG_BYTES
         self._quiet_for(self._settings.silence_s)
-        self._tcp.write(pack([accept()], HANDSHAKE_BYTES_MAX))
-        self._owner.on_accepted(self, self.sender)
+        self._tcp.write(pack([accept(owner.answer(*heard))], HANDSHAKE_BYTES_MAX))
+        owner.on_accepted(self, sender, who)
 
-    def _receive(self, sender: int, frames: list[bytes]) -> None:
+    def _receive(self, sender: int, frames: list[tuple[int, bytes]]) -> None:
+        """Hand up the messages, those of one epoch that come one after the other together."""
+        owner = self._owner
         messages: list[Message] = []
-        for frame in frames:
-            messages += decode_frame(frame, self._owner.identity.epoch)
+        last = 0
+        for tag, frame in frames:
+            if tag != last and messages:
+                owner.receive(sender, last, messages)
+                messages = []
+            last = tag
+            if tag == CONTROL:
+                owner.on_control(sender, decode_control(frame))
+            elif (epoch := owner.epochs.get(tag)) is not None:
+                messages += decode_frame(frame, epoch)
+            elif tag >= EPOCH_LIMIT:
+                raise WireError(f"a frame of epoch {tag}")
         if messages:
-            self._owner.receive(sender, messages)
+            owner.receive(sender, last, messages)
 
     def _quiet_for(self, seconds: float) -> None:
         if self._timer is not None and self._timer.active():
@@ -95,15 +119,16 @@ class Incoming(Connection):
 
     def _on_timeout(self) -> None:
         if self.sender is None:
-            self._reject(f"no greeting within {self._settings.handshake_timeout_s:g} s")
+            self.reject(f"no greeting within {self._settings.handshake_timeout_s:g} s")
         else:
-            self._reject(f"silent for {self._settings.silence_s:g} s")
+            self.reject(f"silent for {self._settings.silence_s:g} s")
 
     def replaced(self) -> None:
         """The same replica has made a new connection, which takes the place of this one."""
-        self._reject("the replica has made a newer one")
+        self.reject("the replica has made a newer one")
 
-    def _reject(self, reason: str) -> None:
+    def reject(self, reason: str) -> None:
+        """End the connection, and log the reason."""
         if not self._closing:
             self._closing = True
             self._owner.complaints.warn(self._name, f"connection closed: {reason}")
@@ -128,9 +153,12 @@ class Incoming(Connection):
 class IncomingFactory(Factory):
     """Accepts connections.
 
-    `receive(sender, messages)` gets the messages that arrive; `connected(sender, True)` is called when a
-    replica has connected, `connected(sender, False)` when it has no connection any more.  `proofs` decides
-    who may speak as which replica, before a connection may take the place of another one.
+    `receive(sender, epoch, messages)` gets the messages that arrive; `connected(sender, True)` is called when
+    a replica has connected, `connected(sender, False)` when it has no connection any more.  `epochs` are the
+    epochs whose messages are taken, by number; those of others are dropped.  `proofs` decides who may speak
+    as which replica, before anything else is believed.  Without `acquaintances` replicas are known by their
+    numbers alone.  `control(sender, control)` gets control messages, and `met(sender, who)` is called when a
+    replica that introduces itself has connected.
     """
 
     noisy = False
@@ -138,7 +166,7 @@ class IncomingFactory(Factory):
     def __init__(
         self,
         identity: PeerIdentity,
-        receive: Callable[[int, Sequence[Message]], None],
+        receive: Callable[[int, int, Sequence[Message]], None],
         connected: Callable[[int, bool], None],
         complaints: Complaints,
         clock: IReactorTime,
@@ -155,6 +183,10 @@ class IncomingFactory(Factory):
         self.settings = settings
         self.connections = Connections()
         self.bytes_received = 0
+        self.epochs: dict[int, Epoch] = {identity.epoch.number: identity.epoch}
+        self.acquaintances: Acquaintances | None = None
+        self.control: Callable[[int, Control], None] = _nothing
+        self.met: Callable[[int, Introduction | None], None] = _nothing
         self._connected = connected
         self._strangers: set[Incoming] = set()
         self._accepted: dict[int, Incoming] = {}
@@ -174,7 +206,37 @@ class IncomingFactory(Factory):
         self._strangers.add(connection)
         return connection
 
-    def on_accepted(self, connection: Incoming, sender: int) -> None:
+    def examine(self, sender: int, who: Introduction | None) -> tuple[int, int]:
+        """What was heard of the replica `sender` before.  Raises Refused when it may not speak."""
+        acquaintances = self.acquaintances
+        if acquaintances is None:
+            return (0, 0)
+        heard = acquaintances.heard_of(sender)
+        connection = self._accepted.get(sender)
+        try:
+            acquaintances.examine(sender, who, None if connection is None else connection.frames)
+        except Refused as refusal:
+            refusal.told = self.answer(*heard)
+            if connection is not None and acquaintances.is_banned(sender):
+                connection.reject("two processes have its uid")
+            raise
+        return heard
+
+    def answer(self, heard_written: int = 0, heard_process: int = 0) -> Accepted | None:
+        """What an answer says beside yes or no; None when this process does not introduce itself."""
+        if self.acquaintances is None:
+            return None
+        return Accepted(self.acquaintances.myself.introduction(), heard_written, heard_process)
+
+    def on_control(self, sender: int, control: Control) -> None:
+        """A control message has come."""
+        if isinstance(control, Written):
+            if self.acquaintances is not None:
+                self.acquaintances.on_written(sender, control.number)
+        else:
+            self.control(sender, control)
+
+    def on_accepted(self, connection: Incoming, sender: int, who: Introduction | None) -> None:
         """The stranger `connection` is the replica `sender`, whose only connection this is from now on."""
         self._strangers.discard(connection)
         before = self._accepted.get(sender)
@@ -182,6 +244,8 @@ class IncomingFactory(Factory):
         if before is not None:
             before.replaced()
         self._connected(sender, True)
+        if self.acquaintances is not None:
+            self.met(sender, who)
 
     def on_lost(self, connection: Incoming) -> None:
         """`connection` is lost."""
@@ -193,3 +257,7 @@ class IncomingFactory(Factory):
     def close(self) -> Deferred[None]:
         """End all connections.  Fires when the last one is lost."""
         return self.connections.close()
+
+
+def _nothing(sender: int, said: object) -> None:
+    """Do nothing, because nobody waits for it."""

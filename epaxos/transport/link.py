@@ -15,6 +15,7 @@ The states of a link (`stop` leads from each of them to STOPPED)::
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from random import Random
@@ -28,12 +29,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from epaxos.net.quiet_log import Complaints
+from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import Connections, TcpSettings
 from epaxos.transport.handshake import PeerIdentity, greet
+from epaxos.transport.introductions import Accepted, Refused
 from epaxos.transport.outgoing import Outgoing
 from epaxos.transport.presence import Presence
 from epaxos.transport.proof import NO_PROOFS, Proofs
-from epaxos.wire.frames import pack
+from epaxos.wire.frames import CONTROL, pack, pack_tagged
 
 __all__ = ["Link", "LinkState"]
 
@@ -54,7 +57,9 @@ class LinkState(Enum):
 class Link:
     """The way to the replica `peer`, in one of the states of LinkState.
 
-    `dial` begins; `stop` ends.
+    `dial` begins; `stop` ends.  `acquaintances` are what this process knows of the others; without them it
+    does not introduce itself, and the frames have form 1.  `wire` is the form of the frames of the present
+    connection, and `met(accepted)` is called when there is a new one.
     """
 
     _log = Logger()
@@ -73,9 +78,13 @@ class Link:
         proofs: Proofs = NO_PROOFS,
     ) -> None:
         self.bytes_sent = 0
+        self.wire = 1
+        self.acquaintances: Acquaintances | None = None
+        self.met: Callable[[int, Accepted], None] = _nothing
         self.state = LinkState.IDLE
         self._name = f"to replica {peer}"
-        self._greeting = greet(identity, peer)
+        self._identity = identity
+        self._peer = peer
         self._endpoint = endpoint
         self._presence = presence
         self._complaints = complaints
@@ -102,11 +111,24 @@ class Link:
         """The bytes that wait to be sent."""
         return 0 if self._connection is None else self._connection.backlog_bytes
 
-    def send(self, chunks: list[bytes]) -> bool:
-        """Send the encoded messages in one write.  False when they were dropped."""
+    def send(self, chunks: list[bytes], epoch: int = 0) -> bool:
+        """Send the encoded messages of `epoch` in one write.  False when they were dropped.
+
+        A link of form 1 carries those of epoch 0 alone.
+        """
+        if self.wire == 1:
+            return not epoch and self._send(pack(chunks, self._settings.frame_bytes_max))
+        return self._send(pack_tagged(chunks, epoch, self._settings.frame_bytes_max))
+
+    def send_control(self, control: bytes) -> bool:
+        """Send an encoded control message.  False when it was dropped, as on a link of form 1."""
+        if self.wire == 1 or len(control) > self._settings.frame_bytes_max:
+            return False
+        return self._send(pack_tagged([control], CONTROL, self._settings.frame_bytes_max))
+
+    def _send(self, frames: bytes) -> bool:
         if self.state is not LinkState.ACCEPTED or self._connection is None:
             return False
-        frames = pack(chunks, self._settings.frame_bytes_max)
         if not self._connection.send(frames):
             self._complain(f"messages are dropped: {self._settings.queue_bytes_max} bytes wait already")
             return False
@@ -140,6 +162,7 @@ class Link:
             self._clock,
             self._settings,
             self._on_accepted,
+            self._on_refused,
             self._on_lost,
             self._complain,
             self._prove,
@@ -150,7 +173,9 @@ class Link:
         self._attempt = None
         self.state = LinkState.GREETING
         self._connection = connection
-        connection.greet(self._greeting)
+        acquaintances = self.acquaintances
+        who = None if acquaintances is None else acquaintances.myself.introduction()
+        connection.greet(greet(self._identity, self._peer, who))
 
     def _on_failed(self, failure: Failure) -> None:
         self._attempt = None
@@ -173,12 +198,23 @@ class Link:
                 f"no answer to the greeting within {self._settings.handshake_timeout_s:g} s"
             )
 
-    def _on_accepted(self) -> None:
+    def _on_refused(self, refusal: Refused) -> None:
+        told = refusal.told
+        if self.acquaintances is not None and told is not None:
+            self.acquaintances.on_refused(self._peer, refusal.kind, told.by, told.heard_written)
+
+    def _on_accepted(self, answer: Accepted) -> None:
+        """The other side has accepted.  Raises Refused when it is not the one that was dialled."""
+        self.wire = 1
+        if self.acquaintances is not None:
+            self.acquaintances.on_accepted(self._peer, answer.by, answer.heard_written)
+            self.wire = 1 if answer.by is None else answer.by.wire
         _cancel(self._deadline)
         self.state = LinkState.ACCEPTED
         self._accepted_at_s = self._clock.seconds()
         self._log.info("{name}: connected", name=self._name)
         self._presence.outgoing_made(self._accepted_at_s - self._dialled_at_s)
+        self.met(self._peer, answer)
 
     def _on_lost(self, connection: Outgoing, reason: Failure) -> None:
         if connection is not self._connection:
@@ -227,6 +263,10 @@ class Link:
 
     def _complain(self, text: str) -> None:
         self._complaints.warn(self._name, text)
+
+
+def _nothing(peer: int, answer: Accepted) -> None:
+    """Do nothing, because nobody waits for it."""
 
 
 class _OutgoingFactory(Factory):

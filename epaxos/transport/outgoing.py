@@ -12,7 +12,8 @@ from zope.interface import implementer
 
 from epaxos.net.eager_write import write_promptly
 from epaxos.transport.connection import Connection, Connections, TcpSettings
-from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, Refused, check_answer
+from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, check_answer
+from epaxos.transport.introductions import Accepted, Refused
 from epaxos.wire.codec import WireError
 from epaxos.wire.frames import FrameError, FrameReader, pack
 
@@ -23,10 +24,11 @@ __all__ = ["Outgoing"]
 class Outgoing(Connection):
     """Greets, waits until the other side accepts, then sends frames.
 
-    `accepted()` is called when the other side has accepted, `lost(connection, reason)` at the end, and
-    `complain(text)` when the other side did something wrong.  `prove(transport)` raises Refused when the
-    other side is not the replica that was dialled; that is asked before its answer is read.  While the socket
-    takes no more, frames wait here, up to `queue_bytes_max`.
+    `accepted(answer)` is called when the other side has accepted, and may raise Refused; `refused(refusal)`
+    when it refuses; `lost(connection, reason)` at the end, and `complain(text)` when the other side did
+    something wrong.  `prove(transport)` raises Refused when the other side is not the replica that was
+    dialled; that is asked before its answer is read.  While the socket takes no more, frames wait here, up to
+    `queue_bytes_max`.
     """
 
     def __init__(
@@ -34,13 +36,15 @@ class Outgoing(Connection):
         connections: Connections,
         clock: IReactorTime,
         settings: TcpSettings,
-        accepted: Callable[[], None],
+        accepted: Callable[[Accepted], None],
+        refused: Callable[[Refused], None],
         lost: Callable[[Outgoing, Failure], None],
         complain: Callable[[str], None],
         prove: Callable[[object], None],
     ) -> None:
         super().__init__(connections, clock, settings)
         self._accepted = accepted
+        self._refused = refused
         self._lost = lost
         self._complain = complain
         self._prove = prove
@@ -75,15 +79,24 @@ class Outgoing(Connection):
             if not frames:
                 return
             self._prove(self.transport)
-            check_answer(frames[0])
+            answer = check_answer(frames[0])
         except (FrameError, WireError) as error:
             self.give_up(str(error))
         except Refused as refusal:
             self.give_up(f"refused: {refusal}")
+            self._refused(refusal)
         else:
-            self.accepted = True
-            self._consumer.registerProducer(self, True)
-            self._accepted()
+            self._be_accepted(answer)
+
+    def _be_accepted(self, answer: Accepted) -> None:
+        self.accepted = True
+        self._consumer.registerProducer(self, True)
+        try:
+            self._accepted(answer)
+        except Refused as refusal:
+            self._consumer.unregisterProducer()
+            self.accepted = False
+            self.give_up(f"refused: {refusal}")
 
     def give_up(self, reason: str) -> None:
         """End the connection, and log the reason."""

@@ -13,9 +13,10 @@ from functools import partial
 from random import Random
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import (
     IAddress,
+    IDelayedCall,
     IListeningPort,
     IReactorTime,
     IStreamClientEndpoint,
@@ -27,14 +28,18 @@ from zope.interface import implementer
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
+from epaxos.protocol.values.control import Control, Written
 from epaxos.protocol.values.messages import Message
+from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import TcpSettings
 from epaxos.transport.encode_turn import TurnEncoder
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
+from epaxos.transport.introductions import Accepted, Hears, Myself
 from epaxos.transport.link import Link, LinkState
 from epaxos.transport.presence import Presence
 from epaxos.transport.proof import Proofs
+from epaxos.wire.control import encode_control
 
 __all__ = ["PeerIdentity", "TcpSettings", "TcpTransport"]
 
@@ -92,6 +97,11 @@ class TcpTransport:
             )
             for peer, endpoint in peers.items()
         }
+        self._receive: Callable[[int, Sequence[Message]], None] | None = None
+        self._there: set[int] = set()
+        self._acquaintances: Acquaintances | None = None
+        self._hears: Hears | None = None
+        self._writes_due: IDelayedCall | None = None
         self._incoming: IncomingFactory | None = None
         self._listening: Deferred[IListeningPort] | None = None
         self._port: IListeningPort | None = None
@@ -107,12 +117,41 @@ class TcpTransport:
         connection: Callable[[int, bool], None] | None = None,
     ) -> Deferred[None]:
         """As `ITransport.start`.  Raises RuntimeError when it is called again."""
-        if self._incoming is not None:
+        if self._receive is not None:
             raise RuntimeError("the transport is started already")
+        self._receive = receive
         self._connection = connection
-        self._incoming = IncomingFactory(
+        if self._incoming is None:
+            return self.open()
+        for peer in sorted(self._there):
+            self._tell(peer, True)
+        return succeed(None)
+
+    def introduce(self, myself: Myself, hears: Hears, patience_s: float) -> None:
+        """Say from now on who this process is, and examine the others.  To be called before `open`.
+
+        `patience_s`: a process that is silent for this time may be gone.
+        """
+        identity = self._identity
+        self._hears = hears
+        self._acquaintances = Acquaintances(
+            identity.replica,
+            identity.epoch.n,
+            identity.cluster,
+            myself,
+            patience_s,
+            self._clock.seconds,
+            hears.on_wrong,
+        )
+        for link in self._links.values():
+            link.acquaintances = self._acquaintances
+            link.met = self._on_link_accepted
+
+    def open(self) -> Deferred[None]:
+        """Listen and connect.  Messages are dropped until `start`; control messages are not."""
+        self._incoming = incoming = IncomingFactory(
             self._identity,
-            receive,
+            self._on_messages,
             self._on_incoming,
             self._complaints,
             self._clock,
@@ -120,12 +159,23 @@ class TcpTransport:
             self._reader,
             self._proofs,
         )
-        self._listening = self._listen.listen(self._incoming)
+        if self._acquaintances is not None and self._hears is not None:
+            incoming.acquaintances = self._acquaintances
+            incoming.control = self._hears.on_control
+            incoming.met = self._hears.on_met
+        self._listening = self._listen.listen(incoming)
         return self._listening.addCallback(self._on_listening)
+
+    def send_control(self, replica: int, control: Control) -> bool:
+        """Send a control message.  False when it is dropped, as on a link of form 1."""
+        link = self._links.get(replica)
+        return link is not None and link.send_control(encode_control(control))
 
     def stop(self) -> Deferred[None]:
         """As `ITransport.stop`.  May be called at any time, and again."""
         ends: list[Deferred[None]] = []
+        if self._writes_due is not None and self._writes_due.active():
+            self._writes_due.cancel()
         for presence in self._presences.values():
             presence.stop()
         if self._listening is not None:
@@ -149,9 +199,12 @@ class TcpTransport:
                 self._encoder.messages_dropped += len(chunks)
 
     def is_connected(self, replica: int) -> bool:
-        """As `ITransport.is_connected`: whether a message to it would find a connection now."""
+        """As `ITransport.is_connected`: whether a message to it would find a connection now.
+
+        False before `start`.
+        """
         link = self._links.get(replica)
-        return link is not None and link.is_connected
+        return self._receive is not None and link is not None and link.is_connected
 
     def counters(self) -> dict[str, int]:
         """As `ITransport.counters`."""
@@ -172,6 +225,25 @@ class TcpTransport:
         self._log.info("listening for replicas on {where}", where=where)
         for link in self._links.values():
             link.dial()
+        if self._acquaintances is not None:
+            self._tell_writes(self._acquaintances)
+
+    def _tell_writes(self, acquaintances: Acquaintances) -> None:
+        """Tell the others how far the folder is, so that they know it when it comes back older."""
+        written = Written(acquaintances.myself.written())
+        for peer in self._links:
+            self.send_control(peer, written)
+        self._writes_due = self._clock.callLater(
+            acquaintances.patience_s / 2, self._tell_writes, acquaintances
+        )
+
+    def _on_messages(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
+        if self._receive is not None:
+            self._receive(sender, messages)
+
+    def _on_link_accepted(self, peer: int, answer: Accepted) -> None:
+        if self._hears is not None:
+            self._hears.on_met(peer, answer.by)
 
     def _on_incoming(self, sender: int, is_open: bool) -> None:
         self._presences[sender].incoming(is_open)
@@ -179,5 +251,11 @@ class TcpTransport:
             self._links[sender].dial()
 
     def _tell(self, peer: int, is_there: bool) -> None:
+        if is_there:
+            self._there.add(peer)
+        else:
+            self._there.discard(peer)
+            if self._hears is not None:
+                self._hears.on_lost(peer)
         if self._connection is not None:
             self._connection(peer, is_there)

@@ -1,5 +1,7 @@
 """The transport over UDP: the same messages in datagrams, without connections.
 
+Messages travel once the two sides have accepted each other's greetings (`greetings.py`).
+
 This transport repeats nothing and orders nothing, because the timers of the protocol send again, and its
 rules allow duplicates and any order.  Datagrams are accepted only from the addresses of the other replicas,
 and only when their header fits; all others are counted and dropped, never answered, and cost no memory.
@@ -25,17 +27,26 @@ from zope.interface import implementer
 
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.messages import Message
+from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.datagrams import (
+    ANSWER,
+    CONTROL,
+    HELLO,
     LONG_MESSAGE_BYTES_MAX,
+    MESSAGES,
+    Datagram,
     DatagramError,
-    DatagramReader,
-    DatagramWriter,
+    NotGreetedError,
     batch_bytes_max,
 )
 from epaxos.transport.encode_turn import TurnEncoder
+from epaxos.transport.greetings import Greetings, UdpPeer
 from epaxos.transport.handshake import PeerIdentity
+from epaxos.transport.introductions import Hears, Myself
 from epaxos.wire.codec import WireError, decode_frame
+from epaxos.wire.control import decode_control, encode_control
 
 __all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
 
@@ -43,7 +54,6 @@ DATAGRAMS_PER_TURN = 256
 """The most datagrams that are received in one turn, before other work runs."""
 
 _RECEIVE_BYTES_MAX = 65_536  # a datagram is received whole, whatever limit the sender has
-_NEVER = float("-inf")
 
 
 class UdpAddress(NamedTuple):
@@ -68,26 +78,12 @@ class UdpSettings:
     """A replica counts as connected for this time after its last datagram."""
 
 
-class _Peer:
-    """The replica at the other end of the datagrams of one address."""
-
-    __slots__ = ("address", "heard_at_s", "name", "reader", "writer")
-
-    def __init__(
-        self, identity: PeerIdentity, id: int, address: UdpAddress, session: int, bytes_max: int
-    ) -> None:
-        self.address = address
-        self.name = f"replica {id}"
-        self.reader = DatagramReader(identity, id)
-        self.writer = DatagramWriter(identity, id, session, bytes_max)
-        self.heard_at_s = _NEVER
-
-
 @implementer(ITransport)
 class UdpTransport:
     """Connects the replica `identity` with its `peers`: where each other replica is.
 
-    `session` is larger in each life of the replica.  Raises ValueError when `peers` are not exactly
+    `introduce` has to be called before `start`.  `session` is larger in each life of the replica.
+     Raises ValueError when `peers` are not exactly
     the other replicas.
     """
 
@@ -112,10 +108,11 @@ class UdpTransport:
         self._settings = settings
         self._complaints = Complaints(self._log, reactor)
         self._encoder = TurnEncoder(LONG_MESSAGE_BYTES_MAX, self._complaints)
-        self._peers = {
-            id: _Peer(identity, id, address, session, settings.datagram_bytes_max)
-            for id, address in peers.items()
-        }
+        self._session = session
+        self._addresses = dict(peers)
+        self._epochs = {identity.epoch.number: identity.epoch}
+        self._peers: dict[int, UdpPeer] = {}
+        self._greetings: Greetings | None = None
         self._senders: dict[tuple[str, int], int] = {address: id for id, address in peers.items()}
         self._receive: Callable[[int, Sequence[Message]], None] | None = None
         self._port: Any = None
@@ -142,6 +139,45 @@ class UdpTransport:
         if self._receive is not None:
             raise RuntimeError("the transport is started already")
         self._receive = receive
+        return self.open() if self._socket is None else succeed(None)
+
+    def introduce(self, myself: Myself, hears: Hears, patience_s: float) -> None:
+        """Say from now on who this process is, and examine the others.  To be called before `open`.
+
+        `patience_s`: a process that is silent for this time may be gone.
+        """
+        identity, settings = self._identity, self._settings
+        acquaintances = Acquaintances(
+            identity.replica,
+            identity.epoch.n,
+            identity.cluster,
+            myself,
+            patience_s,
+            self._reactor.seconds,
+            hears.on_wrong,
+        )
+        self._peers = {
+            id: UdpPeer(identity, myself.uid, id, address, self._session, settings.datagram_bytes_max)
+            for id, address in self._addresses.items()
+        }
+        self._greetings = Greetings(
+            identity,
+            acquaintances,
+            hears,
+            self._peers,
+            self._write,
+            self._refuse,
+            settings.heard_within_s,
+            self._reactor,
+        )
+
+    def open(self) -> Deferred[None]:
+        """Listen and greet.  Messages are dropped until `start`; control messages are not.
+
+        Raises RuntimeError when the transport was not introduced.
+        """
+        if self._greetings is None:
+            raise RuntimeError("the transport was not introduced")
         self._socket = _Socket(self._on_datagram, self._reactor)
         try:
             self._port = self._reactor.listenUDP(
@@ -151,12 +187,15 @@ class UdpTransport:
             return fail()
         self._log.info("listening for replicas on {where}, by UDP", where=self._listen)
         self._enlarge_buffers()
+        self._greetings.begin()
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
         """As `ITransport.stop`.  May be called at any time, and again."""
         port: IListeningPort | None
         port, self._port = self._port, None
+        if self._greetings is not None:
+            self._greetings.stop()
         if self._socket is not None:
             self._socket.stop()
         closed = None if port is None else port.stopListening()
@@ -164,16 +203,24 @@ class UdpTransport:
 
     def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
         """As `ITransport.send`, but one replica may need several datagrams."""
-        reachable = () if self._port is None else self._peers
+        reachable = () if self._port is None else [id for id, peer in self._peers.items() if peer.accepted]
         for replica, chunks in self._encoder.encode(outgoing, reachable).items():
             peer = self._peers[replica]
             for datagram in peer.writer.write(chunks):
                 self._write(peer, datagram)
 
+    def send_control(self, replica: int, control: Control) -> bool:
+        """Send a control message.  False when it is dropped, because the replica has not accepted us."""
+        peer = self._peers.get(replica)
+        if peer is None or not peer.accepted or self._port is None or self._greetings is None:
+            return False
+        self._greetings.send(peer, encode_control(control), CONTROL)
+        return True
+
     def is_connected(self, replica: int) -> bool:
         """As `ITransport.is_connected`: whether a datagram of it came just now."""
         peer = self._peers.get(replica)
-        if peer is None:
+        if peer is None or self._receive is None:
             return False
         silent_s: float = self._reactor.seconds() - peer.heard_at_s
         return silent_s <= self._settings.heard_within_s
@@ -198,7 +245,7 @@ class UdpTransport:
             "datagrams_doubled": sum(sequence.doubled for sequence in sequences),
         }
 
-    def _write(self, peer: _Peer, datagram: bytes) -> None:
+    def _write(self, peer: UdpPeer, datagram: bytes) -> None:
         try:
             self._port.write(datagram, peer.address)
         except (OSError, MessageLengthError) as error:
@@ -218,15 +265,34 @@ class UdpTransport:
             return
         peer = self._peers[sender]
         try:
-            frame = peer.reader.read(datagram)
-            messages = decode_frame(frame, self._identity.epoch)
+            kind, epoch, session, body = peer.reader.read(datagram)
+            self._received += 1
+            if kind == MESSAGES:
+                self._on_frame(peer, epoch, body)
+            elif body and self._greetings is not None:
+                self._on_other(self._greetings, peer, Datagram(kind, epoch, session, body))
+        except NotGreetedError:
+            self._refused += 1  # nothing to warn of: the two greet each other again
         except (DatagramError, WireError) as error:
             self._refuse(f"from {peer.name}", f"a datagram is refused: {error}")
-            return
-        self._received += 1
+
+    def _on_frame(self, peer: UdpPeer, epoch: int, frame: bytes) -> None:
+        """Hand up the messages of a frame; those of an epoch that is not known here are dropped."""
+        known = self._epochs.get(epoch)
+        messages = [] if known is None else decode_frame(frame, known)
         peer.heard_at_s = self._reactor.seconds()
         if messages and self._receive is not None:
-            self._receive(sender, messages)
+            self._receive(peer.id, messages)
+
+    def _on_other(self, greetings: Greetings, peer: UdpPeer, datagram: Datagram) -> None:
+        """A greeting, an answer to one, or a control message."""
+        if datagram.kind == HELLO:
+            greetings.on_greeting(peer, datagram.session, datagram.body)
+        elif datagram.kind == ANSWER:
+            greetings.on_answer(peer, datagram.body)
+        else:
+            peer.heard_at_s = self._reactor.seconds()
+            greetings.on_control(peer, decode_control(datagram.body))
 
     def _refuse(self, subject: str, reason: str) -> None:
         self._refused += 1

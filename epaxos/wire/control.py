@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.ids import NUMBER_LIMIT
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import WireError, id_of
@@ -65,12 +65,38 @@ def _decode_epoch_is(message: wire.EpochIs) -> EpochIs:
     return EpochIs(membership, id_of(message, len(previous.members)), previous)
 
 
+def _encode_written(control: Written, out: wire.Control) -> None:
+    out.written.number = control.number
+    out.written.SetInParent()
+
+
+def _decode_written(message: wire.Written) -> Written:
+    if message.number >= NUMBER_LIMIT:
+        raise WireError(f"write {message.number}")
+    return Written(message.number)
+
+
+def _encode_founded(control: Founded, out: wire.Control) -> None:
+    encode_membership(control.membership, out.founded.membership)
+
+
+def _decode_founded(message: wire.Founded) -> Founded:
+    membership = decode_membership(message.membership)
+    if membership.number:
+        raise WireError(f"epoch {membership.number} as the first one")
+    return Founded(membership)
+
+
 _ENCODERS: dict[type[Control], Callable[[Any, wire.Control], None]] = {
     Standing: _encode_standing,
     EpochIs: _encode_epoch_is,
+    Written: _encode_written,
+    Founded: _encode_founded,
 }
 
 _DECODERS: dict[str, Callable[[Any], Control]] = {
     "standing": _decode_standing,
     "epoch_is": _decode_epoch_is,
+    "written": _decode_written,
+    "founded": _decode_founded,
 }

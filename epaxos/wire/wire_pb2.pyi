@@ -241,38 +241,68 @@ class ReadOK(_message.Message):
     def __init__(self, number: _Optional[int] = ..., deps: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "version", "cluster", "replicas", "sender", "receiver")
+    __slots__ = ("protocol", "version", "cluster", "replicas", "sender", "receiver", "introduction")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECEIVER_FIELD_NUMBER: _ClassVar[int]
+    INTRODUCTION_FIELD_NUMBER: _ClassVar[int]
     protocol: str
     version: int
     cluster: str
     replicas: int
     sender: int
     receiver: int
-    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., cluster: _Optional[str] = ..., replicas: _Optional[int] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ...) -> None: ...
+    introduction: Introduction
+    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., cluster: _Optional[str] = ..., replicas: _Optional[int] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("protocol", "accepted", "refusal")
+    __slots__ = ("protocol", "accepted", "refusal", "introduction", "kind", "heard_written", "heard_process")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    INTRODUCTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    HEARD_WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    HEARD_PROCESS_FIELD_NUMBER: _ClassVar[int]
     protocol: str
     accepted: bool
     refusal: str
-    def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ...) -> None: ...
+    introduction: Introduction
+    kind: int
+    heard_written: int
+    heard_process: int
+    def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ..., kind: _Optional[int] = ..., heard_written: _Optional[int] = ..., heard_process: _Optional[int] = ...) -> None: ...
+
+class Introduction(_message.Message):
+    __slots__ = ("uid", "process", "uuid", "written", "unfounded", "wire")
+    UID_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    UNFOUNDED_FIELD_NUMBER: _ClassVar[int]
+    WIRE_FIELD_NUMBER: _ClassVar[int]
+    uid: int
+    process: int
+    uuid: bytes
+    written: int
+    unfounded: bool
+    wire: int
+    def __init__(self, uid: _Optional[int] = ..., process: _Optional[int] = ..., uuid: _Optional[bytes] = ..., written: _Optional[int] = ..., unfounded: bool = ..., wire: _Optional[int] = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("standing", "epoch_is")
+    __slots__ = ("standing", "epoch_is", "written", "founded")
     STANDING_FIELD_NUMBER: _ClassVar[int]
     EPOCH_IS_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    FOUNDED_FIELD_NUMBER: _ClassVar[int]
     standing: Standing
     epoch_is: EpochIs
-    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ...) -> None: ...
+    written: Written
+    founded: Founded
+    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ..., written: _Optional[_Union[Written, _Mapping]] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("epoch", "installed", "asks")
@@ -295,3 +325,15 @@ class EpochIs(_message.Message):
     replica: int
     slot: int
     def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ..., previous: _Optional[_Union[Membership, _Mapping]] = ..., replica: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...
+
+class Written(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class Founded(_message.Message):
+    __slots__ = ("membership",)
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    membership: Membership
+    def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...

@@ -12,6 +12,7 @@ from epaxos.interfaces import Checkpoint, Identity, IStore, Ready, StoreError, W
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.membership import VERSION, Member, Membership
 from epaxos.protocol.values.messages import Phase
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.storage.leveldb.store import LevelDBStore
@@ -70,9 +71,15 @@ def _fill(folder: Path, keys: int, records: int) -> None:
     loop = Loop()
     failures: list[StoreError] = []
     store = LevelDBStore(folder, call_from_thread=loop.call_from_thread, failed=failures.append)
-    store.open(Identity("example", 0, Epoch.first(N), "kv"))
+    restored = store.open(Identity("example", 0, Epoch.first(N), "kv"))
+    members = (Member(0, restored.uid), *(Member(number, number) for number in range(1, N)))
+    last = WriteSet(founded=Membership(1, 0, VERSION, members), sync=True)
     written: list[None] = []
-    write_sets = chain(_checkpoints(store, keys), _records(records), [WriteSet(sync=True)])
+    write_sets = chain(
+        _checkpoints(store, keys),
+        _records(records),
+        [last],
+    )
     for count, write_set in enumerate(write_sets, 1):
         store.write(write_set, lambda: written.append(None))
         if write_set.sync:

@@ -59,9 +59,7 @@ class Cluster:
         source: Path | None = None,
     ) -> None:
         self.n = n
-        self._environment = dict(os.environ)
-        if source is not None:
-            self._environment["PYTHONPATH"] = str(source)
+        self.use(source)
         self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
         base = free_base_port(n)
         self.redis_ports = [base + 100 + id for id in range(n)]
@@ -74,6 +72,12 @@ class Cluster:
         if linked:
             for id in range(n):
                 self.config_of(id).write_text(self._linked_config(id) + settings_of(id))
+
+    def use(self, source: Path | None) -> None:
+        """From now on start replicas of the epaxos in this folder; None: of this one."""
+        self._environment = dict(os.environ)
+        if source is not None:
+            self._environment["PYTHONPATH"] = str(source)
 
     def __enter__(self) -> Cluster:
         return self

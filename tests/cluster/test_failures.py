@@ -97,8 +97,9 @@ class FailureTests(ClusterTestCase):
                 load.wait_for_more(50, 0, 1, 2)
             self.check(cluster, load)
 
-    def test_one_down_from_the_start(self) -> None:
-        with self.cluster().start(0, 1).ready(0, 1) as cluster:
+    def test_one_down_almost_from_the_start(self) -> None:
+        with self.cluster().start().ready() as cluster:
+            cluster.kill(2)
             with Load({0: cluster.redis_ports[0], 1: cluster.redis_ports[1]}) as load:
                 load.wait_for_more(100, 0, 1)
                 cluster.start(2).ready()

@@ -271,7 +271,9 @@ def daemon(case: SynchronousTestCase, cluster: Cluster, id: int = 0) -> Iterator
     pid_file = cluster.folder / f"epaxos-{id}.pid"
     pid = int(wait_until("the pid file is there", lambda: pid_file.read_text()))
     try:
-        wait_until("it answers", lambda: cluster.try_status(id))
+        log = cluster.folder / f"epaxos-{id}.log"
+        waits = "first start: replica"  # for another one, which is not there yet
+        wait_until("it answers", lambda: cluster.try_status(id) or waits in log.read_text())
         yield pid
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -286,12 +288,14 @@ class PidFileTests(ProcessCase):
         """A killed process has left its pid file.  The number may belong to another process by now: to
         this test, or to another replica, as happens with small numbers when containers or computers
         restart."""
-        for settings, texts in (("", ["", "nobody", "-1"]), (MEMORY, ["4194305"])):
-            with Cluster(2, settings) as cluster, daemon(self, cluster, 1) as other:
-                for text in (*texts, str(os.getpid()), str(other)):
-                    (cluster.folder / "epaxos-0.pid").write_text(text)
+        own = str(os.getpid())
+        for settings, texts in (("", ["", "nobody", "-1", own, None]), (MEMORY, ["4194305", own, None])):
+            for text in texts:
+                with Cluster(2, settings) as cluster, daemon(self, cluster, 1) as other:
+                    left = str(other) if text is None else text
+                    (cluster.folder / "epaxos-0.pid").write_text(left)
                     with daemon(self, cluster) as pid:
-                        self.assertNotEqual(str(pid), text)
+                        self.assertNotEqual(str(pid), left)
 
     def test_one_of_a_replica_that_lives(self) -> None:
         """Neither the replica nor its pid file is touched."""

@@ -9,6 +9,7 @@ import subprocess
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.service.exit_status import FAILED, WRONG_DATA
 from tests.cluster.harness import TWISTD, Cluster, wait_until
 
 
@@ -21,12 +22,10 @@ class RefusalTests(SynchronousTestCase):
         done = subprocess.run(command, cwd=cluster.folder, capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout, done.stderr
 
-    def refused(self, cluster: Cluster, id: int = 0, twistd: tuple[str, ...] = ("-n",)) -> tuple[str, str]:
+    def refused(self, cluster: Cluster, id: int = 0, expected: int = FAILED) -> tuple[str, str]:
         """Run a replica that must refuse to start.  Its one line on stderr, and its log."""
-        status, log, errors = self.run_replica(
-            cluster, "--id", str(id), "--config", str(cluster.config), twistd=twistd
-        )
-        self.assertEqual(status, 1, log + errors)
+        status, log, errors = self.run_replica(cluster, "--id", str(id), "--config", str(cluster.config))
+        self.assertEqual(status, expected, log + errors)
         self.assertNotIn("Traceback", log + errors)
         self.assertEqual(errors.count("\n"), 1, errors)
         return errors, log
@@ -69,7 +68,7 @@ class RefusalTests(SynchronousTestCase):
             ):
                 swapped = text.replace(mine, "\0").replace(other, mine).replace("\0", other)
                 cluster.config.write_text(swapped)
-                errors, log = self.refused(cluster, 0)
+                errors, log = self.refused(cluster, 0, WRONG_DATA)
                 self.assertIn(said, errors)
                 self.assertIn(errors.partition(": ")[2].strip(), log)
             cluster.config.write_text(text)

@@ -25,7 +25,7 @@ class InspectTests(StoreCase):
         self.assertEqual(lines["format"], str(FORMAT))
         self.assertEqual(lines["cluster"], "test")
         self.assertEqual(lines["replica"], "1 of 3")
-        self.assertEqual(lines["uid"], "none")
+        self.assertRegex(lines["uid"], "^[0-9a-f]{16}$")
         self.assertEqual(lines["executed"], "5 5 0, and 2 instances beyond")
         self.assertEqual(lines["records"], "2, 2 of them with a batch")
         self.assertEqual(lines["base of the state"], "0 B, 0 entries")

@@ -33,9 +33,11 @@ from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.upkeep import catch_up
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance, InstanceRecord, Value
+from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.messages import NOP, Batch, Message, Phase
 from epaxos.protocol.values.timing import Timing
 from epaxos.resp.hiredis_parser import CommonParser
@@ -61,10 +63,12 @@ from epaxos.storage.state.pieces import (
     frame,
     read_pieces,
 )
+from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import Connections
 from epaxos.transport.datagrams import DatagramError, DatagramReader, DatagramWriter
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.incoming import IncomingFactory
+from epaxos.transport.introductions import Introduction, Myself
 from epaxos.transport.outgoing import Outgoing
 from epaxos.wire.codec import WireError, decode_batch, decode_frame, encode, encode_batch
 from epaxos.wire.frames import FrameError, FrameReader
@@ -312,25 +316,37 @@ SETTINGS = default_tcp(frame_bytes_max=FRAME_BYTES_MAX)
 HERE = PeerIdentity("example", 0, Epoch.first(N))
 THERE = PeerIdentity("example", 1, Epoch.first(N))
 GREETING = greet(THERE, HERE.replica)
+MEMBERS = Membership(7, 0, 1, tuple(Member(number, 100 + number) for number in range(N)))
+
+
+def _never(text: str) -> None:
+    raise AssertionError(f"bytes of a stranger stop the replica: {text}")
 
 
 def incoming(data: bytes) -> None:
     """An incoming connection, from the greeting on."""
     choices = Choices(data[:8])
     data = data[8:]
+    introduced = choices.below(3)
+    greeting = greet(THERE, HERE.replica, Introduction(101, 201)) if introduced == 2 else GREETING
     if choices.below(2):
-        data = len(GREETING).to_bytes(4, "big") + GREETING + data
+        data = len(greeting).to_bytes(4, "big") + greeting + data
     clock = Clock()
+    controls: list[Control] = []
     received: list[Message] = []
     factory = IncomingFactory(
         HERE,
-        lambda sender, messages: received.extend(messages),
+        lambda sender, epoch, messages: received.extend(messages),
         lambda sender, is_open: None,
         _complaints(clock),
         clock,
         SETTINGS,
         SharedReader(),
     )
+    if introduced:
+        me = Myself(100, 200, lambda: 1, choices.of((None, MEMBERS)))
+        factory.acquaintances = Acquaintances(0, N, "example", me, 1.0, clock.seconds, _never)
+        factory.control = lambda sender, control: controls.append(control)
     connection: Any = factory.buildProtocol(None)
     wire = _Peer()
     connection.makeConnection(wire)
@@ -338,7 +354,7 @@ def incoming(data: bytes) -> None:
         if not wire.disconnecting:
             connection.dataReceived(piece)
     assert connection.sender in (None, 1, 2)
-    assert not received or connection.sender is not None
+    assert not (received or controls) or connection.sender is not None
     assert len(wire.value()) < 300
     clock.advance(100)
     assert wire.disconnecting
@@ -354,7 +370,8 @@ def outgoing(data: bytes) -> None:
         Connections(),
         clock,
         SETTINGS,
-        lambda: accepted.append(True),
+        lambda answer: accepted.append(True),
+        lambda refusal: None,
         lambda connection, reason: None,
         lambda text: complaints.warn("to replica 1", text),
         lambda transport: None,
@@ -372,17 +389,20 @@ def outgoing(data: bytes) -> None:
 def datagrams(data: bytes) -> None:
     """Datagrams from the address of a replica: in any order, doubled, damaged, or random bytes."""
     choices = Choices(data)
-    writer = DatagramWriter(THERE, HERE.replica, 1, 200)
+    writer = DatagramWriter(THERE, 101, 1, 200)
+    writer.address(7, 100)
     sent = list(writer.write([encode(choices.message(N)) for _ in range(choices.below(4))]))
     sent += writer.write([bytes(choices.below(256)) * 2])  # half of them longer than a datagram
-    reader = DatagramReader(HERE, THERE.replica)
+    reader = DatagramReader(HERE, 100)
+    reader.know(7)
+    reader.expect(101, 1)
     while choices.left:
         datagram = bytearray(choices.of(sent))
         for _ in range(choices.of((0, 0, 1, 2, 3))):
             datagram[choices.below(len(datagram))] = choices.byte()
         try:
             frame = reader.read(bytes(datagram[: len(datagram) - choices.of((0, 0, 0, 1, 20))]))
-            decode_frame(frame, Epoch.first(N))
+            decode_frame(frame.body, Epoch.first(N))
         except (DatagramError, WireError) as error:
             assert len(str(error)) < 200
     assert reader.sequence.lost >= 0

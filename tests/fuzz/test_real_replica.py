@@ -14,6 +14,7 @@ from threading import Event, Thread
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.values.epoch import Epoch
+from epaxos.service.exit_status import WRONG_DATA
 from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.wire.codec import encode
 from epaxos.wire.frames import pack
@@ -152,6 +153,6 @@ class RealReplicaTests(SynchronousTestCase):
             if cluster.processes[1].poll() is None:
                 self.check(cluster, 1)
             else:  # replica 0 believes in slots that replica 1 has not used, and has decided them
-                self.assertEqual(cluster.ended(1), 1)
+                self.assertEqual(cluster.ended(1), WRONG_DATA)
                 self.assertIn("another process has its id", cluster.log(1))
                 self.assertNotIn("Traceback", cluster.log(1))

@@ -33,7 +33,11 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "a write has waited longer than `suspect_after_s`. Go to another replica",
         SAYS,
     ),
-    "CLUSTERDOWN the replica does not run": ("it starts or stops. Go to another replica", SAYS),
+    "CLUSTERDOWN the replica does not run": (
+        "it stops, or waits for the other members at [the first start](../operating/run.md#the-first-start). "
+        "The command was not run",
+        NO,
+    ),
     "CLUSTERDOWN the replica has failed": ("it stops, and its log says why. Go to another replica", SAYS),
     "CLUSTERDOWN the replica is catching up and did not answer within … s": (
         "it was down or cut off, and executes what it missed. Go to another replica meanwhile",

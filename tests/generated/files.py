@@ -26,7 +26,9 @@ def files() -> str:
     return page(
         "Files on disk",
         "the docstrings of epaxos/storage",
-        f"This is storage format {FORMAT}. A folder of another format is refused at the start. All files "
+        f"This is storage format {FORMAT}. A folder of another format is refused at the start. The records "
+        "`uid` and `founded` ([the first start](../operating/run.md#the-first-start)) are new in it; "
+        "versions before ignore them, and a folder without a uid gets one when it is opened. All files "
         f"of a folder "
         "belong together: nothing in it may be removed, copied or put back alone, but for `*.torn`.",
         *parts,

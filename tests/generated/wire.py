@@ -10,6 +10,7 @@ from pathlib import Path
 import epaxos
 from epaxos.protocol.values import messages
 from epaxos.transport.handshake import VERSION
+from epaxos.transport.introductions import WIRE
 from tests.generated.page import docstring_of, page, rows
 
 __all__ = ["declared", "wire"]
@@ -19,6 +20,7 @@ FIELD = re.compile(r"(?:(repeated|optional) )?(\w+) (\w+) = (\d+);(?:\s*// (.*))
 BESIDE = {
     "Frames": "epaxos.wire.frames",
     "The handshake": "epaxos.transport.handshake",
+    "Who is refused": "epaxos.transport.acquaintances",
     "Datagrams": "epaxos.transport.datagrams",
 }
 
@@ -83,8 +85,8 @@ def wire() -> str:
         "epaxos/wire/wire.proto, the docstrings of epaxos/protocol/values/messages.py and of "
         "epaxos/transport",
         f"This is version {VERSION} of what replicas say to each other. Replicas of different versions "
-        f"refuse each "
-        "other. Clients speak the Redis protocol, RESP2 or RESP3.",
+        f"refuse each other. The form of the frames is agreed on for each link: {WIRE}, or 1 with a replica "
+        "that knows of no uids. Clients speak the Redis protocol, RESP2 or RESP3.",
         *beside,
         "## Messages",
         *parts,

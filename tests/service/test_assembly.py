@@ -23,8 +23,9 @@ from epaxos.config.addresses import client_for
 from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config, ConfigError
-from epaxos.interfaces import StoreError
+from epaxos.interfaces import StoreError, WrongDataError
 from epaxos.service.assembly import build
+from epaxos.service.exit_status import FAILED, WRONG_DATA
 from epaxos.service.service import Port, ReplicaService
 from epaxos.tools.demo import free_base_port
 from epaxos.tools.redis_client import connect
@@ -32,6 +33,10 @@ from epaxos.tools.redis_client import connect
 
 class Refused(Exception):
     """What `startService` is to raise."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class ClusterTests(TestCase):
@@ -51,14 +56,21 @@ class ClusterTests(TestCase):
         return load(path)
 
     def build(self, config: Config, id: int) -> ReplicaService:
-        service = build(config, id, self.reactor, refuse=Refused, fail=self.failures.append)
+        service = build(config, id, self.reactor, refuse=Refused, fail=self.failed)
         self.addCleanup(service.stopService)
         return service
 
-    def start(self, config: Config) -> list[ReplicaService]:
+    def failed(self, text: str, status: int) -> None:
+        self.failures.append(text)
+
+    @inlineCallbacks
+    def start(self, config: Config) -> Any:
+        """All replicas, once they listen for clients."""
         services = [self.build(config, id) for id in range(config.n)]
         for service in services:
             service.startService()
+        while not all(service.is_ready for service in services):
+            yield deferLater(self.reactor, 0.01)
         return services
 
     @inlineCallbacks
@@ -72,7 +84,7 @@ class ClusterTests(TestCase):
     @inlineCallbacks
     def test_three_replicas(self) -> Any:
         config = self.configure()
-        services = self.start(config)
+        services = yield self.start(config)
         reply = yield self.ask(config, 0, "SET", "a", "b")
         self.assertEqual(reply, b"OK")
         for id in range(3):
@@ -97,7 +109,7 @@ class ClusterTests(TestCase):
         observer = lambda event: lines.append(formatEvent(event))  # noqa: E731
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
-        (service,) = self.start(config)
+        (service,) = yield self.start(config)
         yield service.stopService()
         for name in ("peer", "client", "status"):
             port = getattr(config.replica(0), name).split(":")[1]
@@ -106,7 +118,7 @@ class ClusterTests(TestCase):
     @inlineCallbacks
     def test_three_replicas_over_udp(self) -> Any:
         config = self.configure(transport="udp", settings="[limits]\ndatagram_bytes_max = 1400\n")
-        self.start(config)
+        yield self.start(config)
         reply = yield self.ask(config, 0, "SET", "a", "b")
         self.assertEqual(reply, b"OK")
         for id in range(3):
@@ -120,7 +132,7 @@ class ClusterTests(TestCase):
         """Whatever replica is asked, and however soon; and reading makes no instance and writes nothing."""
         for settings in ("", "[storage]\nengine = memory\n"):
             config = self.configure(settings=settings)
-            services = self.start(config)
+            services = yield self.start(config)
             connections = yield gatherResults(
                 [
                     connect(clientFromString(self.reactor, client_for(config.replica(id).client)))
@@ -167,7 +179,7 @@ class ClusterTests(TestCase):
     def test_a_single_replica_remembers(self) -> Any:
         config = self.configure(1)
         for expected in (1, 2):
-            (service,) = self.start(config)
+            (service,) = yield self.start(config)
             reply = yield self.ask(config, 0, "INCR", "n")
             self.assertEqual(reply, expected)
             yield service.stopService()
@@ -176,7 +188,7 @@ class ClusterTests(TestCase):
     def test_a_replica_in_memory_forgets_and_warned_of_it(self) -> Any:
         config = self.configure(1, "[storage]\nengine = memory\n")
         for _ in range(2):
-            (service,) = self.start(config)
+            (service,) = yield self.start(config)
             reply = yield self.ask(config, 0, "INCR", "n")
             self.assertEqual(reply, 1)
             yield service.stopService()
@@ -185,8 +197,9 @@ class ClusterTests(TestCase):
     @inlineCallbacks
     def test_stopping_answers_who_waits(self) -> Any:
         config = self.configure()
-        service = self.build(config, 0)  # alone: no quorum
-        service.startService()
+        services = yield self.start(config)
+        service, *others = services
+        yield gatherResults([other.stopService() for other in others])  # alone: no quorum
         connection = yield connect(clientFromString(self.reactor, client_for(config.replica(0).client)))
         reply = connection.ask("SET", "a", "b")
         while not (yield service.node.status())["counters"]["instances_in_flight"]:
@@ -210,14 +223,14 @@ class ClusterTests(TestCase):
                     str(refusal.exception), f"cannot listen on 127.0.0.1:{port}: Address already in use"
                 )
                 yield service.stopService()
-        (service,) = self.start(config)
+        (service,) = yield self.start(config)
         reply = yield self.ask(config, 0, "PING")
         self.assertEqual(reply, b"PONG")
 
     @inlineCallbacks
     def test_the_data_of_another(self) -> Any:
         config = self.configure(1)
-        (service,) = self.start(config)
+        (service,) = yield self.start(config)
         yield service.stopService()
         text = config.path.read_text()
         config.path.write_text(text.replace("name = example", "name = other"))
@@ -225,6 +238,7 @@ class ClusterTests(TestCase):
         with self.assertRaises(Refused) as refusal:
             service.startService()
         self.assertIn("example", str(refusal.exception))
+        self.assertEqual(refusal.exception.status, WRONG_DATA)
 
     def test_parts_that_the_configuration_asks_for_in_vain(self) -> None:
         for settings, said in (
@@ -248,13 +262,15 @@ class Node:
     n = 1
 
     def __init__(self, started: Any) -> None:
-        self.started = started
+        self.started = 0
         self.stopped = 0
+        self._started = started
 
     def start(self) -> Deferred[None]:
-        if isinstance(self.started, Exception):
-            raise self.started
-        return self.started
+        self.started += 1
+        if isinstance(self._started, Exception):
+            raise self._started
+        return self._started
 
     def stop(self) -> Deferred[None]:
         self.stopped += 1
@@ -281,15 +297,39 @@ class Endpoint:
         return self.listening
 
 
+class First:
+    """A first start that has nothing to do."""
+
+    def run(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> None:
+        pass
+
+
+class Waits(First):
+    """A first start that waits for others."""
+
+    def __init__(self) -> None:
+        self.may_start: Deferred[None] = Deferred()
+
+    def run(self) -> Deferred[None]:
+        return self.may_start
+
+
 class StartTests(SynchronousTestCase):
     """What goes wrong at once is raised; what goes wrong later is told."""
 
-    def service(self, started: Any, *listening: Deferred[Any]) -> ReplicaService:
+    def failed(self, text: str, status: int) -> None:
+        self.failures.append(text)
+
+    def service(self, started: Any, *listening: Deferred[Any], first: First | None = None) -> ReplicaService:
         self.failures: list[str] = []
         ports = [Port("client", "tcp:1", Endpoint(port), Factory()) for port in listening]
         node: Any = Node(started)
         self.hung_up: list[None] = []
-        return ReplicaService(node, ports, Refused, self.failures.append, lambda: self.hung_up.append(None))
+        hang_up = lambda: self.hung_up.append(None)  # noqa: E731
+        return ReplicaService(node, first or First(), ports, Refused, self.failed, hang_up)
 
     def test_interface(self) -> None:
         self.assertTrue(verifyObject(IService, self.service(succeed(None))))
@@ -298,20 +338,46 @@ class StartTests(SynchronousTestCase):
         taken = CannotListenError("127.0.0.1", 7000, OSError(98, "Address already in use"))
         unix = CannotListenError("/run/x", None, OSError(13, "Permission denied"))
         everywhere = CannotListenError("", 7000, OSError(98, "Address already in use"))
-        for started, listening, text in (
-            (StoreError("the disk is gone"), [], "the disk is gone"),
-            (fail(StoreError("the disk is gone")), [], "the disk is gone"),
-            (fail(taken), [], "cannot listen on 127.0.0.1:7000: Address already in use"),
-            (succeed(None), [fail(taken)], "cannot listen on 127.0.0.1:7000: Address already in use"),
-            (succeed(None), [fail(everywhere)], "cannot listen on *:7000: Address already in use"),
-            (succeed(None), [fail(unix)], "cannot listen on /run/x: Permission denied"),
+        for started, listening, text, status in (
+            (fail(WrongDataError("it is another's")), [], "it is another's", WRONG_DATA),
+            (StoreError("the disk is gone"), [], "the disk is gone", FAILED),
+            (fail(StoreError("the disk is gone")), [], "the disk is gone", FAILED),
+            (fail(taken), [], "cannot listen on 127.0.0.1:7000: Address already in use", FAILED),
+            (succeed(None), [fail(taken)], "cannot listen on 127.0.0.1:7000: Address already in use", FAILED),
+            (succeed(None), [fail(everywhere)], "cannot listen on *:7000: Address already in use", FAILED),
+            (succeed(None), [fail(unix)], "cannot listen on /run/x: Permission denied", FAILED),
         ):
             service = self.service(started, *listening)
             with self.assertRaises(Refused) as refusal:
                 service.startService()
-            self.assertEqual(str(refusal.exception), text)
+            self.assertEqual((str(refusal.exception), refusal.exception.status), (text, status))
             self.assertEqual((service.node.stopped, len(self.hung_up)), (1, 1))
             self.assertEqual(self.failures, [])
+
+    def test_a_first_start_that_waits(self) -> None:
+        """The ports are open meanwhile, and the node starts behind it."""
+        port, first = Listening(), Waits()
+        service = self.service(succeed(None), succeed(port), first=first)
+        service.startService()
+        self.assertTrue(port.open)
+        self.assertEqual((service.node.started, service.is_ready), (0, False))
+        first.may_start.callback(None)
+        self.assertEqual((service.node.started, service.is_ready), (1, True))
+        self.successResultOf(service.stopService())
+        self.assertFalse(port.open)
+
+    def test_a_port_that_is_taken_while_the_first_start_waits(self) -> None:
+        taken = CannotListenError("127.0.0.1", 7100, OSError(98, "Address already in use"))
+        with self.assertRaises(Refused):
+            self.service(succeed(None), fail(taken), first=Waits()).startService()
+
+    def test_stopped_while_the_first_start_waits(self) -> None:
+        first = Waits()
+        service = self.service(succeed(None), first=first)
+        service.startService()
+        service.stopService()
+        first.may_start.callback(None)
+        self.assertEqual((service.node.started, service.is_ready), (0, False))
 
     def test_a_bug_is_logged_with_all_that_is_known_of_it(self) -> None:
         with self.assertRaises(Refused) as refusal:

@@ -103,5 +103,5 @@ class EndpointTests(ConfigCase):
             load_and_check(path)
         self.assertEqual(
             str(caught.exception),
-            f"{path}: [limits] datagram_bytes_max = 1200: must be at least 1436 with 40 replicas",
+            f"{path}: [limits] datagram_bytes_max = 1200: must be at least 1456 with 40 replicas",
         )

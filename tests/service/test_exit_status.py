@@ -16,7 +16,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.service.exit_status import FAIL_S_MAX, STOP_S_MAX, Process, StartError
+from epaxos.service.exit_status import FAIL_S_MAX, FAILED, STOP_S_MAX, WRONG_DATA, Process, StartError
 from epaxos.service.log_file import ReplicaLog
 
 
@@ -107,6 +107,18 @@ class ProcessTests(SynchronousTestCase):
         self.assertIsInstance(error, SystemExit)
         self.assertEqual(error.code, 1)
         self.assertEqual((self.exit_status(), self.deadlines), (1, [FAIL_S_MAX]))
+
+    def test_data_that_is_wrong_ends_with_status_3(self) -> None:
+        """Also when an ordinary failure comes before or behind, and when it cannot start."""
+        for statuses in ((WRONG_DATA,), (FAILED, WRONG_DATA), (WRONG_DATA, FAILED)):
+            process = self.process(Reactor(True))
+            for status in statuses:
+                process.fail(f"status {status}", status)
+            self.assertEqual(self.exit_status(), WRONG_DATA)
+            self.at_exit.clear()
+            self.ended.clear()
+        error = self.process(Reactor(False)).refuse("it is another's", WRONG_DATA)
+        self.assertEqual((error.code, self.exit_status()), (WRONG_DATA, WRONG_DATA))
 
     def test_a_failure_stops_the_reactor_and_ends_with_status_1(self) -> None:
         reactor = Reactor(True)

@@ -31,6 +31,7 @@ class StoreContract:
     def test_new(self) -> None:
         nothing = (0, 0, 0)
         restored = contents(self.store.open(IDENTITY))
+        self.assertGreater(restored.pop("uid"), 0)
         self.assertEqual(
             restored,
             {
@@ -43,6 +44,8 @@ class StoreContract:
                 "base": {},
                 "batches": [],
                 "state": {},
+                "founded": None,
+                "unfounded": True,
             },
         )
         self.close()

@@ -17,16 +17,29 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.messages import AcceptOK, Batch, Message, PreAccept
 from epaxos.transport.handshake import PeerIdentity, accept, examine, greet
+from epaxos.transport.introductions import Introduction, Myself
 from epaxos.transport.tcp import TcpSettings, TcpTransport
 from epaxos.wire.codec import decode_frame
 from epaxos.wire.frames import FrameReader, pack
 from tests.defaults import default_tcp
 
-__all__ = ["ManualEndpoint", "ManualListener", "TransportLab", "Wire", "connect"]
+__all__ = [
+    "Heard",
+    "ManualEndpoint",
+    "ManualListener",
+    "TransportLab",
+    "Wire",
+    "connect",
+    "introduction",
+    "membership",
+    "myself",
+]
 
 SETTINGS = default_tcp(queue_bytes_max=1000, frame_bytes_max=500, strangers_max=3)
 
@@ -152,10 +165,57 @@ class ManualListener:
         return connect(self.factory)
 
 
-class TransportLab:
-    """Replica `replica` of `n`, started; `received` and `connections` are what was handed up."""
+class Heard:
+    """Notes what is told to `Hears`."""
 
-    def __init__(self, replica: int = 1, n: int = 3, settings: TcpSettings = SETTINGS) -> None:
+    def __init__(self) -> None:
+        self.met: list[tuple[int, Introduction | None]] = []
+        self.lost: list[int] = []
+        self.controls: list[tuple[int, Control]] = []
+        self.wrong: list[str] = []
+
+    def on_met(self, number: int, who: Introduction | None) -> None:
+        self.met.append((number, who))
+
+    def on_lost(self, number: int) -> None:
+        self.lost.append(number)
+
+    def on_control(self, sender: int, control: Control) -> None:
+        self.controls.append((sender, control))
+
+    def on_wrong(self, text: str) -> None:
+        self.wrong.append(text)
+
+
+def introduction(number: int, **changes: Any) -> Introduction:
+    """What the replica `number` says of itself: the uid 100 + number, the process 200 + number."""
+    return Introduction(100 + number, 200 + number)._replace(**changes)
+
+
+def myself(number: int, written: int = 0, **changes: Any) -> Myself:
+    """The same, of the process under test."""
+    return Myself(100 + number, 200 + number, lambda: written, **changes)
+
+
+def membership(n: int = 3, uuid: int = 7) -> Membership:
+    """The first members of the cluster `uuid`."""
+    return Membership(uuid, 0, 1, tuple(Member(number, 100 + number) for number in range(n)))
+
+
+class TransportLab:
+    """Replica `replica` of `n`, started; `received` and `connections` are what was handed up.
+
+    With `me` it introduces itself, and `heard` is what was told of the others.
+    """
+
+    def __init__(
+        self,
+        replica: int = 1,
+        n: int = 3,
+        settings: TcpSettings = SETTINGS,
+        me: Myself | None = None,
+        opens_only: bool = False,
+    ) -> None:
         self.clock = Clock()
         self.listener = ManualListener()
         self.endpoints = {peer: ManualEndpoint() for peer in range(n) if peer != replica}
@@ -168,8 +228,18 @@ class TransportLab:
             random=Random(1),
             settings=settings,
         )
+        self.heard = Heard()
+        if me is not None:
+            self.transport.introduce(me, self.heard, 1.0)
         self.received: list[tuple[int, Sequence[Message]]] = []
         self.connections: list[tuple[int, bool]] = []
+        if opens_only:
+            self.transport.open()
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """As the node does."""
         self.transport.start(
             lambda sender, messages: self.received.append((sender, messages)),
             lambda peer, is_there: self.connections.append((peer, is_there)),
@@ -179,7 +249,8 @@ class TransportLab:
         """The connection to `peer`, accepted by it."""
         wire = self.endpoints[peer].succeed()
         (greeting,) = FrameReader(1024).feed(wire.writes.pop())
-        assert examine(PeerIdentity("home", peer, self.identity.epoch), greeting) == self.identity.replica
+        there = PeerIdentity("home", peer, self.identity.epoch)
+        assert examine(there, greeting)[0] == self.identity.replica
         wire.receive(pack([accept()], 1024))
         return wire
 

@@ -41,7 +41,8 @@ def hello(**changes: Any) -> bytes:
 class GreetingTests(SynchronousTestCase):
     def test_the_right_one_is_known_by_its_id(self) -> None:
         for sender in (0, 2):
-            self.assertEqual(examine(HERE, greet(PeerIdentity("home", sender, Epoch.first(3)), 1)), sender)
+            greeting = greet(PeerIdentity("home", sender, Epoch.first(3)), 1)
+            self.assertEqual(examine(HERE, greeting), (sender, None))
         self.assertEqual(greet(PeerIdentity("home", 0, Epoch.first(3)), 1), hello())
 
     def test_who_is_refused(self) -> None:

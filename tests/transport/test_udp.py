@@ -15,19 +15,27 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
+from epaxos.protocol.values.control import Founded, Written
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import AcceptOK, Batch, Conflict, Fetch, Message, PreAccept, ValidateOK
 from epaxos.transport.datagrams import (
+    ANSWER,
+    CONTROL,
     DATAGRAM_BYTES_LIMIT,
     HEADER_BYTES,
+    HELLO,
     LONG_MESSAGE_BYTES_MAX,
+    DatagramReader,
     DatagramWriter,
 )
-from epaxos.transport.handshake import PeerIdentity
+from epaxos.transport.handshake import PeerIdentity, accept, check_answer, greet, refuse
+from epaxos.transport.introductions import Accepted, Refusal, Refused
 from epaxos.transport.udp import DATAGRAMS_PER_TURN, UdpAddress, UdpSettings, UdpTransport
 from epaxos.wire.codec import encode
+from epaxos.wire.control import encode_control
 from tests.defaults import default_udp
+from tests.transport.lab import Heard, introduction, membership, myself
 
 THREE = Epoch.first(3)
 HERE = UdpAddress("10.0.0.1", 7000)
@@ -118,7 +126,7 @@ class Case(SynchronousTestCase):
             self.said.append(formatEvent(event))
 
     def make(self, settings: UdpSettings = SETTINGS) -> UdpTransport:
-        return UdpTransport(
+        transport = UdpTransport(
             PeerIdentity("home", 1, THREE),
             HERE,
             PEERS,
@@ -126,8 +134,45 @@ class Case(SynchronousTestCase):
             reactor=self.reactor,
             settings=settings,
         )
+        self.heard = Heard()
+        transport.introduce(myself(1), self.heard, 1.0)
+        return transport
+
+    def writer(self, sender: int, receiver: int = 1) -> DatagramWriter:
+        """What makes the datagrams of a replica."""
+        writer = DatagramWriter(PeerIdentity("home", sender, THREE), 100 + sender, 1, 1200)
+        writer.address(0, 100 + receiver)
+        return writer
+
+    def hello(self, sender: int, receiver: int = 1, **changes: Any) -> bytes:
+        """The greeting of a replica."""
+        who = introduction(sender, **changes)
+        body = greet(PeerIdentity("home", sender, THREE), receiver, who)
+        (datagram,) = self.writers[sender].write_one(body, HELLO)
+        return datagram
+
+    def answer(self, sender: int, body: bytes | None = None, **changes: Any) -> bytes:
+        """The answer of a replica to our greeting."""
+        if body is None:
+            body = accept(Accepted(introduction(sender, **changes)))
+        (datagram,) = self.writers[sender].write_one(body, ANSWER)
+        return datagram
 
     def start(self) -> None:
+        """Start, and greet both others as they greet us; a second later nothing of it is left."""
+        self.open()
+        for peer, address in PEERS.items():
+            self.arrive(self.hello(peer), address)
+            self.arrive(self.answer(peer), address)
+        self.reactor.advance(1)
+        self.reactor.advance(0.01)
+        self.reactor.port.written.clear()
+        self.before = self.transport.counters()
+
+    def open(self) -> None:
+        self.writers = {peer: self.writer(peer) for peer in PEERS}
+        self.before = dict.fromkeys(self.transport.counters(), 0)
+
         def receive(sender: int, messages: Sequence[Message]) -> None:
             self.received.append((sender, list(messages)))
 
@@ -137,12 +182,12 @@ class Case(SynchronousTestCase):
         self.reactor.port.protocol.datagramReceived(datagram, address)
 
     def datagram(self, *messages: Message, sender: int = 0) -> bytes:
-        writer = DatagramWriter(PeerIdentity("home", sender, THREE), 1, 1, 1200)
-        (datagram,) = writer.write(map(encode, messages))
+        (datagram,) = self.writers[sender].write(map(encode, messages))
         return datagram
 
     def count(self, name: str) -> int:
-        return self.transport.counters()[name]
+        """How much it has grown since the others have greeted."""
+        return self.transport.counters()[name] - self.before[name]
 
 
 class LifeTests(Case):
@@ -241,7 +286,10 @@ class SendTests(Case):
             settings=default_udp(),
         )
         written = self.written()
+        other.introduce(myself(2), Heard(), 1.0)
         other.start(lambda sender, messages: received.extend(messages))
+        self.writers[1] = self.writer(1, 2)
+        self.arrive(self.hello(1, 2), HERE)
         for datagram, _ in written:
             self.arrive(datagram, HERE)
         self.assertEqual(received, messages)
@@ -291,7 +339,7 @@ class ReceiveTests(Case):
 
     def test_doubles_and_gaps_are_counted(self) -> None:
         self.start()
-        writer = DatagramWriter(PeerIdentity("home", 0, THREE), 1, 1, 1200)
+        writer = self.writers[0]
         datagrams = [datagram for ballot in range(5) for datagram in writer.write([encode(ok(ballot))])]
         for index in (0, 3, 3, 1):
             self.arrive(datagrams[index], PEERS[0])
@@ -325,14 +373,16 @@ class ReceiveTests(Case):
         for datagram, said in (
             (b"", "0 bytes"),
             (b"\0" * 100, "not a datagram of a replica"),
-            (self.datagram(ok(), sender=2), "at this address is replica 0"),
+            (self.hello(2), "from replica 2, but at this address is replica 0"),
             (self.datagram(ok()) + b"\xff", "not a frame"),
             (self.datagram(AcceptOK(InstanceId(5, 1), 0)), "an instance of replica 5"),
         ):
             self.arrive(datagram, PEERS[0])
             self.assertIn("from replica 0: a datagram is refused: ", self.said[-1])
             self.assertIn(said, self.said[-1])
-        self.assertEqual((self.received, self.count("datagrams_refused")), ([], 5))
+        self.arrive(self.datagram(ok(), sender=2), PEERS[0])  # as while a replica restarts: no warning
+        self.assertNotIn("greeting", self.said[-1])
+        self.assertEqual((self.received, self.count("datagrams_refused")), ([], 6))
         self.assertFalse(self.transport.is_connected(0))
 
     def test_a_flood_leaves_turns_to_others(self) -> None:
@@ -350,3 +400,101 @@ class ReceiveTests(Case):
         self.arrive(b"", ("10.9.9.9", 1))
         self.reactor.advance(0)
         self.assertEqual(port.maxThroughput, 1000)
+
+
+class GreetingTests(Case):
+    def kinds(self) -> list[tuple[int, int]]:
+        """What was written since the last call: to whom, and which kind."""
+        written, self.reactor.port.written = self.reactor.port.written, []
+        places = {address: id for id, address in PEERS.items()}
+        return [(places[UdpAddress(*address)], datagram[32]) for datagram, address in written]
+
+    def test_again_every_second_until_it_is_answered(self) -> None:
+        self.open()
+        self.assertEqual(self.kinds(), [(0, HELLO), (2, HELLO)])
+        self.reactor.advance(1)
+        self.assertEqual(self.kinds(), [(0, HELLO), (2, HELLO)])
+        self.arrive(self.answer(0), PEERS[0])
+        self.reactor.advance(1)
+        self.assertEqual(self.kinds(), [(0, CONTROL), (2, HELLO)])
+
+    def test_nothing_is_sent_or_taken_before(self) -> None:
+        self.open()
+        self.kinds()
+        self.transport.send([(0, ok())])
+        self.assertFalse(self.transport.send_control(0, Written(1)))
+        self.arrive(self.datagram(ok()), PEERS[0])
+        self.assertEqual((self.kinds(), self.received), ([], []))
+        self.assertEqual(self.count("datagrams_refused"), 1)
+        self.assertFalse(self.transport.is_connected(0))
+        self.arrive(self.hello(0), PEERS[0])
+        self.assertEqual(self.kinds(), [(0, ANSWER), (0, HELLO)])
+        self.arrive(self.datagram(ok()), PEERS[0])
+        self.assertEqual(self.received, [(0, [ok()])])
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.kinds(), [])
+        self.arrive(self.answer(0), PEERS[0])
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.kinds(), [(0, 0)])
+        self.assertEqual([number for number, _ in self.heard.met], [0, 0])
+
+    def test_a_process_that_is_new_is_greeted_anew(self) -> None:
+        self.start()
+        self.arrive(self.hello(0), PEERS[0])
+        self.assertEqual(self.kinds(), [(0, ANSWER)], "the same process, whose answer was lost")
+        self.arrive(self.hello(0, process=999), PEERS[0])
+        self.assertEqual(self.kinds(), [(0, ANSWER), (0, HELLO)])
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.kinds(), [])
+        self.arrive(self.answer(0), PEERS[0])
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.kinds(), [], "the answer was late: of the process that is gone")
+        self.arrive(self.answer(0, process=999), PEERS[0])
+        self.transport.send([(0, ok())])
+        self.assertEqual(self.kinds(), [(0, 0)])
+
+    def test_who_is_refused_is_told(self) -> None:
+        """A wiped folder, whose uid the header of the answer has."""
+        self.transport.introduce(myself(1, membership=membership()), self.heard, 1.0)
+        self.open()
+        self.kinds()
+        self.writers[0] = DatagramWriter(PeerIdentity("home", 0, THREE), 555, 1, 1200)
+        self.arrive(self.hello(0, uid=555), PEERS[0])
+        ((datagram, _),) = self.reactor.port.written
+        reader = DatagramReader(PeerIdentity("home", 0, THREE), 555)
+        kind, _, _, body = reader.read(datagram)
+        self.assertEqual(kind, ANSWER)
+        refusal = self.assertRaises(Refused, check_answer, body)
+        self.assertEqual(refusal.kind, Refusal.WIPED)
+        self.assertFalse(self.transport.is_connected(0))
+        self.assertEqual(self.heard.met, [])
+
+    def test_a_replica_that_is_refused_hears_why_it_is_wrong(self) -> None:
+        self.open()
+        self.arrive(self.answer(0, refuse("no", Refusal.OTHER, Accepted(introduction(0)))), PEERS[0])
+        self.assertEqual(self.heard.wrong, [])
+        self.arrive(self.answer(0, refuse("no", Refusal.WIPED, Accepted(introduction(0)))), PEERS[0])
+        (line,) = self.heard.wrong
+        self.assertIn("replica 1 was here before under another uid, says replica 0", line)
+
+    def test_silence_is_told(self) -> None:
+        self.start()
+        self.assertEqual(self.heard.lost, [])
+        self.reactor.advance(1)
+        self.assertEqual(self.heard.lost, [0, 2])
+
+    def test_a_datagram_of_an_older_version(self) -> None:
+        self.start()
+        datagram = self.datagram(ok())
+        self.arrive(datagram[:4] + b"\x01" + datagram[5:], PEERS[0])
+        self.assertIn("over UDP, stop all replicas, then start all with the same version", self.said[-1])
+
+    def test_control_messages(self) -> None:
+        self.start()
+        self.assertTrue(self.transport.send_control(0, Founded(membership())))
+        for control in (Founded(membership()), Written(50)):
+            (datagram,) = self.writers[0].write_one(encode_control(control), CONTROL)
+            self.arrive(datagram, PEERS[0])
+        self.assertEqual(self.heard.controls, [(0, Founded(membership()))])
+        self.arrive(self.hello(0, process=3, written=49), PEERS[0])
+        self.assertIn("at write 49, and has said that it was at write 50", self.said[-1])

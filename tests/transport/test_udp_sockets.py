@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
@@ -15,6 +16,7 @@ from epaxos.protocol.values.messages import Message
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.udp import UdpAddress, UdpTransport
 from tests.defaults import default_udp
+from tests.transport.lab import Heard, myself
 from tests.transport.test_udp import THREE, big, ok
 
 
@@ -51,10 +53,16 @@ class SocketTests(TestCase):
         for id, transport in enumerate(self.transports):
             self.addCleanup(transport.stop)
             yield transport.start(self.receiver(id))
+        yield self.greeted()
 
-    def make(self, id: int) -> UdpTransport:
+    def greeted(self) -> Deferred[Any]:
+        """Fires when all have accepted the greetings of all others."""
+        pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
+        return until(lambda: all(self.transports[a]._peers[b].accepted for a, b in pairs))
+
+    def make(self, id: int, process: int = 1) -> UdpTransport:
         peers = {peer: address for peer, address in enumerate(self.addresses) if peer != id}
-        return UdpTransport(
+        transport = UdpTransport(
             PeerIdentity("home", id, THREE),
             self.addresses[id],
             peers,
@@ -62,6 +70,9 @@ class SocketTests(TestCase):
             reactor=self.reactor,
             settings=default_udp(),
         )
+        me = replace(myself(id), process=process)
+        transport.introduce(me, Heard(), 1.0)
+        return transport
 
     def receiver(self, id: int) -> Callable[[int, Sequence[Message]], None]:
         def receive(sender: int, messages: Sequence[Message]) -> None:
@@ -106,9 +117,11 @@ class SocketTests(TestCase):
             self.transports[0].send([(2, ok(1)), (1, ok(2))])
             yield until(lambda: bool(self.received[1]))
             self.received[1].clear()
-        self.transports[2] = self.make(2)
+        self.transports[2] = self.make(2, process=2)
         self.addCleanup(self.transports[2].stop)
         yield self.transports[2].start(self.receiver(2))
+        yield until(lambda: self.transports[0]._peers[2].greeted_by.process == 2)
+        yield self.greeted()
         self.transports[0].send([(2, ok(3))])
         yield until(lambda: bool(self.received[2]))
         self.assertEqual(self.received[2], [(0, ok(3))])

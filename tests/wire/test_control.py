@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId
 from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, VERSION, Member, Membership
 from epaxos.protocol.values.messages import Batch
@@ -21,6 +21,9 @@ NEXT = FIRST.successor()
 CONTROLS: list[Control] = [
     Standing(0, 0),
     Standing(NUMBER_LIMIT - 1, 3, True),
+    Written(0),
+    Written(NUMBER_LIMIT - 1),
+    Founded(FIRST),
     EpochIs(FIRST),
     EpochIs(NEXT, InstanceId(2, 9), FIRST),
 ]
@@ -33,6 +36,13 @@ def changed(change: Callable[[wire.EpochIs], object]) -> bytes:
     return message.SerializeToString()
 
 
+def _later() -> bytes:
+    """A list of first members that is of epoch 1."""
+    message = wire.Control.FromString(encode_control(Founded(FIRST)))
+    message.founded.membership.epoch = 1
+    return message.SerializeToString()
+
+
 WRONG: dict[str, bytes] = {
     "no protobuf": b"\xff",
     "no kind": b"",
@@ -40,6 +50,8 @@ WRONG: dict[str, bytes] = {
         standing=wire.Standing(epoch=1, installed=2)
     ).SerializeToString(),
     "an epoch too large": wire.Control(standing=wire.Standing(epoch=NUMBER_LIMIT)).SerializeToString(),
+    "a write too high": wire.Control(written=wire.Written(number=NUMBER_LIMIT)).SerializeToString(),
+    "a later epoch as the first": _later(),
     "a short uuid": changed(lambda it: setattr(it.membership, "uuid", b"123")),
     "no uuid": changed(lambda it: setattr(it.membership, "uuid", bytes(16))),
     "the wrong epoch before": changed(lambda it: setattr(it.previous, "epoch", 1)),

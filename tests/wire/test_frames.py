@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.wire.frames import FrameError, FrameReader, pack
+from epaxos.wire.frames import CONTROL, FrameError, FrameReader, pack, pack_tagged
 
 
 class PackTests(SynchronousTestCase):
@@ -93,3 +93,57 @@ class FrameReaderTests(SynchronousTestCase):
         found = [frame for at in range(0, len(stream), 1000) for frame in reader.feed(stream[at : at + 1000])]
         self.assertEqual([len(frame) for frame in found], [size])
         self.assertLess(time.process_time() - started, 3)
+
+
+class TaggedTests(SynchronousTestCase):
+    FRAMES = [(0, b""), (7, b"x"), (CONTROL, b"y" * 300), (2**31 - 1, b"")]
+
+    def test_bytes(self) -> None:
+        self.assertEqual(pack_tagged([b"ab", b"c"], 5, 10), b"\0\0\0\x07\0\0\0\x05abc")
+
+    def test_more_than_a_frame_may_hold_becomes_several(self) -> None:
+        """Each has the tag; the bound is for what follows it."""
+        for chunks, frames in (
+            ([b"abc"], [b"abc"]),
+            ([b"a", b"bc", b"d"], [b"abc", b"d"]),
+            ([b"a", b"bcd", b"e", b"f"], [b"a", b"bcd", b"ef"]),
+        ):
+            found = FrameReader(3 + 4).feed_tagged(pack_tagged(chunks, 9, 3))
+            self.assertEqual(found, [(9, frame) for frame in frames])
+
+    def test_one_after_the_other(self) -> None:
+        """The fast path, for one whole frame at a time."""
+        reader = FrameReader(1000)
+        for tag, frame in self.FRAMES:
+            self.assertEqual(reader.feed_tagged(pack_tagged([frame], tag, 1000)), [(tag, frame)])
+            self.assertTrue(reader.is_empty)
+
+    def test_byte_by_byte(self) -> None:
+        stream = b"".join(pack_tagged([frame], tag, 1000) for tag, frame in self.FRAMES)
+        reader = FrameReader(1000)
+        found = [frame for byte in stream for frame in reader.feed_tagged(bytes([byte]))]
+        self.assertEqual(found, self.FRAMES)
+
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, CONTROL), st.binary(max_size=50)), max_size=8), st.data())
+    def test_any_cut_gives_the_same_frames(
+        self, frames: list[tuple[int, bytes]], data: st.DataObject
+    ) -> None:
+        stream = b"".join(pack_tagged([frame], tag, 1000) for tag, frame in frames)
+        reader = FrameReader(1000)
+        found = []
+        while stream:
+            cut = data.draw(st.integers(1, len(stream)))
+            found += reader.feed_tagged(stream[:cut])
+            stream = stream[cut:]
+        self.assertEqual(found, frames)
+
+    def test_what_is_refused(self) -> None:
+        for data, said in (
+            (b"\0\0\0\x03abc", "a frame of 3 bytes, which has no tag"),
+            (b"\0\0\0\0", "a frame of 0 bytes, which has no tag"),
+            (b"\0\0\x03\xe9", "a frame of 1001 bytes, 1000 are allowed"),
+            (b"\0\0\x03\xe9" + bytes(1001), "a frame of 1001 bytes, 1000 are allowed"),
+        ):
+            refusal = self.assertRaises(FrameError, FrameReader(1000).feed_tagged, data)
+            self.assertEqual(str(refusal), said)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Union
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.membership import Membership
 
-__all__ = ["Control", "EpochIs", "Standing"]
+__all__ = ["Control", "EpochIs", "Founded", "Standing", "Written"]
 
 
 class Standing(NamedTuple):
@@ -34,4 +34,16 @@ class EpochIs(NamedTuple):
     previous: Membership | None = None
 
 
-Control = Union[Standing, EpochIs]
+class Written(NamedTuple):
+    """The number of the newest write that is durable in the folder of the sender."""
+
+    number: int
+
+
+class Founded(NamedTuple):
+    """The sender has written down that these are the first members of the cluster."""
+
+    membership: Membership
+
+
+Control = Union[Standing, EpochIs, Written, Founded]

@@ -6,37 +6,45 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from secrets import randbelow
 from typing import Any
 
 from twisted.logger import Logger
 
-from epaxos.interfaces import Identity, Restored, StoreError
+from epaxos.interfaces import Identity, Restored, StoreError, WrongDataError
 from epaxos.protocol.values.ids import no_deps
 from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.membership import UID_LIMIT
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
+    FOUNDED_KEY,
     IDENTITY_KEY,
     INSTANCE_PREFIX,
     RESERVED_KEY,
     STATE_KEY,
+    UID_KEY,
     WRITE_PREFIX,
     RecordFormat,
     check_identity,
     decode_format,
+    decode_founded,
     decode_identity,
     decode_number,
+    decode_uid,
+    encode_founded,
     encode_identity,
+    encode_uid,
 )
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.torn_log import cut_torn_end
 from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest
 from epaxos.storage.state.reading import read_base, read_logs
 
-__all__ = ["open_database", "open_unknown", "restore", "text_of"]
+__all__ = ["new_uid", "open_database", "open_unknown", "restore", "text_of"]
 
 WRITE_BUFFER_BYTES = 8 << 20
 """The bytes after which LevelDB begins a new log.  Two logs exist at a time."""
@@ -62,15 +70,15 @@ def _errors_of(path: Path) -> Iterator[None]:
     try:
         yield
     except engine.CorruptionError as error:
-        raise StoreError(f"{path} is damaged: {text_of(error)}") from None
+        raise WrongDataError(f"{path} is damaged: {text_of(error)}") from None
     except engine.IOError as error:
         if "/LOCK: " in text_of(error):
             raise StoreError(f"{path} is in use by another process") from None
         if _TOO_SHORT.search(text_of(error)):
-            raise StoreError(f"{path} is damaged: {text_of(error)}: it is empty, or cut") from None
+            raise WrongDataError(f"{path} is damaged: {text_of(error)}: it is empty, or cut") from None
         raise StoreError(f"{path} cannot be used: {text_of(error)}") from None
     except engine.Error as error:
-        raise StoreError(f"{path} is damaged: {text_of(error)}") from None
+        raise WrongDataError(f"{path} is damaged: {text_of(error)}") from None
 
 
 def _open(path: Path, create: bool = False) -> Any:
@@ -91,7 +99,10 @@ def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, WriteSeq
             _make(folder, identity)
         db = _open_existing(folder)
         try:
-            return db, _check(db, folder, identity)[0], fresh
+            sequence, _ = _check(db, folder, identity)
+            if db.get(UID_KEY, verify_checksums=True) is None:
+                _give_uid(db, folder, sequence)
+            return db, sequence, fresh
         except BaseException:
             db.close()
             raise
@@ -114,8 +125,26 @@ def _make(folder: DataFolder, identity: Identity) -> None:
     with closing(_open(folder.start_database(), create=True)) as db, db.write_batch(sync=True) as batch:
         sequence = WriteSequence(1, 0, KEPT_BYTES)
         batch.put(IDENTITY_KEY, encode_identity(identity))
+        batch.put(UID_KEY, encode_uid(new_uid()))
+        batch.put(FOUNDED_KEY, encode_founded(None))
         sequence.add_to(batch)
     folder.finish_database(sequence.last)
+
+
+def new_uid() -> int:
+    """64 random bits, not all zero."""
+    return 1 + randbelow(UID_LIMIT - 1)
+
+
+def _give_uid(db: Any, folder: DataFolder, sequence: WriteSequence) -> None:
+    """Give a uid to a folder of a version that knew of none."""
+    with db.write_batch(sync=True) as batch:
+        batch.put(UID_KEY, encode_uid(new_uid()))
+        sequence.add_to(batch)
+    try:
+        folder.set_synced(sequence.last)
+    except OSError as error:
+        raise StoreError(f"{folder.path} cannot be written: {error.strerror}") from None
 
 
 def _open_existing(folder: DataFolder) -> Any:
@@ -133,11 +162,11 @@ def _identity(db: Any, folder: DataFolder) -> tuple[int, Identity]:
     """The format of the data, and their owner.  Raises StoreError."""
     held = db.get(IDENTITY_KEY, verify_checksums=True)
     if held is None:
-        raise StoreError(f"{folder.path} is not a data folder: its database has no identity")
+        raise WrongDataError(f"{folder.path} is not a data folder: its database has no identity")
     try:
         return decode_format(held), decode_identity(held)
     except ValueError as why:
-        raise StoreError(f"{folder.path} cannot be used: {why}") from None
+        raise WrongDataError(f"{folder.path} cannot be used: {why}") from None
 
 
 def _check(db: Any, folder: DataFolder, identity: Identity) -> tuple[WriteSequence, int]:
@@ -149,14 +178,14 @@ def _check(db: Any, folder: DataFolder, identity: Identity) -> tuple[WriteSequen
     try:
         check_identity(held, identity)
     except ValueError as why:
-        raise StoreError(f"{folder.path} cannot be used: {why}") from None
+        raise WrongDataError(f"{folder.path} cannot be used: {why}") from None
     try:
         sequence = WriteSequence.restore(_scan(db, WRITE_PREFIX), KEPT_BYTES)
         synced = folder.synced()
         if sequence.last < synced:
             raise ValueError(f"write {synced} was synced, and {sequence.last} is the last that is there")
     except ValueError as why:
-        raise StoreError(f"{folder.path} is damaged: {why}") from None
+        raise WrongDataError(f"{folder.path} is damaged: {why}") from None
     return sequence, synced
 
 
@@ -175,6 +204,9 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
         floor = db.get(FLOOR_KEY, verify_checksums=True)
         checkpoint = db.get(CHECKPOINT_KEY, verify_checksums=True)
         files = db.get(STATE_KEY, verify_checksums=True)
+        uid = db.get(UID_KEY, verify_checksums=True)
+        founded = db.get(FOUNDED_KEY, verify_checksums=True)
+        has_instances = any(True for _ in _scan(db, INSTANCE_PREFIX))
     try:
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
         manifest = decode_manifest(files) if files is not None else Manifest(StateFile(0))
@@ -189,10 +221,13 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             records=_records(db, path, format),
             base=read_base(folder.state, manifest),
             batches=read_logs(folder.state, manifest),
+            uid=decode_uid(uid) if uid is not None else 0,  # `open_database` gives one
+            founded=decode_founded(founded) if founded is not None else None,
+            unfounded=founded == b"" and not (reserved or floor or checkpoint or has_instances),
         )
         return restored, manifest
     except ValueError as why:
-        raise StoreError(f"{path} is damaged: {why}") from None
+        raise WrongDataError(f"{path} is damaged: {why}") from None
 
 
 def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[InstanceRecord, Batch | None]]:
@@ -200,7 +235,7 @@ def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[Instan
         try:
             yield from _pair(_scan(db, INSTANCE_PREFIX), format)
         except ValueError as why:
-            raise StoreError(f"{path} is damaged: {why}") from None
+            raise WrongDataError(f"{path} is damaged: {why}") from None
 
 
 def _pair(

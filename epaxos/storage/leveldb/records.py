@@ -14,29 +14,40 @@ from itertools import chain
 from struct import Struct, error, iter_unpack, pack
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from epaxos.interfaces import Identity
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import NUMBER_LIMIT, Deps, InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Batch, Phase
+from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import decode_batch, encode_batch
+from epaxos.wire.membership import decode_membership, encode_membership
 
 __all__ = [
     "CHECKPOINT_KEY",
     "FLOOR_KEY",
     "FORMAT",
+    "FOUNDED_KEY",
     "IDENTITY_KEY",
     "INSTANCE_PREFIX",
     "RESERVED_KEY",
     "STATE_KEY",
+    "UID_KEY",
     "WRITE_PREFIX",
     "RecordFormat",
     "check_identity",
     "decode_format",
+    "decode_founded",
     "decode_identity",
     "decode_number",
+    "decode_uid",
+    "encode_founded",
     "encode_identity",
     "encode_number",
+    "encode_uid",
     "write_key",
 ]
 
@@ -51,6 +62,12 @@ FLOOR_KEY = b"\x01floor"
 CHECKPOINT_KEY = b"\x01checkpoint"
 STATE_KEY = b"\x01state"
 """The manifest of the files of the state (`state/manifest.py`)."""
+UID_KEY = b"\x01uid"
+"""The random number of the folder, 8 bytes.  A folder of an older version gets one when it is opened."""
+FOUNDED_KEY = b"\x01founded"
+"""The first members of the cluster, as a Membership of `wire.proto`; empty until the replica is told.
+
+Folders of older versions have no such key.  These versions look at neither key."""
 WRITE_PREFIX = b"\x02"
 """The numbers of the latest writes, which show whether one is missing (`sequence.py`)."""
 INSTANCE_PREFIX = b"\x03"
@@ -78,6 +95,37 @@ def decode_number(data: bytes) -> int:
     if number >= NUMBER_LIMIT:
         raise ValueError(f"the impossible number {number}")
     return int(number)
+
+
+def encode_uid(uid: int) -> bytes:
+    """Eight bytes."""
+    return _NUMBER.pack(uid)
+
+
+def decode_uid(data: bytes) -> int:
+    """See `encode_uid`.  Raises ValueError."""
+    if len(data) != _NUMBER.size or not any(data):
+        raise ValueError(f"a uid of {len(data)} bytes, or one of zeros")
+    return int.from_bytes(data, "big")
+
+
+def encode_founded(founded: Membership | None) -> bytes:
+    """The first members of the cluster; empty when nobody has told who they are."""
+    if founded is None:
+        return b""
+    message = wire.Membership()
+    encode_membership(founded, message)
+    return message.SerializeToString()
+
+
+def decode_founded(data: bytes) -> Membership | None:
+    """See `encode_founded`.  Raises ValueError."""
+    if not data:
+        return None
+    try:
+        return decode_membership(wire.Membership.FromString(data))
+    except DecodeError:
+        raise ValueError("the list of the first members is damaged") from None
 
 
 def write_key(number: int) -> bytes:

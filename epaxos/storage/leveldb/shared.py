@@ -20,13 +20,15 @@ class SharedWriter:
     """The writer of an open store.  Only who holds `lock` may use it.
 
     `is_broken`: a write failed, so nothing may be written any more.  Either thread may set it at any time;
-    it is never reset.
+    it is never reset.  `written`: the number of the newest write that is durable.
     """
 
     def __init__(self, writer: GroupWriter, folder: DataFolder) -> None:
         self.writer = writer
         self.lock = Lock()
         self.is_broken = False
+        # LevelDB makes tables of its logs when it is opened, so all that it holds then is durable.
+        self.written = writer.sequence.last
         self._folder = folder
 
     def write(self, group: Sequence[Item], sync: bool) -> None:
@@ -36,7 +38,8 @@ class SharedWriter:
         """
         write_sets = [write_set for write_set, _ in group]
         if self.writer.write(write_sets, sync or any(write_set.sync for write_set in write_sets)):
-            self._folder.set_synced(self.writer.sequence.last)
+            self.written = self.writer.sequence.last
+            self._folder.set_synced(self.written)
 
     def progress(self) -> tuple[dict[str, int], bool]:
         """The counters of the writer, and whether the next checkpoint should bring the whole state."""

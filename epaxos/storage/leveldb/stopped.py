@@ -13,7 +13,6 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from epaxos.interfaces import Identity, StoreError
 from epaxos.protocol.values.ids import Deps
@@ -23,7 +22,6 @@ from epaxos.storage.leveldb.records import RecordFormat
 
 __all__ = ["StoppedFolder", "read_stopped"]
 
-UID_KEY = b"\x01uid"
 TABLES = {".ldb", ".sst"}
 NOT_COPIED = {"LOCK", "LOG", "LOG.old"}
 
@@ -122,7 +120,7 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             path=folder.path,
             format=format,
             identity=identity,
-            uid=_uid(db),
+            uid=f"{restored.uid:016x}" if restored.uid else None,
             written=sequence.last,
             synced=synced,
             reserved=restored.reserved,
@@ -140,9 +138,3 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             database_log_bytes=sizes[1],
             torn_bytes=sum(path.stat().st_size for path in copy.path.glob("*.torn")),
         )
-
-
-def _uid(db: Any) -> str | None:
-    """The uid of the folder; None if it has none."""
-    uid = db.get(UID_KEY, verify_checksums=True)
-    return None if uid is None else uid.hex()

@@ -79,6 +79,11 @@ class LevelDBStore:
         self.wants_state = False
         self._counters = {"store_writes": 0, "store_syncs": 0, "store_bytes": 0}
 
+    @property
+    def written(self) -> int:
+        """See IStore."""
+        return 0 if self._shared is None else self._shared.written
+
     # -- opening and closing
 
     def open(self, identity: Identity) -> Restored:

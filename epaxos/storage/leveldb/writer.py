@@ -12,9 +12,11 @@ from epaxos.storage.gil import let_loop_run
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
+    FOUNDED_KEY,
     RESERVED_KEY,
     STATE_KEY,
     RecordFormat,
+    encode_founded,
     encode_number,
 )
 from epaxos.storage.leveldb.sequence import WriteSequence
@@ -148,6 +150,8 @@ class GroupWriter:
                 batch.put(RESERVED_KEY, encode_number(write_set.reserved))
             if write_set.floor is not None:
                 batch.put(FLOOR_KEY, self._format.encode_deps(write_set.floor))
+            if write_set.founded is not None:
+                batch.put(FOUNDED_KEY, encode_founded(write_set.founded))
             checkpoint = write_set.checkpoint
             if checkpoint is not None:
                 value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from epaxos.interfaces import StoreError
+from epaxos.interfaces import StoreError, WrongDataError
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.state.manifest import Manifest, StateFile
@@ -51,8 +51,8 @@ def _read(path: Path, file: StateFile, decode: Callable[[bytes], T]) -> Iterator
                 raise ValueError(f"it has {size} of {file.length} bytes")
             yield from map(decode, read_pieces(opened, file.length, file.crc))
     except FileNotFoundError:
-        raise StoreError(f"{path} is damaged: it is missing") from None
+        raise WrongDataError(f"{path} is damaged: it is missing") from None
     except ValueError as why:
-        raise StoreError(f"{path} is damaged: {why}") from None
+        raise WrongDataError(f"{path} is damaged: {why}") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from None

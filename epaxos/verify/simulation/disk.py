@@ -122,6 +122,7 @@ class VirtualStore:
     """
 
     persistent = True
+    written = 0
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""The first start of a cluster: its uuid, and the list of its first members."""

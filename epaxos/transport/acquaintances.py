@@ -1,0 +1,206 @@
+"""Who the others are, by uid and process, and what follows from it for them and for this replica.
+
+A replica is refused when its folder is not the one that belongs to its number, and it stops when it is
+refused for that.  The checks are best effort, because what was heard of a process is forgotten by whoever
+restarts, unless it is in a list of members: docs: protocol/failures, "Doubled and wiped replicas".
+
+Pure but for the clock that it is handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from epaxos.transport.introductions import Introduction, Myself, Refusal, Refused
+
+__all__ = ["Acquaintances", "Heard"]
+
+OLD_VERSION = "its version knows of no uids, and the cluster has left the epoch of that version"
+
+
+class Heard:
+    """What was heard of the folder of one other member in the life of this process."""
+
+    __slots__ = ("banned", "last", "rival", "rival_at", "rival_frames", "written")
+
+    def __init__(self, who: Introduction) -> None:
+        self.last = who
+        self.written = who.written
+        self.banned: tuple[int, ...] = ()
+        self.rival = 0
+        self.rival_at = 0.0
+        self.rival_frames: int | None = None
+
+
+class Acquaintances:
+    """The others, as the replica `number` of `n` knows them.
+
+    `patience_s`: a process that says nothing for this time may be gone.  `wrong(text)` is called when this
+    replica has to stop, with one line for the operator.  `now` tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        n: int,
+        cluster: str,
+        myself: Myself,
+        patience_s: float,
+        now: Callable[[], float],
+        wrong: Callable[[str], None],
+    ) -> None:
+        self.myself = myself
+        self._number = number
+        self._n = n
+        self._cluster = cluster
+        self.patience_s = patience_s
+        self._now = now
+        self._wrong = wrong
+        self._heard: dict[int, Heard] = {}
+        self._accepted_by_own = False
+        self._foreign: set[int] = set()
+
+    # -- others that greet
+
+    def examine(self, sender: int, who: Introduction | None, frames: int | None) -> None:
+        """Take note of the greeting of the member `sender`.  Raises Refused when it may not speak.
+
+        `frames`: how many frames have come over the connection that there is with this member already; None
+        when there is none.
+        """
+        if who is None:
+            membership = self.myself.membership
+            if membership is not None and membership.number:
+                raise Refused(OLD_VERSION)
+            return
+        self._check_folder(sender, who)
+        heard = self._heard.get(sender)
+        if heard is None or heard.last.uid != who.uid:
+            self._heard[sender] = Heard(who)
+            return
+        if who.process in heard.banned:
+            raise Refused(f"two processes have the uid {who.uid:016x}", Refusal.DOUBLED)
+        if heard.last.process != who.process:
+            self._examine_process(heard, who, frames)
+            heard.last, heard.rival = who, 0
+        heard.last = who
+        heard.written = max(heard.written, who.written)
+
+    def _check_folder(self, sender: int, who: Introduction) -> None:
+        """Raise Refused when the folder of `who` is not the one of the member `sender`."""
+        mine = self.myself
+        if mine.membership is None:
+            heard = self._heard.get(sender)
+            if who.unfounded and not who.uuid and not mine.unfounded:
+                raise Refused(f"the folder of replica {sender} is empty, and here are data", Refusal.EMPTY)
+            if heard is not None and heard.last.uid != who.uid and not heard.last.unfounded:
+                raise Refused(_other_uid(sender, heard.last.uid, who.uid), Refusal.WIPED)
+            return
+        if who.uuid and who.uuid != mine.uuid:
+            raise Refused(f"cluster {self._cluster!a} has another uuid here", Refusal.FOREIGN)
+        known = mine.membership.uid_of(sender)
+        if known != who.uid:
+            raise Refused(_other_uid(sender, known, who.uid), Refusal.WIPED)
+
+    def _examine_process(self, heard: Heard, who: Introduction, frames: int | None) -> None:
+        """Another process than the last one has the same folder.  Raises Refused when it may not speak now.
+
+        A process that has ended closes its connections, or says nothing any more.  When the last one goes on
+        speaking beside the new one, both are refused.
+        """
+        if who.written < heard.written:
+            raise Refused(
+                f"the folder is at write {who.written}, and has said that it was at write {heard.written}",
+                Refusal.OLDER,
+            )
+        if frames is None:
+            return
+        now = self._now()
+        if heard.rival != who.process:
+            heard.rival, heard.rival_at, heard.rival_frames = who.process, now, None
+        waited_s = now - heard.rival_at
+        if heard.rival_frames is None:
+            if waited_s >= self.patience_s / 2:
+                heard.rival_frames = frames
+        elif frames > heard.rival_frames:
+            heard.banned = (heard.last.process, who.process)
+            raise Refused(f"two processes have the uid {who.uid:016x}", Refusal.DOUBLED)
+        elif waited_s >= 2 * self.patience_s:
+            return
+        raise Refused(f"another process with the uid {who.uid:016x} is connected", Refusal.LATER)
+
+    def is_banned(self, sender: int) -> bool:
+        """Whether the process that spoke last for the member `sender` may not speak any more."""
+        heard = self._heard.get(sender)
+        return heard is not None and heard.last.process in heard.banned
+
+    def heard_of(self, sender: int) -> tuple[int, int]:
+        """The highest number of a write that was heard of the folder of `sender`, and the process that spoke
+        last for it; zeros when there is none."""
+        heard = self._heard.get(sender)
+        return (0, 0) if heard is None else (heard.written, heard.last.process)
+
+    def on_written(self, sender: int, written: int) -> None:
+        """The member `sender` says how far its folder is."""
+        heard = self._heard.get(sender)
+        if heard is not None:
+            heard.written = max(heard.written, written)
+
+    # -- what others answer
+
+    def on_accepted(self, peer: int, by: Introduction | None, heard_written: int) -> None:
+        """The member `peer` takes this process for what it says.  Raises Refused when `peer` is not the one
+        that belongs to its number."""
+        if by is None:
+            return
+        if heard_written > self.myself.written():
+            self._wrong(self._older(peer, heard_written))
+        self._check_folder(peer, by)
+        if by.uuid and by.uuid == self.myself.uuid:
+            self._accepted_by_own = True
+
+    def on_refused(self, peer: int, kind: int, by: Introduction | None, heard_written: int) -> None:
+        """The member `peer` refuses this process."""
+        uid = self.myself.uid
+        if kind == Refusal.WIPED:
+            self._wrong(
+                f"replica {self._number} was here before under another uid, says replica {peer}: its data was"
+                f" lost or replaced (the uid of this folder is {uid:016x})"
+            )
+        elif kind == Refusal.DOUBLED:
+            self._wrong(
+                f"another process has the uid of this folder ({uid:016x}), says replica {peer}: one of the"
+                " two folders is a copy"
+            )
+        elif kind == Refusal.OLDER:
+            self._wrong(self._older(peer, heard_written))
+        elif kind == Refusal.EMPTY:
+            self._wrong(
+                f"this folder is empty, and replica {peer} has data of this cluster: the data of replica"
+                f" {self._number} was lost or replaced, or it has never run"
+            )
+        elif kind == Refusal.FOREIGN:
+            self._on_foreign(peer, by)
+
+    def _on_foreign(self, peer: int, by: Introduction | None) -> None:
+        """One of the two is wrong.  Who was taken by a member of its own cluster is not; else it is the one
+        that most others refuse."""
+        self._foreign.add(peer)
+        if not self._accepted_by_own and len(self._foreign) >= min(self._n // 2 + 1, self._n - 1):
+            theirs = 0 if by is None else by.uuid
+            self._wrong(
+                f"replica {peer} is of another cluster that has the name {self._cluster!a} as well: its uuid"
+                f" is {theirs:032x}, and that of this folder is {self.myself.uuid:032x}"
+            )
+
+    def _older(self, peer: int, heard_written: int) -> str:
+        return (
+            f"this folder is older than what it has said: replica {peer} has heard of its write"
+            f" {heard_written}, and it holds {self.myself.written()}: it is a copy, or was put back"
+        )
+
+
+def _other_uid(number: int, known: int | None, uid: int) -> str:
+    if known is None:
+        return f"replica {number} is in no list of members"
+    return f"replica {number} was here before under another uid ({known:016x}, not {uid:016x})"

@@ -1,0 +1,153 @@
+"""Who speaks: the folder and the process behind a greeting, and the kinds of refusals.
+
+Pure: values, and how they are written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from epaxos.protocol.values.control import Control
+from epaxos.protocol.values.ids import NUMBER_LIMIT
+from epaxos.protocol.values.membership import Membership
+from epaxos.wire import wire_pb2 as wire
+from epaxos.wire.codec import WireError
+
+__all__ = [
+    "WIRE",
+    "Accepted",
+    "Hears",
+    "Introduction",
+    "Myself",
+    "Refusal",
+    "Refused",
+    "read_introduction",
+    "write_introduction",
+]
+
+WIRE = 2
+"""The newest form of frames: each is preceded by its epoch.  Form 1, of versions that know of no epochs, has
+no epoch and no control messages."""
+
+_UUID_BYTES = 16
+
+
+class Refusal(IntEnum):
+    """Why a greeting is refused, for the program that is refused.  The numbers stay as they are."""
+
+    OTHER = 0
+    """It is for people: another cluster, version or replica than the one that was looked for."""
+    WIPED = 1
+    """The member was here before under another uid, or the uid is in no list of members."""
+    DOUBLED = 2
+    """Two processes of one uid spoke at the same time."""
+    FOREIGN = 3
+    """The cluster has the same name and another uuid."""
+    LATER = 4
+    """Another process of this uid is connected, and may be gone: the dialler tries again."""
+    OLDER = 5
+    """The folder is older than what it has said."""
+    EMPTY = 6
+    """The folder is empty, and this cluster, which knows no uids yet, has data."""
+
+
+class Refused(Exception):
+    """The two sides do not belong together; the text says why.
+
+    `kind` is a Refusal, or a number that a later version may say; `told` is what an answer says beside it.
+    """
+
+    def __init__(self, text: str, kind: int = Refusal.OTHER, told: Accepted | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.told = told
+
+
+class Accepted(NamedTuple):
+    """What an answer says beside yes or no: who answers, None for a version that does not say; the highest
+    number of a write that was heard of the folder of the dialler, and the process that said so last."""
+
+    by: Introduction | None
+    heard_written: int = 0
+    heard_process: int = 0
+
+
+class Introduction(NamedTuple):
+    """What a process says of itself: the `uid` of its folder, the random number of the `process`, the uuid of
+    its cluster (0: not known), the number of the newest durable write, and whether it waits for the first
+    list of members.  `wire` is the newest form of frames that it takes.
+    """
+
+    uid: int
+    process: int
+    uuid: int = 0
+    written: int = 0
+    unfounded: bool = False
+    wire: int = WIRE
+
+
+@dataclass
+class Myself:
+    """This process, as it introduces itself.
+
+    `written` tells the number of the newest durable write; `membership` is the newest list of members that
+    the folder holds, and `unfounded` that it waits for the first one.
+    """
+
+    uid: int
+    process: int
+    written: Callable[[], int]
+    membership: Membership | None = None
+    unfounded: bool = False
+
+    @property
+    def uuid(self) -> int:
+        """The uuid of the cluster; 0 when it is not known."""
+        return 0 if self.membership is None else self.membership.uuid
+
+    def introduction(self) -> Introduction:
+        """What is said now."""
+        return Introduction(self.uid, self.process, self.uuid, self.written(), self.unfounded)
+
+
+class Hears(Protocol):
+    """Who hears of the others, before and beside the node."""
+
+    def on_met(self, number: int, who: Introduction | None) -> None:
+        """There is a connection with this member; it may be called again.  None: its version does not say who
+        it is."""
+
+    def on_lost(self, number: int) -> None:
+        """There is no connection with this member any more."""
+
+    def on_control(self, sender: int, control: Control) -> None:
+        """A control message has come."""
+
+    def on_wrong(self, text: str) -> None:
+        """This replica has to stop, because of its data; `text` is one line for the operator."""
+
+
+def write_introduction(who: Introduction, to: wire.Introduction) -> None:
+    """Write `who` into the message `to`."""
+    to.uid, to.process, uuid, to.written, to.unfounded, to.wire = who
+    to.uuid = uuid.to_bytes(_UUID_BYTES, "big") if uuid else b""
+
+
+def read_introduction(message: wire.Hello | wire.Answer) -> Introduction | None:
+    """Who speaks; None for a version that does not say.  Raises WireError."""
+    if not message.HasField("introduction"):
+        return None
+    who = message.introduction
+    if not (who.uid and who.process) or len(who.uuid) not in (0, _UUID_BYTES) or who.written >= NUMBER_LIMIT:
+        raise WireError("an impossible introduction")
+    return Introduction(
+        who.uid,
+        who.process,
+        int.from_bytes(who.uuid, "big"),
+        who.written,
+        who.unfounded,
+        max(1, min(who.wire, WIRE)),
+    )

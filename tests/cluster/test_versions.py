@@ -1,0 +1,119 @@
+"""A cluster of the version before uids, upgraded one replica after the other, and back, under load.
+
+The older version is built as a wheel from the history of this repository.  Skipped, with a word, where there
+is no history, or no pip.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from tempfile import mkdtemp
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.cluster.harness import Cluster
+from tests.cluster.load import Load
+from tests.test_packaging import ROOT
+
+BEFORE_UIDS = "2425dae"
+"""The last revision whose replicas know of no uids."""
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
+
+
+def _run(*command: object, folder: Path = ROOT) -> bytes:
+    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, timeout=300)
+    if done.returncode:
+        raise SkipTest(f"{command[0]} cannot make the older version: {done.stderr.decode()[-300:]}")
+    return done.stdout
+
+
+@cache
+def before_uids() -> Path:
+    """A folder with what the wheel of the older version installs."""
+    if shutil.which("git") is None:
+        raise SkipTest("there is no git")
+    folder = Path(mkdtemp(prefix="epaxos-before-"))
+    tree = _run("git", "archive", "--format=tar", BEFORE_UIDS)
+    with tarfile.open(fileobj=BytesIO(tree)) as archive:
+        archive.extractall(folder / "tree", filter="data")
+    _run(*PIP, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, folder / "tree")
+    (wheel,) = folder.glob("*.whl")
+    _run(*PIP, "install", "--no-deps", "--no-index", "--target", folder / "installed", wheel)
+    return folder / "installed"
+
+
+class VersionTests(SynchronousTestCase):
+    def load(self, cluster: Cluster) -> Load:
+        return Load(dict(enumerate(cluster.redis_ports)), clients=2)
+
+    def change(self, cluster: Cluster, id: int, source: Path | None, kill: bool = False) -> None:
+        """Stop a replica, and start it with another version."""
+        if kill:
+            cluster.kill(id)
+        else:
+            self.assertEqual(cluster.terminate(id), 0)
+        cluster.use(source)
+        cluster.start(id).ready()
+
+    def check(self, cluster: Cluster, load: Load) -> None:
+        cluster.equal_digests()
+        for id in range(cluster.n):
+            self.assertEqual(load.missing(cluster.client(id)), [], f"seen at replica {id}")
+            for bad in ("Traceback", "internal error", "not a frame", "unknown kind"):
+                self.assertNotIn(bad, cluster.log(id))
+
+    def test_an_old_cluster_upgraded_one_by_one(self) -> None:
+        """And one put back in between, while its folder is what the old version knows."""
+        old = before_uids()
+        with Cluster(source=old).start().ready() as cluster:
+            with self.load(cluster) as load:
+                load.wait_for_more(20, 0, 1, 2)
+                for id, source, kill in (
+                    (0, None, False),
+                    (1, None, True),
+                    (1, old, True),
+                    (1, None, False),
+                    (2, None, True),
+                    (0, None, True),
+                ):
+                    self.change(cluster, id, source, kill)
+                    load.wait_for_more(20, 0, 1, 2)
+            self.check(cluster, load)
+
+    def test_a_new_cluster_put_back_one_by_one(self) -> None:
+        """Its folders are of the same format, and what they hold beside it is ignored by the old version."""
+        old = before_uids()
+        with Cluster().start().ready() as cluster:
+            with self.load(cluster) as load:
+                load.wait_for_more(20, 0, 1, 2)
+                for id in range(3):
+                    self.change(cluster, id, old, kill=id == 1)
+                    load.wait_for_more(20, 0, 1, 2)
+                for id in range(3):
+                    self.change(cluster, id, None, kill=id == 2)
+                    load.wait_for_more(20, 0, 1, 2)
+            self.check(cluster, load)
+
+    def test_an_empty_folder_in_an_old_cluster(self) -> None:
+        """It waits while the others do not say who they are, and stops once one does."""
+        old = before_uids()
+        with Cluster(source=old).start().ready() as cluster:
+            cluster.client(0).set("a", "v")
+            cluster.kill(2)
+            shutil.rmtree(cluster.data(2))
+            cluster.use(None)
+            cluster.start(2)
+            self.change_one_beside(cluster)
+            self.assertEqual(cluster.ended(2), 3)
+            self.assertIn("this folder is empty, and replica 0 has data of this cluster", cluster.log(2))
+            self.assertTrue(cluster.client(1).set("b", "v"))
+
+    def change_one_beside(self, cluster: Cluster) -> None:
+        self.assertEqual(cluster.terminate(0), 0)
+        cluster.start(0).ready(0, up=(0, 1))
