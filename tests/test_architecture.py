@@ -56,7 +56,7 @@ ROOMS = {
     "net": Room("plumbing of Twisted that knows nothing of this project", ()),
     "execution": Room("in which order committed instances run, pure", (VALUES, "interfaces")),
     "node": Room(
-        "the replica at work: the turn, batches, reads, what is sent when, the digest",
+        "the replica at work: the turn, batches, reads, what is sent when, the chain of epochs, the digest",
         (VALUES, "protocol/memory", "protocol/replica", "interfaces"),
     ),
     "statemachines": Room(

@@ -4,7 +4,7 @@ Only `service/assembly.py`, and the simulator for its own replicas, names the cl
 Plugins import from here: `from epaxos.interfaces import IStateMachine`.
 """
 
-from epaxos.interfaces.clients import IClients
+from epaxos.interfaces.clients import IClients, Refusal
 from epaxos.interfaces.commands import (
     Command,
     CommandError,
@@ -26,6 +26,7 @@ from epaxos.interfaces.machine import (
 )
 from epaxos.interfaces.store import (
     Checkpoint,
+    EpochRecord,
     Identity,
     IStore,
     Restored,
@@ -43,6 +44,7 @@ __all__ = [
     "Command",
     "CommandError",
     "CommandInfo",
+    "EpochRecord",
     "IClients",
     "ICountsKeys",
     "IExecutor",
@@ -57,6 +59,7 @@ __all__ = [
     "Identity",
     "Outcome",
     "Ready",
+    "Refusal",
     "Reply",
     "Restored",
     "SimpleString",

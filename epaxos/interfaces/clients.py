@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # the core and execution/ see this package, and nothing of Tw
 __all__ = ["IClients"]
 
 
+class Refusal(Exception):
+    """What an operator asks for cannot be done now; the text is one line that says why."""
+
+
 class IClients(Interface):
     """What a frontend sees of the replica: here it hands in commands of clients."""
 
@@ -38,6 +42,12 @@ class IClients(Interface):
 
     def keys() -> int | None:
         """How many keys the state holds; None when the state machine does not provide `ICountsKeys`."""
+
+    def turn() -> Deferred[int]:
+        """Let the next epoch begin, with the same members (docs: protocol/epochs).
+
+        The Deferred fires with the number of the new epoch once it is safe.  It fails with Refusal.
+        """
 
     def status() -> Deferred[dict[str, Any]]:
         """What `GET /status` shows (docs: operating/status), when it is known.  The Deferred may be

@@ -17,7 +17,16 @@ from epaxos.protocol.values.messages import Batch
 if TYPE_CHECKING:  # the core and execution/ see this package, and nothing of Twisted through it
     from twisted.internet.defer import Deferred
 
-__all__ = ["Checkpoint", "IStore", "Identity", "Restored", "StoreError", "WriteSet", "WrongDataError"]
+__all__ = [
+    "Checkpoint",
+    "EpochRecord",
+    "IStore",
+    "Identity",
+    "Restored",
+    "StoreError",
+    "WriteSet",
+    "WrongDataError",
+]
 
 
 class StoreError(Exception):
@@ -51,10 +60,25 @@ class Checkpoint(NamedTuple):
     state: Iterable[tuple[bytes, bytes]] | None = None
 
 
+class EpochRecord(NamedTuple):
+    """How an epoch began: its members, and those of the epoch before it, which the instance `opened_by`
+    ended.
+
+    Of the epoch before, every instance up to `committed` is held here, until all members are in this one.
+    """
+
+    membership: Membership
+    previous: Membership
+    opened_by: InstanceId
+    committed: Deps
+
+
 @dataclass
 class WriteSet:
     """What one turn of a replica writes, all or nothing.
 
+    All of it belongs to epoch `epoch`.  `opened`: this epoch begins; it has neither instances nor a
+    reservation yet, and its checkpoint holds what the epochs before it have executed.
     `batches`: proposed batches, each written once; `records`: the newest record of each instance;
     `reserved`: the highest slot of the own row that may be used from now on; `floor`: per row, the slot up
     to which every member has executed everything, and `dropped` the instances to delete because of it;
@@ -69,6 +93,8 @@ class WriteSet:
     dropped: list[InstanceId] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     sync: bool = False
+    epoch: int = 0
+    opened: EpochRecord | None = None
     founded: Membership | None = None
 
     def __bool__(self) -> bool:
@@ -79,6 +105,7 @@ class WriteSet:
             or self.reserved is not None
             or self.floor is not None
             or self.checkpoint is not None
+            or self.opened is not None
             or self.founded is not None
         )
 
@@ -90,6 +117,7 @@ class Restored(NamedTuple):
     iterates over `records`, `base` and `batches` once each, before its first write; the iterators raise
     StoreError.  A part belongs to the opener.
 
+    Everything belongs to the newest epoch: the one that `opened` began, or epoch 0 when it is None.
     `uid` is the random number that was made with the data, never 0 where there is one.  `founded` are the
     first members of the cluster, None when this store was never told.  `unfounded`: the store is waiting to
     be told, because its replica has neither voted nor heard who belongs to the cluster.
@@ -103,6 +131,7 @@ class Restored(NamedTuple):
     records: Iterable[tuple[InstanceRecord, Batch | None]]
     base: Iterable[dict[bytes, bytes]]
     batches: Iterable[tuple[InstanceId, Batch]]
+    opened: EpochRecord | None = None
     uid: int = 0
     founded: Membership | None = None
     unfounded: bool = False
@@ -139,6 +168,19 @@ class IStore(Interface):
 
         Raises nothing when the disk fails: a failure is reported once, to the callable that the store was
         built with, and from then on `on_durable` of no write set is called.
+        """
+
+    def find(epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        """The record and the batch of an instance of an epoch that has ended; None when it is not held.
+
+        Only what was durable when the next epoch was opened is found.  Blocks for less than a millisecond.
+        Raises StoreError.
+        """
+
+    def held(epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        """The next instances, at most `limit`, that are held of an epoch that has ended, in their order.
+
+        Blocks for about a millisecond for each 1000 of them.  Raises StoreError.
         """
 
     def close() -> Deferred[None]:

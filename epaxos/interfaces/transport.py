@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from zope.interface import Attribute, Interface
 
+from epaxos.protocol.values.control import Control
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
 
 if TYPE_CHECKING:  # the core and execution/ see this package, and nothing of Twisted through it
@@ -23,9 +25,12 @@ class ITransport(Interface):
     )
 
     def start(
-        on_received: Callable[[int, Sequence[Message]], None], on_connection: Callable[[int, bool], None]
+        on_received: Callable[[int, int, Sequence[Message]], None],
+        on_connection: Callable[[int, bool], None],
+        on_control: Callable[[int, Control], None],
     ) -> Deferred[None]:
-        """Listen and connect.  From now on `on_received(sender, messages)` is called with what arrives.
+        """Listen and connect.  From now on `on_received(sender, epoch, messages)` is called with the messages
+        of an epoch that arrive, and `on_control(sender, control)` with what belongs to no epoch.
 
         `on_connection(replica, True)` is called when there is a connection with a replica after there was
         none, `on_connection(replica, False)` when all are lost and no new one can be made at once.  A
@@ -33,13 +38,26 @@ class ITransport(Interface):
         listened on.
         """
 
-    def send(outgoing: Sequence[tuple[int, Message]]) -> None:
-        """Send each message to the replica beside it, with at most one write per replica.
+    def send(epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
+        """Send each message of epoch `epoch` to the replica beside it, with at most one write per replica.
 
         Never blocks and never raises.  A message is dropped, and counted in `messages_dropped`, when
         there is no connection, when the queue is full, when the message is too long, before `start` and
         after `stop`, and when the number is not that of another member.
         """
+
+    def send_control(replica: int, control: Control) -> bool:
+        """Send what belongs to no epoch.  False when it is dropped: as a message is, and where the version of
+        `replica` knows of no epochs."""
+
+    def speaks_epochs(replica: int) -> bool:
+        """Whether the version of `replica`, as far as it is known now, knows of epochs."""
+
+    def uid_of(replica: int) -> int | None:
+        """The uid of the data folder of `replica`, as it said when it connected; None when it did not."""
+
+    def know(membership: Membership) -> None:
+        """From now on take only the members of this list, each with the data folder that the list says."""
 
     def is_connected(replica: int) -> bool:
         """Whether there is a connection to `replica` now; over UDP, whether a datagram came from it

@@ -21,6 +21,8 @@
 
     Alarm     wakes Node when nothing arrives: the one timer
     Refusals  answers clients that get no replies: overdue, refused, or of a replica that stops
+    Epochs    ends the epoch and begins the next: Applier says when, and all others move to a new
+              Replica and IExecutor.  ClosedEpoch answers those who are still in the epoch before
     Status    reads Replica, Intake, Reads and Applier for `GET /status`, and adds the digest
     restart   restores the replica from its store, once, before the first turn
 

@@ -45,7 +45,8 @@ class Applier:
     """Applies what the executor releases, in its order, and runs reads between batches.
 
     `id`: the own row.  `now`: the clock of `ITimeoutService`.  `fail(text)` is called when a batch
-    cannot be applied; it stops the replica.
+    cannot be applied; it stops the replica.  `end(id, batch)` is called when the epoch ends with `id`:
+    everything before it is applied, and everything behind it is void.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Applier:
         checkpoints: Checkpoints,
         now: Callable[[], float],
         fail: Callable[[str], None],
+        end: Callable[[InstanceId, Batch], None],
     ) -> None:
         self.running = False
         self.commands_applied = 0
@@ -69,6 +71,7 @@ class Applier:
         self._checkpoints = checkpoints
         self._now = now
         self._fail = fail
+        self._end = end
         self._released: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not wholly applied
         self._work: _Work | None = None  # begun, of the first released batch or the first ready read
         self._tidying: deque[Steps] = deque()
@@ -120,12 +123,24 @@ class Applier:
         """The state is restored: batches may be applied."""
         self.running = True
 
+    def move(self, executor: IExecutor) -> None:
+        """The next epoch begins: what was released of the one before is void."""
+        self._released.clear()
+        self._executor = executor
+
     def stop(self) -> None:
         """Begin nothing any more; what is being applied stays as it is."""
         self.running = False
         self._tell_whole()
 
     # -- a turn
+
+    def work(self) -> bool:
+        """Work for a while, if there is anything to do.  Returns whether something is left."""
+        if self.busy or self._checkpoints.waits or self._reads.waiting:
+            self.run()
+            return self.busy or self._checkpoints.waits
+        return False
 
     def run(self) -> None:
         """Apply batches and run reads for about EXECUTE_S seconds."""
@@ -155,6 +170,9 @@ class Applier:
     def _apply(self, ends: float) -> bool:
         """Apply the next batch, after the reads that it overtakes.  Returns whether time is left."""
         id, batch = self._released[0]
+        if batch.successor is not None:
+            self._end(id, batch)
+            return False
         wanted = False
         if id.replica == self._id:
             wanted = self._in_flight.is_wanted(id)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from epaxos.interfaces import Checkpoint, IExecutor, IStore, ITimeout, ITimeoutService, WriteSet
-from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.messages import Batch
 
 __all__ = ["Checkpoints"]
@@ -46,6 +47,7 @@ class Checkpoints:
         self._interval_s = interval_s
         self._on_due = on_due
         self._on_durable = on_durable
+        self._epoch = 0
         self._due: ITimeout | None = None
         self._latest: Deps | None = None
         self._applied: list[tuple[InstanceId, Batch]] = []  # since the latest one
@@ -95,8 +97,23 @@ class Checkpoints:
             self.schedule()
             return
         self._latest = executed
-        durable = partial(self._on_durable, executed)
-        self._store.write(WriteSet(checkpoint=self.take(self._store.wants_state), sync=True), durable)
+        written = partial(self._on_written, self._epoch, executed)
+        checkpoint = self.take(self._store.wants_state)
+        self._store.write(WriteSet(checkpoint=checkpoint, sync=True, epoch=self._epoch), written)
+
+    def _on_written(self, epoch: int, executed: Deps) -> None:
+        """A checkpoint is durable.  One of an epoch that has ended says nothing of the present one."""
+        if epoch == self._epoch:
+            self._on_durable(executed)
+
+    def move(self, epoch: Epoch, executor: IExecutor) -> None:
+        """`epoch` begins, and the store holds a checkpoint of its start."""
+        self.stop()
+        self.waits = False
+        self._epoch = epoch.number
+        self._executor = executor
+        self._latest = no_deps(epoch)
+        self._commands = 0
 
     def take(self, with_state: bool) -> Checkpoint:
         """A checkpoint of this moment, at which no batch may be applied in part."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 
 from epaxos.interfaces import Reply
 from epaxos.node.intake import Intake
 from epaxos.node.pacing import Pacing
-from epaxos.node.reads import Reads
+from epaxos.node.reads import PendingRead, Reads
 from epaxos.node.submissions import Bundle
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.ids import InstanceId
@@ -21,18 +23,28 @@ __all__ = ["InFlight"]
 class InFlight:
     """Proposes what waits in the intake when `pacing` allows it, and hands the replies back.
 
-    `now`: the clock of `ITimeoutService`.
+    `now`: the clock of `ITimeoutService`.  While an instance is known that may end the epoch, what waits is
+    held back until `hold_ends`, at most `hold_s` seconds, because it would most likely be proposed in vain.
     """
 
     def __init__(
-        self, core: Replica, intake: Intake, pacing: Pacing, reads: Reads, now: Callable[[], float]
+        self,
+        core: Replica,
+        intake: Intake,
+        pacing: Pacing,
+        reads: Reads,
+        now: Callable[[], float],
+        hold_s: float = 0.0,
     ) -> None:
+        self.hold_ends: float | None = None
+        self._hold_s = hold_s
         self._core = core
         self._intake = intake
         self._pacing = pacing
         self._reads = reads
         self._now = now
         self._by_instance: dict[InstanceId, Bundle] = {}
+        self._again: deque[tuple[Bundle, PendingRead | None]] = deque()
 
     def propose(self) -> Output:
         """Propose while something waits and the window is open; the core's output after that.
@@ -40,6 +52,15 @@ class InFlight:
         Called last in a turn, so that clients answered in this turn can join the batch.
         """
         core, pacing = self._core, self._pacing
+        if core.endings:
+            if self._is_held_back():
+                return core.take_output()
+        elif self.hold_ends is not None:
+            self.hold_ends = None
+        while self._again and core.can_propose and core.in_flight < pacing.window:
+            self._start_again(*self._again.popleft())
+        if self._again:
+            return core.take_output()
         while (
             self._intake.queue
             and (pacing.wait_ends is None or pacing.is_complete(self._now(), self._intake.commands))
@@ -59,6 +80,47 @@ class InFlight:
             self._by_instance[self._core.propose(separation.batch)] = bundle
         if separation.reads:
             self._reads.start(bundle)
+
+    def _is_held_back(self) -> bool:
+        now = self._now()
+        if self.hold_ends is None:
+            self.hold_ends = now + self._hold_s
+        return now < self.hold_ends
+
+    # -- the next epoch
+
+    def move(self, core: Replica) -> None:
+        """The epoch has ended, and `core` is that of the next one.
+
+        Own batches that have not run are void: nobody else proposes them again (docs: protocol/epochs, T4).
+        They are proposed again, and reads are started again, in the order in which they were begun and
+        before everything that waits.  So a client's read comes after what the client wrote before it.
+        """
+        void = {id(bundle): slot for (_, slot), bundle in self._by_instance.items()}
+        begun: list[tuple[int, int, Bundle, PendingRead | None]] = [
+            (slot, 0, bundle, None) for (_, slot), bundle in self._by_instance.items()
+        ]
+        begun += [
+            (read.since, -1, bundle, read)
+            for read, bundle in self._reads.leave(core)
+            if id(bundle) not in void
+        ]
+        self._by_instance.clear()
+        self._core = core
+        self.hold_ends = None
+        begun.sort(key=itemgetter(0, 1))
+        earlier = list(self._again)
+        self._again.clear()
+        self._again.extend((bundle, read) for _, _, bundle, read in begun)
+        self._again.extend(earlier)
+
+    def _start_again(self, bundle: Bundle, read: PendingRead | None) -> None:
+        if not bundle.wanted:
+            return
+        if read is None:
+            self._start(bundle)
+        else:
+            self._reads.start_again(read, bundle)
 
     def on_decided(self, decided: Sequence[Instance]) -> None:
         """These instances are decided.  Pacing expects the clients of own ones to ask again."""
@@ -109,6 +171,7 @@ class InFlight:
         """All bundles that are not answered, those with a batch and reads twice."""
         yield from self._by_instance.values()
         yield from self._reads.bundles()
+        yield from (bundle for bundle, _ in self._again)
 
     def end_unwanted_reads(self) -> None:
         """End the reads for which nobody waits any more."""
@@ -119,4 +182,5 @@ class InFlight:
     def clear(self) -> None:
         """Forget everything: nobody waits any more."""
         self._by_instance.clear()
+        self._again.clear()
         self._reads.clear()

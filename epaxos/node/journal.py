@@ -36,6 +36,8 @@ class Journal:
         self._watch = watch
         self._now = now
         self._on_durable = on_durable
+        self.epoch = 0
+        """The epoch of the outputs that are written."""
 
     def write(self, output: Output) -> None:
         """Write what `output` wants to be durable, in one atomic step."""
@@ -49,10 +51,18 @@ class Journal:
             floor=output.floor,
             dropped=output.dropped,
             sync=output.awaits_durability,
+            epoch=self.epoch,
         )
         if write_set.sync:
             self._watch.on_began(self._now())
-        self._store.write(write_set, partial(self._on_durable, output))
+        self._store.write(write_set, partial(self._on_written, self.epoch, output))
+
+    def _on_written(self, epoch: int, output: Output) -> None:
+        """Tell that `output` is durable, unless its epoch has ended: nobody counts on it any more."""
+        if epoch == self.epoch:
+            self._on_durable(output)
+        elif output.awaits_durability:
+            self.on_synced()
 
     def on_synced(self) -> None:
         """The disk has answered the oldest write with `sync`."""

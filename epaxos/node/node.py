@@ -9,18 +9,15 @@ the very same node.  What each component does: see the package.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
-from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from epaxos.interfaces import (
-    Command,
-    CommandInfo,
     IClients,
-    ICountsKeys,
     Identity,
     IExecutor,
     IStateMachine,
@@ -28,14 +25,15 @@ from epaxos.interfaces import (
     ITimeout,
     ITimeoutService,
     ITransport,
-    Outcome,
     WriteSet,
-)
+)  # fmt: skip
 from epaxos.node.alarm import Alarm
 from epaxos.node.applier import Applier
 from epaxos.node.checkpoints import Checkpoints
+from epaxos.node.client_side import ClientSide
 from epaxos.node.digest import StateDigest
 from epaxos.node.disk_watch import DiskWatch
+from epaxos.node.epochs import Epochs
 from epaxos.node.in_flight import InFlight
 from epaxos.node.intake import Intake
 from epaxos.node.journal import Journal
@@ -47,14 +45,14 @@ from epaxos.node.refusals import Refusals
 from epaxos.node.restart import restore
 from epaxos.node.status import Status
 from epaxos.node.stepwise import stepwise
-from epaxos.node.submissions import Submission
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.ids import Deps
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.instance import Instance
-from epaxos.protocol.values.messages import Message
+from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.output import Output
 from epaxos.protocol.values.timing import Timing
 
@@ -64,9 +62,10 @@ _log = Logger()
 
 
 @implementer(IClients)
-class Node:
-    """Replica `id` of the cluster `cluster`, in `epoch`.
+class Node(ClientSide):
+    """Replica `id` of the cluster `cluster`, which was founded with the members of `epoch`.
 
+    `executor` makes the executor of an epoch.
     `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
     understood.  `wrong(text)` is called instead when its data is not that of this replica, or when another
     process has the same id.  After that, the node does nothing any more.
@@ -85,7 +84,7 @@ class Node:
         batching: Batching,
         state_machine: IStateMachine,
         state_machine_name: str = "kv",
-        executor: IExecutor,
+        executor: Callable[[Epoch], IExecutor],
         store: IStore,
         transport: ITransport,
         timeouts: ITimeoutService,
@@ -97,8 +96,10 @@ class Node:
         self.id = id
         self.n = epoch.n
         self._identity = Identity(cluster, id, epoch, state_machine_name)
-        self._state_machine = state_machine
-        self._executor = executor
+        super().__init__(state_machine)
+        self._new_core = partial(Replica, id, timing=timing, random=random, slots_reserved=slots_reserved)
+        self._new_executor = executor
+        self._executor = executor(epoch)
         self._store = store
         self._transport = transport
         self._timeouts = timeouts
@@ -106,38 +107,31 @@ class Node:
         self._wrong = fatal if wrong is None else wrong
         self._timeout_s = batching.request_timeout_s
         now, entries = timeouts.now, state_machine.entries
-        core = self._core = Replica(id, epoch, timing=timing, random=random, slots_reserved=slots_reserved)
+        core = self._core = self._new_core(epoch)
         disk = self._disk = DiskWatch(timing.suspect_after_s)
         self._journal = Journal(id, store, disk, now, self._on_durable)
         self._outbox = Outbox(transport.send, now)
         intake = self._intake = Intake(state_machine, batching, transport.batch_bytes_max)
         self._pacing = Pacing(batching.window)
         reads = self._reads = Reads(core, state_machine)
-        in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now)
+        in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now, timing.suspect_after_s)
+        self._epochs = Epochs(
+            id, epoch.n, store, transport, now, timing.resend_s, self._timeout_s,
+            self._receive, self.fail, partial(random.getrandbits, 128),
+        )  # fmt: skip
         self._checkpoints = Checkpoints(
-            store,
-            executor,
-            entries,
-            timeouts,
-            batching.checkpoint_s,
-            self._on_checkpoint_due,
-            self._on_checkpoint_durable,
-        )
+            store, self._executor, entries, timeouts, batching.checkpoint_s,
+            self._on_checkpoint_due, self._on_checkpoint_durable,
+        )  # fmt: skip
         self._applier = Applier(
-            id, executor, stepwise(state_machine), in_flight, reads, self._checkpoints, now, self.fail
-        )
-        self._refusals = Refusals(self._timeout_s, intake, in_flight, core, executor, disk)
+            id, self._executor, stepwise(state_machine), in_flight, reads, self._checkpoints,
+            now, self.fail, self._on_end,
+        )  # fmt: skip
+        self._refusals = Refusals(self._timeout_s, intake, in_flight, core, self._executor, disk)
         self._status = Status(
-            self._identity,
-            core,
-            intake,
-            reads,
-            self._applier,
-            store,
-            transport,
-            StateDigest(timeouts),
-            entries,
-        )
+            self._identity, core, intake, reads, self._applier, store, transport,
+            StateDigest(timeouts), entries, self._epochs.status,
+        )  # fmt: skip
         self._alarm = Alarm(timeouts, self._wake)
         self._running = False
         self._carrying_out = False
@@ -154,11 +148,14 @@ class Node:
 
     def _open(self) -> Deferred[None]:
         restored = self._store.open(self._identity)
+        self._epochs.restore(restored.founded, restored.opened)
+        if restored.opened is not None:
+            self._begin(restored.opened.membership.epoch)
         restore(self.id, restored, self._state_machine, self._executor, self._core, self._timeouts.now)
         self._checkpoints.restore(restored.executed)
         self._applier.start()
         self._running = True
-        started = self._transport.start(self._on_messages, self._on_connection)
+        started = self._transport.start(self._on_messages, self._on_connection, self._on_control)
         return started.addCallback(self._on_started)
 
     def _on_started(self, _: None) -> None:
@@ -173,6 +170,7 @@ class Node:
         self._alarm.cancel()
         self._checkpoints.stop()
         self._refusals.refuse_all("CLUSTERDOWN the replica is stopping")
+        self._epochs.refuse_turns("the replica is stopping")
         self._applier.stop()
         if was_running:
             self._outbox.send_delayed()
@@ -184,6 +182,7 @@ class Node:
         if was_running:
             checkpoint = None if self._applier.lags else self._checkpoints.take(with_state=False)
             last = WriteSet(reserved=self._core.last_used_slot(), checkpoint=checkpoint, sync=True)
+            last.epoch = self._epochs.number
             self._store.write(last, _nothing)
         return self._store.close()
 
@@ -197,6 +196,7 @@ class Node:
             try:
                 self._applier.stop()
                 self._refusals.refuse_all("CLUSTERDOWN the replica has failed")
+                self._epochs.refuse_turns("the replica has failed")
             finally:
                 (self._wrong if is_wrong else self._fatal)(text)
 
@@ -205,48 +205,32 @@ class Node:
         self.fail("internal error, see the log")  # first, because logging may block
         _log.failure("replica {id}: internal error", id=self.id)
 
-    # -- what clients ask
-
-    def check(self, command: Command) -> None:
-        """See IClients."""
-        self._state_machine.check(command)
-
-    def is_valid_shape(self, name: bytes, length: int) -> bool:
-        """See IClients."""
-        return self._state_machine.is_valid_shape(name, length)
-
-    def commands(self) -> Sequence[CommandInfo]:
-        """See IClients."""
-        return self._state_machine.commands()
-
-    def submit(
-        self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
-    ) -> None:
-        """See IClients."""
-        deadline = self._timeouts.now() + self._timeout_s
-        self._intake.add(Submission(commands, done, deadline, size_bytes))
-        self._wake()
-
-    def keys(self) -> int | None:
-        """See IClients."""
-        machine: Any = self._state_machine
-        return int(machine.keys()) if ICountsKeys.providedBy(machine) else None
-
-    def status(self) -> Deferred[dict[str, Any]]:
-        """See IClients.  While a batch is applied in part, the status waits for the end of it."""
-        return self._status.get()
-
     # -- what arrives
 
-    def _on_messages(self, sender: int, messages: Sequence[Message]) -> None:
+    def _on_messages(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
         if self._running and self._disk.hangs:
             self._core.on_heard(sender)
         elif self._running:
             try:
-                for message in messages:
-                    self._core.receive(sender, message)
+                if epoch == self._epochs.number:
+                    self._receive(sender, messages)
+                else:
+                    self._core.on_heard(sender)
+                    self._epochs.on_other_epoch(sender, epoch, messages)
             except DoubledError as why:
                 self.fail(str(why), is_wrong=True)
+            except Exception:
+                self._on_bug()
+            self._wake()
+
+    def _receive(self, sender: int, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._core.receive(sender, message)
+
+    def _on_control(self, sender: int, control: Control) -> None:
+        if self._running and not self._disk.hangs:
+            try:
+                self._epochs.on_control(sender, control, self._core)
             except Exception:
                 self._on_bug()
             self._wake()
@@ -318,6 +302,10 @@ class Node:
                 self._refusals.refuse_unproposed()
             else:
                 self._core.tick(now)
+                if now >= self._epochs.due:
+                    self._epochs.on_time()
+                if self._epochs.wants_turn:
+                    self._epochs.propose(self._core)
                 self._carry_out()
             if now >= self._refusals.due:
                 self._refusals.refuse_overdue(now)
@@ -329,13 +317,17 @@ class Node:
         """The time of the next turn if nothing arrives before."""
         due = self._refusals.due
         if not self._disk.hangs:
-            due = min(due, self._core.next_deadline())
+            due = min(due, self._core.next_deadline(), self._epochs.due)
+            hold_ends = self._in_flight.hold_ends
+            if hold_ends is not None and hold_ends > now:
+                due = min(due, hold_ends)
         look_at = self._disk.due
         if look_at is not None:
             due = min(due, look_at)
         due = max(now + 0.001, due)
-        if self._pacing.wait_ends is not None and self._intake.queue:
-            due = min(due, self._pacing.wait_ends)
+        wait_ends = self._pacing.wait_ends
+        if wait_ends is not None and wait_ends > now and self._intake.queue:
+            due = min(due, wait_ends)
         if self._outbox.due is not None:
             due = min(due, self._outbox.due)
         return due
@@ -363,7 +355,8 @@ class Node:
         answers_first = outbox.has_only_commits
         if not answers_first:
             outbox.flush(executed)
-        self._execute()
+        if self._applier.work() and self._running:
+            self._wake()
         if answers_first and self._running:
             outbox.flush(executed)
 
@@ -374,13 +367,32 @@ class Node:
             self._executor.commit(instance.id, instance.cmd, instance.deps)
         self._in_flight.on_decided(decided)
 
-    def _execute(self) -> None:
-        """Let the state machine work for a while, and take another turn for the rest."""
-        applier, checkpoints = self._applier, self._checkpoints
-        if applier.busy or checkpoints.waits or self._reads.waiting:
-            applier.run()
-            if self._running and (applier.busy or checkpoints.waits):
-                self._wake()
+    def _on_end(self, id: InstanceId, batch: Batch) -> None:
+        """`id` has ended the epoch, and everything before it is in the state (docs: protocol/epochs, T3)."""
+        assert batch.successor is not None
+        record = self._epochs.end(id, batch.successor, self._core)
+        epoch = record.membership.epoch
+        start = self._checkpoints.take(with_state=False)._replace(executed=no_deps(epoch), beyond=())
+        self._begin(epoch)
+        self._checkpoints.schedule()
+        opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record)
+        self._store.write(opening, partial(self._epochs.on_durable, epoch.number))
+        self._wake()
+
+    def _begin(self, epoch: Epoch) -> None:
+        """From now on work in `epoch`, which has just been opened or restored."""
+        previous = self._core if self._running else None
+        core, executor = self._new_core(epoch, previous=previous), self._new_executor(epoch)
+        if self._running:
+            core.tick(self._timeouts.now())
+        self._core, self._executor = core, executor
+        self._outbox.move(epoch.number)
+        self._journal.epoch = epoch.number
+        self._applier.move(executor)
+        self._checkpoints.move(epoch, executor)
+        self._in_flight.move(core)
+        self._refusals.move(core, executor)
+        self._status.move(core)
 
 
 def _nothing() -> None:

@@ -33,11 +33,12 @@ class Outbox:
     When no other message joined the delayed Commits, the next delays are skipped (`Backoff`).  So
     replicas that are far from each other, or that have a single rare client, do not wait.
 
-    `now`: the clock of `ITimeoutService`.  `due`: the time at which delayed Commits leave at the
-    latest; None when there are none.
+    `epoch`: the number of the epoch of all messages.  `now`: the clock of `ITimeoutService`.  `due`: the
+    time at which delayed Commits leave at the latest; None when there are none.
     """
 
-    def __init__(self, send: Callable[[Sequence[_Item]], None], now: Callable[[], float]) -> None:
+    def __init__(self, send: Callable[[int, Sequence[_Item]], None], now: Callable[[], float]) -> None:
+        self.epoch = 0
         self.due: float | None = None
         self._send = send
         self._now = now
@@ -62,11 +63,20 @@ class Outbox:
         if outgoing or self.due is not None:
             leaving = self._choose(self._now(), outgoing, executed)
             if leaving:
-                self._send(leaving)
+                self._send(self.epoch, leaving)
 
     def send_delayed(self) -> None:
         """Send the delayed Commits, when no turn follows."""
-        self._send(self._end_delay())
+        self._send(self.epoch, self._end_delay())
+
+    def move(self, epoch: int) -> None:
+        """Epoch `epoch` begins.  The Commits of the one before leave, above all that of the instance that has
+        ended it; everything else of it is void."""
+        leaving = [*self._end_delay(), *(item for item in self._outgoing if isinstance(item[1], Commit))]
+        self._outgoing.clear()
+        if leaving:
+            self._send(self.epoch, leaving)
+        self.epoch = epoch
 
     def drop(self) -> None:
         """Forget everything that was not sent."""

@@ -35,7 +35,7 @@ class PendingRead:
         self.commands = commands
         self.deps: Deps | None = None
         self.keys = dict.fromkeys(map(_key, commands)).keys()
-        self._since = since
+        self.since = since
         self._done = done
         self._early: dict[int, Reply] = {}
 
@@ -56,7 +56,7 @@ class PendingRead:
         `id` is an own instance that is about to run.  A client must not read what it wrote after
         it had asked for the read.
         """
-        return id.slot >= self._since and (batch.barrier or not self.keys.isdisjoint(batch.writes))
+        return id.slot >= self.since and (batch.barrier or not self.keys.isdisjoint(batch.writes))
 
     def run_before(self, batch: Batch, machine: IStateMachine) -> None:
         """Read now what `batch`, which overtakes this read, is going to write.  This is allowed
@@ -86,6 +86,25 @@ class Reads:
         core = self._core
         read = PendingRead(bundle.separation.reads, core.next_slot, bundle.on_read)
         number = bundle.read_number = core.read(tuple(read.keys))
+        self.waiting[number] = (read, bundle)
+
+    def leave(self, core: Replica) -> list[tuple[PendingRead, Bundle]]:
+        """The epoch has ended, and `core` is that of the next one.  All reads: they have to start again.
+
+        What a read has read already (`PendingRead.run_before`) it keeps.
+        """
+        left = [*self.ready, *self.waiting.values()]
+        self.clear()
+        self._core = core
+        for read, bundle in left:
+            read.deps = None
+            bundle.read_number = None
+        return left
+
+    def start_again(self, read: PendingRead, bundle: Bundle) -> None:
+        """Start a read of the epoch before, behind every own instance that was proposed so far."""
+        read.since = self._core.next_slot
+        number = bundle.read_number = self._core.read(tuple(read.keys))
         self.waiting[number] = (read, bundle)
 
     def end(self, bundle: Bundle) -> None:

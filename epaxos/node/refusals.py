@@ -37,6 +37,11 @@ class Refusals:
         self._executor = executor
         self._disk = disk
 
+    def move(self, core: Replica, executor: IExecutor) -> None:
+        """The next epoch begins."""
+        self._core = core
+        self._executor = executor
+
     def refuse_overdue(self, now: float) -> None:
         """Refuse whatever has waited longer than the timeout."""
         timeout_s = self._timeout_s

@@ -21,7 +21,7 @@ __all__ = ["Status"]
 class Status:
     """A view of one replica as a whole, and the digest of its state at the same moment.
 
-    `entries()`: the whole state.
+    `entries()`: the whole state.  `epoch()`: what is shown of the epoch.
     """
 
     def __init__(
@@ -35,7 +35,9 @@ class Status:
         transport: ITransport,
         digest: StateDigest,
         entries: Callable[[], Iterable[tuple[bytes, bytes]]],
+        epoch: Callable[[], dict[str, Any]],
     ) -> None:
+        self._epoch = epoch
         self._identity = identity
         self._digest = digest
         self._entries = entries
@@ -45,6 +47,10 @@ class Status:
         self._applier = applier
         self._store = store
         self._transport = transport
+
+    def move(self, core: Replica) -> None:
+        """The next epoch begins."""
+        self._core = core
 
     def get(self) -> Deferred[dict[str, Any]]:
         """See `IClients.status`.  While a batch is applied in part, wait until it is whole."""
@@ -65,6 +71,7 @@ class Status:
             "cluster": self._identity.cluster,
             "state_machine": self._identity.state_machine,
             "members": [{"id": id, "up": self._is_up(id)} for id in range(self._identity.epoch.n)],
+            "epoch": self._epoch(),
             "next_slot": core.next_slot,
             "committed": list(core.table.committed),
             "executed": list(self._applier.applied_up_to()),

@@ -26,6 +26,7 @@ from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.instance import Instance
 from epaxos.protocol.values.messages import (
+    NOP,
     Accept,
     AcceptOK,
     Batch,
@@ -74,7 +75,11 @@ class Replica:
     to try again.  Each reservation covers `slots_reserved` slots.  `quorums` are those of `epoch` by
     default.
 
-    `table` and `counters` are for readers; only the core changes them.
+    `previous`: the core of the epoch before, which had the same members; what it knows of their failures, and
+    of how fast they answer, is taken over.
+
+    `table`, `counters` and `endings`, the known instances that may open the next epoch, are for readers; only
+    the core changes them.
     """
 
     def __init__(
@@ -86,10 +91,14 @@ class Replica:
         random: Random,
         slots_reserved: int = SLOTS_RESERVED,
         quorums: Quorums | None = None,
+        previous: Replica | None = None,
     ) -> None:
         self._state = state = ReplicaState(id, quorums or Quorums.of(epoch), timing, random)
+        if previous is not None:
+            state.failures, state.latency = previous._state.failures, previous._state.latency
         self.table = state.table
         self.counters = state.counters
+        self.endings = state.endings
         deadlines: Deadlines[InstanceId] = Deadlines()
         self._acceptor = acceptor = Acceptor(state)
         self._rounds = AcceptRounds(state, acceptor, deadlines)
@@ -138,6 +147,8 @@ class Replica:
             table.hear_of(instance.deps)
             if instance.proposed is not None:
                 state.index.add(instance.id, instance.proposed)
+                if instance.proposed.successor is not None and instance.cmd is not NOP:
+                    state.endings.add(instance.id)
             if instance.phase is Phase.COMMITTED:
                 table.on_committed(instance.id)
                 state.output.decided.append(instance)

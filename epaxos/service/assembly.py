@@ -30,6 +30,7 @@ from epaxos.interfaces import (
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.node.node import Node
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import batching, client_limits, tcp_settings, udp_settings
 from epaxos.service.clients import door, members, shown_settings
@@ -128,7 +129,7 @@ def _node(
         batching=batching(config),
         state_machine=IStateMachine(_state_machine(config)),
         state_machine_name=config.cluster.state_machine,
-        executor=IExecutor(Executor(config.epoch)),
+        executor=_executor,
         store=IStore(store),
         transport=ITransport(transport),
         timeouts=ITimeoutService(ReactorTimeouts(reactor, reader)),
@@ -138,6 +139,10 @@ def _node(
     )
     identity = Identity(config.cluster.name, id, config.epoch, config.cluster.state_machine)
     return node, FirstStart(identity, store, transport, config.timing.suspect_after_s, reactor, is_wrong)
+
+
+def _executor(epoch: Epoch) -> IExecutor:
+    return IExecutor(Executor(epoch))
 
 
 def _state_machine(config: Config) -> IStateMachine:

@@ -8,6 +8,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, WriteSet
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.messages import Batch
 
 __all__ = ["OpenedStore"]
 
@@ -47,6 +50,14 @@ class OpenedStore:
     def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
         """See IStore."""
         self._store.write(write_set, on_durable)
+
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        """See IStore."""
+        return self._store.find(epoch, id)
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        """See IStore."""
+        return self._store.held(epoch, after, limit)
 
     def close(self) -> Deferred[None]:
         """See IStore."""

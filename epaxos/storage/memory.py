@@ -9,8 +9,10 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, WriteSet
-from epaxos.protocol.values.ids import no_deps
+from epaxos.protocol.values.ids import InstanceId, no_deps
+from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.membership import UID_LIMIT
+from epaxos.protocol.values.messages import Batch
 
 __all__ = ["MemoryStore"]
 
@@ -51,6 +53,14 @@ class MemoryStore:
         if self._open:
             self._writes += bool(write_set)
             durable()
+
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        """See IStore: nothing is kept."""
+        return None
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        """See IStore: nothing is kept."""
+        return []
 
     def close(self) -> Deferred[None]:
         """See IStore."""

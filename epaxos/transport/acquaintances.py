@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from epaxos.protocol.values.membership import Membership
 from epaxos.transport.introductions import Introduction, Myself, Refusal, Refused
 
 __all__ = ["Acquaintances", "Heard"]
@@ -133,6 +134,18 @@ class Acquaintances:
         """Whether the process that spoke last for the member `sender` may not speak any more."""
         heard = self._heard.get(sender)
         return heard is not None and heard.last.process in heard.banned
+
+    def uid_of(self, number: int) -> int | None:
+        """The uid of the member `number`, as it said itself; None when it was not heard of."""
+        if number == self._number:
+            return self.myself.uid
+        heard = self._heard.get(number)
+        return None if heard is None else heard.last.uid
+
+    def know(self, membership: Membership) -> None:
+        """From now on only folders in this list are taken."""
+        self.myself.membership = membership
+        self.myself.unfounded = False
 
     def heard_of(self, sender: int) -> tuple[int, int]:
         """The highest number of a write that was heard of the folder of `sender`, and the process that spoke

@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader, hand_over
 from epaxos.protocol.values.control import Control, Written
-from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import Connection, Connections, TcpSettings
@@ -106,9 +105,9 @@ class Incoming(Connection):
             last = tag
             if tag == CONTROL:
                 owner.on_control(sender, decode_control(frame))
-            elif (epoch := owner.epochs.get(tag)) is not None:
-                messages += decode_frame(frame, epoch)
-            elif tag >= EPOCH_LIMIT:
+            elif tag < EPOCH_LIMIT:
+                messages += decode_frame(frame, owner.identity.epoch)  # all epochs have as many members
+            else:
                 raise WireError(f"a frame of epoch {tag}")
         if messages:
             owner.receive(sender, last, messages)
@@ -154,11 +153,10 @@ class IncomingFactory(Factory):
     """Accepts connections.
 
     `receive(sender, epoch, messages)` gets the messages that arrive; `connected(sender, True)` is called when
-    a replica has connected, `connected(sender, False)` when it has no connection any more.  `epochs` are the
-    epochs whose messages are taken, by number; those of others are dropped.  `proofs` decides who may speak
-    as which replica, before anything else is believed.  Without `acquaintances` replicas are known by their
-    numbers alone.  `control(sender, control)` gets control messages, and `met(sender, who)` is called when a
-    replica that introduces itself has connected.
+    a replica has connected, `connected(sender, False)` when it has no connection any more.  `proofs` decides
+    who may speak as which replica, before anything else is believed.  Without `acquaintances` replicas are
+    known by their numbers alone.  `control(sender, control)` gets control messages, and `met(sender, who)` is
+    called when a replica that introduces itself has connected.
     """
 
     noisy = False
@@ -183,7 +181,6 @@ class IncomingFactory(Factory):
         self.settings = settings
         self.connections = Connections()
         self.bytes_received = 0
-        self.epochs: dict[int, Epoch] = {identity.epoch.number: identity.epoch}
         self.acquaintances: Acquaintances | None = None
         self.control: Callable[[int, Control], None] = _nothing
         self.met: Callable[[int, Introduction | None], None] = _nothing

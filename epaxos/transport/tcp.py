@@ -28,7 +28,8 @@ from zope.interface import implementer
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
-from epaxos.protocol.values.control import Control, Written
+from epaxos.protocol.values.control import Control, EpochIs, Standing, Written
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import TcpSettings
@@ -97,7 +98,8 @@ class TcpTransport:
             )
             for peer, endpoint in peers.items()
         }
-        self._receive: Callable[[int, Sequence[Message]], None] | None = None
+        self._receive: Callable[[int, int, Sequence[Message]], None] | None = None
+        self._control: Callable[[int, Control], None] | None = None
         self._there: set[int] = set()
         self._acquaintances: Acquaintances | None = None
         self._hears: Hears | None = None
@@ -113,14 +115,16 @@ class TcpTransport:
 
     def start(
         self,
-        receive: Callable[[int, Sequence[Message]], None],
+        receive: Callable[[int, int, Sequence[Message]], None],
         connection: Callable[[int, bool], None] | None = None,
+        control: Callable[[int, Control], None] | None = None,
     ) -> Deferred[None]:
         """As `ITransport.start`.  Raises RuntimeError when it is called again."""
         if self._receive is not None:
             raise RuntimeError("the transport is started already")
         self._receive = receive
         self._connection = connection
+        self._control = control
         if self._incoming is None:
             return self.open()
         for peer in sorted(self._there):
@@ -161,7 +165,7 @@ class TcpTransport:
         )
         if self._acquaintances is not None and self._hears is not None:
             incoming.acquaintances = self._acquaintances
-            incoming.control = self._hears.on_control
+            incoming.control = self._on_control
             incoming.met = self._hears.on_met
         self._listening = self._listen.listen(incoming)
         return self._listening.addCallback(self._on_listening)
@@ -190,13 +194,27 @@ class TcpTransport:
             ends.append(self._incoming.close())
         return gatherResults(ends).addCallback(lambda _: None)
 
-    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+    def send(self, epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
         """As `ITransport.send`."""
         accepted = LinkState.ACCEPTED
         connected = [peer for peer, link in self._links.items() if link.state is accepted]
         for replica, chunks in self._encoder.encode(outgoing, connected).items():
-            if not self._links[replica].send(chunks):
+            if not self._links[replica].send(chunks, epoch):
                 self._encoder.messages_dropped += len(chunks)
+
+    def speaks_epochs(self, replica: int) -> bool:
+        """As `ITransport.speaks_epochs`."""
+        link = self._links.get(replica)
+        return link is not None and link.is_connected and link.wire > 1
+
+    def uid_of(self, replica: int) -> int | None:
+        """As `ITransport.uid_of`."""
+        return None if self._acquaintances is None else self._acquaintances.uid_of(replica)
+
+    def know(self, membership: Membership) -> None:
+        """As `ITransport.know`."""
+        if self._acquaintances is not None:
+            self._acquaintances.know(membership)
 
     def is_connected(self, replica: int) -> bool:
         """As `ITransport.is_connected`: whether a message to it would find a connection now.
@@ -239,7 +257,14 @@ class TcpTransport:
 
     def _on_messages(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
         if self._receive is not None:
-            self._receive(sender, messages)
+            self._receive(sender, epoch, messages)
+
+    def _on_control(self, sender: int, control: Control) -> None:
+        if isinstance(control, (Standing, EpochIs)):
+            if self._control is not None:
+                self._control(sender, control)
+        elif self._hears is not None:
+            self._hears.on_control(sender, control)
 
     def _on_link_accepted(self, peer: int, answer: Accepted) -> None:
         if self._hears is not None:

@@ -27,7 +27,8 @@ from zope.interface import implementer
 
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
-from epaxos.protocol.values.control import Control
+from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.datagrams import (
@@ -82,9 +83,8 @@ class UdpSettings:
 class UdpTransport:
     """Connects the replica `identity` with its `peers`: where each other replica is.
 
-    `introduce` has to be called before `start`.  `session` is larger in each life of the replica.
-     Raises ValueError when `peers` are not exactly
-    the other replicas.
+    `introduce` has to be called before `start`.  `session` is larger in each life of the replica.  Raises
+    ValueError when `peers` are not exactly the other replicas.
     """
 
     _log = Logger()
@@ -110,11 +110,12 @@ class UdpTransport:
         self._encoder = TurnEncoder(LONG_MESSAGE_BYTES_MAX, self._complaints)
         self._session = session
         self._addresses = dict(peers)
-        self._epochs = {identity.epoch.number: identity.epoch}
         self._peers: dict[int, UdpPeer] = {}
         self._greetings: Greetings | None = None
         self._senders: dict[tuple[str, int], int] = {address: id for id, address in peers.items()}
-        self._receive: Callable[[int, Sequence[Message]], None] | None = None
+        self._receive: Callable[[int, int, Sequence[Message]], None] | None = None
+        self._control: Callable[[int, Control], None] | None = None
+        self._acquaintances: Acquaintances | None = None
         self._port: Any = None
         self._socket: _Socket | None = None
         self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.epoch.n)
@@ -132,13 +133,15 @@ class UdpTransport:
 
     def start(
         self,
-        receive: Callable[[int, Sequence[Message]], None],
+        receive: Callable[[int, int, Sequence[Message]], None],
         connection: Callable[[int, bool], None] | None = None,
+        control: Callable[[int, Control], None] | None = None,
     ) -> Deferred[None]:
         """As `ITransport.start`.  Raises RuntimeError when it is called again; never calls `connection`."""
         if self._receive is not None:
             raise RuntimeError("the transport is started already")
         self._receive = receive
+        self._control = control
         return self.open() if self._socket is None else succeed(None)
 
     def introduce(self, myself: Myself, hears: Hears, patience_s: float) -> None:
@@ -147,7 +150,7 @@ class UdpTransport:
         `patience_s`: a process that is silent for this time may be gone.
         """
         identity, settings = self._identity, self._settings
-        acquaintances = Acquaintances(
+        acquaintances = self._acquaintances = Acquaintances(
             identity.replica,
             identity.epoch.n,
             identity.cluster,
@@ -201,12 +204,12 @@ class UdpTransport:
         closed = None if port is None else port.stopListening()
         return succeed(None) if closed is None else closed
 
-    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+    def send(self, epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
         """As `ITransport.send`, but one replica may need several datagrams."""
         reachable = () if self._port is None else [id for id, peer in self._peers.items() if peer.accepted]
         for replica, chunks in self._encoder.encode(outgoing, reachable).items():
             peer = self._peers[replica]
-            for datagram in peer.writer.write(chunks):
+            for datagram in peer.writer.write(chunks, epoch):
                 self._write(peer, datagram)
 
     def send_control(self, replica: int, control: Control) -> bool:
@@ -216,6 +219,20 @@ class UdpTransport:
             return False
         self._greetings.send(peer, encode_control(control), CONTROL)
         return True
+
+    def speaks_epochs(self, replica: int) -> bool:
+        """As `ITransport.speaks_epochs`: every replica that has accepted this one does."""
+        peer = self._peers.get(replica)
+        return peer is not None and bool(peer.accepted) and self.is_connected(replica)
+
+    def uid_of(self, replica: int) -> int | None:
+        """As `ITransport.uid_of`."""
+        return None if self._acquaintances is None else self._acquaintances.uid_of(replica)
+
+    def know(self, membership: Membership) -> None:
+        """As `ITransport.know`."""
+        if self._acquaintances is not None:
+            self._acquaintances.know(membership)
 
     def is_connected(self, replica: int) -> bool:
         """As `ITransport.is_connected`: whether a datagram of it came just now."""
@@ -277,12 +294,11 @@ class UdpTransport:
             self._refuse(f"from {peer.name}", f"a datagram is refused: {error}")
 
     def _on_frame(self, peer: UdpPeer, epoch: int, frame: bytes) -> None:
-        """Hand up the messages of a frame; those of an epoch that is not known here are dropped."""
-        known = self._epochs.get(epoch)
-        messages = [] if known is None else decode_frame(frame, known)
+        """Hand up the messages of a frame."""
+        messages = decode_frame(frame, self._identity.epoch)  # all epochs have as many members
         peer.heard_at_s = self._reactor.seconds()
         if messages and self._receive is not None:
-            self._receive(peer.id, messages)
+            self._receive(peer.id, epoch, messages)
 
     def _on_other(self, greetings: Greetings, peer: UdpPeer, datagram: Datagram) -> None:
         """A greeting, an answer to one, or a control message."""
@@ -292,7 +308,11 @@ class UdpTransport:
             greetings.on_answer(peer, datagram.body)
         else:
             peer.heard_at_s = self._reactor.seconds()
-            greetings.on_control(peer, decode_control(datagram.body))
+            control = decode_control(datagram.body)
+            if not isinstance(control, (Standing, EpochIs)):
+                greetings.on_control(peer, control)
+            elif self._control is not None:
+                self._control(peer.id, control)
 
     def _refuse(self, subject: str, reason: str) -> None:
         self._refused += 1

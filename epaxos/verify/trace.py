@@ -7,6 +7,7 @@ from functools import singledispatch
 from hashlib import blake2b
 from typing import Any
 
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.messages import NOP, Batch, Heartbeat, Message
 
 __all__ = ["Trace", "describe"]
@@ -65,7 +66,7 @@ def describe_batch(batch: Batch) -> str:
             shown = ",".join(map(describe, sorted(keys)[:KEYS_SHOWN]))
             parts.append(f"{verb}:{shown}{'…' if len(keys) > KEYS_SHOWN else ''}")
     if batch.barrier:
-        parts.append("barrier")
+        parts.append("barrier" if batch.successor is None else f"epoch {batch.successor.number}")
     return "{" + " ".join(parts) + f" {batch.commands}c" + "}"
 
 
@@ -100,21 +101,21 @@ class Trace:
         if self.on:
             self._write(f"{who}: {text}")
 
-    def sent(self, sender: int, receiver: int, messages: Sequence[Message]) -> None:
+    def sent(self, sender: int, receiver: int, messages: Sequence[Message | Control]) -> None:
         """Messages leave."""
         if self.on:
             self._messages(f"R{sender} ─> R{receiver}", messages)
 
-    def received(self, sender: int, receiver: int, messages: Sequence[Message]) -> None:
+    def received(self, sender: int, receiver: int, messages: Sequence[Message | Control]) -> None:
         """Messages arrive."""
         if self.on:
             self._messages(f"R{receiver} <─ R{sender}", messages)
 
-    def lost(self, sender: int, receiver: int, messages: Sequence[Message], why: str) -> None:
+    def lost(self, sender: int, receiver: int, messages: Sequence[Message | Control], why: str) -> None:
         """Messages are lost."""
         if self.on:
             self._messages(f"R{sender} ─x R{receiver} ({why})", messages)
 
-    def _messages(self, arrow: str, messages: Sequence[Message]) -> None:
+    def _messages(self, arrow: str, messages: Sequence[Message | Control]) -> None:
         for message in messages:
             self._write(f"{arrow} {describe_fields(message)}", not isinstance(message, Heartbeat))

@@ -40,6 +40,11 @@ def wait_until(what: str, is_so: Callable[[], Any], timeout_s: float = 20) -> An
     return result
 
 
+def _epoch(status: dict[str, Any]) -> int:
+    """The number of the epoch; 0 of a version that knows of no epochs."""
+    return int(status.get("epoch", {}).get("number", 0))
+
+
 class Cluster:
     """A cluster of n replicas in a temporary folder.  A context manager, which removes everything at its end.
 
@@ -231,12 +236,23 @@ class Cluster:
 
         wait_until(f"replica {id} sees {downs} down", sees)
 
+    def settled(self, timeout_s: float = 30) -> int:
+        """Wait until all know that every member is in the same epoch; return its number."""
+
+        def agreed() -> list[int] | None:
+            epochs = [self.status(id)["epoch"] for id in range(self.n)]
+            numbers = {epoch["number"] for epoch in epochs}
+            return list(numbers) if len(numbers) == 1 and all(epoch["settled"] for epoch in epochs) else None
+
+        (number,) = wait_until("the epoch is settled", agreed, timeout_s)
+        return int(number)
+
     def equal_digests(self, timeout_s: float = 30) -> list[dict[str, Any]]:
         """Wait until all have executed the same instances and have equal states; return their statuses."""
 
         def agreed() -> list[dict[str, Any]] | None:
             statuses = [self.status(id) for id in range(self.n)]
-            seen = {(status["digest"], tuple(status["executed"])) for status in statuses}
+            seen = {(_epoch(status), status["digest"], tuple(status["executed"])) for status in statuses}
             return statuses if len(seen) == 1 else None
 
         try:

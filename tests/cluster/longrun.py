@@ -32,7 +32,7 @@ from epaxos.verify.judges import model
 from epaxos.verify.judges.history import Operation, Outcome
 from epaxos.verify.simulation.dice import Dice
 from tests.cluster.harness import Cluster
-from tests.cluster.nemesis import Fault, LinkFaults, Nemesis, ProcessFaults
+from tests.cluster.nemesis import Fault, LinkFaults, Nemesis, Operators, ProcessFaults
 from tests.cluster.plot import plot
 from tests.cluster.record import Findings, judge_all
 from tests.cluster.workload import Workload, percentile_ms, raw_client
@@ -164,7 +164,7 @@ class LongRun:
         self._bad = Event()
         self._interrupted = Event()
         self._windows = self._undecided = self._judged = self._steps = 0
-        self._keys_in_doubt = 0
+        self._keys_in_doubt = self._epoch = 0
         self._judging: Future[Findings] | None = None
         self._log_read = dict.fromkeys(range(n), 0)
         self._begin = time.monotonic()
@@ -201,10 +201,14 @@ class LongRun:
         return summary
 
     def _run_windows(self) -> None:
-        dice = {name: Dice(self._seed, name) for name in ("processes", "links")}
+        dice = {name: Dice(self._seed, name) for name in ("processes", "links", "operators")}
         nemeses = [
             Nemesis(name, self._cluster, dice[name], family, happened=self._on_fault, failed=self._on_wrong)
-            for name, family in (("processes", ProcessFaults), ("links", LinkFaults))
+            for name, family in (
+                ("processes", ProcessFaults),
+                ("links", LinkFaults),
+                ("operators", Operators),
+            )
         ]
         deadline = self._begin + self._duration_s
         while time.monotonic() < deadline and not (self._bad.is_set() or self._interrupted.is_set()):
@@ -233,6 +237,7 @@ class LongRun:
         """Let everything rest, compare the states, read back, and give the history to the judge."""
         workload = self._workload
         workload.settle(self._cluster)
+        self._epoch = self._cluster.settled()
         self._check_logs()
         self._take_findings()
         operations, recorder = workload.recorder.operations(), workload.recorder
@@ -329,6 +334,7 @@ class LongRun:
         print(
             f"{passed} of {timedelta(seconds=int(self._duration_s))}: {self._windows} windows,"
             f" {counters.answered} acknowledged, {counters.unknown} unknown, {faults} faults,"
+            f" epoch {self._epoch},"
             f" longest gap {counters.longest_gap_s:.1f} s, RSS {rss} MB, disk {disk} MB,"
             f" {'WRONG: ' + self._wrong[0][:300] if self._wrong else 'all well'}",
             flush=True,
@@ -347,6 +353,7 @@ class LongRun:
             "transport": self._transport,
             "duration_s": round(time.monotonic() - self._begin, 1),
             "windows": self._windows,
+            "epoch": self._epoch,
             "operations": {
                 "called": counters.called,
                 "acknowledged": counters.answered,

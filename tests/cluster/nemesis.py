@@ -1,7 +1,8 @@
 """Faults of real processes and of the links between them, each from its beginning to its end.
 
-This module checks how a replica behaves in each: after a clean stop it ends with status 0, with a full disk
-or a damaged database with status 1 or 3 and one clear line; all other faults it must survive.
+Operators who let the next epoch begin count as a fault, too.  This module checks how a replica behaves
+in each: after a clean stop it ends with status 0, with a full disk with status 1, with a damaged database
+with status 3, the last two with one clear line; all other faults it must survive.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from subprocess import TimeoutExpired
 from threading import Event, Thread
 
-from epaxos.service.exit_status import WRONG_DATA
+import redis
+
+from epaxos.service.exit_status import FAILED, WRONG_DATA
 from epaxos.verify.simulation.dice import Dice
 from tests.cluster.harness import Cluster, wait_until
 from tests.cluster.links import Pair, between
+from tests.cluster.workload import raw_client
 
-__all__ = ["Fault", "LinkFaults", "Nemesis", "ProcessFaults"]
+__all__ = ["Fault", "LinkFaults", "Nemesis", "Operators", "ProcessFaults"]
 
 Kinds = dict[str, tuple[int, Callable[[float], str]]]
 """By name: the weight of the fault, and the function that lets it happen for a number of seconds and returns
@@ -30,6 +34,15 @@ where it happened."""
 
 ROOM_BYTES = 40_000
 """Bytes that can still be written to a disk that counts as full."""
+
+TURN_TIMEOUT_S = 10.0
+"""Longer than a replica takes to say that no majority has answered."""
+_REFUSALS = (
+    "has not begun at every member",
+    "is not connected",
+    "next epoch may still begin",
+    "the replica ",
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +171,7 @@ class ProcessFaults:
                 said.clear()  # nobody wrote that much
                 cluster.kill(victim)
             else:
-                assert status == WRONG_DATA, f"replica {victim} ended with status {status} on a full disk"
+                assert status == FAILED, f"replica {victim} ended with status {status} on a full disk"
         cluster.start(victim)
         return _text([victim])
 
@@ -178,7 +191,7 @@ class ProcessFaults:
         _DAMAGES[what](data)
         with self._says(victim, "is damaged"):
             status = cluster.start(victim).ended(victim, 60)
-            assert status == 1, f"replica {victim} ended with status {status}: {what}"
+            assert status == WRONG_DATA, f"replica {victim} ended with status {status}: {what}"
         shutil.rmtree(data)
         copy.rename(data)
         self._wait(lasts_s)
@@ -344,6 +357,48 @@ class LinkFaults:
         return f"{lost} % lost, {doubled} % doubled"
 
 
+class Operators:
+    """Operators of `cluster`, who let the next epoch begin, or are told why not.
+
+    `wait(seconds)` waits; less when the run is to end.
+    """
+
+    def __init__(self, cluster: Cluster, dice: Dice, wait: Callable[[float], object]) -> None:
+        self._cluster = cluster
+        self._dice = dice
+        self._wait = wait
+
+    @property
+    def kinds(self) -> Kinds:
+        """All that they do, by name."""
+        return {"turn": (3, self.turn), "turns": (1, self.turns)}
+
+    def turn(self, lasts_s: float) -> str:
+        """One replica is told to let the next epoch begin."""
+        replica = self._dice.below(self._cluster.n)
+        return f"{replica}: {_turn(self._cluster, replica)}"
+
+    def turns(self, lasts_s: float) -> str:
+        """Epochs follow each other as fast as they can, begun at one replica after the other."""
+        deadline = time.monotonic() + lasts_s
+        begun = 0
+        while time.monotonic() < deadline and not self._wait(0.05):
+            begun += _turn(self._cluster, begun % self._cluster.n).isdigit()
+        return f"all: {begun} epochs"
+
+
+def _turn(cluster: Cluster, replica: int) -> str:
+    """Tell a replica to let the next epoch begin: the number of that epoch, or why there is none."""
+    try:
+        with closing(raw_client(cluster.redis_ports[replica], TURN_TIMEOUT_S)) as client:
+            return str(int(client.execute_command("EPAXOS", "TURN")))
+    except (redis.ConnectionError, redis.TimeoutError):
+        return "not there"
+    except redis.ResponseError as error:
+        assert any(text in str(error) for text in _REFUSALS), f"replica {replica} answers a turn with {error}"
+        return "refused"
+
+
 class Nemesis:
     """Random faults of the kinds given, one after the other, in a thread of its own.
 
@@ -355,7 +410,7 @@ class Nemesis:
         name: str,
         cluster: Cluster,
         dice: Dice,
-        family: Callable[[Cluster, Dice, Callable[[float], object]], ProcessFaults | LinkFaults],
+        family: Callable[[Cluster, Dice, Callable[[float], object]], ProcessFaults | LinkFaults | Operators],
         *,
         happened: Callable[[Fault], None],
         failed: Callable[[str], None],

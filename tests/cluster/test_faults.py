@@ -42,7 +42,7 @@ class BreakTests(SynchronousTestCase):
         """A copy of epaxos that answers GET from its own state is fast, and wrong."""
         source = Path(self.mktemp()).resolve()
         shutil.copytree(ROOT / "epaxos", source / "epaxos")
-        node = source / "epaxos" / "node" / "node.py"
+        node = source / "epaxos" / "node" / "client_side.py"
         text = node.read_text()
         begin = "        deadline = self._timeouts.now() + self._timeout_s\n"
         self.assertEqual(text.count(begin), 1)

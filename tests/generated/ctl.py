@@ -12,7 +12,7 @@ from epaxos.ctl.main import HELP
 from epaxos.ctl.options import GLOBAL_OPTIONS
 from tests.generated.page import page, rows
 
-__all__ = ["INSPECT_FIELDS", "READY_FIELDS", "STATUS_FIELDS", "ctl"]
+__all__ = ["INSPECT_FIELDS", "READY_FIELDS", "STATUS_FIELDS", "TURN_FIELDS", "ctl"]
 
 STATUS_FIELDS = {
     "at": "the replica that named the members, as in `--at`",
@@ -62,7 +62,13 @@ INSPECT_FIELDS = {
     "database.log_bytes": "those of its own logs",
     "database.torn_bytes": "the bytes at the end of its log that are torn; the next start sets them aside",
 }
-FIELDS = {"status": STATUS_FIELDS, "wait-ready": READY_FIELDS, "inspect": INSPECT_FIELDS}
+TURN_FIELDS = {"epoch": "the number of the epoch that has begun, and is safe"}
+FIELDS = {
+    "status": STATUS_FIELDS,
+    "wait-ready": READY_FIELDS,
+    "inspect": INSPECT_FIELDS,
+    "turn": TURN_FIELDS,
+}
 
 
 def _options(params: list[click.Parameter]) -> str:

@@ -133,6 +133,12 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR value is out of range, value must between … and …": ("`SELECT`", NO),
     "ERR wrong number of arguments for '…' command": ("[commands](commands.md)", NO),
+    "ERR …": (
+        "`EPAXOS TURN` was refused, and the text says why: [the next epoch]"
+        "(../operating/epaxosctl.md#the-next-epoch). After a text that says that the next epoch may still "
+        "begin, look at `epoch.number` of the [status](status.md)",
+        SAYS,
+    ),
     "ERR … EPAXOS commands wait for their answers already, try again": ("too many of all clients", NO),
     "ERR … cannot contain spaces, newlines or special characters.": ("`CLIENT SETINFO`", NO),
     "EXECABORT Transaction discarded because …": ("`EXEC` after a `MULTI` that was refused", NO),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from epaxos.storage.leveldb.records import FORMAT
+from epaxos.storage.leveldb.records import FORMAT, FORMAT_OF_EPOCHS
 from tests.generated.page import docstring_of, page
 
 __all__ = ["files"]
@@ -12,6 +12,7 @@ __all__ = ["files"]
 SECTIONS = {
     "The folder": "epaxos.storage.folder",
     "Records in LevelDB": "epaxos.storage.leveldb.records",
+    "The epoch": "epaxos.storage.leveldb.epoch_record",
     "The files of the state": "epaxos.storage.state.files",
     "What they are made of": "epaxos.storage.state.pieces",
     "Which parts of them count": "epaxos.storage.state.manifest",
@@ -26,8 +27,11 @@ def files() -> str:
     return page(
         "Files on disk",
         "the docstrings of epaxos/storage",
-        f"This is storage format {FORMAT}. A folder of another format is refused at the start. The records "
-        "`uid` and `founded` ([the first start](../operating/run.md#the-first-start)) are new in it; "
+        f"This is storage format {FORMAT}, or {FORMAT_OF_EPOCHS} once the folder has left "
+        "[epoch 0](../internals/protocol/epochs.md). A folder of another format is refused at the start. "
+        f"Versions that know of no epochs refuse format {FORMAT_OF_EPOCHS}, so after the first turn there is "
+        "no way back to them. The records `uid` and `founded` "
+        "([the first start](../operating/run.md#the-first-start)) are new in format 3; "
         "versions before ignore them, and a folder without a uid gets one when it is opened. All files "
         f"of a folder "
         "belong together: nothing in it may be removed, copied or put back alone, but for `*.torn`.",

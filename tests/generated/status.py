@@ -19,6 +19,11 @@ FIELDS = {
     "next_slot": "the next slot of this replica's row; rises with each batch that it proposes",
     "committed": "for each row, the slot up to which every instance is committed here",
     "executed": "for each row, the slot up to which every instance has been executed here",
+    "epoch.number": "the number of the epoch that this replica works in. `next_slot`, `committed` and "
+    "`executed` are slots of this epoch, and begin again with it",
+    "epoch.settled": "whether every member has opened this epoch, as far as this replica knows. While it is "
+    "false, the epoch before is kept, and the next one cannot begin",
+    "epoch.opened_by": "row and slot of the instance that ended the epoch before; null in the first epoch",
     "digest": "a digest of the state, in hex: equal on replicas whose states are equal. Compare it at equal "
     "`executed`. null while the replica starts or stops",
     "counters.fast_path": "own instances that were decided in one round trip, since the start",

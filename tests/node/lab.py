@@ -31,7 +31,11 @@ from epaxos.interfaces import (
 )
 from epaxos.node.limits import Batching
 from epaxos.node.node import Node
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
 from epaxos.service.timeouts import ReactorTimeouts
@@ -145,6 +149,12 @@ class Disk:
         """The payloads of the batches of each checkpoint."""
         return [[batch.payload for _, batch in each.batches] for each in self.checkpoints()]
 
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        return None
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        return []
+
     def close(self) -> Deferred[None]:
         self.catch_up()
         return succeed(None)
@@ -161,25 +171,38 @@ class Wires:
         self.batch_bytes_max = batch_bytes_max
         self.cluster = cluster
         self.id = id
-        self.receive: Callable[[int, Sequence[Message]], None] | None = None
+        self.receive: Callable[[int, int, Sequence[Message]], None] | None = None
         self.connection: Callable[[int, bool], None] = lambda replica, is_there: None
         self.sends: list[list[tuple[int, Message]]] = []
         self.error: Exception | None = None
 
     def start(
         self,
-        receive: Callable[[int, Sequence[Message]], None],
+        receive: Callable[[int, int, Sequence[Message]], None],
         connection: Callable[[int, bool], None],
+        control: Callable[[int, Control], None],
     ) -> Deferred[None]:
         self.receive = receive
         self.connection = connection
         return fail(self.error) if self.error else succeed(None)
 
-    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+    def send(self, epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
         self.sends.append(list(outgoing))
         for dest, message in outgoing:
             if (self.id, dest) not in self.cluster.cut:
                 self.cluster.clock.callLater(0.001, self.cluster.arrive, self.id, dest, message)
+
+    def send_control(self, replica: int, control: Control) -> bool:
+        return False
+
+    def speaks_epochs(self, replica: int) -> bool:
+        return False
+
+    def uid_of(self, replica: int) -> int | None:
+        return None
+
+    def know(self, membership: Membership) -> None:
+        pass
 
     def is_connected(self, replica: int) -> bool:
         return (self.id, replica) not in self.cluster.cut
@@ -219,7 +242,7 @@ class Cluster:
             timing=Timing(),
             batching=batching,
             state_machine=self.logs[id],
-            executor=Executor(Epoch.first(3)),
+            executor=Executor,
             store=self.disks[id],
             transport=self.wires[id],
             timeouts=ReactorTimeouts(self.clock),
@@ -238,7 +261,7 @@ class Cluster:
         if type(message) in self.held:
             self.kept.append((sender, dest, message))
         elif receive is not None:
-            receive(sender, [message])
+            receive(sender, 0, [message])
 
     def release(self, *kinds: type) -> None:
         """Deliver the held messages of these kinds, in order, and hold these kinds no longer."""

@@ -28,7 +28,7 @@ class DelayTests(SynchronousTestCase):
         self.renew()
 
     def renew(self) -> None:
-        self.outbox = Outbox(self.sent.extend, lambda: self.time)
+        self.outbox = Outbox(lambda _, sent: self.sent.extend(sent), lambda: self.time)
 
     def turn(self, now: float, *outgoing: object) -> list[object]:
         """What leaves in a turn with these messages."""

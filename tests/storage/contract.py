@@ -44,6 +44,7 @@ class StoreContract:
                 "base": {},
                 "batches": [],
                 "state": {},
+                "opened": None,
                 "founded": None,
                 "unfounded": True,
             },

@@ -232,16 +232,21 @@ class TransportLab:
         if me is not None:
             self.transport.introduce(me, self.heard, 1.0)
         self.received: list[tuple[int, Sequence[Message]]] = []
+        self.epochs: list[int] = []
         self.connections: list[tuple[int, bool]] = []
         if opens_only:
             self.transport.open()
         else:
             self.start()
 
+    def _receive(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
+        self.received.append((sender, messages))
+        self.epochs.append(epoch)
+
     def start(self) -> None:
         """As the node does."""
         self.transport.start(
-            lambda sender, messages: self.received.append((sender, messages)),
+            self._receive,
             lambda peer, is_there: self.connections.append((peer, is_there)),
         )
 

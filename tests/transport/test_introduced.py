@@ -55,12 +55,13 @@ class IncomingTests(LogCase):
         self.assertEqual(answer_of(wire), Accepted(introduction(1, uuid=7, written=9), 6, 200))
 
     def test_a_frame_has_its_epoch(self) -> None:
-        """Frames of an epoch that is not known here are dropped."""
+        """The messages of each epoch are handed over apart, and a number that no epoch has ends it."""
         lab = Lab()
         wire = lab.greeted(0, introduction(0))
         frames = [pack_tagged([encode(ok(ballot))], epoch, 500) for ballot, epoch in ((1, 0), (2, 1), (3, 0))]
         wire.receive(b"".join(frames))
-        self.assertEqual(lab.received, [(0, [ok(1)]), (0, [ok(3)])])
+        self.assertEqual(lab.received, [(0, [ok(1)]), (0, [ok(2)]), (0, [ok(3)])])
+        self.assertEqual(lab.epochs, [0, 1, 0])
         self.assertIsNone(wire.closed)
         wire.receive(pack_tagged([b""], 2**31, 500))
         self.assertEqual(wire.closed, "aborted")
@@ -129,7 +130,7 @@ class OutgoingTests(LogCase):
         self.assertEqual(said, (1, introduction(1, uuid=7, written=3)))
         wire.receive(pack([accept(Accepted(introduction(0)))], 1024))
         wire.writes.clear()
-        lab.transport.send([(0, ok(1)), (0, ok(2))])
+        lab.transport.send(0, [(0, ok(1)), (0, ok(2))])
         self.assertTrue(lab.transport.send_control(0, Standing(1, 0)))
         self.assertFalse(lab.transport.send_control(2, Standing(1, 0)), "it is not connected")
         reader = FrameReader(504)
@@ -149,7 +150,7 @@ class OutgoingTests(LogCase):
         """As it always was, and no new kind of message."""
         lab = Lab()
         wire = lab.answered(0, accept())
-        lab.transport.send([(0, ok(1))])
+        lab.transport.send(0, [(0, ok(1))])
         self.assertFalse(lab.transport.send_control(0, Standing(1, 0)))
         lab.clock.advance(1)
         self.assertEqual([lab.messages(write) for write in wire.writes], [[[ok(1)]]])

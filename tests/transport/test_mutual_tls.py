@@ -127,7 +127,7 @@ class MutualTlsTests(TestCase):
         sent = [big(4 * MIB), ok(1), big(300_000), ok(2), big(0)]
         for message in sent:
             for replica, member in enumerate(members):
-                member.transport.send([(peer, message) for peer in range(3) if peer != replica])
+                member.transport.send(0, [(peer, message) for peer in range(3) if peer != replica])
         yield until(lambda: all(len(member.messages) == 2 * len(sent) for member in members))
         for replica, member in enumerate(members):
             for peer in range(3):
@@ -157,7 +157,7 @@ class MutualTlsTests(TestCase):
         self.assertEqual(listener.connections, [(1, True)])
         for begin in (LISTENER + of_listener, DIALLER + of_dialler):
             self.assertEqual(len([line for line in self.warnings if line.startswith(begin)]), 1)
-        real.transport.send([(0, ok(7))])
+        real.transport.send(0, [(0, ok(7))])
         yield until(lambda: bool(listener.messages))
         self.assertEqual(listener.messages, [(1, ok(7))])
 

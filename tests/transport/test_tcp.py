@@ -54,7 +54,7 @@ class WholeTests(LogCase):
 
     def test_alone(self) -> None:
         lab = TransportLab(0, 1)
-        lab.transport.send([])
+        lab.transport.send(0, [])
         self.successResultOf(lab.transport.stop())
 
     def test_start_fails_when_the_port_is_taken(self) -> None:
@@ -72,7 +72,7 @@ class WholeTests(LogCase):
             random=Random(1),
             settings=default_tcp(),
         )
-        self.failureResultOf(transport.start(lambda sender, messages: None), CannotListenError)
+        self.failureResultOf(transport.start(lambda sender, epoch, messages: None), CannotListenError)
         self.assertFalse(endpoint.waiting)
         self.successResultOf(transport.stop())
 
@@ -109,7 +109,7 @@ class SendTests(LogCase):
     def test_one_write_for_each_replica(self) -> None:
         lab = TransportLab()
         wires = {peer: lab.link(peer) for peer in (0, 2)}
-        lab.transport.send([(0, ok(1)), (2, ok(2)), (0, ok(3))])
+        lab.transport.send(0, [(0, ok(1)), (2, ok(2)), (0, ok(3))])
         self.assertEqual([lab.messages(write) for write in wires[0].writes], [[[ok(1), ok(3)]]])
         self.assertEqual([lab.messages(write) for write in wires[2].writes], [[[ok(2)]]])
         sent = sum(len(write) for wire in wires.values() for write in wire.writes)
@@ -127,17 +127,17 @@ class SendTests(LogCase):
 
         self.patch(encode_turn, "encode", counting)
         message, other = ok(1), ok(2)
-        lab.transport.send([(0, message), (2, message), (2, other)])
+        lab.transport.send(0, [(0, message), (2, message), (2, other)])
         self.assertEqual(encoded, [message, other])
         self.assertEqual(lab.messages(wires[0].writes[0]), [[message]])
         self.assertEqual(lab.messages(wires[1].writes[0]), [[message, other]])
 
     def test_what_finds_no_connection_is_dropped(self) -> None:
         lab = TransportLab()
-        lab.transport.send([(0, ok()), (2, ok())])
+        lab.transport.send(0, [(0, ok()), (2, ok())])
         wire = lab.endpoints[0].succeed()
         greeting = list(wire.writes)
-        lab.transport.send([(0, ok())])  # connected, not yet accepted
+        lab.transport.send(0, [(0, ok())])  # connected, not yet accepted
         self.assertEqual(wire.writes, greeting)
         self.assertEqual(lab.transport.counters()["messages_dropped"], 3)
 
@@ -145,7 +145,7 @@ class SendTests(LogCase):
         """The message is dropped and counted; the others leave."""
         lab = TransportLab()
         wire = lab.link(0)
-        lab.transport.send([(7, ok()), (0, ok(1)), (1, ok()), (-1, ok())])
+        lab.transport.send(0, [(7, ok()), (0, ok(1)), (1, ok()), (-1, ok())])
         self.assertEqual([lab.messages(write) for write in wire.writes], [[[ok(1)]]])
         self.assertEqual(lab.transport.counters()["messages_dropped"], 3)
 
@@ -153,14 +153,14 @@ class SendTests(LogCase):
         lab = TransportLab()
         wire = lab.link(0)
         messages = [big(300), big(301), big(302)]
-        lab.transport.send([(0, message) for message in messages])
+        lab.transport.send(0, [(0, message) for message in messages])
         (write,) = wire.writes
         self.assertEqual(lab.messages(write), [[message] for message in messages])
 
     def test_a_message_that_fits_no_frame_is_dropped(self) -> None:
         lab = TransportLab()
         wire = lab.link(0)
-        lab.transport.send([(0, big(501)), (0, ok())])
+        lab.transport.send(0, [(0, big(501)), (0, ok())])
         self.assertEqual(lab.messages(wire.writes[0]), [[ok()]])
         self.assertEqual(lab.transport.counters()["messages_dropped"], 1)
         self.assertIn("the limit is 500", self.warnings[0])
@@ -175,12 +175,12 @@ class BackpressureTests(LogCase):
     def test_while_paused_frames_wait_and_leave_in_one_write(self) -> None:
         lab = TransportLab()
         wire = lab.link(0)
-        lab.transport.send([(0, ok(1))])
+        lab.transport.send(0, [(0, ok(1))])
         producer = self.pause(wire)
         in_transport = len(wire.writes[0])
         self.assertEqual(lab.transport.counters()["send_queue_bytes"], in_transport)
-        lab.transport.send([(0, ok(2)), (0, ok(3))])
-        lab.transport.send([(0, ok(4))])
+        lab.transport.send(0, [(0, ok(2)), (0, ok(3))])
+        lab.transport.send(0, [(0, ok(4))])
         self.assertEqual(len(wire.writes), 1)
         producer.resumeProducing()
         self.assertEqual(lab.messages(wire.writes[1]), [[ok(2), ok(3)], [ok(4)]])
@@ -191,10 +191,10 @@ class BackpressureTests(LogCase):
     def test_the_queue_is_bounded(self) -> None:
         lab = TransportLab()
         wire = lab.link(0)
-        lab.transport.send([(0, ok())])
+        lab.transport.send(0, [(0, ok())])
         producer = self.pause(wire)
         for _ in range(20):
-            lab.transport.send([(0, big(300)), (0, ok())])
+            lab.transport.send(0, [(0, big(300)), (0, ok())])
         counters = lab.transport.counters()
         self.assertLessEqual(counters["send_queue_bytes"], SETTINGS.queue_bytes_max)
         self.assertEqual(counters["messages_dropped"], 2 * (20 - 2))
@@ -202,7 +202,7 @@ class BackpressureTests(LogCase):
         self.assertEqual(len(self.warnings), 1)
         producer.resumeProducing()
         self.assertEqual(len(lab.messages(wire.writes[-1])), 2)
-        lab.transport.send([(0, ok(9))])
+        lab.transport.send(0, [(0, ok(9))])
         self.assertEqual(lab.messages(wire.writes[-1]), [[ok(9)]])
         sent = sum(map(len, wire.writes))
         self.assertEqual(lab.transport.counters()["bytes_sent"], sent)
@@ -211,20 +211,20 @@ class BackpressureTests(LogCase):
         """Or a peer that reads slowly could make queue and transport hold twice the bound."""
         lab = TransportLab()
         wire = lab.link(0)
-        lab.transport.send([(0, ok())])
+        lab.transport.send(0, [(0, ok())])
         producer = self.pause(wire)
-        lab.transport.send([(0, big(400)), (0, big(400))])
+        lab.transport.send(0, [(0, big(400)), (0, big(400))])
         producer.resumeProducing()
         self.pause(wire)
-        lab.transport.send([(0, big(400))])
+        lab.transport.send(0, [(0, big(400))])
         self.assertEqual(lab.transport.counters()["messages_dropped"], 1)
 
     def test_the_queue_does_not_outlive_the_connection(self) -> None:
         lab = TransportLab()
         wire = lab.link(0)
-        lab.transport.send([(0, ok(1))])
+        lab.transport.send(0, [(0, ok(1))])
         self.pause(wire)
-        lab.transport.send([(0, ok(2))])
+        lab.transport.send(0, [(0, ok(2))])
         wire.lose()
         self.assertFalse(lab.transport.is_connected(0))
         self.assertEqual(lab.transport.counters()["send_queue_bytes"], 0)

@@ -87,7 +87,7 @@ class Member:
             self._receive, lambda peer, is_there: self.connections.append((peer, is_there))
         )
 
-    def _receive(self, sender: int, messages: Sequence[Message]) -> None:
+    def _receive(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
         self.messages += [(sender, message) for message in messages]
         self.shared.append(self.reader.is_handing_over)
 
@@ -185,7 +185,7 @@ class SocketsTests(TestCase):
         yield self.connected(*members)
         for replica, member in enumerate(members):
             others = [peer for peer in range(3) if peer != replica]
-            member.transport.send([(peer, ok(10 * replica + peer)) for peer in others])
+            member.transport.send(0, [(peer, ok(10 * replica + peer)) for peer in others])
         yield until(lambda: all(len(member.messages) == 2 for member in members))
         for replica, member in enumerate(members):
             others = [peer for peer in range(3) if peer != replica]
@@ -198,7 +198,7 @@ class SocketsTests(TestCase):
         yield self.connected(*members)
         for size_bytes in (0, 300_000):
             for replica, member in enumerate(members):
-                member.transport.send([(1 - replica, big(size_bytes))])
+                member.transport.send(0, [(1 - replica, big(size_bytes))])
         yield until(lambda: all(len(member.messages) == 2 for member in members))
         for member in members:
             self.assertEqual(set(member.shared), {True})
@@ -214,8 +214,8 @@ class SocketsTests(TestCase):
         yield self.connected(left, right)
         sent = [big(4 * MIB), ok(1), big(300_000), ok(2), big(0)]
         for message in sent:
-            left.transport.send([(1, message)])
-            right.transport.send([(0, message)])
+            left.transport.send(0, [(1, message)])
+            right.transport.send(0, [(0, message)])
         yield until(lambda: len(left.messages) == len(right.messages) == len(sent))
         self.assertEqual(left.messages, [(1, message) for message in sent])
         self.assertEqual(right.messages, [(0, message) for message in sent])
@@ -229,11 +229,11 @@ class SocketsTests(TestCase):
         port = right.port
         yield right.transport.stop()
         yield until(lambda: not left.transport.is_connected(1))
-        left.transport.send([(1, ok(1))])
+        left.transport.send(0, [(1, ok(1))])
         again = self.member(1, port=port)
         yield self.connected(left, again)
-        left.transport.send([(1, ok(2))])
-        again.transport.send([(0, ok(3))])
+        left.transport.send(0, [(1, ok(2))])
+        again.transport.send(0, [(0, ok(3))])
         yield until(lambda: bool(left.messages and again.messages))
         self.assertEqual((again.messages, left.messages), ([(0, ok(2))], [(1, ok(3))]))
         self.assertEqual(left.transport.counters()["messages_dropped"], 1)
@@ -326,7 +326,7 @@ class SocketsTests(TestCase):
         yield until(lambda: member.transport.is_connected(1) and member.transport.is_connected(2))
         message = PreAccept(InstanceId(0, 1), Batch((b"k",), (), bytes(MIB), 1), (0, 0, 0))
         for round in range(40):
-            member.transport.send([(1, message), (2, message)])
+            member.transport.send(0, [(1, message), (2, message)])
             self.assertLessEqual(member.transport.counters()["send_queue_bytes"], bound + 2 * MIB)
             yield until(lambda round=round: len(reader.messages) == round + 1)
         counters = member.transport.counters()
@@ -364,7 +364,7 @@ class SocketsTests(TestCase):
             self.members.append(member)
             yield member.start()
         yield self.connected(*self.members)
-        self.members[0].transport.send([(1, ok(5))])
+        self.members[0].transport.send(0, [(1, ok(5))])
         yield until(lambda: bool(self.members[1].messages))
         self.assertEqual(self.members[1].messages, [(0, ok(5))])
 

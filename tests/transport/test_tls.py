@@ -97,7 +97,7 @@ class TlsTests(TestCase):
         listener = self.listen(1, self.server(pem))
         dialler = self.listen(0, self.own(), self.dialling(listener.port))
         yield until(lambda: dialler.transport.is_connected(1))
-        dialler.transport.send([(1, ok(7))])
+        dialler.transport.send(0, [(1, ok(7))])
         yield until(lambda: bool(listener.messages))
         self.assertEqual(listener.messages, [(0, ok(7))])
         self.assertEqual([line for line in self.warnings if "127.0.0.1" in line], [])

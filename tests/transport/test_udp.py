@@ -173,7 +173,7 @@ class Case(SynchronousTestCase):
         self.writers = {peer: self.writer(peer) for peer in PEERS}
         self.before = dict.fromkeys(self.transport.counters(), 0)
 
-        def receive(sender: int, messages: Sequence[Message]) -> None:
+        def receive(sender: int, epoch: int, messages: Sequence[Message]) -> None:
             self.received.append((sender, list(messages)))
 
         self.successResultOf(self.transport.start(receive))
@@ -219,7 +219,7 @@ class LifeTests(Case):
             self.successResultOf(self.transport.stop())
         self.assertFalse(self.reactor.port.open)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.count("messages_dropped"), 1)
 
     def test_stop_before_start(self) -> None:
@@ -227,7 +227,7 @@ class LifeTests(Case):
 
     def test_a_port_that_is_taken(self) -> None:
         self.reactor.error = CannotListenError("10.0.0.1", 7000, OSError(98, "Address already in use"))
-        failed = self.transport.start(lambda sender, messages: None)
+        failed = self.transport.start(lambda sender, epoch, messages: None)
         self.assertIs(self.failureResultOf(failed).value, self.reactor.error)
         self.successResultOf(self.transport.stop())
 
@@ -251,7 +251,7 @@ class SendTests(Case):
 
     def test_messages_for_one_peer_share_a_datagram(self) -> None:
         self.start()
-        self.transport.send([(0, ok(1)), (2, ok(2)), (0, ok(3))])
+        self.transport.send(0, [(0, ok(1)), (2, ok(2)), (0, ok(3))])
         (to_0, address_0), (to_2, address_2) = self.written()
         self.assertEqual((address_0, address_2), (PEERS[0], PEERS[2]))
         self.assertEqual(to_0[HEADER_BYTES:], encode(ok(1)) + encode(ok(3)))
@@ -260,7 +260,7 @@ class SendTests(Case):
 
     def test_many_messages_go_in_several(self) -> None:
         self.start()
-        self.transport.send([(0, big(500))] * 5)
+        self.transport.send(0, [(0, big(500))] * 5)
         datagrams = [datagram for datagram, _ in self.written()]
         self.assertEqual(len(datagrams), 3)
         self.assertLessEqual(max(map(len, datagrams)), 1200)
@@ -274,7 +274,7 @@ class SendTests(Case):
             ValidateOK(InstanceId(0, 1), 4, tuple(Conflict(id, False) for id in ids)),
         ]
         self.start()
-        self.transport.send([(2, message) for message in messages])
+        self.transport.send(0, [(2, message) for message in messages])
         self.assertGreater(len(self.reactor.port.written), 20)
         received: list[Message] = []
         other = UdpTransport(
@@ -287,7 +287,7 @@ class SendTests(Case):
         )
         written = self.written()
         other.introduce(myself(2), Heard(), 1.0)
-        other.start(lambda sender, messages: received.extend(messages))
+        other.start(lambda sender, epoch, messages: received.extend(messages))
         self.writers[1] = self.writer(1, 2)
         self.arrive(self.hello(1, 2), HERE)
         for datagram, _ in written:
@@ -297,13 +297,13 @@ class SendTests(Case):
     def test_an_id_that_is_no_other_replica(self) -> None:
         """The message is dropped and counted; the others leave."""
         self.start()
-        self.transport.send([(7, ok()), (2, ok(1)), (1, ok())])
+        self.transport.send(0, [(7, ok()), (2, ok(1)), (1, ok())])
         self.assertEqual(len(self.written()), 1)
         self.assertEqual(self.count("messages_dropped"), 2)
 
     def test_too_long(self) -> None:
         self.start()
-        self.transport.send([(0, big(LONG_MESSAGE_BYTES_MAX)), (0, ok())])
+        self.transport.send(0, [(0, big(LONG_MESSAGE_BYTES_MAX)), (0, ok())])
         self.assertEqual(len(self.written()), 1)
         self.assertEqual(self.count("messages_dropped"), 1)
         self.assertIn("PreAccept: a message of 4000", self.said[-1])
@@ -319,13 +319,13 @@ class SendTests(Case):
             self.reactor.port.error = error
             before = self.count("datagrams_unsent")
             for _ in range(3):
-                self.transport.send([(0, ok())])
+                self.transport.send(0, [(0, ok())])
             self.assertEqual(self.count("datagrams_unsent"), before + 3)
             self.assertIn("to replica 0: a datagram is lost", self.said[-1])
             self.assertIn(said, self.said[-1])
         self.assertEqual(len([line for line in self.said if "is lost" in line]), 4)
         self.reactor.port.error = None
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.count("datagrams_sent"), 1)
 
 
@@ -421,7 +421,7 @@ class GreetingTests(Case):
     def test_nothing_is_sent_or_taken_before(self) -> None:
         self.open()
         self.kinds()
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertFalse(self.transport.send_control(0, Written(1)))
         self.arrive(self.datagram(ok()), PEERS[0])
         self.assertEqual((self.kinds(), self.received), ([], []))
@@ -431,10 +431,10 @@ class GreetingTests(Case):
         self.assertEqual(self.kinds(), [(0, ANSWER), (0, HELLO)])
         self.arrive(self.datagram(ok()), PEERS[0])
         self.assertEqual(self.received, [(0, [ok()])])
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.kinds(), [])
         self.arrive(self.answer(0), PEERS[0])
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.kinds(), [(0, 0)])
         self.assertEqual([number for number, _ in self.heard.met], [0, 0])
 
@@ -444,13 +444,13 @@ class GreetingTests(Case):
         self.assertEqual(self.kinds(), [(0, ANSWER)], "the same process, whose answer was lost")
         self.arrive(self.hello(0, process=999), PEERS[0])
         self.assertEqual(self.kinds(), [(0, ANSWER), (0, HELLO)])
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.kinds(), [])
         self.arrive(self.answer(0), PEERS[0])
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.kinds(), [], "the answer was late: of the process that is gone")
         self.arrive(self.answer(0, process=999), PEERS[0])
-        self.transport.send([(0, ok())])
+        self.transport.send(0, [(0, ok())])
         self.assertEqual(self.kinds(), [(0, 0)])
 
     def test_who_is_refused_is_told(self) -> None:

@@ -75,7 +75,7 @@ class SocketTests(TestCase):
         return transport
 
     def receiver(self, id: int) -> Callable[[int, Sequence[Message]], None]:
-        def receive(sender: int, messages: Sequence[Message]) -> None:
+        def receive(sender: int, epoch: int, messages: Sequence[Message]) -> None:
             self.received[id] += [(sender, message) for message in messages]
 
         return receive
@@ -86,7 +86,7 @@ class SocketTests(TestCase):
         largest = big((self.transports[0].batch_bytes_max or 0) - big(0).batch.size_bytes)
         for id, transport in enumerate(self.transports):
             others = [peer for peer in range(3) if peer != id]
-            transport.send([(peer, message) for peer in others for message in (ok(id), largest)])
+            transport.send(0, [(peer, message) for peer in others for message in (ok(id), largest)])
         yield until(lambda: all(len(received) == 4 for received in self.received))
         for id, received in enumerate(self.received):
             others = [peer for peer in range(3) if peer != id]
@@ -114,7 +114,7 @@ class SocketTests(TestCase):
         yield self.start()
         yield self.transports[2].stop()
         for _ in range(5):
-            self.transports[0].send([(2, ok(1)), (1, ok(2))])
+            self.transports[0].send(0, [(2, ok(1)), (1, ok(2))])
             yield until(lambda: bool(self.received[1]))
             self.received[1].clear()
         self.transports[2] = self.make(2, process=2)
@@ -122,7 +122,7 @@ class SocketTests(TestCase):
         yield self.transports[2].start(self.receiver(2))
         yield until(lambda: self.transports[0]._peers[2].greeted_by.process == 2)
         yield self.greeted()
-        self.transports[0].send([(2, ok(3))])
+        self.transports[0].send(0, [(2, ok(3))])
         yield until(lambda: bool(self.received[2]))
         self.assertEqual(self.received[2], [(0, ok(3))])
 
@@ -143,7 +143,7 @@ class SocketTests(TestCase):
                 stranger.sendto(bytes(number % 100), self.addresses[0])
 
             def heard() -> bool:
-                self.transports[1].send([(0, ok(1))])  # again: the flood may have filled the buffer
+                self.transports[1].send(0, [(0, ok(1))])  # again: the flood may have filled the buffer
                 return bool(self.received[0])
 
             yield until(heard)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import click
 
-from epaxos.ctl.commands import inspect, status, wait_ready
+from epaxos.ctl.commands import inspect, status, turn, wait_ready
 
 __all__ = ["COMMANDS"]
 
 COMMANDS: list[click.Command] = [
     inspect.command,
     status.command,
+    turn.command,
     wait_ready.command,
 ]

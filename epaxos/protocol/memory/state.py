@@ -66,6 +66,8 @@ class ReplicaState:
         self.counters = Counters()
         self.output = Output()
         self.newly_decided: list[InstanceId] = []
+        self.endings: set[InstanceId] = set()
+        """Known instances that open the next epoch, without those that became NOP."""
 
     # -- the own row
 
@@ -119,6 +121,8 @@ class ReplicaState:
         if instance.proposed is None:
             instance.proposed = batch
             self.index.add(instance.id, batch)
+            if batch.successor is not None:
+                self.endings.add(instance.id)
         elif instance.id.replica == self.id and batch != instance.proposed:
             raise DoubledError(
                 f"slot {instance.id.slot} of the row of replica {self.id} holds a batch that this replica"
@@ -149,6 +153,8 @@ class ReplicaState:
         if instance.cmd is None or instance.phase is _COMMITTED:
             raise InvariantError(f"{instance} cannot be decided")
         instance.phase = _COMMITTED
+        if self.endings and instance.cmd is NOP:
+            self.endings.discard(instance.id)
         instance.bal = max(instance.bal, ballot)
         instance.abal = max(instance.abal, ballot)
         self.save(instance)

@@ -10,8 +10,9 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
-from epaxos.interfaces import Command, Reply
+from epaxos.interfaces import Command, CommandError, Refusal, Reply
 from epaxos.resp.commands.spec import Served, Subcommand
 from epaxos.resp.interfaces import IClient
 
@@ -30,6 +31,21 @@ def _members(client: IClient, command: Command) -> Reply:
     return [[member.id, *map(str.encode, member[1:])] for member in client.server.members()]
 
 
+def _turn(client: IClient, command: Command) -> Deferred[Reply]:
+    return client.server.replica.turn().addCallbacks(_as_number, _refused)
+
+
+def _as_number(epoch: int) -> Reply:
+    return epoch
+
+
+def _refused(failure: Failure) -> Reply:
+    """Anything else than a refusal is a bug, and is told as one."""
+    if not isinstance(failure.value, Refusal):
+        failure.raiseException()
+    return CommandError(f"ERR {failure.value}")
+
+
 COMMANDS = {
     b"EPAXOS": Served(
         -2,
@@ -38,6 +54,7 @@ COMMANDS = {
                 _members, 2, "number, peer, client, status, and the state seen from here, of each member"
             ),
             b"STATUS": Subcommand(_status, 2, "what GET /status shows, as JSON"),
+            b"TURN": Subcommand(_turn, 2, "begin the next epoch; its number, once that is safe"),
         },
         is_admin=True,
     )

@@ -18,6 +18,7 @@ from epaxos.protocol.values.membership import UID_LIMIT
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, decode_epoch_record
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
@@ -206,8 +207,12 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
         files = db.get(STATE_KEY, verify_checksums=True)
         uid = db.get(UID_KEY, verify_checksums=True)
         founded = db.get(FOUNDED_KEY, verify_checksums=True)
+        epoch = db.get(EPOCH_KEY, verify_checksums=True)
         has_instances = any(True for _ in _scan(db, INSTANCE_PREFIX))
     try:
+        opened = None if epoch is None else decode_epoch_record(epoch, format.n)
+        if opened is not None:
+            format = RecordFormat(opened.membership.epoch)
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
         manifest = decode_manifest(files) if files is not None else Manifest(StateFile(0))
         if (files is None) is not (checkpoint is None):
@@ -222,7 +227,8 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             base=read_base(folder.state, manifest),
             batches=read_logs(folder.state, manifest),
             uid=decode_uid(uid) if uid is not None else 0,  # `open_database` gives one
-            founded=decode_founded(founded) if founded is not None else None,
+            founded=opened.membership if opened is not None else decode_founded(founded or b""),
+            opened=opened,
             unfounded=founded == b"" and not (reserved or floor or checkpoint or has_instances),
         )
         return restored, manifest
@@ -233,7 +239,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
 def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[InstanceRecord, Batch | None]]:
     with _errors_of(path):
         try:
-            yield from _pair(_scan(db, INSTANCE_PREFIX), format)
+            yield from _pair(_scan(db, format.prefix), format)
         except ValueError as why:
             raise WrongDataError(f"{path} is damaged: {why}") from None
 

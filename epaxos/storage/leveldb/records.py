@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from itertools import chain
 from struct import Struct, error, iter_unpack, pack
 from typing import Any
@@ -30,9 +31,11 @@ __all__ = [
     "CHECKPOINT_KEY",
     "FLOOR_KEY",
     "FORMAT",
+    "FORMAT_OF_EPOCHS",
     "FOUNDED_KEY",
     "IDENTITY_KEY",
     "INSTANCE_PREFIX",
+    "LATER_PREFIX",
     "RESERVED_KEY",
     "STATE_KEY",
     "UID_KEY",
@@ -55,6 +58,8 @@ FORMAT = 3
 """The version of all bytes on disk: of this module, and of manifest.py and pieces.py in `state/`.
 
 A store of another version is refused."""
+FORMAT_OF_EPOCHS = 4
+"""The format of a database that has left epoch 0.  Versions that know of no epochs refuse it."""
 
 IDENTITY_KEY = b"\x00identity"
 RESERVED_KEY = b"\x01reserved"
@@ -71,10 +76,15 @@ Folders of older versions have no such key.  These versions look at neither key.
 WRITE_PREFIX = b"\x02"
 """The numbers of the latest writes, which show whether one is missing (`sequence.py`)."""
 INSTANCE_PREFIX = b"\x03"
+"""Of the instances of epoch 0."""
+LATER_PREFIX = b"\x04"
+"""Of those of later epochs; the number of the epoch follows."""
 
 _NUMBER = Struct(">Q")
 _NUMBERED_KEY = Struct(">cQ")
 _INSTANCE_KEY = Struct(">cHQB")
+_LATER_KEY = Struct(">cQHQB")
+_PLACE = Struct(">HQB")
 _RECORD, _BATCH = 0, 1
 _NO_INIT_DEPS, _SAME_INIT_DEPS, _OWN_INIT_DEPS = range(3)
 _PHASES = tuple(Phase)
@@ -153,8 +163,9 @@ def decode_format(data: bytes) -> int:
 def decode_identity(data: bytes) -> Identity:
     """See `encode_identity`.  Raises ValueError if it is damaged, or of a format that the text names."""
     format, fields = _fields(data)
-    if format != FORMAT:
-        raise ValueError(f"it is in storage format {format}, and this version knows only format {FORMAT}")
+    if format not in (FORMAT, FORMAT_OF_EPOCHS):
+        known = f"{FORMAT} and {FORMAT_OF_EPOCHS}"
+        raise ValueError(f"it is in storage format {format}, and this version knows only formats {known}")
     try:
         return Identity(epoch=Epoch.first(fields.pop("n")), **fields)
     except (KeyError, TypeError, ValueError):
@@ -196,6 +207,12 @@ class RecordFormat:
     def __init__(self, epoch: Epoch) -> None:
         self.epoch = epoch
         n = self.n = epoch.n
+        if epoch.number == 0:
+            self._key = partial(_INSTANCE_KEY.pack, INSTANCE_PREFIX)
+            self.prefix = INSTANCE_PREFIX
+        else:
+            self._key = partial(_LATER_KEY.pack, LATER_PREFIX, epoch.number)
+            self.prefix = LATER_PREFIX + _NUMBER.pack(epoch.number)
         self._deps = Struct(f">{n}Q")
         # phase, value, what init_deps is, the fast quorum as bits; bal, abal; deps
         self._record = Struct(f">BBBBQQ{n}Q")
@@ -220,17 +237,18 @@ class RecordFormat:
 
     def record_key(self, id: InstanceId) -> bytes:
         """The key of the record of `id`."""
-        return _INSTANCE_KEY.pack(INSTANCE_PREFIX, id.replica, id.slot, _RECORD)
+        return self._key(id.replica, id.slot, _RECORD)
 
     def batch_key(self, id: InstanceId) -> bytes:
         """The key of the proposed batch of `id`, right behind that of the record."""
-        return _INSTANCE_KEY.pack(INSTANCE_PREFIX, id.replica, id.slot, _BATCH)
+        return self._key(id.replica, id.slot, _BATCH)
 
     def decode_instance_key(self, key: bytes) -> tuple[InstanceId, bool]:
         """The instance, and whether the key is that of its batch (else of its record)."""
-        if len(key) != _INSTANCE_KEY.size:
+        at = len(self.prefix)
+        if len(key) != at + _PLACE.size:
             raise ValueError(f"an instance key of {len(key)} bytes")
-        _, replica, slot, kind = _INSTANCE_KEY.unpack(key)
+        replica, slot, kind = _PLACE.unpack_from(key, at)
         id = InstanceId(replica, slot)
         if replica >= self.n or not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
             raise ValueError(f"an impossible instance, {id}")

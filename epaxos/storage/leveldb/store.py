@@ -23,14 +23,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from time import monotonic
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
-from epaxos.storage.leveldb.opening import open_database, restore
+from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb.opening import open_database, restore, text_of
 from epaxos.storage.leveldb.pace import DiskPace, is_brief
 from epaxos.storage.leveldb.records import RecordFormat
 from epaxos.storage.leveldb.shared import Item, SharedWriter
@@ -68,6 +74,8 @@ class LevelDBStore:
         self._failed = failed
         self._sync = sync
         self._shared: SharedWriter | None = None
+        self._db: Any = None
+        self._identity: Identity | None = None
         self._thread: WriterThread | None = None
         self._accepts = False
         self._held_back: list[Item] = []
@@ -90,12 +98,11 @@ class LevelDBStore:
         """See IStore.  Raises RuntimeError when the store was opened before."""
         if self._shared is not None:
             raise RuntimeError("a store is opened once")
-        format = RecordFormat(identity.epoch)
         self._folder.lock()
         try:
             db, sequence, fresh = open_database(self._folder, identity)
             try:
-                restored, manifest = restore(db, self._folder, format, fresh)
+                restored, manifest = restore(db, self._folder, RecordFormat(identity.epoch), fresh)
                 self._folder.make_state()
                 state = StateFiles(self._folder.state, manifest, sync=self._sync)
             except BaseException:
@@ -104,6 +111,10 @@ class LevelDBStore:
         except BaseException:
             self._folder.close()
             raise
+        opened = restored.opened
+        format = RecordFormat(identity.epoch if opened is None else opened.membership.epoch)
+        self._db = db
+        self._identity = identity
         writer = GroupWriter(db, self._folder.database, format, sequence, state, sync=self._sync)
         self._shared = SharedWriter(writer, self._folder)
         self.wants_state = writer.wants_state
@@ -111,6 +122,42 @@ class LevelDBStore:
         self._thread = WriterThread(self._shared, self._call_from_thread, self)
         self._thread.start()
         return restored
+
+    # -- reading
+
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        """See IStore."""
+        format = self._format_of(epoch)
+        try:
+            record = self._db.get(format.record_key(id), verify_checksums=True)
+            batch = self._db.get(format.batch_key(id), verify_checksums=True)
+            if record is None:
+                return None
+            return format.decode_record(id, record), None if batch is None else format.decode_batch(id, batch)
+        except (engine.Error, ValueError) as why:
+            raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        """See IStore."""
+        format = self._format_of(epoch)
+        start = format.prefix if after is None else format.batch_key(after)
+        found: list[InstanceId] = []
+        try:
+            with closing(self._db.iterator(start=start, include_start=False, include_value=False)) as keys:
+                for key in keys:
+                    if not key.startswith(format.prefix) or len(found) == limit:
+                        break
+                    id, is_batch = format.decode_instance_key(key)
+                    if not is_batch:
+                        found.append(id)
+        except (engine.Error, ValueError) as why:
+            raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
+        return found
+
+    def _format_of(self, epoch: int) -> RecordFormat:
+        if self._identity is None:
+            raise RuntimeError("the store is not open")
+        return RecordFormat(self._identity.epoch._replace(number=epoch))
 
     def close(self) -> Deferred[None]:
         """See IStore.  May be called again, and when `open` failed."""

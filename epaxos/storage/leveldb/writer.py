@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from epaxos.interfaces import WriteSet
+from epaxos.interfaces import EpochRecord, WriteSet
 from epaxos.storage.gil import let_loop_run
+from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, encode_epoch_record, raise_format
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
     FOUNDED_KEY,
+    IDENTITY_KEY,
     RESERVED_KEY,
     STATE_KEY,
     RecordFormat,
@@ -141,6 +143,8 @@ class GroupWriter:
     def _fill(self, batch: Any, write_sets: Iterable[WriteSet]) -> None:
         filled = 0
         for write_set in write_sets:
+            if write_set.opened is not None:
+                self._open_epoch(batch, write_set.opened)
             self._add_instances(batch, write_set)
             filled += len(write_set.records) + len(write_set.batches) + len(write_set.dropped)
             if filled >= CHUNK:
@@ -158,8 +162,18 @@ class GroupWriter:
                 batch.put(CHECKPOINT_KEY, value)
                 self._state.add(checkpoint.batches, checkpoint.state)
 
+    def _open_epoch(self, batch: Any, opened: EpochRecord) -> None:
+        """An epoch begins.  It has neither a reservation nor a floor, and no instances."""
+        self._format = RecordFormat(opened.membership.epoch)
+        batch.put(EPOCH_KEY, encode_epoch_record(opened))
+        batch.put(IDENTITY_KEY, raise_format(self._db.get(IDENTITY_KEY)))
+        batch.delete(RESERVED_KEY)
+        batch.delete(FLOOR_KEY)
+
     def _add_instances(self, batch: Any, write_set: WriteSet) -> None:
         format, put, delete = self._format, batch.put, batch.delete
+        if write_set.epoch != format.epoch.number:  # what is left of an epoch that has ended is deleted
+            format = RecordFormat(format.epoch._replace(number=write_set.epoch))
         for id, proposed in write_set.batches:
             put(format.batch_key(id), format.encode_batch(proposed))
         for record in write_set.records:

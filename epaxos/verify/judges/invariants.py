@@ -13,6 +13,7 @@ from epaxos.interfaces import CommandError, Reply
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.messages import NOP, Batch
+from epaxos.verify.judges.place import epoch_of
 
 __all__ = ["Invariants", "interfere"]
 
@@ -97,6 +98,7 @@ class Invariants:
         self._replies: dict[InstanceId, tuple[int, list[object]]] = {}
         self._carriers: dict[str, InstanceId] = {}
         self._carried: dict[InstanceId, tuple[str, ...]] = {}
+        self._ends: dict[int, tuple[int, InstanceId]] = {}
 
     # -- commits
 
@@ -225,6 +227,19 @@ class Invariants:
         """`who` looks at the state of `replica` while `id` is applied in part."""
         self._violated(f"Wholeness: {who} at replica {replica} sees {id} applied in part")
 
+    def on_end(self, replica: int, id: InstanceId) -> None:
+        """`replica` ends its epoch with `id`: it has run `id` last, and applied everything before it."""
+        first, earlier = self._ends.setdefault(epoch_of(id.slot), (replica, id))
+        if earlier != id:
+            self._violated(f"Epochs: {id} ends an epoch at replica {replica}, and {earlier} at {first}")
+        sequence = self._sequences[replica]
+        last = sequence.last
+        if last is None or last.id != id:
+            self._violated(f"Epochs: replica {replica} ends its epoch with {id}, which it did not run last")
+        elif last.before is not None and sequence.applied != last.before.id:
+            self._violated(f"Wholeness: replica {replica} ends its epoch before {last.before.id} is applied")
+        sequence.applied = id
+
     # -- what survives a crash
 
     def on_checkpoint(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
@@ -266,6 +281,8 @@ class Invariants:
                 self._violated(f"replica {replica} has run {id}, and its checkpoint {executed} forgets it")
         for id, decision in self.decisions.items():
             covered = id.slot <= executed[id.replica] or id in above
+            if epoch_of(id.slot) < epoch_of(executed[id.replica]):
+                continue  # it may be void
             if covered and decision.batch != NOP and id not in sequence.ids:
                 self._violated(f"replica {replica} has not run {id}, and its checkpoint {executed} claims it")
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from epaxos.execution.conflicts import Conflicts
+from epaxos.execution.conflicts import Conflicts, touches
 from epaxos.execution.executor import Executor
 from epaxos.execution.waiting import Component
 from epaxos.node.applier import Applier
 from epaxos.node.checkpoints import Checkpoints
+from epaxos.node.closed_epoch import ClosedEpoch
 from epaxos.node.disk_watch import DiskWatch
+from epaxos.node.epochs import Epochs
+from epaxos.node.in_flight import InFlight
+from epaxos.node.journal import Journal
 from epaxos.node.node import Node
-from epaxos.node.reads import PendingRead
+from epaxos.node.reads import PendingRead, Reads
 from epaxos.node.refusals import Refusals
 from epaxos.protocol.acceptor import Acceptor
 from epaxos.protocol.admission import ADMISSION
@@ -24,7 +28,7 @@ from epaxos.protocol.coordinators.fast_path import judge_equal, judge_named
 from epaxos.protocol.coordinators.proposal import Proposals
 from epaxos.protocol.coordinators.recovery import Recoveries
 from epaxos.protocol.coordinators.waiting import Waits
-from epaxos.protocol.memory.interference import InterferenceIndex, _Generation
+from epaxos.protocol.memory.interference import InterferenceIndex, _Generation, interferes
 from epaxos.protocol.memory.slots import OwnSlots
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.replica import Replica
@@ -526,12 +530,12 @@ _RESTARTS = (
         "checkpoint in two writes",
         "state and frontier are written in one step",
         Checkpoints._write,
-        "self._store.write(WriteSet(checkpoint=self.take(self._store.wants_state), sync=True), durable)",
+        "self._store.write(WriteSet(checkpoint=checkpoint, sync=True, epoch=self._epoch), written)",
         """\
-checkpoint = self.take(self._store.wants_state)
-    frontier = checkpoint._replace(batches=[], state=None)
-    first, second = WriteSet(checkpoint=frontier, sync=True), WriteSet(checkpoint=checkpoint, sync=True)
-    self._store.write(first, lambda: self._store.write(second, durable))""",
+frontier = checkpoint._replace(batches=[], state=None)
+    first = WriteSet(checkpoint=frontier, sync=True, epoch=self._epoch)
+    second = WriteSet(checkpoint=checkpoint, sync=True, epoch=self._epoch)
+    self._store.write(first, lambda: self._store.write(second, written))""",
     ),
 )
 
@@ -555,9 +559,9 @@ _FORGETTING = (
     _edit(
         "executed, not durably",
         "dropped is what every member has durably executed",
-        Node._execute,
-        "applier.run()\n",
-        "applier.run()\n        self._core.on_executed(self._executor.executed)\n",
+        Node._carry_out,
+        "self._applier.work() and",
+        "(self._applier.work() or self._core.on_executed(self._executor.executed)) and",
     ),
 )
 
@@ -675,6 +679,139 @@ _LIVENESS = (
     ),
 )
 
+_TURNS = (
+    Mutant(
+        "R is no barrier",
+        "T2: what opens the next epoch interferes with everything",
+        (
+            Edit(
+                interferes,
+                (
+                    (
+                        "a.barrier or b.barrier",
+                        "(a.barrier or b.barrier) and not (a.successor or b.successor)",
+                    ),
+                ),
+            ),
+            Edit(_Generation.add, (("batch.barrier", "batch.barrier and batch.successor is None"),)),
+            Edit(_Generation.interfering, (("batch.barrier", "batch.barrier and batch.successor is None"),)),
+            Edit(touches, (("batch.barrier", "batch.barrier and batch.successor is None"),)),
+        ),
+        profile="turns",
+    ),
+    _edit(
+        "results behind R",
+        "T2: what is behind the end of the epoch has no effect",
+        Applier.move,
+        "self._released.clear()",
+        "self._released.popleft()",
+        profile="turns",
+    ),
+    _edit(
+        "R ahead of its time",
+        "T3: the next epoch begins with all that runs before R in the state",
+        Applier._begin,
+        "self._executor.run(EXECUTED_PER_TURN)",
+        "sorted(self._executor.run(EXECUTED_PER_TURN), key=lambda one: one[1].successor is None)",
+        profile="turns",
+    ),
+    _edit(
+        "T3 in two writes",
+        "T3: the epoch and the checkpoint at its beginning are written in one step",
+        Node._on_end,
+        "opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record)",
+        """\
+self._store.write(WriteSet(epoch=epoch.number, opened=record), _nothing)
+    opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number)
+""",
+        profile="turns",
+    ),
+    _edit(
+        "T3 without a sync",
+        "T3: that an epoch is opened counts, here and at the others, when it is synced",
+        Node._on_end,
+        "sync=True",
+        "sync=False",
+        profile="turns",
+    ),
+    _edit(
+        "old checkpoint counts",
+        "T3: a checkpoint of an epoch that has ended says nothing of the present one",
+        Checkpoints._on_written,
+        "epoch == self._epoch",
+        "True",
+        profile="turns",
+    ),
+    _edit(
+        "old promise counts",
+        "T3: what becomes durable of an epoch that has ended counts nowhere",
+        Journal._on_written,
+        "epoch == self.epoch",
+        "True",
+        profile="turns",
+    ),
+    _edit(
+        "void is lost",
+        "T4: who proposed what is void proposes it again",
+        InFlight.move,
+        "self._again.extend((bundle, read) for _, _, bundle, read in begun)",
+        "self._again.extend((bundle, read) for _, _, bundle, read in begun if read is not None)",
+        profile="turns",
+    ),
+    Mutant(
+        "proposed again, though it ran",
+        "T4: only what is void is proposed again",
+        (
+            Edit(InFlight.on_applied, (("self._by_instance.pop(id, None)", "self._by_instance.get(id)"),)),
+            Edit(InFlight._start_again, (("not bundle.wanted", "False"),)),
+        ),
+        profile="turns",
+    ),
+    _edit(
+        "read kept over the turn",
+        "T5: reads start again in the next epoch",
+        Reads.start_again,
+        """\
+    number = bundle.read_number = self._core.read(tuple(read.keys))
+    self.waiting[number] = (read, bundle)
+""",
+        "    self.ready.append((read, bundle))\n",
+        profile="turns",
+    ),
+    _edit(
+        "commits of k not served",
+        "T6: who has closed an epoch answers with its commits",
+        ClosedEpoch._commit,
+        "found is None or found[0].phase is not Phase.COMMITTED",
+        "True",
+        profile="turns",
+    ),
+    _edit(
+        "deleted at opening",
+        "T9: the epoch before is kept until every member has opened the present one",
+        Epochs._look,
+        "self._closed is not None and self.is_settled",
+        "self._closed is not None",
+        profile="turns",
+    ),
+    _edit(
+        "turn before all are there",
+        "T9: the next epoch is proposed when every member has opened the present one",
+        Epochs._why_not,
+        "if self._installed_at[replica] < self.number]",
+        "if self.number < 0]",
+        profile="turns",
+    ),
+    _edit(
+        "frames of any epoch",
+        "T11: a frame counts in the epoch that it names",
+        Node._on_messages,
+        "epoch == self._epochs.number",
+        "True",
+        profile="turns",
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *_QUORUMS,
     *_COMMIT,
@@ -685,4 +822,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_EXECUTION,
     *_READS,
     *_LIVENESS,
+    *_TURNS,
 )

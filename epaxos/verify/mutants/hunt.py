@@ -45,6 +45,7 @@ _CHECKS = (
     ("Linearizability:", "linearizability"),
     ("Liveness:", "liveness"),
     ("Wholeness:", "wholeness"),
+    ("Epochs:", "epochs"),
     ("was run in", "executed twice"),
     ("twice", "executed twice"),
     ("which was not decided", "Agreement"),

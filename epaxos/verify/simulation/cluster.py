@@ -11,18 +11,19 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, WriteSet
+from epaxos.interfaces import Command, CommandInfo, IClients, IExecutor, Outcome, WriteSet
 from epaxos.node.node import Node
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import Batch, Message, PreAccept
+from epaxos.protocol.values.messages import Batch, PreAccept
 from epaxos.verify.judges.bounds import allowed, held
 from epaxos.verify.judges.invariants import Invariants
+from epaxos.verify.judges.place import place, places
 from epaxos.verify.simulation.clock import SECOND, Process, ReplicaClock, VirtualTime
 from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.dice import Dice, seeded
 from epaxos.verify.simulation.disk import Disk, VirtualStore
-from epaxos.verify.simulation.network import Network, VirtualTransport
+from epaxos.verify.simulation.network import Carried, Network, VirtualTransport
 from epaxos.verify.simulation.observers import Commands, ObservedExecutor, ObservedStateMachine
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.trace import Trace
@@ -73,6 +74,10 @@ class _Connection:
         """See IClients."""
         return self._node.status()
 
+    def turn(self) -> Deferred[int]:
+        """See IClients."""
+        return self._node.turn()
+
 
 @dataclass
 class _Trap:
@@ -100,6 +105,7 @@ class Host:
         self._dice = Dice(cluster.plan.seed, "host", id)
         self._lives = 0
         self._empty = 0
+        self._epoch = 0
         self._stopping = self._start_again = False
         self.dead = False
         self._lost: dict[object, Callable[[], None]] = {}
@@ -145,23 +151,31 @@ class Host:
             commands,
             partial(process.spend, step_us),
             judges_replies=cluster.components.subject is not None,
+            placed=self._placed,
         )
+
+    def _placed(self, id: InstanceId) -> InstanceId:
+        """Where an instance of the epoch in which the process executes stands for the judge."""
+        return place(self._epoch, id)
+
+    def _new_executor(self, epoch: Epoch) -> IExecutor:
+        cluster = self._cluster
+        self._epoch = epoch.number
+        executor = cluster.components.executor(epoch)
+        return ObservedExecutor(executor, self.id, cluster.invariants, cluster.trace, epoch.number)
 
     def _new_node(
         self, process: Process, clock: ReplicaClock, machine: ObservedStateMachine, commands: Commands
     ) -> Node:
         cluster = self._cluster
         plan = cluster.plan
-        executor = ObservedExecutor(
-            cluster.components.executor(cluster.epoch), self.id, cluster.invariants, cluster.trace
-        )
         transport = VirtualTransport(
             cluster.network,
             process,
             self.id,
             cluster.trace,
             partial(self._before_send, commands),
-            partial(self._spring_traps, after=True),
+            partial(self._spring_traps, True),
         )
         store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
         node: Node = cluster.components.node(
@@ -171,7 +185,7 @@ class Host:
             timing=plan.timing,
             batching=plan.batching,
             state_machine=machine,
-            executor=executor,
+            executor=self._new_executor,
             store=store,
             transport=transport,
             timeouts=clock,
@@ -233,11 +247,15 @@ class Host:
 
     def _on_write(self, commands: Commands, write_set: WriteSet) -> None:
         cluster = self._cluster
+        epoch = write_set.epoch
         for id, batch in write_set.batches:
-            self._on_proposed(commands, id, batch)
+            self._on_proposed(commands, place(epoch, id), batch)
+        if write_set.opened is not None:
+            cluster.invariants.on_end(self.id, place(epoch - 1, write_set.opened.opened_by))
         if write_set.checkpoint is not None:
             checkpoint = write_set.checkpoint
-            cluster.invariants.on_checkpoint(self.id, checkpoint.executed, checkpoint.beyond)
+            beyond = tuple(place(epoch, id) for id in checkpoint.beyond)
+            cluster.invariants.on_checkpoint(self.id, places(epoch, checkpoint.executed), beyond)
         if self.crash_at_write is not None:
             self.crash_at_write -= 1
             if self.crash_at_write <= 0:
@@ -245,17 +263,17 @@ class Host:
 
     def _on_proposed(self, commands: Commands, id: InstanceId, batch: Batch) -> None:
         """`id` carries `batch`.  Only the first call for a batch knows the commands in it."""
-        names = commands.take(batch)
+        names = commands.take(batch, id)
         if names:
             self._cluster.invariants.on_proposed(id, names)
 
-    def _before_send(self, commands: Commands, messages: Sequence[Message]) -> None:
+    def _before_send(self, commands: Commands, epoch: int, messages: Sequence[Carried]) -> None:
         for message in messages:
             if isinstance(message, PreAccept):
-                self._on_proposed(commands, message.id, message.batch)
-        self._spring_traps(messages, after=False)
+                self._on_proposed(commands, place(epoch, message.id), message.batch)
+        self._spring_traps(False, epoch, messages)
 
-    def _spring_traps(self, messages: Sequence[Message], after: bool) -> None:
+    def _spring_traps(self, after: bool, epoch: int, messages: Sequence[Carried]) -> None:
         for trap in tuple(self._traps):
             if trap.after is after and any(type(message).__name__ == trap.kind for message in messages):
                 trap.left -= 1
@@ -276,7 +294,10 @@ class Host:
     def _held(self, node: Node) -> int:
         """How many entries the tables of a process have, without those of a state machine that is not ours,
         because nobody knows how many entries that one may need for a key."""
-        world: tuple[type, ...] = (Host, Invariants, ReplicaClock, Trace, VirtualStore, VirtualTransport)
+        world: tuple[type, ...] = (
+            *(Commands, Host, Invariants, ReplicaClock, Trace),
+            *(VirtualStore, VirtualTransport),
+        )
         subject = self._cluster.components.subject
         return held(node, world if subject is None else (*world, subject.kind))
 
@@ -286,7 +307,8 @@ class Host:
         if self.node is None or status is None:
             return
         counters = status["counters"]
-        reserved = sum(host.disk.contents.reserved for host in self._cluster.hosts)
+        disks = [host.disk.contents for host in self._cluster.hosts]
+        reserved = sum(contents.reserved + contents.used_before for contents in disks)
         unforgotten = reserved - sum(self.disk.contents.floor)
         for name in ("instances_held", "instances_waiting", "recoveries"):
             if counters[name] > unforgotten:

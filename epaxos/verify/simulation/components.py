@@ -12,11 +12,13 @@ from typing import Any
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import IExecutor, IStateMachine
 from epaxos.node.node import Node
+from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation.subject import Subject
 from epaxos.wire.codec import decode_frame, encode
+from epaxos.wire.control import decode_control, encode_control
 
 __all__ = ["Components"]
 
@@ -28,8 +30,10 @@ def _state_machine() -> IStateMachine:
     return KeyValueStore(ELEMENTS_PER_STEP)
 
 
-def _recode(message: Message, epoch: Epoch) -> Message:
+def _recode(message: Message | Control, epoch: Epoch) -> Message | Control:
     """Encode the message and decode it again, as real transports do."""
+    if isinstance(message, (Standing, EpochIs, Written, Founded)):
+        return decode_control(encode_control(message))
     (decoded,) = decode_frame(encode(message), epoch)
     return decoded
 
@@ -44,7 +48,7 @@ class Components:
     executor: Callable[[Epoch], IExecutor] = Executor
     state_machine: Callable[[], IStateMachine] = _state_machine
     node: Callable[..., Any] = Node
-    recode: Callable[[Message, Epoch], Message] = _recode
+    recode: Callable[[Message | Control, Epoch], Message | Control] = _recode
     subject: Subject | None = None
 
     def new_state_machine(self) -> IStateMachine:

@@ -16,6 +16,9 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.messages import Batch
 from epaxos.verify.simulation.clock import Process, VirtualTime
 from epaxos.verify.simulation.contents import Contents
 from epaxos.verify.simulation.dice import Dice
@@ -110,6 +113,8 @@ def _copy(write_set: WriteSet) -> WriteSet:
         list(write_set.dropped),
         write_set.checkpoint,
         write_set.sync,
+        write_set.epoch,
+        write_set.opened,
     )
 
 
@@ -166,7 +171,17 @@ class VirtualStore:
             iter(records),
             [dict(contents.entries)],
             iter(list(contents.log)),
+            contents.opened,
         )
+
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        """See IStore."""
+        return self._disk.contents.closed.get(epoch, {}).get(id)
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        """See IStore."""
+        ids = sorted(self._disk.contents.closed.get(epoch, {}))
+        return [id for id in ids if after is None or id > after][:limit]
 
     def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
         """See IStore."""

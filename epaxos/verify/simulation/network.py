@@ -10,19 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Union
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import ITransport
+from epaxos.protocol.values.control import Control
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.verify.simulation.clock import Process, VirtualTime
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.trace import Trace
 
 __all__ = [
+    "CONTROL",
     "ROUND_TRIPS_MS",
     "SITES",
+    "Carried",
     "Filter",
     "Network",
     "NetworkSettings",
@@ -46,9 +53,14 @@ ROUND_TRIPS_MS = {
 """Between regions of AWS: California, Oregon, Virginia, Ireland, Japan; measured in June 2020."""
 _SAME_SITE_US = 250
 
-Receive = Callable[[int, Sequence[Message]], None]
+CONTROL = -1
+"""Stands for the epoch of what belongs to none."""
+
+Carried = Union[Message, Control]
+Receive = Callable[[int, int, Sequence[Message]], None]
 Connection = Callable[[int, bool], None]
-Recode = Callable[[Message], Message]
+OnControl = Callable[[int, Control], None]
+Recode = Callable[[Carried], Carried]
 
 
 def wide_area_delays(n: int) -> tuple[tuple[int, ...], ...]:
@@ -90,16 +102,16 @@ class Filter:
         self._kinds = frozenset(kinds)
         self._prompt = prompt
         self.late = late
-        self.held: list[Message] = []
+        self.held: list[tuple[int, Carried]] = []
 
-    def apply(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    def apply(self, epoch: int, messages: Sequence[Carried]) -> tuple[list[Carried], list[Carried]]:
         """The messages that pass, and those that are stopped."""
-        through: list[Message] = []
-        stopped: list[Message] = []
+        through: list[Carried] = []
+        stopped: list[Carried] = []
         for message in messages:
             chosen = not self._kinds or type(message).__name__ in self._kinds
             if chosen and self.late:
-                self.held.append(message)
+                self.held.append((epoch, message))
             (stopped if chosen and not self._prompt else through).append(message)
         return through, stopped
 
@@ -151,8 +163,8 @@ class Network:
     def remove_filter(self, sender: int, receiver: int, filter: Filter) -> None:
         """Undo `add_filter`, and send what the filter has held back."""
         self._filters[sender, receiver].remove(filter)
-        if filter.held:
-            self.send(sender, receiver, filter.held)
+        for epoch, held in groupby(filter.held, itemgetter(0)):
+            self.send(sender, receiver, epoch, [message for _, message in held])
 
     def calm_down(self) -> None:
         """From now on no message is lost, doubled or late.  Messages that filters hold back are lost."""
@@ -202,14 +214,14 @@ class Network:
         """Whether the receiver runs and the link is not cut."""
         return self._transports[receiver] is not None and not self.is_cut(sender, receiver)
 
-    def send(self, sender: int, receiver: int, messages: Sequence[Message]) -> int:
-        """Carry the messages, and return how many were dropped at once."""
+    def send(self, sender: int, receiver: int, epoch: int, messages: Sequence[Carried]) -> int:
+        """Carry the messages of `epoch`, and return how many were dropped at once."""
         self.sent += len(messages)
         if self.is_cut(sender, receiver):
             self._trace.lost(sender, receiver, messages, "cut")
             return len(messages)
         for filter in self._filters.get((sender, receiver), ()):
-            messages, stopped = filter.apply(messages)
+            messages, stopped = filter.apply(epoch, messages)
             if stopped:
                 self._trace.lost(sender, receiver, stopped, "held back" if filter.late else "chosen")
         if not messages:
@@ -217,17 +229,17 @@ class Network:
         if self._recode is not None:
             messages = [self._recode(message) for message in messages]
         if not self._settings.datagrams:
-            self._carry_frame(sender, receiver, tuple(messages))
+            self._carry_frame(sender, receiver, epoch, tuple(messages))
         else:
             for message in messages:
-                self._carry_datagram(sender, receiver, message)
+                self._carry_datagram(sender, receiver, epoch, message)
         return 0
 
     def _delay(self, sender: int, receiver: int) -> int:
         base = self._settings.delays[sender][receiver] * self._slowness[sender][receiver]
         return base + self._dice.below(base * self._settings.jitter // 100 + 1)
 
-    def _carry_frame(self, sender: int, receiver: int, messages: tuple[Message, ...]) -> None:
+    def _carry_frame(self, sender: int, receiver: int, epoch: int, messages: tuple[Carried, ...]) -> None:
         """Carry in order, and only to the process that runs now, because a connection ends with it."""
         arrival = max(
             self._time.now + self._delay(sender, receiver), self._last_arrival[sender][receiver] + 1
@@ -237,9 +249,9 @@ class Network:
             return
         self._last_arrival[sender][receiver] = arrival
         connected_to = self._transports[receiver]
-        self._time.at(arrival, partial(self._arrive, sender, receiver, messages, connected_to))
+        self._time.at(arrival, partial(self._arrive, sender, receiver, epoch, messages, connected_to))
 
-    def _carry_datagram(self, sender: int, receiver: int, message: Message) -> None:
+    def _carry_datagram(self, sender: int, receiver: int, epoch: int, message: Carried) -> None:
         settings = self._settings
         dice = self._dice
         copies = 1
@@ -256,13 +268,14 @@ class Network:
                 delay *= dice.between(2, 20)
         for copy in range(copies):
             arrival = self._time.now + delay * (1 + copy * dice.between(0, 20))
-            self._time.at(arrival, partial(self._arrive, sender, receiver, (message,), None))
+            self._time.at(arrival, partial(self._arrive, sender, receiver, epoch, (message,), None))
 
     def _arrive(
         self,
         sender: int,
         receiver: int,
-        messages: tuple[Message, ...],
+        epoch: int,
+        messages: tuple[Carried, ...],
         connected_to: VirtualTransport | None,
     ) -> None:
         transport = self._transports[receiver]
@@ -273,7 +286,7 @@ class Network:
         else:
             if connected_to is not None:
                 self._tell(receiver, sender, True)
-            transport.deliver(sender, messages)
+            transport.deliver(sender, epoch, messages)
 
 
 @implementer(ITransport)
@@ -292,8 +305,8 @@ class VirtualTransport:
         process: Process,
         replica: int,
         trace: Trace,
-        on_send: Callable[[Sequence[Message]], None],
-        on_sent: Callable[[Sequence[Message]], None],
+        on_send: Callable[[int, Sequence[Carried]], None],
+        on_sent: Callable[[int, Sequence[Carried]], None],
     ) -> None:
         self._network = network
         self._process = process
@@ -303,19 +316,21 @@ class VirtualTransport:
         self._on_sent = on_sent
         self._on_received: Receive | None = None
         self._on_connection: Connection | None = None
+        self._on_control: OnControl | None = None
         self._dropped = 0
         self._sent = 0
 
-    def start(self, on_received: Receive, on_connection: Connection) -> Deferred[None]:
+    def start(self, on_received: Receive, on_connection: Connection, on_control: OnControl) -> Deferred[None]:
         """See ITransport."""
         self._on_received = on_received
+        self._on_control = on_control
         self._on_connection = on_connection
         self._network.attach(self._replica, self)
         return succeed(None)
 
-    def deliver(self, sender: int, messages: tuple[Message, ...]) -> None:
+    def deliver(self, sender: int, epoch: int, messages: tuple[Carried, ...]) -> None:
         """Messages arrive.  The process takes them when it has time."""
-        self._process.arrive(partial(self._take, sender, messages))
+        self._process.arrive(partial(self._take, sender, epoch, messages))
 
     def change_connection(self, other: int, is_there: bool) -> None:
         """Tell the process, when it has time, that all connections with `other` are lost, or one is made."""
@@ -326,32 +341,57 @@ class VirtualTransport:
             self._trace.note(f"R{self._replica}", f"R{other} is {'connected' if is_there else 'lost'}")
             self._on_connection(other, is_there)
 
-    def _take(self, sender: int, messages: tuple[Message, ...]) -> None:
-        if self._on_received is not None:
-            self._trace.received(sender, self._replica, messages)
-            self._on_received(sender, messages)
+    def _take(self, sender: int, epoch: int, messages: tuple[Any, ...]) -> None:
+        if self._on_received is None or self._on_control is None:
+            return
+        self._trace.received(sender, self._replica, messages)
+        if epoch == CONTROL:
+            for control in messages:
+                self._on_control(sender, control)
+        else:
+            self._on_received(sender, epoch, messages)
 
-    def send(self, outgoing: Sequence[tuple[int, Message]]) -> None:
+    def send(self, epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
         """See ITransport.  Raises KeyError for a number that is not that of another member, where the real
         transports drop the message: only a bug sends there, and the simulator looks for bugs."""
         if self._on_received is None or not self._process.alive:
             self._dropped += len(outgoing)
             return
-        by_receiver: dict[int, list[Message]] = {}
+        by_receiver: dict[int, list[Carried]] = {}
         for receiver, message in outgoing:
-            if not self._is_other(receiver):
-                raise KeyError(f"replica {self._replica} sends to {receiver}: {message}")
             by_receiver.setdefault(receiver, []).append(message)
         self._sent += len(outgoing)
         for receiver, messages in by_receiver.items():
-            self._on_send(messages)
-            if not self._process.alive:
+            if not self._send_to(receiver, epoch, messages):
                 return
+
+    def send_control(self, replica: int, control: Control) -> bool:
+        """See ITransport."""
+        if self._on_received is None or not self._process.alive:
+            return False
+        return self._send_to(replica, CONTROL, [control])
+
+    def _send_to(self, receiver: int, epoch: int, messages: Sequence[Carried]) -> bool:
+        """Send to one replica.  Returns whether the process still lives."""
+        if not self._is_other(receiver):
+            raise KeyError(f"replica {self._replica} sends to {receiver}: {messages}")
+        self._on_send(epoch, messages)
+        if self._process.alive:
             self._trace.sent(self._replica, receiver, messages)
-            self._dropped += self._network.send(self._replica, receiver, messages)
-            self._on_sent(messages)
-            if not self._process.alive:
-                return
+            self._dropped += self._network.send(self._replica, receiver, epoch, messages)
+            self._on_sent(epoch, messages)
+        return self._process.alive
+
+    def speaks_epochs(self, replica: int) -> bool:
+        """See ITransport."""
+        return True
+
+    def know(self, membership: Membership) -> None:
+        """See ITransport: here nobody has another folder."""
+
+    def uid_of(self, replica: int) -> int | None:
+        """See ITransport."""
+        return 1000 + replica
 
     def is_connected(self, replica: int) -> bool:
         """See ITransport."""

@@ -12,6 +12,7 @@ from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import NOP, Batch
 from epaxos.verify.judges.history import NamedCommand
 from epaxos.verify.judges.invariants import Invariants
+from epaxos.verify.judges.place import place, places
 from epaxos.verify.trace import Trace
 
 __all__ = ["Commands", "ObservedExecutor", "ObservedStateMachine"]
@@ -23,22 +24,32 @@ class Commands:
 
     def __init__(self) -> None:
         self._batches: dict[int, tuple[Batch, tuple[str, ...]]] = {}
+        self._carriers: dict[int, InstanceId] = {}
 
     def remember(self, batch: Batch, commands: Sequence[Command]) -> None:
         """`batch` was made of these commands."""
         names = tuple(command.name for command in commands if isinstance(command, NamedCommand))
         self._batches[id(batch)] = (batch, names)
 
-    def take(self, batch: Batch) -> tuple[str, ...]:
-        """The names of the commands in `batch` at the first call for it; then an empty tuple."""
-        return self._batches.pop(id(batch), (batch, ()))[1]
+    def take(self, batch: Batch, carrier: InstanceId) -> tuple[str, ...]:
+        """The names of the commands in `batch`, which `carrier` carries, at the first call for both; then an
+        empty tuple.  A batch that was void has another carrier later."""
+        found = self._batches.get(id(batch))
+        if found is None or self._carriers.get(id(batch)) == carrier:
+            return ()
+        self._carriers[id(batch)] = carrier
+        return found[1]
 
 
 @implementer(IExecutor)
 class ObservedExecutor:
-    """The executor of one process of `replica`."""
+    """The executor of one process of `replica` in epoch `epoch`."""
 
-    def __init__(self, executor: IExecutor, replica: int, invariants: Invariants, trace: Trace) -> None:
+    def __init__(
+        self, executor: IExecutor, replica: int, invariants: Invariants, trace: Trace, epoch: int = 0
+    ) -> None:
+        self._epoch = epoch
+        self._has_ended = False
         self._executor = executor
         self._replica = replica
         self._invariants = invariants
@@ -66,16 +77,19 @@ class ObservedExecutor:
         """See IExecutor."""
         if self._trace.on:
             self._trace.note(f"R{self._replica}", f"{id} is decided{' NOP' if batch is NOP else ''} {deps}")
-        self._invariants.on_commit(self._replica, id, batch, deps)
+        self._invariants.on_commit(self._replica, place(self._epoch, id), batch, places(self._epoch, deps))
         self._executor.commit(id, batch, deps)
 
     def run(self, limit: int | None = None) -> list[tuple[InstanceId, Batch]]:
         """See IExecutor."""
         executed = self._executor.run(limit)
         for id, batch in executed:
+            if self._has_ended:
+                break  # what is behind the end of the epoch has no effect
             if self._trace.on:
                 self._trace.note(f"R{self._replica}", f"runs {id}")
-            self._invariants.on_execute(self._replica, id, batch)
+            self._invariants.on_execute(self._replica, place(self._epoch, id), batch)
+            self._has_ended = batch.successor is not None
         return executed
 
     def executed_beyond(self) -> tuple[InstanceId, ...]:
@@ -85,7 +99,11 @@ class ObservedExecutor:
     def restore(self, executed: Deps, beyond: Iterable[InstanceId]) -> None:
         """See IExecutor."""
         beyond = tuple(beyond)
-        self._invariants.on_restore(self._replica, executed, beyond)
+        self._invariants.on_restore(
+            self._replica,
+            places(self._epoch, executed),
+            tuple(place(self._epoch, id) for id in beyond),
+        )
         self._executor.restore(executed, beyond)
 
 
@@ -95,7 +113,7 @@ class ObservedStateMachine:
 
     `took_step()` is called after each step.  Any other call while a batch is applied in part is a violation,
     because it would see half of the batch.  `judges_replies`: the replies of each batch are asked for at
-    every replica, and the judge compares them.
+    every replica, and the judge compares them.  `placed`: where an instance of the present epoch stands.
     """
 
     def __init__(
@@ -106,7 +124,9 @@ class ObservedStateMachine:
         commands: Commands,
         took_step: Callable[[], None] = lambda: None,
         judges_replies: bool = False,
+        placed: Callable[[InstanceId], InstanceId] = lambda id: id,
     ) -> None:
+        self._placed = placed
         self._machine = machine
         self._stepwise = stepwise(machine)
         self._replica = replica
@@ -158,7 +178,7 @@ class ObservedStateMachine:
             raise ValueError(f"there are replies of {len(replies)} batches, and {len(ready)} were applied")
         replies = [self._heard(one, answers) for one, answers in zip(ready, replies)]
         if ready:
-            self._invariants.on_applied(self._replica, ready[-1].id, self._machine.entries)
+            self._invariants.on_applied(self._replica, self._placed(ready[-1].id), self._machine.entries)
         return replies
 
     def apply_in_steps(self, ready: Ready) -> Steps:
@@ -169,7 +189,7 @@ class ObservedStateMachine:
             if replies is not None:
                 replies = self._heard(ready, replies)
                 self._begun = None
-                self._invariants.on_applied(self._replica, ready.id, self._machine.entries)
+                self._invariants.on_applied(self._replica, self._placed(ready.id), self._machine.entries)
             self._took_step()
             yield replies
 
@@ -190,7 +210,7 @@ class ObservedStateMachine:
         """The replies as the node gets them."""
         if not self._judges_replies:
             return replies
-        self._invariants.on_replies(self._replica, ready.id, replies, ready.batch.commands)
+        self._invariants.on_replies(self._replica, self._placed(ready.id), replies, ready.batch.commands)
         return replies if ready.wanted else ()
 
     def _see(self, who: str) -> None:

@@ -356,6 +356,20 @@ def _staying(seed: int, n: int) -> Plan:
     return replace(plan, profile="staying", faults=(*plan.faults, *faults))
 
 
+def _turns(seed: int, n: int) -> Plan:
+    """A plan of another profile in which operators also let the next epoch begin, again and again."""
+    dice = Dice(seed, "turns plan")
+    make = dice.pick_weighted(((_lan, 2), (_wide_area, 1), (_chaos, 5), (_recovery, 3), (_schemes, 1)))
+    plan = make(seed, n)
+    first = max((fault.name for fault in plan.faults), default=-1) + 1
+    faults = []
+    for name in range(first, first + dice.between(1, 8)):
+        at = dice.below(plan.active_us)
+        where = tuple(dice.pick_some(range(n), dice.pick_weighted(((1, 6), (min(2, n), 2)))))
+        faults.append(Fault(name, at, FaultKind.TURN, where, 0, 1))
+    return replace(plan, profile="turns", faults=(*plan.faults, *faults))
+
+
 PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "lan": _lan,
     "wan": _wide_area,
@@ -363,6 +377,7 @@ PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "recovery": _recovery,
     "schemes": _schemes,
     "staying": _staying,
+    "turns": _turns,
 }
 
 
@@ -431,9 +446,7 @@ _OF_SCHEMES = (
     FaultKind.ECHO,
 )
 _AT_ANY_TIME = tuple(
-    kind
-    for kind in FaultKind
-    if kind not in _OF_SCHEMES and kind not in STAYING and kind is not FaultKind.RECONNECT
+    kind for kind in FaultKind if kind not in (*_OF_SCHEMES, *STAYING, FaultKind.RECONNECT, FaultKind.TURN)
 )
 
 

@@ -14,6 +14,7 @@ from epaxos.verify.judges import model
 from epaxos.verify.judges.history import History
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.judges.linearizability import Verdict, judge
+from epaxos.verify.judges.place import places
 from epaxos.verify.simulation.clients import Client, commands_of
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
@@ -113,7 +114,8 @@ class _Run:
         )  # fmt: skip
 
     def _durable(self) -> list[Deps]:
-        return [host.disk.contents.executed for host in self._cluster.hosts]
+        disks = [host.disk.contents for host in self._cluster.hosts]
+        return [places(contents.epoch, contents.executed) for contents in disks]
 
     def violated(self, text: str) -> None:
         """A rule was broken; the run ends.  The text says which rule and how."""
@@ -212,6 +214,10 @@ class _Run:
             for name in names:
                 if counters[name]:
                     return f"replica {replica} has {name} = {counters[name]}: {status}"
+            if status["epoch"]["number"] != first["epoch"]["number"]:
+                return f"replica {replica} is in epoch {status['epoch']}, and {well[0]} in {first['epoch']}"
+            if len(well) == self._plan.n and not status["epoch"]["settled"]:
+                return f"replica {replica} does not know that every member is in epoch {status['epoch']}"
             for name in ("executed", "committed", "digest"):
                 if status[name] != first[name]:
                     return f"{name} is {status[name]} at {replica}, but {first[name]} at {well[0]}"
@@ -226,6 +232,8 @@ class _Run:
         disk = self._cluster.hosts[replica].disk
         disk.sync()
         held = {*disk.contents.records, *disk.contents.batches}
+        if disk.contents.closed and not self._faults.ill:
+            return f"the disk of {replica} holds {disk.contents.closed}, of epochs that have ended"
         if self._faults.ill:
             held = {id for id in held if id.slot <= disk.contents.floor[id.replica]}
         return f"the disk of {replica} holds {sorted(held)[:20]}" if held else ""

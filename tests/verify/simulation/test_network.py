@@ -60,22 +60,22 @@ class Lab(SynchronousTestCase):
             self.processes[replica],
             replica,
             self.trace,
-            on_send=lambda messages: None,
-            on_sent=lambda messages: None,
+            on_send=lambda epoch, messages: None,
+            on_sent=lambda epoch, messages: None,
         )
 
-        def receive(sender: int, messages: Sequence[Message]) -> None:
+        def receive(sender: int, epoch: int, messages: Sequence[Message]) -> None:
             numbers = [m.ids[0].slot for m in messages if isinstance(m, Fetch)]
             self.received.append((self.time.now, sender, replica, numbers))
 
         def change(other: int, is_there: bool) -> None:
             self.connections.append((self.time.now, replica, other, is_there))
 
-        transport.start(receive, change)
+        transport.start(receive, change, lambda sender, control: None)
         return transport
 
     def send(self, sender: int, receiver: int, *numbers: int) -> None:
-        self.transports[sender].send([(receiver, message(number)) for number in numbers])
+        self.transports[sender].send(0, [(receiver, message(number)) for number in numbers])
 
     def run_all(self) -> list[tuple[int, int, int, list[int]]]:
         self.time.run(self.time.now + SECOND, 100_000)
@@ -279,7 +279,7 @@ class FilterTests(Lab):
         self.send(0, 1, 1)
         self.network.add_filter(0, 1, filter)
         self.send(0, 1, 2)
-        self.transports[0].send([(1, Commit(InstanceId(0, 1), 0, None, (0, 0, 0)))])
+        self.transports[0].send(0, [(1, Commit(InstanceId(0, 1), 0, None, (0, 0, 0)))])
         self.send(0, 2, 20)
         self.run_all()
         self.network.remove_filter(0, 1, filter)

@@ -42,6 +42,7 @@ class FaultKind(Enum):
     LOSE = "messages of these kinds are lost"
     HOLD = "messages of these kinds come when this ends"
     ECHO = "messages of these kinds come again when this ends"
+    TURN = "an operator lets the next epoch begin"
     HUNG = "its disk never answers again"
     DEAF = "hears nobody any more, and is heard"
     MUTE = "is heard by nobody any more, and hears"

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from functools import partial
 
+from twisted.python.failure import Failure
+
+from epaxos.interfaces import Refusal
+from epaxos.node.node import Node
 from epaxos.verify.simulation.clock import SECOND
 from epaxos.verify.simulation.cluster import Host
 from epaxos.verify.simulation.faults.fault import Fault, FaultKind, Handler
 from epaxos.verify.simulation.faults.span import Span
 
 __all__ = ["HostFaults"]
+
+
+def _turn(node: Node) -> None:
+    node.turn().addErrback(_refused)
+
+
+def _refused(failure: Failure) -> None:
+    if not isinstance(failure.value, Refusal):
+        failure.raiseException()
 
 
 class HostFaults:
@@ -32,6 +45,7 @@ class HostFaults:
             FaultKind.SLOW: self._slow,
             FaultKind.CLOCK_JUMP: self._clock_jump,
             FaultKind.CLOCK_RATE: self._clock_rate,
+            FaultKind.TURN: self._turn,
         }
 
     def _crash(self, fault: Fault, power: bool) -> None:
@@ -72,6 +86,11 @@ class HostFaults:
                 host.disk.slowness = 1
 
             self._span.until(fault, end)
+
+    def _turn(self, fault: Fault) -> None:
+        for host in self._span.hosts(fault):
+            if host.node is not None and host.process is not None:
+                host.process.soon(partial(_turn, host.node))
 
     def _pause(self, fault: Fault) -> None:
         for host in self._span.hosts(fault):

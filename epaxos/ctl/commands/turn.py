@@ -1,0 +1,35 @@
+"""`epaxosctl turn`: begin the next epoch of the cluster."""
+
+from __future__ import annotations
+
+import click
+
+from epaxos.ctl.errors import AskError, CtlError
+from epaxos.ctl.options import Command, Settings
+from epaxos.ctl.output import print_json, progress
+
+__all__ = ["command"]
+
+HELP = """
+Begin the next epoch, with the same members.
+
+Everything of the epoch before is deleted once every member is in the new one.  Every member has to be
+connected.  Clients go on meanwhile.
+"""
+
+
+@click.command("turn", Command, help=HELP)
+@click.pass_obj
+def command(settings: Settings) -> None:
+    """Ask the replica of --at, and say which epoch began."""
+    try:
+        with progress(f"waiting for {settings.at}"), settings.connect() as connection:
+            epoch = connection.ask("EPAXOS", "TURN")
+    except AskError as error:
+        raise CtlError(str(error)) from None
+    if not isinstance(epoch, int):
+        raise CtlError(f"{settings.at} answered {epoch!r}, which is no number of an epoch")
+    if settings.json:
+        print_json({"epoch": epoch})
+    else:
+        click.echo(f"epoch {epoch} has begun, and is safe")

@@ -1,0 +1,67 @@
+"""What clients ask a replica: its state machine, its queue of commands, its status, a turn of the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from epaxos.interfaces import Command, CommandInfo, ICountsKeys, IStateMachine, ITimeoutService, Outcome
+from epaxos.node.epochs import Epochs
+from epaxos.node.intake import Intake
+from epaxos.node.status import Status
+from epaxos.node.submissions import Submission
+
+__all__ = ["ClientSide"]
+
+
+class ClientSide:
+    """IClients, but for the turns of the event loop, which `_wake` asks for."""
+
+    _timeouts: ITimeoutService
+    _timeout_s: float
+    _intake: Intake
+    _status: Status
+    _epochs: Epochs
+
+    def __init__(self, state_machine: IStateMachine) -> None:
+        self._state_machine = state_machine
+
+    def _wake(self) -> None:
+        raise NotImplementedError
+
+    def check(self, command: Command) -> None:
+        """See IClients."""
+        self._state_machine.check(command)
+
+    def is_valid_shape(self, name: bytes, length: int) -> bool:
+        """See IClients."""
+        return self._state_machine.is_valid_shape(name, length)
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """See IClients."""
+        return self._state_machine.commands()
+
+    def submit(
+        self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
+    ) -> None:
+        """See IClients."""
+        deadline = self._timeouts.now() + self._timeout_s
+        self._intake.add(Submission(commands, done, deadline, size_bytes))
+        self._wake()
+
+    def keys(self) -> int | None:
+        """See IClients."""
+        machine: Any = self._state_machine
+        return int(machine.keys()) if ICountsKeys.providedBy(machine) else None
+
+    def status(self) -> Deferred[dict[str, Any]]:
+        """See IClients.  While a batch is applied in part, the status waits for the end of it."""
+        return self._status.get()
+
+    def turn(self) -> Deferred[int]:
+        """See IClients."""
+        turned = self._epochs.turn()
+        self._wake()
+        return turned

@@ -1,0 +1,603 @@
+"""The chain of epochs at one replica, with a store, a transport and a core that the tests control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.interfaces import EpochRecord, IStore, ITransport, Refusal, WriteSet
+from epaxos.node.epochs import DROP_EVERY_S, DROPPED_AT_ONCE, EARLY_FRAMES_MAX, Epochs
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord, Value
+from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.messages import Batch, Commit, Fetch, Message, Phase, Read, Recover
+
+ASKS_AGAIN_S = 0.5
+TIMEOUT_S = 2.0
+UUID = 77
+FIRST = Membership(UUID, 0, VERSION, (Member(0, 10), Member(1, 11), Member(2, 12)))
+OPENED_BY = InstanceId(2, 4)
+COMMITTED = (3, 3, 5)
+BATCH = Batch((b"k",), (), b"k v", 1)
+
+
+def members(number: int) -> Membership:
+    return FIRST._replace(number=number)
+
+
+def record_of(number: int) -> EpochRecord:
+    return EpochRecord(members(number), members(number - 1), OPENED_BY, COMMITTED)
+
+
+def committed(id: InstanceId) -> InstanceRecord:
+    return InstanceRecord(id, Phase.COMMITTED, 0, 0, Value.PROPOSED, (0, 0, 0), None)
+
+
+class Store:
+    """Remembers what is held of epochs that have ended."""
+
+    def __init__(self) -> None:
+        self.persistent = True
+        self.instances: dict[int, list[InstanceId]] = {}
+        self.writes: list[WriteSet] = []
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        found = self.instances.get(epoch, [])
+        return [id for id in found if after is None or id > after][:limit]
+
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch] | None:
+        return (committed(id), BATCH) if id in self.instances.get(epoch, []) else None
+
+    def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
+        self.writes.append(write_set)
+        on_durable()
+
+    def dropped(self) -> list[tuple[int, int]]:
+        """The epoch of each write, and the number of instances that it drops."""
+        return [(write.epoch, len(write.dropped)) for write in self.writes]
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.old: set[int] = set()
+        self.uids: dict[int, int] = {member: 10 + member for member in range(3)}
+        self.controls: list[tuple[int, Control]] = []
+        self.sent: list[tuple[int, list[tuple[int, Message]]]] = []
+        self.known: list[Membership] = []
+
+    def send(self, epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
+        self.sent.append((epoch, list(outgoing)))
+
+    def send_control(self, replica: int, control: Control) -> bool:
+        self.controls.append((replica, control))
+        return True
+
+    def speaks_epochs(self, replica: int) -> bool:
+        return replica not in self.old
+
+    def uid_of(self, replica: int) -> int | None:
+        return self.uids.get(replica)
+
+    def know(self, membership: Membership) -> None:
+        self.known.append(membership)
+
+    def take(self) -> list[tuple[int, Control]]:
+        """What was told since the last call."""
+        controls, self.controls = self.controls, []
+        return controls
+
+
+class Core:
+    """As much of the core as the epochs see."""
+
+    def __init__(self) -> None:
+        self.endings = False
+        self.can_propose = True
+        self.heard: list[InstanceId] = []
+        self.proposed: list[Batch] = []
+        self.instances: dict[InstanceId, Any] = {}
+        self.table = SimpleNamespace(committed=COMMITTED, find=self.instances.get)
+
+    def receive(self, sender: int, message: Fetch) -> None:
+        self.heard += message.ids
+
+    def propose(self, batch: Batch) -> None:
+        self.proposed.append(batch)
+        self.endings = True
+
+
+class EpochsCase(SynchronousTestCase):
+    n = 3
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(100)
+        self.store = Store()
+        self.transport = Transport()
+        self.fake = Core()
+        self.core = cast(Replica, self.fake)
+        self.received: list[tuple[int, Sequence[Message]]] = []
+        self.fatal: list[str] = []
+        self.epochs = self.new()
+        self.epochs.restore(FIRST, None)
+
+    def new(self) -> Epochs:
+        return Epochs(
+            0,
+            self.n,
+            cast(IStore, self.store),
+            cast(ITransport, self.transport),
+            self.clock.seconds,
+            ASKS_AGAIN_S,
+            TIMEOUT_S,
+            lambda sender, messages: self.received.append((sender, messages)),
+            self.fatal.append,
+            lambda: UUID,
+        )
+
+    def restarted(self, record: EpochRecord) -> Epochs:
+        self.epochs = self.new()
+        self.epochs.restore(record.membership, record)
+        return self.epochs
+
+    def end(self, durable: bool = True) -> EpochRecord:
+        """The present epoch ends."""
+        number = self.epochs.number
+        self.store.instances.setdefault(number, [InstanceId(0, slot) for slot in range(1, 4)])
+        record = self.epochs.end(OPENED_BY, members(number + 1), self.core)
+        self.fake.endings = False
+        if durable:
+            self.epochs.on_durable(number + 1)
+        return record
+
+    def told(self, sender: int, control: Control) -> None:
+        self.epochs.on_control(sender, control, self.core)
+
+    def follow(self, *senders: int) -> None:
+        """These replicas have opened the present epoch, too."""
+        for sender in senders:
+            self.told(sender, Standing(self.epochs.number, self.epochs.number))
+
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.epochs.on_time()
+
+    def refused(self, turned: Deferred[int]) -> str:
+        return str(self.failureResultOf(turned, Refusal).value)
+
+
+class TurnTests(EpochsCase):
+    def test_answered_when_it_is_safe(self) -> None:
+        """At f+1 of 2f+1 members, not when it is durable here, nor at the last one."""
+        turned = self.epochs.turn()
+        self.assertTrue(self.epochs.wants_turn)
+        self.epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [Batch.opening(members(1))])
+        self.end(durable=False)
+        self.follow(1)
+        self.assertNoResult(turned)
+        self.epochs.on_durable(1)
+        self.assertEqual(self.successResultOf(turned), 1)
+        self.assertTrue(self.epochs.is_safe)
+        self.assertFalse(self.epochs.is_settled)
+        self.assertFalse(self.epochs.wants_turn)
+
+    def test_answered_by_the_first_that_follows(self) -> None:
+        turned = self.epochs.turn()
+        self.end()
+        self.assertFalse(self.epochs.is_safe)
+        self.assertNoResult(turned)
+        self.follow(2)
+        self.assertEqual(self.successResultOf(turned), 1)
+
+    def test_two_operators(self) -> None:
+        """Both get the same epoch, whoever proposed it."""
+        turned = [self.epochs.turn(), self.epochs.turn()]
+        self.end()
+        self.follow(2)
+        self.assertEqual([self.successResultOf(each) for each in turned], [1, 1])
+
+    def test_refused_while_a_member_is_behind(self) -> None:
+        self.end()
+        self.follow(1)
+        self.assertEqual(
+            self.refused(self.epochs.turn()), "epoch 1 has not begun at every member: replica 2 is behind"
+        )
+        self.assertFalse(self.epochs.wants_turn)
+        self.follow(2)
+        self.assertNoResult(self.epochs.turn())
+
+    def test_refused_while_one_is_away_or_old(self) -> None:
+        self.transport.old = {1}
+        self.assertEqual(
+            self.refused(self.epochs.turn()),
+            "replica 1 is not connected, or of a version that knows of no epochs",
+        )
+        self.assertFalse(self.epochs.wants_turn)
+
+    def test_nobody_answers_in_time(self) -> None:
+        turned = self.epochs.turn()
+        self.wait(TIMEOUT_S - 0.01)
+        self.assertNoResult(turned)
+        self.assertLessEqual(self.epochs.due, self.clock.seconds() + 0.02)
+        self.wait(0.02)
+        self.assertEqual(
+            self.refused(turned),
+            "no majority of the members has answered within 2 s; the next epoch may still begin",
+        )
+        self.assertFalse(self.epochs.wants_turn)
+
+    def test_each_operator_waits_as_long(self) -> None:
+        first = self.epochs.turn()
+        self.wait(TIMEOUT_S / 2)
+        second = self.epochs.turn()
+        self.wait(TIMEOUT_S / 2)
+        self.refused(first)
+        self.assertNoResult(second)
+        self.wait(TIMEOUT_S / 2)
+        self.refused(second)
+
+    def test_a_replica_that_stops(self) -> None:
+        turned = self.epochs.turn()
+        self.epochs.refuse_turns("the replica is stopping")
+        self.assertEqual(self.refused(turned), "the replica is stopping")
+        self.assertFalse(self.epochs.wants_turn)
+
+    def test_it_is_not_proposed_twice(self) -> None:
+        self.epochs.turn()
+        self.fake.can_propose = False
+        self.epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [])
+        self.fake.can_propose = True
+        self.epochs.propose(self.core)
+        self.epochs.propose(self.core)
+        self.assertEqual(len(self.fake.proposed), 1)
+        self.fake.endings = False  # it became NOP
+        self.epochs.propose(self.core)
+        self.assertEqual(len(self.fake.proposed), 2)
+
+    def test_it_is_not_proposed_once_it_has_begun(self) -> None:
+        """Another replica's turn has opened the epoch that the operator waits for."""
+        turned = self.epochs.turn()
+        self.end()
+        self.epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [])
+        self.assertNoResult(turned)
+
+    def test_nobody_waits(self) -> None:
+        self.epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [])
+
+    def test_a_cluster_that_was_founded_without_a_list(self) -> None:
+        """The first list is made of what the others said when they connected."""
+        self.epochs = self.new()
+        self.epochs.restore(None, None)
+        del self.transport.uids[2]
+        self.epochs.turn()
+        self.epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [], "the uid of one is not known")
+        self.transport.uids[2] = 12
+        self.epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [Batch.opening(members(1))])
+        record = self.end()
+        self.assertEqual((record.previous, record.membership), (members(0), members(1)))
+
+
+class OpeningTests(EpochsCase):
+    def test_the_record(self) -> None:
+        record = self.end(durable=False)
+        self.assertEqual(record, record_of(1))
+        self.assertEqual((self.epochs.number, self.epochs.membership), (1, members(1)))
+        self.assertEqual(self.transport.known, [members(1)])
+
+    def test_others_rely_on_nothing_before_it_is_durable(self) -> None:
+        self.end(durable=False)
+        self.epochs.on_other_epoch(1, 0, [Recover(InstanceId(0, 1), 3)])
+        self.told(1, Standing(0, 0, True))
+        self.wait(ASKS_AGAIN_S)
+        self.assertEqual((self.transport.sent, self.transport.take()), ([], []))
+        self.epochs.on_durable(1)
+        self.assertEqual(self.transport.take(), [(1, Standing(1, 1)), (2, Standing(1, 1))])
+
+    def test_a_question_before_it_is_durable(self) -> None:
+        """It is answered with the epoch that is."""
+        self.end(durable=False)
+        self.told(1, Standing(1, 1, True))
+        self.assertEqual(self.transport.take(), [(1, Standing(0, 0))])
+
+    def test_another_write_is_durable(self) -> None:
+        self.end(durable=False)
+        self.epochs.on_durable(0)
+        self.assertEqual(self.transport.take(), [])
+        self.assertFalse(self.epochs.is_settled)
+
+    def test_settled(self) -> None:
+        self.assertTrue(self.epochs.is_settled)
+        self.end()
+        for replica in (1, 2):
+            self.assertFalse(self.epochs.is_settled)
+            self.assertEqual(self.epochs.status(), {"number": 1, "settled": False, "opened_by": [2, 4]})
+            self.follow(replica)
+        self.assertTrue(self.epochs.is_settled)
+        self.assertEqual(self.epochs.status(), {"number": 1, "settled": True, "opened_by": [2, 4]})
+
+    def test_an_old_standing_takes_nothing_back(self) -> None:
+        self.end()
+        self.follow(1, 2)
+        self.told(1, Standing(0, 0))
+        self.assertTrue(self.epochs.is_settled)
+
+    def test_a_member_alone(self) -> None:
+        self.n = 1
+        self.epochs = self.new()
+        self.epochs.restore(FIRST, None)
+        turned = self.epochs.turn()
+        self.end(durable=False)
+        self.assertNoResult(turned)
+        self.epochs.on_durable(1)
+        self.assertEqual(self.successResultOf(turned), 1)
+        self.assertTrue(self.epochs.is_settled)
+        self.assertEqual(self.transport.take(), [])
+
+    def test_at_first(self) -> None:
+        self.assertEqual(self.epochs.status(), {"number": 0, "settled": True, "opened_by": None})
+        self.assertEqual(self.epochs.due, math.inf)
+        self.epochs.on_time()
+        self.assertEqual(self.transport.take(), [])
+
+
+class OtherEpochTests(EpochsCase):
+    def test_the_epoch_before(self) -> None:
+        """Who is behind gets what it needs, and is told the end where a vote would be needed."""
+        self.end()
+        self.transport.take()
+        known, unknown = InstanceId(0, 1), InstanceId(0, 9)
+        self.epochs.on_other_epoch(1, 0, [Fetch((known,)), Recover(unknown, 3)])
+        commit = Commit(known, 0, BATCH, (0, 0, 0))
+        self.assertEqual(self.transport.sent, [(0, [(1, commit)])])
+        told = EpochIs(members(1), OPENED_BY, members(0))
+        self.assertEqual(self.transport.take(), [(1, told)])
+        self.epochs.on_other_epoch(1, 0, [Fetch((known,))])
+        self.assertEqual(self.transport.take(), [])
+
+    def test_the_epoch_before_in_memory(self) -> None:
+        """The core of that epoch holds what a disk would."""
+        self.store.persistent = False
+        id = InstanceId(1, 2)
+        self.fake.instances[id] = SimpleNamespace(record=lambda: committed(id), cmd=BATCH)
+        self.end()
+        self.epochs.on_other_epoch(2, 0, [Fetch((id, InstanceId(1, 3)))])
+        self.assertEqual(self.transport.sent, [(0, [(2, Commit(id, 0, BATCH, (0, 0, 0)))])])
+        self.follow(1, 2)
+        self.wait(1)
+        self.assertEqual(self.store.writes, [], "there is nothing to delete")
+
+    def test_an_epoch_that_nobody_needs(self) -> None:
+        self.end()
+        self.follow(1, 2)
+        self.transport.take()
+        self.epochs.on_other_epoch(1, 0, [Read(1, (b"k",))])
+        self.assertEqual(self.transport.sent, [])
+        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1), OPENED_BY, members(0)))])
+
+    def test_the_next_epoch_is_kept(self) -> None:
+        frames = [(sender, [Recover(InstanceId(0, sender), 3)]) for sender in (1, 2, 1)]
+        for sender, messages in frames:
+            self.epochs.on_other_epoch(sender, 1, messages)
+        self.wait(1)
+        self.assertEqual(self.received, [])
+        self.end(durable=False)
+        self.epochs.on_time()
+        self.assertEqual(self.received, frames, "in their order, once")
+        self.wait(1)
+        self.assertEqual(self.received, frames)
+
+    def test_what_is_kept_is_bounded(self) -> None:
+        for number in range(EARLY_FRAMES_MAX + 10):
+            self.epochs.on_other_epoch(1, 1, [Recover(InstanceId(0, number + 1), 3)])
+        self.end()
+        self.epochs.on_time()
+        slots = [message.id.slot for _, messages in self.received for message in messages]  # type: ignore[union-attr]
+        self.assertEqual(slots, list(range(11, EARLY_FRAMES_MAX + 11)), "the oldest are dropped")
+
+    def test_later_epochs_are_not_kept(self) -> None:
+        self.epochs.on_other_epoch(1, 2, [Recover(InstanceId(0, 1), 3)])
+        self.assertEqual(self.transport.take(), [(1, Standing(0, 0, True))])
+        self.end()
+        self.follow(1, 2)
+        self.end()
+        self.epochs.on_time()
+        self.assertEqual(self.received, [])
+
+    def test_how_often_it_asks(self) -> None:
+        """Each replica once, until it had time to answer."""
+        for _ in range(5):
+            for sender in (1, 2):
+                self.epochs.on_other_epoch(sender, 1, [])
+        self.assertEqual(self.transport.take(), [(1, Standing(0, 0, True)), (2, Standing(0, 0, True))])
+        self.clock.advance(ASKS_AGAIN_S - 0.01)
+        self.epochs.on_other_epoch(1, 1, [])
+        self.assertEqual(self.transport.take(), [])
+        self.clock.advance(0.02)
+        self.epochs.on_other_epoch(1, 1, [])
+        self.assertEqual(self.transport.take(), [(1, Standing(0, 0, True))])
+
+    def test_those_who_have_not_followed_are_asked_again(self) -> None:
+        self.end()
+        self.follow(1)
+        self.transport.take()
+        asked = []
+        for _ in range(30):
+            self.wait(ASKS_AGAIN_S / 10)
+            asked += self.transport.take()
+        self.assertEqual(set(asked), {(2, Standing(1, 1, True))})
+        self.assertIn(len(asked), (3, 4))
+        self.follow(2)
+        self.wait(1)
+        self.wait(1)
+        self.assertEqual(self.transport.take(), [])
+        self.assertEqual(self.epochs.due, math.inf)
+
+
+class ControlTests(EpochsCase):
+    def test_one_who_is_behind_is_told(self) -> None:
+        self.end()
+        self.transport.take()
+        self.told(1, Standing(0, 0))
+        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1), OPENED_BY, members(0)))])
+
+    def test_one_who_is_ahead_is_asked(self) -> None:
+        self.told(1, Standing(1, 1))
+        self.assertEqual(self.transport.take(), [(1, Standing(0, 0, True))])
+
+    def test_a_question(self) -> None:
+        self.told(1, Standing(0, 0, True))
+        self.assertEqual(self.transport.take(), [(1, Standing(0, 0))])
+        self.told(1, Standing(0, 0))
+        self.assertEqual(self.transport.take(), [], "or both would ask for ever")
+
+    def test_the_next_epoch(self) -> None:
+        self.told(1, EpochIs(members(1), OPENED_BY, members(0)))
+        self.assertEqual(self.fake.heard, [OPENED_BY])
+        self.assertEqual(self.fatal, [])
+
+    def test_the_next_epoch_without_the_instance(self) -> None:
+        self.told(1, EpochIs(members(1)))
+        self.assertEqual((self.fake.heard, self.fatal), ([], []))
+
+    def test_a_later_epoch(self) -> None:
+        self.told(1, EpochIs(members(2), OPENED_BY, members(1)))
+        self.assertEqual(self.fake.heard, [])
+        self.assertEqual(
+            self.fatal,
+            [
+                "replica 1 is in epoch 2, and this replica in epoch 0: its data folder is older than what it"
+                " has said to the others"
+            ],
+        )
+
+    def test_what_says_nothing_new(self) -> None:
+        self.end()
+        for number in (0, 1):
+            self.told(1, EpochIs(members(number), OPENED_BY, members(0)))
+        for number in (2, 3):
+            stranger = members(number)._replace(uuid=UUID + 1)
+            self.told(1, EpochIs(stranger, OPENED_BY, members(1)))
+        self.assertEqual((self.fake.heard, self.fatal), ([], []))
+
+    def test_before_the_first_list_is_known(self) -> None:
+        self.epochs = self.new()
+        self.epochs.restore(None, None)
+        self.told(1, EpochIs(members(1), OPENED_BY, members(0)))
+        self.assertEqual(self.fake.heard, [OPENED_BY])
+
+
+class RestoreTests(EpochsCase):
+    def test_while_the_epoch_before_is_held(self) -> None:
+        """Somebody may need it, so this replica asks before it deletes anything."""
+        self.store.instances = {1: [InstanceId(0, 1)]}
+        epochs = self.restarted(record_of(2))
+        self.assertEqual((epochs.number, epochs.membership), (2, members(2)))
+        self.assertFalse(epochs.is_settled)
+        self.assertLessEqual(epochs.due, self.clock.seconds())
+        epochs.on_time()
+        self.assertEqual(self.transport.take(), [(1, Standing(2, 2, True)), (2, Standing(2, 2, True))])
+        epochs.on_other_epoch(1, 1, [Fetch((InstanceId(0, 1),))])
+        commit = Commit(InstanceId(0, 1), 0, BATCH, (0, 0, 0))
+        self.assertEqual(self.transport.sent, [(1, [(1, commit)])])
+        self.follow(1, 2)
+        self.wait(1)
+        self.assertEqual(self.store.dropped(), [(1, 1)])
+
+    def test_when_the_epoch_before_is_deleted(self) -> None:
+        """It was settled, or nothing had been deleted."""
+        epochs = self.restarted(record_of(2))
+        self.assertTrue(epochs.is_settled)
+        epochs.on_time()
+        self.assertEqual(self.transport.take(), [])
+        self.assertEqual(epochs.status(), {"number": 2, "settled": True, "opened_by": [2, 4]})
+        epochs.turn()
+        epochs.propose(self.core)
+        self.assertEqual(self.fake.proposed, [Batch.opening(members(3))])
+
+    def test_in_epoch_0(self) -> None:
+        self.store.instances = {0: [InstanceId(0, 1)]}
+        self.epochs = self.new()
+        self.epochs.restore(FIRST, None)
+        self.assertEqual((self.epochs.number, self.epochs.is_settled), (0, True))
+        self.wait(1)
+        self.assertEqual(self.store.writes, [])
+
+    def test_what_it_could_not_delete_before(self) -> None:
+        """It goes on with the oldest, and leaves the epoch that somebody may need."""
+        self.store.instances = {epoch: [InstanceId(0, 1)] * (epoch + 1) for epoch in (1, 2, 3)}
+        self.restarted(record_of(4))
+        for _ in range(5):
+            self.wait(ASKS_AGAIN_S)
+        self.assertEqual(self.store.dropped(), [(1, 2), (2, 3)])
+        self.assertFalse(self.epochs.is_settled)
+
+
+class DroppingTests(EpochsCase):
+    def fill(self, count: int) -> list[InstanceId]:
+        """The present epoch has `count` instances."""
+        ids = [InstanceId(0, slot) for slot in range(1, count + 1)]
+        self.store.instances[self.epochs.number] = ids
+        return ids
+
+    def test_in_steps(self) -> None:
+        ids = self.fill(2 * DROPPED_AT_ONCE + 7)
+        self.end()
+        self.follow(1)
+        self.wait(1)
+        self.assertEqual(self.store.writes, [], "one needs it")
+        self.follow(2)
+        self.epochs.on_time()
+        self.assertEqual(self.store.dropped(), [(0, DROPPED_AT_ONCE)])
+        self.assertAlmostEqual(self.epochs.due, self.clock.seconds() + DROP_EVERY_S)
+        self.wait(DROP_EVERY_S / 2)
+        self.assertEqual(len(self.store.writes), 1, "others may work meanwhile")
+        for _ in range(5):
+            self.wait(DROP_EVERY_S * 1.01)
+        self.assertEqual(self.store.dropped(), [(0, DROPPED_AT_ONCE), (0, DROPPED_AT_ONCE), (0, 7)])
+        self.assertEqual([id for write in self.store.writes for id in write.dropped], ids)
+        self.assertEqual(self.epochs.due, math.inf)
+
+    def test_a_whole_number_of_steps(self) -> None:
+        self.fill(DROPPED_AT_ONCE)
+        self.end()
+        self.follow(1, 2)
+        for _ in range(5):
+            self.wait(DROP_EVERY_S * 1.01)
+        self.assertEqual(self.store.dropped(), [(0, DROPPED_AT_ONCE)])
+        self.assertEqual(self.epochs.due, math.inf)
+
+    def test_several_epochs(self) -> None:
+        """The next turns do not wait for the deletion; each epoch is deleted from its beginning."""
+        counts = (DROPPED_AT_ONCE + 2, 3, DROPPED_AT_ONCE + 1)
+        for count in counts:
+            self.fill(count)
+            self.end()
+            self.follow(1, 2)
+        for _ in range(10):
+            self.wait(DROP_EVERY_S * 1.01)
+        self.assertEqual(
+            self.store.dropped(), [(0, DROPPED_AT_ONCE), (0, 2), (1, 3), (2, DROPPED_AT_ONCE), (2, 1)]
+        )
+
+    def test_a_turn_before_this_replica_knows_that_all_have_followed(self) -> None:
+        """The others have proposed it, so they know; what was closed is deleted then."""
+        self.fill(3)
+        self.end()
+        self.end()
+        self.epochs.on_time()
+        self.assertEqual(self.store.dropped(), [(0, 3)])
+        self.assertFalse(self.epochs.is_settled)

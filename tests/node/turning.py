@@ -1,0 +1,278 @@
+"""Nodes whose epochs turn, on one clock, with disks and wires that the tests control.
+
+A node may be killed or stopped, and started again from what its disk held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from epaxos.execution.executor import Executor
+from epaxos.interfaces import Command, Identity, IStore, ITransport, Outcome, Restored, WriteSet
+from epaxos.node.limits import Batching
+from epaxos.node.node import Node
+from epaxos.protocol.values.control import Control
+from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.messages import Batch, Message
+from epaxos.protocol.values.timing import Timing
+from epaxos.service.timeouts import ReactorTimeouts
+from epaxos.verify.simulation.contents import Contents
+from tests.defaults import default_batching
+from tests.node.lab import Log
+
+__all__ = ["FIRST", "TurningCluster", "TurningDisk", "TurningWires"]
+
+FIRST = Membership(77, 0, VERSION, tuple(Member(id, 10 + id) for id in range(3)))
+
+
+@implementer(IStore)
+class TurningDisk:
+    """A store whose writes become durable in the order of the calls: at once, or while `slow` when the test
+    says so."""
+
+    persistent = True
+    wants_state = False
+    written = 0
+
+    def __init__(self, id: int) -> None:
+        self.contents = Contents()
+        self.writes: list[WriteSet] = []
+        self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
+        self.slow = False
+        self._uid = 10 + id
+
+    def open(self, identity: Identity) -> Restored:
+        contents = self.contents
+        fresh = contents.identity is None
+        if fresh:
+            contents.format(identity)
+        records = [(record, contents.batches.get(id)) for id, record in sorted(contents.records.items())]
+        founded = FIRST if contents.opened is None else contents.opened.membership
+        return Restored(
+            fresh,
+            contents.reserved,
+            contents.floor,
+            contents.executed,
+            contents.beyond,
+            records,
+            [dict(contents.entries)],
+            list(contents.log),
+            contents.opened,
+            self._uid,
+            founded,
+        )
+
+    def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
+        self.waiting.append((write_set, on_durable))
+        if not self.slow:
+            self.catch_up()
+
+    def catch_up(self, writes: int = 1000) -> None:
+        """The next writes that wait are durable."""
+        while self.waiting and writes:
+            writes -= 1
+            write_set, on_durable = self.waiting.pop(0)
+            self.contents.apply(write_set)
+            self.writes.append(write_set)
+            on_durable()
+
+    def lose(self) -> None:
+        """What waits never reaches the disk."""
+        self.waiting.clear()
+        self.slow = False
+
+    def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
+        return self.contents.closed.get(epoch, {}).get(id)
+
+    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        ids = sorted(self.contents.closed.get(epoch, {}))
+        return [id for id in ids if after is None or id > after][:limit]
+
+    def close(self) -> Deferred[None]:
+        self.catch_up()
+        return succeed(None)
+
+    def counters(self) -> Mapping[str, int]:
+        return {"store_writes": len(self.writes)}
+
+
+@implementer(ITransport)
+class TurningWires:
+    """The transport of node `id`: what is sent arrives after 1 ms, unless the direction is cut."""
+
+    batch_bytes_max = None
+
+    def __init__(self, cluster: TurningCluster, id: int) -> None:
+        self.cluster = cluster
+        self.id = id
+        self.on_received: Callable[[int, int, Sequence[Message]], None] | None = None
+        self.on_control: Callable[[int, Control], None] | None = None
+        self.sent: list[tuple[int, int, Message]] = []
+        self.known: list[Membership] = []
+
+    def start(
+        self,
+        on_received: Callable[[int, int, Sequence[Message]], None],
+        on_connection: Callable[[int, bool], None],
+        on_control: Callable[[int, Control], None],
+    ) -> Deferred[None]:
+        self.on_received, self.on_control = on_received, on_control
+        return succeed(None)
+
+    def send(self, epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
+        for dest, message in outgoing:
+            self.sent.append((epoch, dest, message))
+            if self.is_connected(dest):
+                self.cluster.clock.callLater(0.001, self.cluster.arrive, self.id, dest, epoch, message)
+
+    def send_control(self, replica: int, control: Control) -> bool:
+        if self.is_connected(replica):
+            self.cluster.clock.callLater(0.001, self.cluster.arrive_control, self.id, replica, control)
+        return self.is_connected(replica)
+
+    def speaks_epochs(self, replica: int) -> bool:
+        return True
+
+    def uid_of(self, replica: int) -> int | None:
+        return 10 + replica
+
+    def know(self, membership: Membership) -> None:
+        self.known.append(membership)
+
+    def is_connected(self, replica: int) -> bool:
+        return (self.id, replica) not in self.cluster.cut
+
+    def stop(self) -> Deferred[None]:
+        self.on_received = self.on_control = None
+        return succeed(None)
+
+    def counters(self) -> Mapping[str, int]:
+        return {"bytes_sent": 1}
+
+
+class TurningCluster:
+    """Three nodes.  Messages of the kinds in `held` wait until `release`; `cut` are pairs of sender and
+    receiver between which everything is lost."""
+
+    def __init__(self, **batching: Any) -> None:
+        self.clock = Clock()
+        self.cut: set[tuple[int, int]] = set()
+        self.held: set[type] = set()
+        self.kept: list[tuple[int, int, int, Message]] = []
+        self.fatal: list[str] = []
+        self.wires = [TurningWires(self, id) for id in range(3)]
+        self.disks = [TurningDisk(id) for id in range(3)]
+        self.logs = [Log() for _ in range(3)]
+        self._batching = default_batching(**batching)
+        self.nodes = [self._new(id, self._batching) for id in range(3)]
+        for node in self.nodes:
+            node.start()
+        self.run(0.1)
+
+    def _new(self, id: int, batching: Batching) -> Node:
+        return Node(
+            id,
+            Epoch.first(3),
+            cluster="test",
+            timing=Timing(),
+            batching=batching,
+            state_machine=self.logs[id],
+            executor=Executor,
+            store=self.disks[id],
+            transport=self.wires[id],
+            timeouts=ReactorTimeouts(self.clock),
+            random=Random(id),
+            fatal=self.fatal.append,
+        )
+
+    def restart(self, id: int) -> Node:
+        """Start a process on what the disk of `id` holds.  The one before must be stopped or killed."""
+        self.wires[id] = TurningWires(self, id)
+        self.logs[id] = Log()
+        node = self.nodes[id] = self._new(id, self._batching)
+        node.start()
+        return node
+
+    def kill(self, id: int) -> None:
+        """The process is gone, with what its disk has not written."""
+        self.disks[id].lose()
+        self.nodes[id].fail("killed")
+        self.fatal.remove("killed")
+        self.wires[id].stop()
+        self.disks[id].lose()
+
+    # -- messages
+
+    def arrive(self, sender: int, dest: int, epoch: int, message: Message) -> None:
+        receive = self.wires[dest].on_received
+        if type(message) in self.held:
+            self.kept.append((sender, dest, epoch, message))
+        elif receive is not None:
+            receive(sender, epoch, [message])
+
+    def arrive_control(self, sender: int, dest: int, control: Control) -> None:
+        receive = self.wires[dest].on_control
+        if receive is not None:
+            receive(sender, control)
+
+    def release(self) -> None:
+        """Deliver what is held, in its order, and hold nothing any more."""
+        self.held.clear()
+        kept, self.kept = self.kept, []
+        for sender, dest, epoch, message in kept:
+            self.arrive(sender, dest, epoch, message)
+
+    def sent(self, id: int, kind: type) -> list[tuple[int, Any]]:
+        """The messages of this kind that `id` has sent, each with its epoch."""
+        return [(epoch, message) for epoch, _, message in self.wires[id].sent if type(message) is kind]
+
+    def deafen(self, id: int) -> None:
+        """From now on `id` hears nobody, and the others hear it."""
+        self.cut |= {(other, id) for other in range(3) if other != id}
+
+    def isolate(self, id: int) -> None:
+        """From now on nothing reaches `id`, or comes from it."""
+        self.deafen(id)
+        self.cut |= {(id, other) for other in range(3) if other != id}
+
+    # -- what happens
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 2000)):
+            self.clock.advance(0.0005)
+
+    def submit(self, id: int, *commands: Command) -> list[Outcome]:
+        """Submit them together; the list gets the outcome."""
+        outcomes: list[Outcome] = []
+
+        def done(outcome: Outcome) -> None:
+            outcomes.append(tuple(outcome) if isinstance(outcome, list) else outcome)
+
+        self.nodes[id].submit(commands, done)
+        return outcomes
+
+    def epoch(self, id: int) -> dict[str, Any]:
+        """What the status of the node says of its epoch."""
+        found: list[dict[str, Any]] = []
+        self.nodes[id].status().addCallback(found.append)
+        epoch: dict[str, Any] = found[0]["epoch"]
+        return epoch
+
+    def epochs(self) -> list[int]:
+        return [self.epoch(id)["number"] for id in range(3)]
+
+    def texts(self) -> list[dict[bytes, bytes]]:
+        return [log.texts for log in self.logs]
+
+    def openings(self, id: int) -> list[WriteSet]:
+        """The write sets of `id` that began an epoch."""
+        return [write for write in self.disks[id].writes if write.opened is not None]
