@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import subprocess
+from functools import partial
 
+import redis
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.service.exit_status import FAILED, WRONG_DATA
@@ -97,6 +99,13 @@ class RefusalTests(SynchronousTestCase):
             pid_file = cluster.folder / "epaxos-0.pid"  # the daemon removes it when it ends
             wait_until("the pid file is gone", lambda: not pid_file.exists())
 
+    def serves(self, cluster: Cluster, id: int) -> bool:
+        """Whether the replica, of which the cluster has no process, takes commands."""
+        try:
+            return cluster.client(id).get("a") is None
+        except (redis.ConnectionError, redis.ResponseError):
+            return False
+
     def test_daemons(self) -> None:
         """Three daemons, started in one folder and stopped by SIGTERM."""
         with Cluster() as cluster:
@@ -109,7 +118,9 @@ class RefusalTests(SynchronousTestCase):
                     self.assertEqual((status, errors), (0, ""))
                     pid_file = cluster.folder / f"epaxos-{id}.pid"
                     pids.append(int(wait_until("the pid file is there", lambda f=pid_file: f.read_text())))
-                wait_until("it serves", lambda: cluster.try_status(2) and cluster.client(2).set("a", "b"))
+                for id in range(3):  # each serves from the moment on at which the cluster is founded
+                    wait_until(f"replica {id} serves", partial(self.serves, cluster, id))
+                self.assertTrue(cluster.client(2).set("a", "b"))
                 self.assertEqual(cluster.client(1).get("a"), b"b")
             finally:
                 for pid in pids:
