@@ -11,8 +11,8 @@ from setuptools import setup
 
 BESIDE_THE_CORE = """
     net/eager_write net/shared_reader
-    node/alarm node/applier node/backoff node/checkpoints node/client_side node/in_flight node/intake
-    node/journal node/node node/outbox node/pacing node/reads node/separation node/submissions
+    node/alarm node/applier node/backoff node/checkpoints node/in_flight node/intake
+    node/journal node/next_turn node/node node/outbox node/pacing node/reads node/separation node/submissions
     resp/connection resp/hiredis_parser resp/holding resp/parser resp/pipeline resp/session resp/shapes
     resp/sorter resp/span resp/traffic resp/turn
     service/timeouts

@@ -55,9 +55,13 @@ ROOMS = {
     "wire": Room("bytes that disk and network share: `wire.proto`, the codec, frames", (VALUES,)),
     "net": Room("plumbing of Twisted that knows nothing of this project", ()),
     "execution": Room("in which order committed instances run, pure", (VALUES, "interfaces")),
+    "transfer": Room(
+        "how a state goes from one replica to another, pure: who gives, and who takes",
+        (VALUES, "interfaces"),
+    ),
     "node": Room(
         "the replica at work: the turn, batches, reads, what is sent when, the chain of epochs, the digest",
-        (VALUES, "protocol/memory", "protocol/replica", "interfaces"),
+        (VALUES, "protocol/memory", "protocol/replica", "interfaces", "transfer"),
     ),
     "statemachines": Room(
         "the Redis-like store (`redis/`), the printer, how plugins are found", (VALUES, "interfaces")
@@ -108,6 +112,7 @@ ROOMS = {
                 "protocol/replica",
                 "execution",
                 "node",
+                "transfer",
                 "verify/simulation",
             ),
         ),
@@ -117,7 +122,7 @@ ROOMS = {
 LINES_MAX, METHODS_MAX = 400, 25
 """Of a module outside verify, and of a class; properties count."""
 
-PURE = ("protocol/", "execution", "founding")
+PURE = ("protocol/", "execution", "founding", "transfer")
 WORLD = {"asyncio", "datetime", "logging", "os", "select", "socket", "threading", "time", "twisted"}
 
 

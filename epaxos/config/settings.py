@@ -216,6 +216,19 @@ class Limits:
         "A command that does not fit into one datagram is refused.  60_000 is for hosts and networks that"
         " reassemble IP fragments; 1_400 fits into one packet on almost every network.",
     )
+    keep_instances: int = _setting(
+        50_000,
+        Number(1_000, 10_000_000, "instances"),
+        "When a replica holds more instances than these, the next epoch begins, with the same members.",
+        "So a member that is away does not make the others keep all that it misses: when it is back, it takes"
+        " the state from another member.  With engine = memory an epoch begins only while all members are"
+        " there.",
+    )
+    keep_bytes: int = _setting(
+        268_435_456,
+        Number(16_777_216, 1_000_000_000_000, "bytes"),
+        "The same for the memory that these instances take.",
+    )
 
 
 @dataclass(frozen=True)

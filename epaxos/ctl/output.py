@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from epaxos.ctl.errors import one_line
 
-__all__ = ["print_fields", "print_json", "print_table", "progress", "size"]
+__all__ = ["Say", "print_fields", "print_json", "print_table", "progress", "size"]
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
+BAR_COLUMNS = 20
+
+
+class Say(Protocol):
+    """Changes what is shown of a progress."""
+
+    def __call__(self, text: str, share: float | None = None) -> None:
+        """From now on show `text`, and a bar when the share of the whole, from 0 to 1, is known."""
 
 
 def size(size_bytes: int | None) -> str:
@@ -72,13 +81,26 @@ def _is_left(index: int, rows: Sequence[Sequence[str]]) -> bool:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal (stderr) that something goes on; what is yielded changes the text."""
+def progress(text: str) -> Iterator[Say]:
+    """Show on a terminal (stderr) that something goes on; what is yielded changes what is shown."""
     if not _is_terminal(sys.stderr):
-        yield lambda _: None
+        yield _say_nothing
         return
     with Console(stderr=True, highlight=False).status(Text(one_line(text))) as status:
-        yield lambda changed: status.update(Text(one_line(changed)))
+        yield lambda changed, share=None: status.update(_shown(changed, share))
+
+
+def _shown(text: str, share: float | None) -> RenderableType:
+    line = Text(one_line(text))
+    if share is None:
+        return line
+    both = Table.grid(padding=(0, 1))
+    both.add_row(ProgressBar(total=1.0, completed=share, width=BAR_COLUMNS), line)
+    return both
+
+
+def _say_nothing(text: str, share: float | None = None) -> None:
+    """Show nothing, because nobody watches."""
 
 
 def _is_terminal(stream: IO[str] | None) -> bool:

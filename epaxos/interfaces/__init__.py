@@ -35,6 +35,7 @@ from epaxos.interfaces.store import (
     WrongDataError,
 )
 from epaxos.interfaces.time import ITimeout, ITimeoutService
+from epaxos.interfaces.transfer import IStateTransfer
 from epaxos.interfaces.transport import ITransport
 from epaxos.protocol.values.messages import Batch
 
@@ -51,6 +52,7 @@ __all__ = [
     "IRestoresInParts",
     "IStateMachine",
     "IStateMachineFactory",
+    "IStateTransfer",
     "IStepwise",
     "IStore",
     "ITimeout",

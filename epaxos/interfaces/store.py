@@ -145,6 +145,10 @@ class IStore(Interface):
         "bool: whether the next checkpoint should bring the whole state, so that older batches can go."
     )
 
+    transfer = Attribute(
+        "IStateTransfer, or None when the store keeps nothing: then it can neither give a state nor take one."
+    )
+
     written = Attribute(
         "int: the number of the newest write that is durable.  It never falls, over restarts as well, while "
         "the data is the same."
@@ -180,7 +184,15 @@ class IStore(Interface):
     def held(epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
         """The next instances, at most `limit`, that are held of an epoch that has ended, in their order.
 
-        Blocks for about a millisecond for each 1000 of them.  Raises StoreError.
+        Blocks for about a millisecond for each 1000 of them, and for each 1000 before them that were deleted
+        lately.  Raises StoreError.
+        """
+
+    def held_epochs() -> list[int]:
+        """The epochs that have ended and of which any instance is held, the oldest first.
+
+        Blocks for less than a millisecond, and about a millisecond more for each 1000 instances that were
+        deleted since it was called last.  Raises StoreError.
         """
 
     def close() -> Deferred[None]:

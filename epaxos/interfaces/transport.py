@@ -24,6 +24,10 @@ class ITransport(Interface):
         "int or None: the largest `Batch.size_bytes` that fits in a message; None: every batch fits."
     )
 
+    piece_bytes_max = Attribute(
+        "int: the most bytes of a Piece with which it is carried in one unit; at most PIECE_BYTES_MAX."
+    )
+
     def start(
         on_received: Callable[[int, int, Sequence[Message]], None],
         on_connection: Callable[[int, bool], None],
@@ -51,7 +55,8 @@ class ITransport(Interface):
         `replica` knows of no epochs."""
 
     def speaks_epochs(replica: int) -> bool:
-        """Whether the version of `replica`, as far as it is known now, knows of epochs."""
+        """Whether the version of `replica`, as far as it is known now, knows of epochs, and how to take the
+        state of a later one."""
 
     def uid_of(replica: int) -> int | None:
         """The uid of the data folder of `replica`, as it said when it connected; None when it did not."""
@@ -62,6 +67,9 @@ class ITransport(Interface):
     def is_connected(replica: int) -> bool:
         """Whether there is a connection to `replica` now; over UDP, whether a datagram came from it
         lately.  False for a number that is not that of another member."""
+
+    def backlog_bytes(replica: int) -> int:
+        """How many bytes wait to be sent to `replica`.  0 without connections (UDP)."""
 
     def stop() -> Deferred[None]:
         """Stop listening and close all connections.  The Deferred fires when that is done."""

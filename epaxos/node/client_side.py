@@ -7,7 +7,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from epaxos.interfaces import Command, CommandInfo, ICountsKeys, IStateMachine, ITimeoutService, Outcome
+from epaxos.interfaces import (
+    Command,
+    CommandInfo,
+    ICountsKeys,
+    IStateMachine,
+    IStore,
+    ITimeoutService,
+    Outcome,
+)
+from epaxos.node.ending import Ending
 from epaxos.node.epochs import Epochs
 from epaxos.node.intake import Intake
 from epaxos.node.status import Status
@@ -16,7 +25,7 @@ from epaxos.node.submissions import Submission
 __all__ = ["ClientSide"]
 
 
-class ClientSide:
+class ClientSide(Ending):
     """IClients, but for the turns of the event loop, which `_wake` asks for."""
 
     _timeouts: ITimeoutService
@@ -25,7 +34,16 @@ class ClientSide:
     _status: Status
     _epochs: Epochs
 
-    def __init__(self, state_machine: IStateMachine) -> None:
+    def __init__(
+        self,
+        id: int,
+        state_machine: IStateMachine,
+        store: IStore,
+        fatal: Callable[[str], None],
+        wrong: Callable[[str], None],
+        begin_again: Callable[[], None] | None,
+    ) -> None:
+        super().__init__(id, store, fatal, wrong, begin_again)
         self._state_machine = state_machine
 
     def _wake(self) -> None:
@@ -62,6 +80,6 @@ class ClientSide:
 
     def turn(self) -> Deferred[int]:
         """See IClients."""
-        turned = self._epochs.turn()
+        turned = self._turns.ask(self._epochs.membership)
         self._wake()
         return turned

@@ -1,9 +1,8 @@
-"""The chain of epochs at one replica: which one it works in, who has followed, and when the next may begin.
+"""The chain of epochs at one replica: which one it works in, and what it and the others do to follow.
 
 An epoch ends with the first instance in the order of execution that opens the next one.  Here the next
-epoch has the same members.  It begins only when every member has opened the present one, so a member is
-never more than one epoch behind, and finds all that it missed in what the others keep of that epoch
-(docs: protocol/epochs).
+epoch has the same members.  Who has not reached the end of an epoch finds what it missed in what the others
+keep of that epoch; who is further behind takes the state of another member (docs: protocol/epochs).
 """
 
 from __future__ import annotations
@@ -14,16 +13,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
-from epaxos.interfaces import EpochRecord, IStore, ITransport, Refusal, WriteSet
+from epaxos.interfaces import EpochRecord, IStore, ITransport
 from epaxos.node.closed_epoch import ClosedEpoch
+from epaxos.node.dropping import DROP_EVERY_S, Dropping
+from epaxos.node.following import Following
+from epaxos.node.transfers import Transfers
+from epaxos.node.turns import Turns
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.control import Control, EpochIs, Standing
-from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.membership import VERSION, Member, Membership
-from epaxos.protocol.values.messages import Batch, Fetch, Message
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.membership import VERSION, Membership
+from epaxos.protocol.values.messages import Fetch, Message
 
 __all__ = ["Epochs"]
 
@@ -31,14 +33,10 @@ _log = Logger()
 
 EARLY_FRAMES_MAX = 256
 """Frames of the next epoch that are kept until this replica opens it, too; the oldest are dropped."""
-DROPPED_AT_ONCE = 500
-"""Instances of an epoch that has ended that are deleted in one step.  A step takes about 1 ms."""
-DROP_EVERY_S = 0.02
-"""Seconds between two such steps."""
 
 
 class Epochs:
-    """The epochs of replica `id` of a cluster of `n`, from epoch 0 on.
+    """The epochs of replica `id`, from epoch 0 on; `following` says which one it is, and who has opened it.
 
     `asks_again_s`: the time between two questions to a replica that has not answered.  `receive(sender,
     messages)` takes messages of the present epoch.  `fatal(text)` is called when this replica must stop.
@@ -47,83 +45,65 @@ class Epochs:
     def __init__(
         self,
         id: int,
-        n: int,
+        following: Following,
+        turns: Turns,
+        transfers: Transfers,
         store: IStore,
         transport: ITransport,
         now: Callable[[], float],
         asks_again_s: float,
-        timeout_s: float,
         receive: Callable[[int, Sequence[Message]], None],
         fatal: Callable[[str], None],
-        new_uuid: Callable[[], int],
     ) -> None:
         self.number = 0
         self.membership: Membership | None = None
         self.due = math.inf
         """When `on_time` has to be called next, on the clock of `ITimeoutService`."""
         self._id = id
-        self._others = tuple(member for member in range(n) if member != id)
-        self._n = n
+        self._following = following
+        self._turns = turns
+        self._transfers = transfers
         self._store = store
         self._transport = transport
         self._now = now
         self._asks_again_s = asks_again_s
-        self._timeout_s = timeout_s
         self._receive = receive
         self._fatal = fatal
-        self._new_uuid = new_uuid
         self._record: EpochRecord | None = None
         self._closed: ClosedEpoch | None = None
-        self._is_durable = True
-        self._installed_at = [0] * n
+        self._closed_slots: tuple[Deps, Deps] | None = None  # what may be held of it: above, and up to
+        self._dropping = Dropping(store)
         self._asked_at: dict[int, float] = {}
         self._early: deque[tuple[int, int, Sequence[Message]]] = deque(maxlen=EARLY_FRAMES_MAX)
-        self._turns: deque[tuple[int, float, Deferred[int]]] = deque()
-        self._dropping: deque[int] = deque()  # epochs that nobody needs, the oldest first
-        self._dropped_upto: InstanceId | None = None
 
     # -- where this replica is
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether every member has opened this epoch, as far as this replica knows."""
-        return min(self._installed_at) >= self.number
-
-    @property
-    def wants_turn(self) -> bool:
-        """Whether an operator waits for the next epoch."""
-        return bool(self._turns)
-
-    @property
-    def is_safe(self) -> bool:
-        """Whether the state at the beginning of this epoch is durable at so many members that no failure
-        that the cluster survives can lose it: f+1 of 2f+1 (docs: protocol/epochs, T9)."""
-        return sum(number >= self.number for number in self._installed_at) > self._n // 2
 
     def status(self) -> dict[str, Any]:
         """What `GET /status` shows."""
         return {
             "number": self.number,
-            "settled": self.is_settled,
+            "settled": self._following.is_settled,
             "opened_by": None if self._record is None else list(self._record.opened_by),
+            "behind": self._transfers.status(),
         }
 
     def restore(self, founded: Membership | None, record: EpochRecord | None) -> None:
         """Restore what the store held: the first members, and how the newest epoch began."""
         self.membership = founded
+        self._transfers.start()
+        self._turns.strict = not self._transfers.is_possible
         if record is None:
             return
         self._record = record
         self.membership = record.membership
-        self.number = self._installed_at[self._id] = record.membership.number
-        ended = record.previous.number - 1  # it had settled, and may not be deleted wholly
-        while ended >= 0 and self._store.held(ended, None, 1):
-            self._dropping.appendleft(ended)
-            ended -= 1
-        if self._store.held(record.previous.number, None, 1):
-            self._close(record, partial(self._store.find, record.previous.number))
-        else:
-            self._installed_at = [self.number] * self._n
+        self.number = self._following.number = record.membership.number
+        self._following.on_durable()
+        held = self._store.held_epochs()
+        previous = record.previous.number
+        if previous in held and _holds_all(record):
+            held.remove(previous)
+            self._close(record, partial(self._store.find, previous))
+        self._dropping.add(held)
         self.due = self._now()
 
     def end(self, id: InstanceId, successor: Membership, core: Replica) -> EpochRecord:
@@ -132,17 +112,24 @@ class Epochs:
         previous = self.membership
         if previous is None:
             previous = successor._replace(number=successor.number - 1)
-        self._leave_closed()  # every member was here when `successor` was proposed
-        record = EpochRecord(successor, previous, id, core.table.committed)
+        self._leave_closed()
+        claimed = core.table.claimed
+        holds_all = claimed == core.table.committed
+        record = EpochRecord(successor, previous, id, claimed if holds_all else no_deps(previous.epoch))
         self._record = record
         self.membership = successor
-        self.number = successor.number
-        self._is_durable = False
+        self.number = self._following.number = successor.number
         self._transport.know(successor)
-        if self._store.persistent:
+        self._closed_slots = core.table.floor, core.table.known
+        if not holds_all:
+            self._dropping.add([previous.number])
+        elif self._store.persistent:
             self._close(record, partial(self._store.find, previous.number))
         else:
             self._close(record, partial(_in_memory, core))
+        self._turns.on_begun()
+        self._transfers.on_opened(self.number)
+        self.due = self._now()
         _log.info(
             "replica {id} opens epoch {number}: epoch {before} ended with instance {instance}",
             id=self._id,
@@ -154,14 +141,12 @@ class Epochs:
 
     def _close(self, record: EpochRecord, find: Callable[[InstanceId], Any]) -> None:
         self._closed = ClosedEpoch(record.previous, record.committed, find)
-        self.due = self._now()
 
     def on_durable(self, number: int) -> None:
         """The beginning of epoch `number` is durable here: the others may rely on it."""
         if number == self.number:
-            self._is_durable = True
-            self._installed_at[self._id] = number
-            for replica in self._others:
+            self._following.on_durable()
+            for replica in self._following.others:
                 self._transport.send_control(replica, Standing(number, number))
             self._look()
 
@@ -175,7 +160,8 @@ class Epochs:
                 self._early.append((epoch, sender, messages))
             self._ask(sender)
         elif closed is not None and epoch == closed.number:
-            if self._is_durable:
+            is_behind = self._following.opened[sender] < self.number
+            if is_behind and self._following.is_durable:  # two that are not would answer each other for ever
                 answers, has_ended = closed.answer(messages)
                 if answers:
                     self._transport.send(epoch, [(sender, answer) for answer in answers])
@@ -192,14 +178,18 @@ class Epochs:
             self._transport.send_control(replica, self._standing(asks=True))
 
     def _standing(self, asks: bool) -> Standing:
-        return Standing(self._installed_at[self._id], self._installed_at[self._id], asks)
+        return Standing(self._following.own, self._following.own, asks)
 
     def _tell_epoch(self, replica: int) -> None:
+        """Tell a replica that is behind which epoch this one is in, and how to get there."""
         record = self._record
-        if record is not None and self._is_durable:
-            self._transport.send_control(
-                replica, EpochIs(record.membership, record.opened_by, record.previous)
-            )
+        if record is None or not self._following.is_durable:
+            return
+        if self._closed is None:
+            told = EpochIs(record.membership)
+        else:
+            told = EpochIs(record.membership, record.opened_by, record.previous)
+        self._transport.send_control(replica, told)
 
     def on_control(self, sender: int, control: Control, core: Replica) -> None:
         """A replica tells about epochs.  `core`: that of the present epoch."""
@@ -207,9 +197,12 @@ class Epochs:
             self._on_standing(sender, control)
         elif isinstance(control, EpochIs):
             self._on_epoch_is(sender, control, core)
+        else:
+            self._transfers.on_control(sender, control)
+        self.due = min(self.due, self._transfers.due)
 
     def _on_standing(self, sender: int, standing: Standing) -> None:
-        self._installed_at[sender] = max(self._installed_at[sender], standing.installed)
+        self._following.on_opened(sender, standing.installed)
         if standing.epoch < self.number:
             self._tell_epoch(sender)
         elif standing.epoch > self.number:
@@ -219,26 +212,44 @@ class Epochs:
         self._look()
 
     def _on_epoch_is(self, sender: int, told: EpochIs, core: Replica) -> None:
-        """`sender` is in a later epoch: find the instance that opened it.
+        """`sender` is in a later epoch: find the instance that opened it, or take the state.
 
         Raises nothing when `sender` is behind, or of another cluster.
         """
         mine, newest = self.membership, told.membership
-        if mine is not None and mine.uuid != newest.uuid:
+        if newest.number <= self.number or (mine is not None and mine.uuid != newest.uuid):
             return
+        self._following.on_opened(sender, newest.number)
         if newest.number == self.number + 1 and told.opened_by is not None:
             core.receive(sender, Fetch((told.opened_by,)))  # it has to be heard of, as what is asked for is
+        elif newest.version > VERSION:
+            self._fatal(
+                f"epoch {newest.number} is of version {newest.version}, and this program knows version"
+                f" {VERSION}: upgrade this replica first"
+            )
+        elif self._transfers.is_possible:
+            self._transfers.want(self.number, newest, self._sources(newest))
         elif newest.number > self.number + 1:
             self._fatal(
                 f"replica {sender} is in epoch {newest.number}, and this replica in epoch {self.number}: its"
-                " data folder is older than what it has said to the others"
+                " data is older than what it has said to the others"
             )
+
+    def _sources(self, newest: Membership) -> list[tuple[int, int]]:
+        """The members that are ahead of this one, each with its uid, the furthest first."""
+        opened = self._following.opened
+        ahead = [
+            (member.number, member.uid)
+            for member in newest.members
+            if member.number != self._id and opened[member.number] > self.number
+        ]
+        return sorted(ahead, key=lambda source: -opened[source[0]])
 
     # -- what is due
 
     def on_time(self) -> None:
         """Take what came too early; ask those who are not known to have followed; delete a part of what
-        nobody needs; tell operators that their time is over."""
+        nobody needs."""
         now = self._now()
         if now < self.due:
             return
@@ -246,108 +257,42 @@ class Epochs:
             epoch, sender, messages = self._early.popleft()
             if epoch == self.number:
                 self._receive(sender, messages)
-        if self._dropping:
-            self._drop_some(self._dropping[0])
-        if self._closed is not None and self._is_durable:
-            for replica in self._others:
-                if self._installed_at[replica] < self.number:
-                    self._ask(replica)
-        while self._turns and self._turns[0][1] <= now:
-            _, _, answer = self._turns.popleft()
-            answer.errback(
-                Refusal(
-                    f"no majority of the members has answered within {self._timeout_s:g} s; the next"
-                    " epoch may still begin"
-                )
-            )
-        self._set_due(now)
-
-    def _set_due(self, now: float) -> None:
-        due = math.inf
-        if self._closed is not None:
-            due = now + self._asks_again_s
-        if self._turns:
-            due = min(due, self._turns[0][1])
-        if self._dropping:
+        follows = self._record is not None and not self._following.is_settled
+        if self._following.is_durable:  # before, the end of an epoch may not be held on disk yet
+            self._dropping.step()
+            for replica in self._following.behind() if follows else ():
+                self._ask(replica)
+        self._transfers.on_time()
+        due = now + self._asks_again_s if follows else math.inf
+        if self._dropping.is_busy:
             due = min(due, now + DROP_EVERY_S)
-        self.due = due
+        self.due = min(due, self._transfers.due)
 
     def _look(self) -> None:
         """Somebody has followed: the epoch may be safe, or settled."""
-        if self.is_safe:
-            while self._turns and self._turns[0][0] <= self.number:
-                self._turns.popleft()[2].callback(self.number)
-        if self._closed is not None and self.is_settled:
+        if self._following.is_safe:
+            self._turns.on_safe()
+        if self._closed is not None and self._following.is_settled:
             self._leave_closed()
         self.due = self._now()
 
     def _leave_closed(self) -> None:
-        """Nobody needs the epoch before any more."""
-        if self._closed is not None and self._store.persistent:
-            self._dropping.append(self._closed.number)
-        self._closed = None
-
-    def _drop_some(self, epoch: int) -> None:
-        ids = self._store.held(epoch, self._dropped_upto, DROPPED_AT_ONCE)
-        if ids:
-            self._store.write(WriteSet(epoch=epoch, dropped=ids), _nothing)
-        if len(ids) == DROPPED_AT_ONCE:
-            self._dropped_upto = ids[-1]
-        else:
-            self._dropping.popleft()
-            self._dropped_upto = None
-
-    # -- turns
-
-    def turn(self) -> Deferred[int]:
-        """Let the next epoch begin, with the same members.  The Deferred fires with its number once it is
-        safe; it fails with Refusal."""
-        why_not = self._why_not()
-        if why_not:
-            return fail(Refusal(why_not))
-        answer: Deferred[int] = Deferred()
-        self._turns.append((self.number + 1, self._now() + self._timeout_s, answer))
-        self.due = self._now()
-        return answer
-
-    def _why_not(self) -> str:
-        behind = [replica for replica in self._others if self._installed_at[replica] < self.number]
-        if behind:
-            return f"epoch {self.number} has not begun at every member: replica {behind[0]} is behind"
-        old = [replica for replica in self._others if not self._transport.speaks_epochs(replica)]
-        if old:
-            return f"replica {old[0]} is not connected, or of a version that knows of no epochs"
-        return ""
-
-    def propose(self, core: Replica) -> None:
-        """Propose what opens the next epoch, if an operator waits for that and nobody has proposed it."""
-        if self._turns and self._turns[0][0] > self.number and not core.endings and core.can_propose:
-            membership = self.membership or _first(self._transport, self._n, self._new_uuid)
-            if membership is not None:
-                core.propose(Batch.opening(membership.successor()))
-
-    def refuse_turns(self, text: str) -> None:
-        """This replica stops: answer the operators that wait."""
-        turns, self._turns = self._turns, deque()
-        for _, _, answer in turns:
-            answer.errback(Refusal(text))
+        """Nobody needs the epoch before any more, or who still does takes the state."""
+        if self._closed is not None:
+            if self._closed_slots is None:
+                self._dropping.add([self._closed.number])
+            else:
+                self._dropping.add_slots(self._closed.number, *self._closed_slots)
+        self._closed = self._closed_slots = None
 
 
-def _first(transport: ITransport, n: int, new_uuid: Callable[[], int]) -> Membership | None:
-    """The `n` members of epoch 0 of a cluster that was made before there were epochs.
-
-    None while the uid of one is not known.
-    """
-    uids = [transport.uid_of(member) for member in range(n)]
-    members = tuple(Member(number, uid) for number, uid in enumerate(uids) if uid)
-    return Membership(new_uuid(), 0, VERSION, members) if len(members) == n else None
+def _holds_all(record: EpochRecord) -> bool:
+    """Whether everything that ran before the end of the epoch before is held.  If not, `committed` says that
+    nothing is, because the instance that ended it is always among what is held."""
+    return any(record.committed)
 
 
 def _in_memory(core: Replica, id: InstanceId) -> Any:
     """The record and the batch of an instance that a core holds which keeps nothing on disk."""
     instance = core.table.find(id)
     return None if instance is None else (instance.record(), instance.cmd)
-
-
-def _nothing() -> None:
-    """Do nothing, because nobody waits for it."""

@@ -1,10 +1,11 @@
-"""The settings of one replica about batches, time-outs and checkpoints."""
+"""The settings of one replica about batches, time-outs, checkpoints and what is kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["Batching"]
+__all__ = ["Batching", "Keep"]
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,13 @@ class Batching:
     """The time between two checkpoints, in seconds.  There is none while nothing changes."""
     command_bytes_max: int
     """The size of one command, in bytes.  A longer command is refused."""
+
+
+class Keep(NamedTuple):
+    """How much a replica holds for members that have not executed it, before the next epoch begins.
+
+    `bytes` of memory, overhead included, about.
+    """
+
+    instances: int = 50_000
+    bytes: int = 256 << 20

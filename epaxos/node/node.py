@@ -34,10 +34,12 @@ from epaxos.node.client_side import ClientSide
 from epaxos.node.digest import StateDigest
 from epaxos.node.disk_watch import DiskWatch
 from epaxos.node.epochs import Epochs
+from epaxos.node.following import Following
 from epaxos.node.in_flight import InFlight
 from epaxos.node.intake import Intake
 from epaxos.node.journal import Journal
-from epaxos.node.limits import Batching
+from epaxos.node.limits import Batching, Keep
+from epaxos.node.next_turn import next_turn
 from epaxos.node.outbox import Outbox
 from epaxos.node.pacing import Pacing
 from epaxos.node.reads import Reads
@@ -45,6 +47,8 @@ from epaxos.node.refusals import Refusals
 from epaxos.node.restart import restore
 from epaxos.node.status import Status
 from epaxos.node.stepwise import stepwise
+from epaxos.node.transfers import Transfers
+from epaxos.node.turns import Turns
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
@@ -68,7 +72,9 @@ class Node(ClientSide):
     `executor` makes the executor of an epoch.
     `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
     understood.  `wrong(text)` is called instead when its data is not that of this replica, or when another
-    process has the same id.  After that, the node does nothing any more.
+    process has the same id.  `begin_again()` is called when the store holds the state of another replica
+    instead of its own: a new node has to be made, and started on it.  After any of these the node does
+    nothing any more.
 
     While the disk does not answer, the node neither sends nor takes messages, and time stands still
     for the core.  So the other replicas see it as failed, and what it holds stays bounded.
@@ -91,20 +97,18 @@ class Node(ClientSide):
         random: Random,
         fatal: Callable[[str], None],
         wrong: Callable[[str], None] | None = None,
+        begin_again: Callable[[], None] | None = None,
+        keep: Keep | None = None,
         slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
-        self.id = id
         self.n = epoch.n
         self._identity = Identity(cluster, id, epoch, state_machine_name)
-        super().__init__(state_machine)
+        super().__init__(id, state_machine, store, fatal, fatal if wrong is None else wrong, begin_again)
         self._new_core = partial(Replica, id, timing=timing, random=random, slots_reserved=slots_reserved)
         self._new_executor = executor
         self._executor = executor(epoch)
-        self._store = store
         self._transport = transport
         self._timeouts = timeouts
-        self._fatal = fatal
-        self._wrong = fatal if wrong is None else wrong
         self._timeout_s = batching.request_timeout_s
         now, entries = timeouts.now, state_machine.entries
         core = self._core = self._new_core(epoch)
@@ -115,9 +119,15 @@ class Node(ClientSide):
         self._pacing = Pacing(batching.window)
         reads = self._reads = Reads(core, state_machine)
         in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now, timing.suspect_after_s)
+        following = Following(id, epoch.n)
+        self._turns = Turns(
+            id, epoch.n, following, transport, now, self._timeout_s,
+            keep or Keep(), partial(random.getrandbits, 128),
+        )  # fmt: skip
+        self._transfers = Transfers(id, store, transport, now, timing.resend_s, self._leave, self.fail)
         self._epochs = Epochs(
-            id, epoch.n, store, transport, now, timing.resend_s, self._timeout_s,
-            self._receive, self.fail, partial(random.getrandbits, 128),
+            id, following, self._turns, self._transfers, store, transport, now, timing.resend_s,
+            self._receive, self.fail,
         )  # fmt: skip
         self._checkpoints = Checkpoints(
             store, self._executor, entries, timeouts, batching.checkpoint_s,
@@ -133,7 +143,6 @@ class Node(ClientSide):
             StateDigest(timeouts), entries, self._epochs.status,
         )  # fmt: skip
         self._alarm = Alarm(timeouts, self._wake)
-        self._running = False
         self._carrying_out = False
         self._turn_due: ITimeout | None = None
 
@@ -169,9 +178,7 @@ class Node(ClientSide):
             self._turn_due.cancel()
         self._alarm.cancel()
         self._checkpoints.stop()
-        self._refusals.refuse_all("CLUSTERDOWN the replica is stopping")
-        self._epochs.refuse_turns("the replica is stopping")
-        self._applier.stop()
+        self._refuse_all("CLUSTERDOWN the replica is stopping")
         if was_running:
             self._outbox.send_delayed()
         return self._transport.stop().addCallback(self._on_transport_stopped, was_running)
@@ -185,25 +192,6 @@ class Node(ClientSide):
             last.epoch = self._epochs.number
             self._store.write(last, _nothing)
         return self._store.close()
-
-    def fail(self, text: str, is_wrong: bool = False) -> None:
-        """Stop at once: the replica cannot go on, because of `text`.
-
-        `is_wrong`: its data is not that of this replica, or another process has its id.
-        """
-        if self._running:
-            self._running = False
-            try:
-                self._applier.stop()
-                self._refusals.refuse_all("CLUSTERDOWN the replica has failed")
-                self._epochs.refuse_turns("the replica has failed")
-            finally:
-                (self._wrong if is_wrong else self._fatal)(text)
-
-    def _on_bug(self) -> None:
-        """Stop the replica, because its state may be wrong after an exception."""
-        self.fail("internal error, see the log")  # first, because logging may block
-        _log.failure("replica {id}: internal error", id=self.id)
 
     # -- what arrives
 
@@ -302,35 +290,31 @@ class Node(ClientSide):
                 self._refusals.refuse_unproposed()
             else:
                 self._core.tick(now)
-                if now >= self._epochs.due:
-                    self._epochs.on_time()
-                if self._epochs.wants_turn:
-                    self._epochs.propose(self._core)
+                self._look_at_epochs(now)
                 self._carry_out()
             if now >= self._refusals.due:
                 self._refusals.refuse_overdue(now)
-            self._alarm.set(now, self._next_turn(now))
+            self._alarm.set(
+                now,
+                next_turn(
+                    now, self._core, self._disk, self._epochs, self._in_flight, self._intake,
+                    self._outbox, self._pacing, self._refusals, self._turns,
+                ),
+            )  # fmt: skip
         except Exception:
             self._on_bug()
 
-    def _next_turn(self, now: float) -> float:
-        """The time of the next turn if nothing arrives before."""
-        due = self._refusals.due
-        if not self._disk.hangs:
-            due = min(due, self._core.next_deadline(), self._epochs.due)
-            hold_ends = self._in_flight.hold_ends
-            if hold_ends is not None and hold_ends > now:
-                due = min(due, hold_ends)
-        look_at = self._disk.due
-        if look_at is not None:
-            due = min(due, look_at)
-        due = max(now + 0.001, due)
-        wait_ends = self._pacing.wait_ends
-        if wait_ends is not None and wait_ends > now and self._intake.queue:
-            due = min(due, wait_ends)
-        if self._outbox.due is not None:
-            due = min(due, self._outbox.due)
-        return due
+    def _look_at_epochs(self, now: float) -> None:
+        """Do what is due about epochs, and let a new one begin when somebody wants it."""
+        epochs, turns = self._epochs, self._turns
+        if now >= epochs.due:
+            epochs.on_time()
+        if now >= turns.due:
+            turns.on_time(self._core, epochs.membership)
+        if turns.wanted:
+            turns.propose(self._core, epochs.membership)
+        if self._transfers.is_active:
+            self._refusals.refuse_unproposed(self._transfers.refusal())
 
     def _carry_out(self) -> None:
         """Propose, write, send and execute until there is nothing more to do now.

@@ -62,9 +62,9 @@ class Refusals:
             return f"CLUSTERDOWN the replica is catching up and did not answer within {self._timeout_s:g} s"
         return f"CLUSTERDOWN no quorum answered within {self._timeout_s:g} s"
 
-    def refuse_unproposed(self) -> None:
-        """Refuse what was not proposed, because the disk hangs."""
-        self._intake.refuse_all(f"{_HANGS}; the command was not run")
+    def refuse_unproposed(self, text: str = _HANGS) -> None:
+        """Refuse what was not proposed, because of `text`; by default, because the disk hangs."""
+        self._intake.refuse_all(f"{text}; the command was not run")
 
     def refuse_all(self, text: str) -> None:
         """Refuse everything, because of `text`, and forget it: the replica stops."""

@@ -84,6 +84,7 @@ class Status:
                 "commands_queued": self._intake.commands,
                 "instances_in_flight": core.in_flight,
                 "instances_held": len(core.table),
+                "bytes_held": core.holding.bytes(),
                 "instances_waiting": self._applier.waiting,
                 "recoveries": core.recoveries,
                 **self._store.counters(),

@@ -21,6 +21,7 @@ from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.upkeep.catch_up import CatchUp
 from epaxos.protocol.upkeep.forgetting import Forgetting
 from epaxos.protocol.upkeep.heartbeats import Heartbeats
+from epaxos.protocol.upkeep.holding import Holding
 from epaxos.protocol.upkeep.takeover import Takeover
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId
@@ -78,8 +79,8 @@ class Replica:
     `previous`: the core of the epoch before, which had the same members; what it knows of their failures, and
     of how fast they answer, is taken over.
 
-    `table`, `counters` and `endings`, the known instances that may open the next epoch, are for readers; only
-    the core changes them.
+    `table`, `counters`, `endings` (the known instances that may open the next epoch) and `holding` are for
+    readers; only the core changes them.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Replica:
         self._proposals = Proposals(state, acceptor, self._rounds, deadlines)
         self._recoveries = Recoveries(state, acceptor, self._proposals, self._rounds)
         self._forgetting = Forgetting(state)
+        self.holding = Holding(state, self._forgetting)
         self._catch_up = CatchUp(state, self._proposals, self._recoveries)
         self._heartbeats = Heartbeats(state, self._forgetting, self._catch_up)
         self._takeover = Takeover(state, self._proposals, self._recoveries, self._catch_up)
@@ -152,6 +154,7 @@ class Replica:
             if instance.phase is Phase.COMMITTED:
                 table.on_committed(instance.id)
                 state.output.decided.append(instance)
+        table.restored(executed)
         highest = [max(row, default=0) for row in table.rows]
         table.hear_of(tuple(highest))
         upto = state.used_upto = max(reserved, highest[state.id])

@@ -32,14 +32,15 @@ from epaxos.net.shared_reader import SharedReader
 from epaxos.node.node import Node
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.resp.server import RespFactory
-from epaxos.service.bounds import batching, client_limits, tcp_settings, udp_settings
+from epaxos.service.bounds import MEMORY_KEEPS_ALL, batching, client_limits, keep, tcp_settings, udp_settings
 from epaxos.service.clients import door, members, shown_settings
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
 from epaxos.service.exit_status import FAILED, WRONG_DATA
 from epaxos.service.first_start import FirstStart
+from epaxos.service.life import Parts, Port
 from epaxos.service.opened_store import OpenedStore
 from epaxos.service.peer_tls import secured
-from epaxos.service.service import Port, ReplicaService
+from epaxos.service.service import ReplicaService
 from epaxos.service.timeouts import ReactorTimeouts
 from epaxos.statemachines.registry import find_factory
 from epaxos.storage.leveldb.store import LevelDBStore
@@ -66,11 +67,24 @@ def build(
     `descriptors`: how many files and connections the process may have open; None: no bound is known.
     Raises ConfigError, also for what only the classes can check, such as an unknown state machine.
     """
+    make = partial(_parts, config, id, reactor, fail, descriptors)
+    return ReplicaService(make, refuse, fail, reactor)
+
+
+def _parts(
+    config: Config,
+    id: int,
+    reactor: Any,
+    fail: Callable[[str, int], None],
+    descriptors: int | None,
+    begin_again: Callable[[], None],
+) -> Parts:
+    """All that runs from a start to a stop; nothing of it is used a second time."""
     reader = SharedReader()
     limits = client_limits(config, descriptors)
     random = Random()
     transport = _transport(config, id, reactor, random, reader)
-    node, first_start = _node(config, id, reactor, reader, random, transport, fail)
+    node, first_start = _node(config, id, reactor, reader, random, transport, fail, begin_again)
     clients = IClients(node)
     who = door(config, id)
     redis_clients = RespFactory(
@@ -92,7 +106,7 @@ def build(
         Port(key, getattr(config.replica(id), key), listening(config, id, key, reactor), factory)
         for key, factory in factories.items()
     ]
-    return ReplicaService(node, first_start, ports, refuse, fail, redis_clients.hang_up)
+    return Parts(node, first_start, ports, redis_clients.hang_up)
 
 
 def _node(
@@ -103,6 +117,7 @@ def _node(
     random: Random,
     transport: TcpTransport | UdpTransport,
     fail: Callable[[str, int], None],
+    begin_again: Callable[[], None],
 ) -> tuple[Node, FirstStart]:
     """The node, with everything that it works with, each seen through its interface, and its first start."""
 
@@ -136,6 +151,8 @@ def _node(
         random=random,
         fatal=lambda text: fail(text, FAILED),
         wrong=lambda text: fail(text, WRONG_DATA),
+        begin_again=begin_again,
+        keep=keep(config),
     )
     identity = Identity(config.cluster.name, id, config.epoch, config.cluster.state_machine)
     return node, FirstStart(identity, store, transport, config.timing.suspect_after_s, reactor, is_wrong)
@@ -188,6 +205,7 @@ def _store(config: Config, id: int, reactor: Any, failed: Callable[[StoreError],
             " has stopped, the others refuse it",
             id=id,
         )
+        _log.warn(MEMORY_KEEPS_ALL)
         return MemoryStore()
     return LevelDBStore(
         config.replica(id).data,

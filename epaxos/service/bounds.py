@@ -5,13 +5,13 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from epaxos.config.model import Config, ConfigError
-from epaxos.node.limits import Batching
+from epaxos.node.limits import Batching, Keep
 from epaxos.resp.limits import RespLimits
 from epaxos.service.descriptors import descriptors_for_clients
 from epaxos.transport.connection import TcpSettings
 from epaxos.transport.udp import UdpSettings
 
-__all__ = ["batching", "client_limits", "tcp_settings", "udp_settings"]
+__all__ = ["MEMORY_KEEPS_ALL", "batching", "client_limits", "keep", "tcp_settings", "udp_settings"]
 
 SILENCE_S_MIN = 5.0
 SILENCES_SUSPECTED = 5
@@ -19,6 +19,12 @@ SILENCES_SUSPECTED = 5
 
 After a link was dead, the kernel sends again at longer and longer intervals; a new connection works sooner.
 """
+
+MEMORY_KEEPS_ALL = (
+    "engine = memory: while a member is not there, the others keep all that it misses, beyond keep_instances"
+    " and keep_bytes, because no epoch begins without it"
+)
+"""What an operator is told who has chosen that engine."""
 
 _log = Logger()
 
@@ -33,6 +39,11 @@ def batching(config: Config) -> Batching:
         checkpoint_s=config.storage.checkpoint_s,
         command_bytes_max=config.limits.command_bytes_max,
     )
+
+
+def keep(config: Config) -> Keep:
+    """What a replica holds before the next epoch begins by itself."""
+    return Keep(config.limits.keep_instances, config.limits.keep_bytes)
 
 
 def client_limits(config: Config, descriptors: int | None) -> RespLimits:

@@ -6,11 +6,19 @@ certificate that cannot be read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, clientFromString, serverFromString
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from zope.interface import implementer
 
 from epaxos.config.endpoints import CLIENT_EXAMPLE, SERVER_EXAMPLE, explain, udp_client, udp_server
 from epaxos.config.model import Config
@@ -22,10 +30,28 @@ __all__ = ["check_datagrams", "connecting", "listening", "udp_listening", "udp_p
 _BATCH_BYTES_MIN = 500  # a datagram that holds no batch of this size is of no use
 
 
+@implementer(IStreamServerEndpoint)
+class _Inherited:
+    """A socket that systemd has opened, of which every `listen` gets a copy.
+
+    Twisted closes the descriptor that it is given, and a replica that begins again listens once more.
+    """
+
+    def __init__(self, endpoint: Any) -> None:
+        self._endpoint = endpoint
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See IStreamServerEndpoint."""
+        adopted = self._endpoint
+        copy = type(adopted)(adopted.reactor, os.dup(adopted.fileno), adopted.addressFamily)
+        listening: Deferred[IListeningPort] = copy.listen(factory)
+        return listening
+
+
 def listening(config: Config, id: int, key: str, reactor: Any) -> IStreamServerEndpoint:
     """The endpoint on which replica `id` listens for `key`: peer, client or status."""
     endpoint: IStreamServerEndpoint = _made(serverFromString, config, id, key, reactor, SERVER_EXAMPLE)
-    return endpoint
+    return _Inherited(endpoint) if isinstance(endpoint, AdoptedStreamServerEndpoint) else endpoint
 
 
 def connecting(config: Config, id: int, reactor: Any) -> dict[int, IStreamClientEndpoint]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from epaxos.interfaces import Identity, IStore, Restored, WriteSet
+from epaxos.interfaces import Identity, IStateTransfer, IStore, Restored, WriteSet
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
@@ -58,6 +58,17 @@ class OpenedStore:
     def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
         """See IStore."""
         return self._store.held(epoch, after, limit)
+
+    def held_epochs(self) -> list[int]:
+        """See IStore."""
+        held: list[int] = self._store.held_epochs()
+        return held
+
+    @property
+    def transfer(self) -> IStateTransfer | None:
+        """See IStore."""
+        transfer: IStateTransfer | None = self._store.transfer
+        return transfer
 
     def close(self) -> Deferred[None]:
         """See IStore."""

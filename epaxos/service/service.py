@@ -1,62 +1,34 @@
-"""The replica as a Twisted service: in which order it opens what it needs, and closes it again."""
+"""The replica as a Twisted service: it starts, it stops, and it begins again within its process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple, Protocol
+import gc
+from collections.abc import Callable
+from functools import partial
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from epaxos.config.model import ConfigError
 from epaxos.interfaces import StoreError, WrongDataError
 from epaxos.service.exit_status import FAILED, WRONG_DATA
+from epaxos.service.life import Life, Parts, StartableNode
 
-__all__ = ["Port", "ReplicaService", "StartableNode", "Starts"]
-
-
-class Port(NamedTuple):
-    """A port of a replica: its name, its address as the configuration has it, and how it listens."""
-
-    name: str
-    address: str
-    endpoint: IStreamServerEndpoint
-    factory: IProtocolFactory
-
-
-class StartableNode(Protocol):
-    """The methods of a node that the service needs."""
-
-    id: int
-    n: int
-
-    def start(self) -> Deferred[None]:
-        """Open the store and the transport.  Fails with StoreError, CannotListenError."""
-
-    def stop(self) -> Deferred[None]:
-        """Answer the clients that wait, write a last checkpoint, and close the transport and the store."""
-
-
-class Starts(Protocol):
-    """What comes before the start of the node."""
-
-    def run(self) -> Deferred[None]:
-        """Fires when the node may start.  Fails with StoreError, CannotListenError."""
-
-    def stop(self) -> None:
-        """Do nothing more."""
+__all__ = ["ReplicaService"]
 
 
 class ReplicaService(Service):
     """A node, and the ports on which clients reach it.
 
+    `make(begin_again)` makes the parts of the replica; it is called at once, and again whenever the replica
+    begins again.  It raises ConfigError.  The parts may call `begin_again()` at any time, in the event loop.
     When the replica cannot start, `startService` raises what `refuse(text, status)` returns; when that is
-    found only after `startService` has returned, `fail(text, status)` is called.  `first_start` opens the
-    store and waits until the replica knows who belongs to the cluster; `is_ready`: clients may come.
-    `hang_up()` closes the connections of clients.
+    found only after `startService` has returned, `fail(text, status)` is called.
     """
 
     name = "epaxos"
@@ -64,62 +36,91 @@ class ReplicaService(Service):
 
     def __init__(
         self,
-        node: StartableNode,
-        first_start: Starts,
-        ports: Sequence[Port],
+        make: Callable[[Callable[[], None]], Parts],
         refuse: Callable[[str, int], Exception],
         fail: Callable[[str, int], None],
-        hang_up: Callable[[], None],
+        clock: IReactorTime,
     ) -> None:
-        self.node = node
-        self._first_start = first_start
-        self._ports = ports
+        self._make = make
         self._refuse = refuse
         self._fail = fail
-        self._hang_up = hang_up
-        self._listening: list[IListeningPort] = []
-        self.is_ready = False
+        self._clock = clock
+        self._lives = 0
+        self._begins_again = False
+        self._life = self._new_life()
+
+    def _new_life(self) -> Life:
+        """Raises ConfigError."""
+        self._lives += 1
+        return Life(self._make(partial(self._begin_again_after, self._lives)))
+
+    @property
+    def node(self) -> StartableNode:
+        """The node of now."""
+        return self._life.parts.node
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether clients may come."""
+        return self._life.is_ready
 
     def startService(self) -> None:
-        """Open the store, then the transport, then the ports, so that no client connects too early.
-
-        At a first start, which may last, the ports are opened before the node is started, so that clients
-        are told that it does not run.
-        """
+        """Start the replica.  What fails at once is raised, see the class."""
         super().startService()
         failures: list[Failure] = []
-        started = Deferred.fromCoroutine(self._start())
+        started = Deferred.fromCoroutine(self._life.start())
         if started.called:
             started.addErrback(failures.append)
         if failures:
             text = self._explain(failures[0])
             self.stopService()  # what of it needs to wait is not done, because the process ends
             raise self._refuse(text, self._status_of(failures[0]))
-        started.addErrback(lambda failure: self._fail(self._explain(failure), self._status_of(failure)))
+        started.addErrback(self._on_failed)
 
-    async def _start(self) -> None:
-        may_start = self._first_start.run()
-        waits = not may_start.called
-        if waits:
-            await self._listen()
-        await may_start
+    def stopService(self) -> Deferred[None]:
+        """Accept no new clients, answer those that wait, write a last checkpoint, and close everything.
+
+        The Deferred fires when that is done.
+        """
+        super().stopService()
+        return self._life.stop()
+
+    # -- beginning again
+
+    def begin_again(self) -> None:
+        """Stop everything, and start it anew from the same configuration, in this process.
+
+        What the folder holds counts then, as after a restart.  Does nothing while this is under way, and
+        when the service does not run.  A failure ends the process, as that of a start does.
+        """
+        self._begin_again_after(self._lives)
+
+    def _begin_again_after(self, life: int) -> None:
+        """What belongs to an earlier life has no say any more."""
+        if self.running and not self._begins_again and life == self._lives:
+            self._begins_again = True
+            Deferred.fromCoroutine(self._begin_again()).addErrback(self._on_failed)
+
+    async def _begin_again(self) -> None:
+        await deferLater(self._clock, 0, _nothing)  # whoever asked for it is in the midst of something
+        self._log.info("replica {id} begins again in this process", id=self.node.id)
+        await self._life.stop()
+        await deferLater(self._clock, 0, _nothing)  # the stack still holds parts of the life that is over
         if not self.running:
             return
-        await self.node.start()
-        if not waits:
-            await self._listen()
-        if self.running:
-            self.is_ready = True
-            self._log.info("replica {id} of {n} is ready for clients", id=self.node.id, n=self.node.n)
+        was_frozen = gc.get_freeze_count() > 0
+        gc.unfreeze()
+        self._life = self._new_life()
+        self._begins_again = False
+        gc.collect()  # else two states would be in memory, and what was frozen for ever
+        await self._life.start()
+        if was_frozen:
+            gc.freeze()
 
-    async def _listen(self) -> None:
-        for port in self._ports:
-            listening = await port.endpoint.listen(port.factory)
-            if not self.running:
-                await maybeDeferred(listening.stopListening)
-                return
-            self._listening.append(listening)
-            self._log.info("{name} port: {address}", name=port.name, address=port.address)
+    # -- failures
+
+    def _on_failed(self, failure: Failure) -> None:
+        self._fail(self._explain(failure), self._status_of(failure))
 
     @staticmethod
     def _status_of(failure: Failure) -> int:
@@ -127,7 +128,7 @@ class ReplicaService(Service):
 
     def _explain(self, failure: Failure) -> str:
         error = failure.value
-        if isinstance(error, StoreError):
+        if isinstance(error, (StoreError, ConfigError)):
             return str(error)
         if isinstance(error, KeyboardInterrupt):  # Ctrl-C before the reactor runs and takes SIGINT
             return "interrupted while it started"
@@ -137,12 +138,6 @@ class ReplicaService(Service):
         self._log.failure("the replica cannot start", failure)
         return "the replica cannot start: internal error, see the log"
 
-    @inlineCallbacks
-    def stopService(self) -> Generator[Deferred[Any], Any, None]:
-        """Accept no new clients, answer those that wait, write a last checkpoint, and close everything."""
-        super().stopService()
-        self._first_start.stop()
-        listening, self._listening = self._listening, []
-        yield DeferredList([maybeDeferred(port.stopListening) for port in listening])
-        yield self.node.stop()
-        self._hang_up()
+
+def _nothing() -> None:
+    """Do nothing, because only the time counts."""

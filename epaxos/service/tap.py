@@ -15,6 +15,7 @@ from twisted.python import usage
 from epaxos.config.model import Config, ConfigError
 from epaxos.config.render import help_text
 from epaxos.service.assembly import build
+from epaxos.service.bounds import MEMORY_KEEPS_ALL
 from epaxos.service.configuration import load_and_check
 from epaxos.service.descriptors import raise_limit
 from epaxos.service.exit_status import Process
@@ -96,6 +97,8 @@ class Options(usage.Options):
             sys.exit(f"epaxos: {error}")
         if self["check"]:
             print(f"{self.config.path}: good; replica {replica.id} of {self.config.n} in {replica.data}")
+            if self.config.storage.engine == "memory":
+                print(f"{self.config.path}: {MEMORY_KEEPS_ALL}")
             sys.exit(0)
         self._keep_apart()
 

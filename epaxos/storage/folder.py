@@ -3,6 +3,7 @@
     data/0/          mode 0700, locked by the process that has the store open
         db/          the database; `db.new` while it is being made
         state/       the state of the state machine (`state/files.py`)
+        incoming/    the state of another replica, while it is being taken (`state/incoming.py`)
         synced       the number of writes that the database must hold at least
         *.torn       what was cut off a log (`leveldb/torn_log.py`)
 
@@ -59,6 +60,7 @@ class DataFolder:
         self.path = Path(path)
         self.database = self.path / "db"
         self.state = self.path / "state"
+        self.incoming = self.path / "incoming"
         self._new_database = self.path / "db.new"
         self._synced_path = self.path / "synced"
         self._lock: int | None = None
@@ -94,7 +96,7 @@ class DataFolder:
             if "synced" not in names:
                 raise WrongDataError(f"{self.path} is damaged: the file 'synced' is missing")
             return True
-        if "state" in names or ("synced" in names and "db.new" not in names):
+        if {"state", "incoming"} & names or ("synced" in names and "db.new" not in names):
             raise WrongDataError(f"{self.path} is damaged: the database 'db' is missing")
         foreign = sorted(names - {"db.new", "synced"})
         if foreign:

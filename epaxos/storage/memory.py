@@ -31,6 +31,7 @@ class MemoryStore:
 
     persistent = False
     wants_state = False
+    transfer = None
 
     def __init__(self) -> None:
         self._open = False
@@ -59,6 +60,10 @@ class MemoryStore:
         return None
 
     def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        """See IStore: nothing is kept."""
+        return []
+
+    def held_epochs(self) -> list[int]:
         """See IStore: nothing is kept."""
         return []
 

@@ -45,6 +45,7 @@ from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
+from epaxos.protocol.values.transfer import PIECE_BYTES_MAX
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.wire.frames import EPOCH_LIMIT
 
@@ -66,6 +67,7 @@ __all__ = [
     "batch_bytes_max",
     "body_bytes_max",
     "digest_of",
+    "piece_bytes_max",
 ]
 
 DATAGRAM_BYTES_LIMIT = 65_507
@@ -110,6 +112,14 @@ def batch_bytes_max(datagram_bytes_max: int, n: int) -> int:
     9 bytes, a fast quorum of up to n replicas, and less than 64 bytes for the rest.
     """
     return body_bytes_max(datagram_bytes_max) - (2 * 9 + 2) * n - 64
+
+
+def piece_bytes_max(datagram_bytes_max: int) -> int:
+    """The most bytes of a file of the state with which a Piece fits into one datagram.
+
+    Beside them it has three numbers of up to 10 bytes, and less than 24 bytes for the rest.
+    """
+    return min(PIECE_BYTES_MAX, body_bytes_max(datagram_bytes_max) - 64)
 
 
 def _digest(identity: PeerIdentity) -> bytes:

@@ -54,6 +54,10 @@ class UdpPeer:
         self.greeted_by: Introduction | None = None
         self.accepted = False
 
+    def takes(self, form: int) -> bool:
+        """Whether its greeting was accepted and said that it takes this form of what is sent."""
+        return self.greeted_by is not None and self.greeted_by.wire >= form
+
 
 class Greetings:
     """The greetings of the replica `identity` with its `peers`.

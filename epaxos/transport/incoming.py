@@ -23,7 +23,7 @@ from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, PeerIdentity, accept
 from epaxos.transport.introductions import Accepted, Introduction, Refused
 from epaxos.transport.proof import NO_PROOFS, Proofs
 from epaxos.wire.codec import WireError, decode_frame
-from epaxos.wire.control import decode_control
+from epaxos.wire.control import UnknownKindError, decode_control
 from epaxos.wire.frames import CONTROL, EPOCH_LIMIT, TAG_BYTES, FrameError, FrameReader, pack
 
 __all__ = ["Incoming", "IncomingFactory"]
@@ -104,13 +104,21 @@ class Incoming(Connection):
                 messages = []
             last = tag
             if tag == CONTROL:
-                owner.on_control(sender, decode_control(frame))
+                self._receive_control(sender, frame)
             elif tag < EPOCH_LIMIT:
                 messages += decode_frame(frame, owner.identity.epoch)  # all epochs have as many members
             else:
                 raise WireError(f"a frame of epoch {tag}")
         if messages:
             owner.receive(sender, last, messages)
+
+    def _receive_control(self, sender: int, frame: bytes) -> None:
+        """Hand up a control message.  One of a kind that only later versions know is dropped."""
+        try:
+            control = decode_control(frame)
+        except UnknownKindError:
+            return
+        self._owner.on_control(sender, control)
 
     def _quiet_for(self, seconds: float) -> None:
         if self._timer is not None and self._timer.active():

@@ -28,9 +28,10 @@ __all__ = [
     "write_introduction",
 ]
 
-WIRE = 2
-"""The newest form of frames: each is preceded by its epoch.  Form 1, of versions that know of no epochs, has
-no epoch and no control messages."""
+WIRE = 3
+"""The newest form of what is sent.  Form 1, of versions that know of no epochs, has no control messages.  In
+form 2 each frame is preceded by its epoch, and a control message of an unknown kind ends the connection.  In
+form 3, which has the transfer of a state, a control message of an unknown kind is dropped."""
 
 _UUID_BYTES = 16
 
@@ -78,7 +79,7 @@ class Accepted(NamedTuple):
 class Introduction(NamedTuple):
     """What a process says of itself: the `uid` of its folder, the random number of the `process`, the uuid of
     its cluster (0: not known), the number of the newest durable write, and whether it waits for the first
-    list of members.  `wire` is the newest form of frames that it takes.
+    list of members.  `wire` is the newest form of what is sent that it takes.
     """
 
     uid: int

@@ -120,9 +120,9 @@ class Link:
             return not epoch and self._send(pack(chunks, self._settings.frame_bytes_max))
         return self._send(pack_tagged(chunks, epoch, self._settings.frame_bytes_max))
 
-    def send_control(self, control: bytes) -> bool:
-        """Send an encoded control message.  False when it was dropped, as on a link of form 1."""
-        if self.wire == 1 or len(control) > self._settings.frame_bytes_max:
+    def send_control(self, control: bytes, form: int = 2) -> bool:
+        """Send an encoded control message.  False when it was dropped, as on a link below `form`."""
+        if self.wire < form or len(control) > self._settings.frame_bytes_max:
             return False
         return self._send(pack_tagged([control], CONTROL, self._settings.frame_bytes_max))
 

@@ -28,15 +28,16 @@ from zope.interface import implementer
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
-from epaxos.protocol.values.control import Control, EpochIs, Standing, Written
+from epaxos.protocol.values.control import TRANSFERS, Control, Founded, Written
 from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
+from epaxos.protocol.values.transfer import PIECE_BYTES_MAX
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import TcpSettings
 from epaxos.transport.encode_turn import TurnEncoder
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.transport.incoming import IncomingFactory
-from epaxos.transport.introductions import Accepted, Hears, Myself
+from epaxos.transport.introductions import WIRE, Accepted, Hears, Myself
 from epaxos.transport.link import Link, LinkState
 from epaxos.transport.presence import Presence
 from epaxos.transport.proof import Proofs
@@ -55,6 +56,7 @@ class TcpTransport:
     """
 
     batch_bytes_max = None
+    piece_bytes_max = PIECE_BYTES_MAX
     _log = Logger()
 
     def __init__(
@@ -127,6 +129,7 @@ class TcpTransport:
         self._control = control
         if self._incoming is None:
             return self.open()
+        self._incoming.receive = receive
         for peer in sorted(self._there):
             self._tell(peer, True)
         return succeed(None)
@@ -155,7 +158,7 @@ class TcpTransport:
         """Listen and connect.  Messages are dropped until `start`; control messages are not."""
         self._incoming = incoming = IncomingFactory(
             self._identity,
-            self._on_messages,
+            self._receive or _too_early,
             self._on_incoming,
             self._complaints,
             self._clock,
@@ -173,7 +176,8 @@ class TcpTransport:
     def send_control(self, replica: int, control: Control) -> bool:
         """Send a control message.  False when it is dropped, as on a link of form 1."""
         link = self._links.get(replica)
-        return link is not None and link.send_control(encode_control(control))
+        form = WIRE if isinstance(control, TRANSFERS) else 2
+        return link is not None and link.send_control(encode_control(control), form)
 
     def stop(self) -> Deferred[None]:
         """As `ITransport.stop`.  May be called at any time, and again."""
@@ -203,9 +207,9 @@ class TcpTransport:
                 self._encoder.messages_dropped += len(chunks)
 
     def speaks_epochs(self, replica: int) -> bool:
-        """As `ITransport.speaks_epochs`."""
+        """As `ITransport.speaks_epochs`: it takes this form of frames."""
         link = self._links.get(replica)
-        return link is not None and link.is_connected and link.wire > 1
+        return link is not None and link.is_connected and link.wire >= WIRE
 
     def uid_of(self, replica: int) -> int | None:
         """As `ITransport.uid_of`."""
@@ -223,6 +227,11 @@ class TcpTransport:
         """
         link = self._links.get(replica)
         return self._receive is not None and link is not None and link.is_connected
+
+    def backlog_bytes(self, replica: int) -> int:
+        """As `ITransport.backlog_bytes`."""
+        link = self._links.get(replica)
+        return 0 if link is None else link.backlog_bytes
 
     def counters(self) -> dict[str, int]:
         """As `ITransport.counters`."""
@@ -255,16 +264,12 @@ class TcpTransport:
             acquaintances.patience_s / 2, self._tell_writes, acquaintances
         )
 
-    def _on_messages(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
-        if self._receive is not None:
-            self._receive(sender, epoch, messages)
-
     def _on_control(self, sender: int, control: Control) -> None:
-        if isinstance(control, (Standing, EpochIs)):
-            if self._control is not None:
-                self._control(sender, control)
-        elif self._hears is not None:
-            self._hears.on_control(sender, control)
+        if isinstance(control, (Written, Founded)):
+            if self._hears is not None:
+                self._hears.on_control(sender, control)
+        elif self._control is not None:
+            self._control(sender, control)
 
     def _on_link_accepted(self, peer: int, answer: Accepted) -> None:
         if self._hears is not None:
@@ -284,3 +289,7 @@ class TcpTransport:
                 self._hears.on_lost(peer)
         if self._connection is not None:
             self._connection(peer, is_there)
+
+
+def _too_early(sender: int, epoch: int, messages: Sequence[Message]) -> None:
+    """Drop messages that come before the node has started."""

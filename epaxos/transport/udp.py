@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
-from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.control import TRANSFERS, Control, Founded, Written
 from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
@@ -41,11 +41,12 @@ from epaxos.transport.datagrams import (
     DatagramError,
     NotGreetedError,
     batch_bytes_max,
+    piece_bytes_max,
 )
 from epaxos.transport.encode_turn import TurnEncoder
 from epaxos.transport.greetings import Greetings, UdpPeer
 from epaxos.transport.handshake import PeerIdentity
-from epaxos.transport.introductions import Hears, Myself
+from epaxos.transport.introductions import WIRE, Hears, Myself
 from epaxos.wire.codec import WireError, decode_frame
 from epaxos.wire.control import decode_control, encode_control
 
@@ -119,6 +120,7 @@ class UdpTransport:
         self._port: Any = None
         self._socket: _Socket | None = None
         self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.epoch.n)
+        self.piece_bytes_max = piece_bytes_max(settings.datagram_bytes_max)
         self._bytes_sent = 0
         self._bytes_received = 0
         self._sent = 0
@@ -213,17 +215,24 @@ class UdpTransport:
                 self._write(peer, datagram)
 
     def send_control(self, replica: int, control: Control) -> bool:
-        """Send a control message.  False when it is dropped, because the replica has not accepted us."""
+        """Send a control message, a long one in fragments.  False when it is dropped, because the replica has
+        not accepted us, or cannot read it, or it is too long."""
         peer = self._peers.get(replica)
         if peer is None or not peer.accepted or self._port is None or self._greetings is None:
             return False
-        self._greetings.send(peer, encode_control(control), CONTROL)
+        if isinstance(control, TRANSFERS) and not peer.takes(WIRE):
+            return False
+        body = encode_control(control)
+        if len(body) > LONG_MESSAGE_BYTES_MAX:
+            self._complaints.warn(f"to {peer.name}", f"a control message of {len(body)} bytes is dropped")
+            return False
+        self._greetings.send(peer, body, CONTROL)
         return True
 
     def speaks_epochs(self, replica: int) -> bool:
-        """As `ITransport.speaks_epochs`: every replica that has accepted this one does."""
+        """As `ITransport.speaks_epochs`: its greeting says so."""
         peer = self._peers.get(replica)
-        return peer is not None and bool(peer.accepted) and self.is_connected(replica)
+        return peer is not None and peer.accepted and peer.takes(WIRE) and self.is_connected(replica)
 
     def uid_of(self, replica: int) -> int | None:
         """As `ITransport.uid_of`."""
@@ -241,6 +250,10 @@ class UdpTransport:
             return False
         silent_s: float = self._reactor.seconds() - peer.heard_at_s
         return silent_s <= self._settings.heard_within_s
+
+    def backlog_bytes(self, replica: int) -> int:
+        """As `ITransport.backlog_bytes`: what the socket does not take is lost."""
+        return 0
 
     def counters(self) -> dict[str, int]:
         """As `ITransport.counters`, and datagrams.
@@ -309,7 +322,7 @@ class UdpTransport:
         else:
             peer.heard_at_s = self._reactor.seconds()
             control = decode_control(datagram.body)
-            if not isinstance(control, (Standing, EpochIs)):
+            if isinstance(control, (Written, Founded)):
                 greetings.on_control(peer, control)
             elif self._control is not None:
                 self._control(peer.id, control)

@@ -1,4 +1,5 @@
-"""Encodes and decodes what replicas tell each other about epochs."""
+"""Encodes and decodes what belongs to no epoch: what replicas tell each other about epochs, and the transfer
+of a state (`wire/transfer.py`)."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ from google.protobuf.message import DecodeError
 
 from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.ids import NUMBER_LIMIT
+from epaxos.wire import transfer
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import WireError, id_of
-from epaxos.wire.membership import decode_membership, encode_membership
+from epaxos.wire.membership import decode_membership, decode_previous, encode_membership
 
-__all__ = ["decode_control", "encode_control"]
+__all__ = ["UnknownKindError", "decode_control", "encode_control"]
 
 
 def encode_control(control: Control) -> bytes:
@@ -23,15 +25,21 @@ def encode_control(control: Control) -> bytes:
     return out.SerializeToString()
 
 
+class UnknownKindError(WireError):
+    """A control message of a kind that only later versions know."""
+
+
 def decode_control(data: bytes) -> Control:
-    """What `encode_control` encoded.  Raises WireError."""
+    """What `encode_control` encoded.  Raises WireError, UnknownKindError among them."""
     try:
         message = wire.Control.FromString(data)
     except DecodeError:
         raise WireError("not a control message") from None
     kind = message.WhichOneof("kind")
     if kind is None:
-        raise WireError("a control message of an unknown kind")
+        if not data:
+            raise WireError("an empty control message")
+        raise UnknownKindError("a control message of an unknown kind")
     return _DECODERS[kind](getattr(message, kind))
 
 
@@ -59,9 +67,7 @@ def _decode_epoch_is(message: wire.EpochIs) -> EpochIs:
     membership = decode_membership(message.membership)
     if not message.HasField("previous"):
         return EpochIs(membership)
-    previous = decode_membership(message.previous)
-    if previous.uuid != membership.uuid or previous.number != membership.number - 1:
-        raise WireError(f"epoch {membership.number} after epoch {previous.number}")
+    previous = decode_previous(message.previous, membership)
     return EpochIs(membership, id_of(message, len(previous.members)), previous)
 
 
@@ -92,6 +98,7 @@ _ENCODERS: dict[type[Control], Callable[[Any, wire.Control], None]] = {
     EpochIs: _encode_epoch_is,
     Written: _encode_written,
     Founded: _encode_founded,
+    **transfer.ENCODERS,
 }
 
 _DECODERS: dict[str, Callable[[Any], Control]] = {
@@ -99,4 +106,5 @@ _DECODERS: dict[str, Callable[[Any], Control]] = {
     "epoch_is": _decode_epoch_is,
     "written": _decode_written,
     "founded": _decode_founded,
+    **transfer.DECODERS,
 }

@@ -44,15 +44,11 @@ def pack_tagged(chunks: Sequence[bytes], tag: int, bytes_max: int) -> bytes:
     `bytes_max`, without the tag."""
     size = sum(map(len, chunks))
     if size <= bytes_max:
-        return b"".join([_tagged(size, tag), *chunks])
+        return b"".join([_TAGGED.pack(size + TAG_BYTES, tag), *chunks])
     pieces: list[bytes] = []
     for header, *group in _groups(chunks, bytes_max):
-        pieces += [_tagged(int.from_bytes(header, "big"), tag), *group]
+        pieces += [_TAGGED.pack(int.from_bytes(header, "big") + TAG_BYTES, tag), *group]
     return b"".join(pieces)
-
-
-def _tagged(size: int, tag: int) -> bytes:
-    return _TAGGED.pack(size + TAG_BYTES, tag)
 
 
 def _groups(chunks: Iterable[bytes], bytes_max: int) -> Iterable[list[bytes]]:

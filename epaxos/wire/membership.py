@@ -7,7 +7,7 @@ from epaxos.protocol.values.membership import Member, Membership
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import WireError
 
-__all__ = ["decode_membership", "encode_membership"]
+__all__ = ["decode_membership", "decode_previous", "encode_membership"]
 
 _UUID_BYTES = 16
 _MEMBERS_MAX = 1000
@@ -35,3 +35,11 @@ def decode_membership(message: wire.Membership) -> Membership:
         raise WireError("a membership that names a member twice, or one without a uid")
     members = tuple(map(Member, numbers[:], uids[:]))
     return Membership(int.from_bytes(message.uuid, "big"), message.epoch, message.version, members)
+
+
+def decode_previous(message: wire.Membership, membership: Membership) -> Membership:
+    """The members of the epoch before that of `membership`.  Raises WireError."""
+    previous = decode_membership(message)
+    if previous.uuid != membership.uuid or previous.number != membership.number - 1:
+        raise WireError(f"epoch {membership.number} after epoch {previous.number}")
+    return previous

@@ -293,16 +293,24 @@ class Introduction(_message.Message):
     def __init__(self, uid: _Optional[int] = ..., process: _Optional[int] = ..., uuid: _Optional[bytes] = ..., written: _Optional[int] = ..., unfounded: bool = ..., wire: _Optional[int] = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("standing", "epoch_is", "written", "founded")
+    __slots__ = ("standing", "epoch_is", "state_ask", "state_offer", "piece_ask", "piece", "written", "founded")
     STANDING_FIELD_NUMBER: _ClassVar[int]
     EPOCH_IS_FIELD_NUMBER: _ClassVar[int]
+    STATE_ASK_FIELD_NUMBER: _ClassVar[int]
+    STATE_OFFER_FIELD_NUMBER: _ClassVar[int]
+    PIECE_ASK_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_FIELD_NUMBER: _ClassVar[int]
     FOUNDED_FIELD_NUMBER: _ClassVar[int]
     standing: Standing
     epoch_is: EpochIs
+    state_ask: StateAsk
+    state_offer: StateOffer
+    piece_ask: PieceAsk
+    piece: Piece
     written: Written
     founded: Founded
-    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ..., written: _Optional[_Union[Written, _Mapping]] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ...) -> None: ...
+    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ..., state_ask: _Optional[_Union[StateAsk, _Mapping]] = ..., state_offer: _Optional[_Union[StateOffer, _Mapping]] = ..., piece_ask: _Optional[_Union[PieceAsk, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ..., written: _Optional[_Union[Written, _Mapping]] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("epoch", "installed", "asks")
@@ -325,6 +333,68 @@ class EpochIs(_message.Message):
     replica: int
     slot: int
     def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ..., previous: _Optional[_Union[Membership, _Mapping]] = ..., replica: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...
+
+class StateAsk(_message.Message):
+    __slots__ = ("beyond",)
+    BEYOND_FIELD_NUMBER: _ClassVar[int]
+    beyond: int
+    def __init__(self, beyond: _Optional[int] = ...) -> None: ...
+
+class StateOffer(_message.Message):
+    __slots__ = ("membership", "previous", "replica", "slot", "executed", "beyond_replicas", "beyond_slots", "parts")
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    membership: Membership
+    previous: Membership
+    replica: int
+    slot: int
+    executed: _containers.RepeatedScalarFieldContainer[int]
+    beyond_replicas: _containers.RepeatedScalarFieldContainer[int]
+    beyond_slots: _containers.RepeatedScalarFieldContainer[int]
+    parts: _containers.RepeatedCompositeFieldContainer[StatePart]
+    def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ..., previous: _Optional[_Union[Membership, _Mapping]] = ..., replica: _Optional[int] = ..., slot: _Optional[int] = ..., executed: _Optional[_Iterable[int]] = ..., beyond_replicas: _Optional[_Iterable[int]] = ..., beyond_slots: _Optional[_Iterable[int]] = ..., parts: _Optional[_Iterable[_Union[StatePart, _Mapping]]] = ...) -> None: ...
+
+class StatePart(_message.Message):
+    __slots__ = ("generation", "is_base", "length", "crc")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    IS_BASE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    CRC_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    is_base: bool
+    length: int
+    crc: int
+    def __init__(self, generation: _Optional[int] = ..., is_base: bool = ..., length: _Optional[int] = ..., crc: _Optional[int] = ...) -> None: ...
+
+class PieceAsk(_message.Message):
+    __slots__ = ("generation", "is_base", "offset", "size")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    IS_BASE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    is_base: bool
+    offset: int
+    size: int
+    def __init__(self, generation: _Optional[int] = ..., is_base: bool = ..., offset: _Optional[int] = ..., size: _Optional[int] = ...) -> None: ...
+
+class Piece(_message.Message):
+    __slots__ = ("generation", "is_base", "offset", "data")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    IS_BASE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    is_base: bool
+    offset: int
+    data: bytes
+    def __init__(self, generation: _Optional[int] = ..., is_base: bool = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Written(_message.Message):
     __slots__ = ("number",)

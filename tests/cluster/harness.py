@@ -236,13 +236,19 @@ class Cluster:
 
         wait_until(f"replica {id} sees {downs} down", sees)
 
+    def statuses(self) -> list[dict[str, Any]]:
+        """The status of each replica; of none when one does not answer, as when it begins again."""
+        statuses = [self.try_status(id) for id in range(self.n)]
+        return [] if None in statuses else [status for status in statuses if status is not None]
+
     def settled(self, timeout_s: float = 30) -> int:
         """Wait until all know that every member is in the same epoch; return its number."""
 
         def agreed() -> list[int] | None:
-            epochs = [self.status(id)["epoch"] for id in range(self.n)]
+            epochs = [status["epoch"] for status in self.statuses()]
             numbers = {epoch["number"] for epoch in epochs}
-            return list(numbers) if len(numbers) == 1 and all(epoch["settled"] for epoch in epochs) else None
+            is_settled = len(numbers) == 1 and all(epoch["settled"] for epoch in epochs)
+            return list(numbers) if is_settled else None
 
         (number,) = wait_until("the epoch is settled", agreed, timeout_s)
         return int(number)
@@ -251,13 +257,13 @@ class Cluster:
         """Wait until all have executed the same instances and have equal states; return their statuses."""
 
         def agreed() -> list[dict[str, Any]] | None:
-            statuses = [self.status(id) for id in range(self.n)]
+            statuses = self.statuses()
             seen = {(_epoch(status), status["digest"], tuple(status["executed"])) for status in statuses}
             return statuses if len(seen) == 1 else None
 
         try:
             result: list[dict[str, Any]] = wait_until("all digests are equal", agreed, timeout_s)
         except AssertionError as error:
-            statuses = "\n".join(str(self.status(id)) for id in range(self.n))
+            statuses = "\n".join(map(str, self.statuses()))
             raise AssertionError(f"{error}\n{statuses}") from None
         return result

@@ -38,8 +38,8 @@ ROOM_BYTES = 40_000
 TURN_TIMEOUT_S = 10.0
 """Longer than a replica takes to say that no majority has answered."""
 _REFUSALS = (
-    "has not begun at every member",
-    "is not connected",
+    "has not begun at a majority",
+    "no majority of the members",
     "next epoch may still begin",
     "the replica ",
 )
@@ -76,6 +76,7 @@ class ProcessFaults:
             "kill again": (3, self.kill_again),
             "stop": (3, self.stop),
             "pause": (5, self.pause),
+            "left behind": (4, self.left_behind),
             "full disk": (2, self.full_disk),
             "damage": (2, self.damage),
         }
@@ -149,6 +150,23 @@ class ProcessFaults:
         self._wait(lasts_s)
         self._cluster.signal(SIGCONT, *victims)
         return _text(victims)
+
+    def left_behind(self, lasts_s: float) -> str:
+        """One replica is down or paused while the others go through some epochs: it has to take the state."""
+        n, victim, pauses = self._cluster.n, self._victim(), self._dice.chance(0.4)
+        if pauses:
+            self._cluster.signal(SIGSTOP, victim)
+        else:
+            self._cluster.kill(victim)
+        begun = 0
+        for turn in range(6):
+            self._wait(lasts_s / 6)
+            begun += _turn(self._cluster, (victim + 1 + turn % (n - 1)) % n).isdigit()
+        if pauses:
+            self._cluster.signal(SIGCONT, victim)
+        else:
+            self._cluster.start(victim)
+        return f"{victim}: {begun} epochs"
 
     def full_disk(self, lasts_s: float) -> str:
         """The files of a running replica can grow no further: it has to stop and say why."""

@@ -77,23 +77,40 @@ class TurnTests(ClusterTestCase):
                     self.settled(cluster, number)
             self.check(cluster, load)
 
-    def test_refused_while_one_is_down(self) -> None:
+    def test_with_one_down_and_with_two(self) -> None:
+        """A majority is enough, and less is refused."""
         with self.cluster().start().ready() as cluster:
             cluster.client(0).set("a", "v")
             cluster.kill(2)
             cluster.sees_down(0, 2)
-            refused = "replica 2 is not connected, or of a version that knows of no epochs"
+            self.assertEqual(cluster.client(0).execute_command("EPAXOS", "TURN"), 1)
+            self.assertTrue(cluster.client(1).set("b", "v"))
+            cluster.kill(1)
+            cluster.sees_down(0, 1)
+            refused = "no majority of the members is connected"
             with self.assertRaisesRegex(redis.ResponseError, refused):
                 cluster.client(0).execute_command("EPAXOS", "TURN")
             done = self.ctl(cluster, 0)
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             self.assertIn(refused, done.stderr)
-            self.assertEqual([each["number"] for each in self.epochs(cluster, 0, 1)], [0, 0])
-            self.assertTrue(cluster.client(1).set("b", "v"))
-            cluster.start(2).ready()
+            self.assertEqual([each["number"] for each in self.epochs(cluster, 0)], [1])
+            cluster.start(1, 2).ready()
+            self.settled(cluster, 1)
+            self.turn(cluster, 0, 2)
+            self.settled(cluster, 2)
+            cluster.equal_digests()
+
+    def test_in_memory_every_member_has_to_be_there(self) -> None:
+        """Nobody could give it the state."""
+        with self.cluster(3, "[storage]\nengine = memory\n").start().ready() as cluster:
             self.turn(cluster, 0, 1)
             self.settled(cluster, 1)
-            cluster.equal_digests()
+            cluster.kill(2)
+            cluster.sees_down(0, 2)
+            refused = "replica 2 is not connected, and could not come back, as nothing is kept on disk"
+            with self.assertRaisesRegex(redis.ResponseError, refused):
+                cluster.client(0).execute_command("EPAXOS", "TURN")
+            self.assertIn("the others keep all that it misses", cluster.log(0))
 
     def test_what_the_operator_sees(self) -> None:
         with self.cluster().start().ready() as cluster:

@@ -39,6 +39,22 @@ class InspectTests(StoreCase):
         self.assertEqual((document["replica"], document["executed"], document["records"]), (1, [5, 5, 0], 2))
         self.assertEqual(document["state"]["log_bytes"], os.stat(self.path / "state" / "0.log").st_size)
 
+    def test_what_was_taken_of_a_state(self) -> None:
+        self.fill()
+        self.assertNotIn("unfinished", run("inspect", self.path).stdout)
+        incoming = self.path / "incoming"
+        incoming.mkdir()
+        (incoming / "0.base").write_bytes(bytes(1_400_000))
+        (incoming / "0.log").write_bytes(bytes(100_000))
+        done = run("inspect", self.path)
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        self.assertRegex(
+            done.stdout, r"\nunfinished transfer +1\.5 MB of another member's state, without effect"
+        )
+        document = json.loads(run("--json", "inspect", self.path).stdout)
+        self.assertEqual(document["incoming_bytes"], 1_500_000)
+        self.assertEqual(sorted(path.name for path in incoming.iterdir()), ["0.base", "0.log"])
+
     def test_what_is_refused(self) -> None:
         """One line, status 1, nothing on stdout, and nothing is made."""
         store = self.make()

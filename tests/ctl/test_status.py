@@ -46,6 +46,33 @@ class AllAnswerTests(SynchronousTestCase):
             each["status"] = None
         self.assertEqual(names_in(document), set(STATUS_FIELDS))
 
+    def test_who_takes_a_state(self) -> None:
+        """A line for each of them, below the table."""
+        behind = {"epoch": 7, "source": 2, "taken_bytes": 12_900_000, "bytes": 30_000_000}
+        for changed, said in (
+            ({}, "takes the state of member 2: 43 %, 12.9 MB of 30.0 MB"),
+            ({"taken_bytes": 29_999_999}, "takes the state of member 2: 99 %, 30.0 MB of 30.0 MB"),
+            ({"taken_bytes": 31_000_000}, "takes the state of member 2: 100 %, 31.0 MB of 30.0 MB"),
+            ({"taken_bytes": 0, "bytes": 0}, "takes the state of member 2"),
+            ({"bytes": "\x1b[31m"}, "takes the state of member 2"),
+            ({"source": None, "bytes": 0}, "waits for a member that gives it the state of epoch 7"),
+        ):
+            epoch = {"number": 3, "behind": {**behind, **changed}}
+            with Fake({}) as a, Fake({"EPAXOS STATUS": status(1, [1], [1], epoch=epoch)}) as b:
+                members(a, b)
+                done = run("--at", a.at, "status")
+                document = json.loads(run("--at", a.at, "--json", "status").stdout)
+            self.assertEqual((done.exit_code, done.stderr), (0, ""))
+            self.assertEqual(done.stdout.splitlines()[3:], [f"replica 1 {said}"])
+            self.assertEqual(document["members"][1]["status"]["epoch"], epoch)
+
+    def test_who_takes_no_state(self) -> None:
+        for epoch in ({"number": 3, "behind": None}, {"number": 3}, "x", {"behind": [1]}):
+            with Fake({"EPAXOS STATUS": status(0, [1], [1], epoch=epoch)}) as a:
+                members(a)
+                done = run("--at", a.at, "status")
+            self.assertEqual((done.exit_code, len(done.stdout.splitlines())), (0, 2))
+
     def test_over_a_unix_socket(self) -> None:
         """The member that was asked is asked there again."""
         path = os.path.relpath(self.mktemp())

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import termios
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.ctl.fake import Fake, members, run_process
+from tests.ctl.fake import Fake, members, run_process, status
 
 
 def on_terminal(*arguments: str) -> tuple[int, str]:
@@ -60,6 +61,20 @@ class TerminalTests(SynchronousTestCase):
         self.assertEqual(code, 0, shown)
         self.assertIn("[red]", shown)
         self.assertNotIn("\x1b]0;", shown)
+
+    def test_progress_of_a_member_that_takes_a_state(self) -> None:
+        """A bar that is as long as what is there, and the text."""
+        behind = {"epoch": 7, "source": 2, "taken_bytes": 15_000_000, "bytes": 30_000_000}
+        takes = status(0, [1], [1], epoch={"number": 3, "behind": behind})
+        refused = ValueError("CLUSTERDOWN it takes the state of another; the command was not run")
+        replies = {"PING": "PONG", "GET epaxosctl:wait-ready": refused, "EPAXOS STATUS": takes}
+        with Fake(replies) as a:
+            code, shown = on_terminal("--at", a.at, "wait-ready", "--timeout", "0.5")
+        self.assertEqual(code, 1)
+        self.assertIn("50 %", shown)
+        bars = [line for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines() if "━" in line]
+        self.assertTrue(bars, shown)
+        self.assertEqual({line.count("━") + line.count("╸") + line.count("╺") for line in bars}, {20})
 
     def test_progress(self) -> None:
         arguments = ("--at", "127.0.0.1:1", "wait-ready", "--timeout", "0.5")

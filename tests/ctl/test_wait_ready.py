@@ -57,6 +57,30 @@ class WaitReadyTests(SynchronousTestCase):
             self.assertTrue(error.startswith(f"epaxosctl: AT does not serve after 0.6 s: {why}"), error)
             self.assertEqual(len(error.splitlines()), 1)
 
+    def test_a_member_that_takes_a_state(self) -> None:
+        """It does not serve, whatever it sees of the others; and it is not asked further than it answers."""
+        refused = ValueError("CLUSTERDOWN the replica takes the state of another; the command was not run")
+        behind = {"epoch": 7, "source": 2, "taken_bytes": 3_000_000, "bytes": 30_000_000}
+        takes = status(0, [1], [1], epoch={"number": 3, "behind": behind})
+        asks = {**SERVES, READ: refused}
+        refusal = f"AT: it refused: {refused}"
+        why = "the replica: it takes the state of member 2: 10 %, 3.0 MB of 30.0 MB"
+        for replies, said in (
+            ({**asks, "EPAXOS STATUS": takes}, why),
+            ({**SERVES, READ: UNKNOWN, "EPAXOS STATUS": takes}, why),
+            (
+                {**SERVES, READ: refused, "EPAXOS STATUS": ValueError("NOPERM no")},
+                f"AT: it refused: {refused}",
+            ),
+            ({**asks, "EPAXOS STATUS": "x"}, refusal),
+            ({**asks, "EPAXOS STATUS": status(0, [1], [1])}, refusal),
+        ):
+            code, out, error = self.ask(replies)
+            self.assertEqual((code, out), (1, ""))
+            self.assertEqual(error, f"epaxosctl: AT does not serve after 0.6 s: {said}\n")
+        _, out, _ = self.ask({**SERVES, READ: refused, "EPAXOS STATUS": takes}, "--json")
+        self.assertEqual(json.loads(out)["waits_for"], why)
+
     def test_a_state_machine_without_get(self) -> None:
         """It serves when it sees a majority."""
         two = [{"id": id, "up": id < 2} for id in range(3)]

@@ -61,6 +61,8 @@ INSPECT_FIELDS = {
     "database.bytes": "the bytes of all files of the database",
     "database.log_bytes": "those of its own logs",
     "database.torn_bytes": "the bytes at the end of its log that are torn; the next start sets them aside",
+    "incoming_bytes": "the bytes that were taken of the state of another member, and have no effect until "
+    "all of it is there; null when no transfer is unfinished",
 }
 TURN_FIELDS = {"epoch": "the number of the epoch that has begun, and is safe"}
 FIELDS = {

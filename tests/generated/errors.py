@@ -44,6 +44,16 @@ MEANINGS: dict[str, tuple[str, str]] = {
         SAYS,
     ),
     "CLUSTERDOWN the replica is stopping": ("somebody stops it. Go to another replica", SAYS),
+    "CLUSTERDOWN the replica takes the state of another one": (
+        "[it has the state](../operating/disk-and-memory.md#a-member-that-was-away), and begins again: the "
+        "connection is closed. Go to another replica",
+        SAYS,
+    ),
+    "CLUSTERDOWN the replica was away for too long, and takes the state of another one": (
+        "it serves again when [it has the state](../operating/disk-and-memory.md#a-member-that-was-away). Go "
+        "to another replica meanwhile",
+        NO,
+    ),
     "DENIED this replica is running in protected mode because protected mode is enabled and no password is "
     "set. In this mode connections are only accepted from the loopback interface and from Unix sockets. If "
     "you want to connect from external computers, do one of the following in section [security] of the "

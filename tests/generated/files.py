@@ -14,6 +14,7 @@ SECTIONS = {
     "Records in LevelDB": "epaxos.storage.leveldb.records",
     "The epoch": "epaxos.storage.leveldb.epoch_record",
     "The files of the state": "epaxos.storage.state.files",
+    "A state that is being taken": "epaxos.storage.state.incoming",
     "What they are made of": "epaxos.storage.state.pieces",
     "Which parts of them count": "epaxos.storage.state.manifest",
     "The numbers of writes": "epaxos.storage.leveldb.sequence",
@@ -33,7 +34,7 @@ def files() -> str:
         "no way back to them. The records `uid` and `founded` "
         "([the first start](../operating/run.md#the-first-start)) are new in format 3; "
         "versions before ignore them, and a folder without a uid gets one when it is opened. All files "
-        f"of a folder "
-        "belong together: nothing in it may be removed, copied or put back alone, but for `*.torn`.",
+        "of a folder belong together: nothing in it may be removed, copied or put back alone, but for "
+        "`*.torn` and `incoming/`.",
         *parts,
     )

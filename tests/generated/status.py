@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.generated.page import page, rows
 
-__all__ = ["DATAGRAM_FIELDS", "FIELDS", "names_in", "status"]
+__all__ = ["BEHIND_FIELDS", "DATAGRAM_FIELDS", "FIELDS", "names_in", "status"]
 
 FIELDS = {
     "id": "the number of this replica",
@@ -22,8 +22,10 @@ FIELDS = {
     "epoch.number": "the number of the epoch that this replica works in. `next_slot`, `committed` and "
     "`executed` are slots of this epoch, and begin again with it",
     "epoch.settled": "whether every member has opened this epoch, as far as this replica knows. While it is "
-    "false, the epoch before is kept, and the next one cannot begin",
+    "false, the epoch before is kept, until the next one begins",
     "epoch.opened_by": "row and slot of the instance that ended the epoch before; null in the first epoch",
+    "epoch.behind": "null, unless this replica has missed the end of an epoch for good and takes the state "
+    "of another member; until it has it, it serves no clients",
     "digest": "a digest of the state, in hex: equal on replicas whose states are equal. Compare it at equal "
     "`executed`. null while the replica starts or stops",
     "counters.fast_path": "own instances that were decided in one round trip, since the start",
@@ -34,8 +36,10 @@ FIELDS = {
     "since the start",
     "counters.commands_queued": "commands that wait to be proposed",
     "counters.instances_in_flight": "own instances that are proposed and not decided; at most `window`",
-    "counters.instances_held": "instances in memory. Rises while a member is down, because it will be "
-    "given them",
+    "counters.instances_held": "instances in memory: what some member has not executed yet. While a "
+    "member is away it rises up to `keep_instances` and a little more",
+    "counters.bytes_held": "the memory that they take, about; while a member is away it rises up to "
+    "`keep_bytes` and a little more",
     "counters.instances_waiting": "instances that are committed and not executed",
     "counters.recoveries": "recoveries that go on now",
     "counters.store_writes": "writes to the store, since the start",
@@ -48,6 +52,12 @@ FIELDS = {
     "queue, or no "
     "connection, so it rises at a start and while a member is down",
     "counters.send_queue_bytes": "bytes that wait to be sent to other replicas",
+}
+BEHIND_FIELDS = {
+    "epoch.behind.epoch": "the number of the epoch whose state it takes",
+    "epoch.behind.source": "the number of the member that gives it; null while none has answered",
+    "epoch.behind.taken_bytes": "the bytes that are here",
+    "epoch.behind.bytes": "the bytes of the whole, as far as it is known",
 }
 DATAGRAM_FIELDS = {
     "counters.datagrams_sent": "datagrams sent",
@@ -82,6 +92,8 @@ def status() -> str:
         "a replica. "
         "What to watch: [look at it](../operating/status.md).",
         rows(["field", "meaning"], ([f"`{name}`", text] for name, text in FIELDS.items())),
+        "While `epoch.behind` is not null:",
+        rows(["field", "meaning"], ([f"`{name}`", text] for name, text in BEHIND_FIELDS.items())),
         "With `transport = udp` also:",
         rows(["field", "meaning"], ([f"`{name}`", text] for name, text in DATAGRAM_FIELDS.items())),
     )

@@ -38,6 +38,7 @@ from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
+from epaxos.protocol.values.transfer import PIECE_BYTES_MAX
 from epaxos.service.timeouts import ReactorTimeouts
 from tests.defaults import default_batching
 
@@ -117,6 +118,7 @@ class Disk:
 
     persistent = True
     wants_state = False
+    transfer = None
 
     def __init__(self) -> None:
         self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), (), ())
@@ -155,6 +157,9 @@ class Disk:
     def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
         return []
 
+    def held_epochs(self) -> list[int]:
+        return []
+
     def close(self) -> Deferred[None]:
         self.catch_up()
         return succeed(None)
@@ -166,6 +171,8 @@ class Disk:
 @implementer(ITransport)
 class Wires:
     """The transport of node `id`: a message arrives after 1 ms, unless the connection is cut."""
+
+    piece_bytes_max = PIECE_BYTES_MAX
 
     def __init__(self, cluster: Cluster, id: int, batch_bytes_max: int | None) -> None:
         self.batch_bytes_max = batch_bytes_max
@@ -206,6 +213,9 @@ class Wires:
 
     def is_connected(self, replica: int) -> bool:
         return (self.id, replica) not in self.cluster.cut
+
+    def backlog_bytes(self, replica: int) -> int:
+        return 0
 
     def stop(self) -> Deferred[None]:
         self.receive = None

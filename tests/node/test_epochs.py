@@ -7,25 +7,38 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import EpochRecord, IStore, ITransport, Refusal, WriteSet
-from epaxos.node.epochs import DROP_EVERY_S, DROPPED_AT_ONCE, EARLY_FRAMES_MAX, Epochs
+from epaxos.interfaces import EpochRecord, IStore, ITransport, WriteSet
+from epaxos.node.dropping import DROP_EVERY_S, DROPPED_AT_ONCE
+from epaxos.node.epochs import EARLY_FRAMES_MAX, Epochs
+from epaxos.node.following import Following
+from epaxos.node.transfers import Transfers
+from epaxos.node.turns import Turns
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.control import Control, EpochIs, Standing
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.membership import VERSION, Member, Membership
-from epaxos.protocol.values.messages import Batch, Commit, Fetch, Message, Phase, Read, Recover
+from epaxos.protocol.values.messages import (
+    Batch,
+    Commit,
+    Fetch,
+    Heartbeat,
+    Message,
+    Phase,
+    Read,
+    Recover,
+)
+from epaxos.protocol.values.transfer import PieceAsk
 
 ASKS_AGAIN_S = 0.5
-TIMEOUT_S = 2.0
 UUID = 77
 FIRST = Membership(UUID, 0, VERSION, (Member(0, 10), Member(1, 11), Member(2, 12)))
 OPENED_BY = InstanceId(2, 4)
 COMMITTED = (3, 3, 5)
+AT_1 = {"number": 1, "opened_by": [2, 4], "behind": None}
 BATCH = Batch((b"k",), (), b"k v", 1)
 
 
@@ -48,10 +61,15 @@ class Store:
         self.persistent = True
         self.instances: dict[int, list[InstanceId]] = {}
         self.writes: list[WriteSet] = []
+        self.looked = 0
 
     def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+        self.looked += 1
         found = self.instances.get(epoch, [])
         return [id for id in found if after is None or id > after][:limit]
+
+    def held_epochs(self) -> list[int]:
+        return sorted(self.instances)
 
     def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch] | None:
         return (committed(id), BATCH) if id in self.instances.get(epoch, []) else None
@@ -67,8 +85,6 @@ class Store:
 
 class Transport:
     def __init__(self) -> None:
-        self.old: set[int] = set()
-        self.uids: dict[int, int] = {member: 10 + member for member in range(3)}
         self.controls: list[tuple[int, Control]] = []
         self.sent: list[tuple[int, list[tuple[int, Message]]]] = []
         self.known: list[Membership] = []
@@ -79,12 +95,6 @@ class Transport:
     def send_control(self, replica: int, control: Control) -> bool:
         self.controls.append((replica, control))
         return True
-
-    def speaks_epochs(self, replica: int) -> bool:
-        return replica not in self.old
-
-    def uid_of(self, replica: int) -> int | None:
-        return self.uids.get(replica)
 
     def know(self, membership: Membership) -> None:
         self.known.append(membership)
@@ -99,19 +109,57 @@ class Core:
     """As much of the core as the epochs see."""
 
     def __init__(self) -> None:
-        self.endings = False
-        self.can_propose = True
         self.heard: list[InstanceId] = []
-        self.proposed: list[Batch] = []
         self.instances: dict[InstanceId, Any] = {}
-        self.table = SimpleNamespace(committed=COMMITTED, find=self.instances.get)
+        self.table = SimpleNamespace(
+            committed=COMMITTED, claimed=COMMITTED, floor=(2, 3, 0), known=(4, 3, 5), find=self.instances.get
+        )
 
     def receive(self, sender: int, message: Fetch) -> None:
         self.heard += message.ids
 
-    def propose(self, batch: Batch) -> None:
-        self.proposed.append(batch)
-        self.endings = True
+
+class RecordedTransfers:
+    """Notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.is_possible = True
+        self.due = math.inf
+        self.wanted: list[tuple[int, int, Sequence[tuple[int, int]]]] = []
+        self.opened: list[int] = []
+        self.controls: list[tuple[int, Control]] = []
+        self.turns = 0
+
+    def start(self) -> None:
+        """Nothing has to be opened."""
+
+    def status(self) -> None:
+        return None
+
+    def want(self, own: int, newest: Membership, sources: Sequence[tuple[int, int]]) -> None:
+        self.wanted.append((own, newest.number, sources))
+
+    def on_opened(self, number: int) -> None:
+        self.opened.append(number)
+
+    def on_control(self, sender: int, control: Control) -> None:
+        self.controls.append((sender, control))
+
+    def on_time(self) -> None:
+        self.turns += 1
+
+
+class RecordedTurns:
+    strict = False
+
+    def __init__(self) -> None:
+        self.begun = self.safe = 0
+
+    def on_begun(self) -> None:
+        self.begun += 1
+
+    def on_safe(self) -> None:
+        self.safe += 1
 
 
 class EpochsCase(SynchronousTestCase):
@@ -130,17 +178,20 @@ class EpochsCase(SynchronousTestCase):
         self.epochs.restore(FIRST, None)
 
     def new(self) -> Epochs:
+        self.following = Following(0, self.n)
+        self.turns = RecordedTurns()
+        self.transfers = RecordedTransfers()
         return Epochs(
             0,
-            self.n,
+            self.following,
+            cast(Turns, self.turns),
+            cast(Transfers, self.transfers),
             cast(IStore, self.store),
             cast(ITransport, self.transport),
             self.clock.seconds,
             ASKS_AGAIN_S,
-            TIMEOUT_S,
             lambda sender, messages: self.received.append((sender, messages)),
             self.fatal.append,
-            lambda: UUID,
         )
 
     def restarted(self, record: EpochRecord) -> Epochs:
@@ -153,7 +204,6 @@ class EpochsCase(SynchronousTestCase):
         number = self.epochs.number
         self.store.instances.setdefault(number, [InstanceId(0, slot) for slot in range(1, 4)])
         record = self.epochs.end(OPENED_BY, members(number + 1), self.core)
-        self.fake.endings = False
         if durable:
             self.epochs.on_durable(number + 1)
         return record
@@ -169,126 +219,6 @@ class EpochsCase(SynchronousTestCase):
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
         self.epochs.on_time()
-
-    def refused(self, turned: Deferred[int]) -> str:
-        return str(self.failureResultOf(turned, Refusal).value)
-
-
-class TurnTests(EpochsCase):
-    def test_answered_when_it_is_safe(self) -> None:
-        """At f+1 of 2f+1 members, not when it is durable here, nor at the last one."""
-        turned = self.epochs.turn()
-        self.assertTrue(self.epochs.wants_turn)
-        self.epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [Batch.opening(members(1))])
-        self.end(durable=False)
-        self.follow(1)
-        self.assertNoResult(turned)
-        self.epochs.on_durable(1)
-        self.assertEqual(self.successResultOf(turned), 1)
-        self.assertTrue(self.epochs.is_safe)
-        self.assertFalse(self.epochs.is_settled)
-        self.assertFalse(self.epochs.wants_turn)
-
-    def test_answered_by_the_first_that_follows(self) -> None:
-        turned = self.epochs.turn()
-        self.end()
-        self.assertFalse(self.epochs.is_safe)
-        self.assertNoResult(turned)
-        self.follow(2)
-        self.assertEqual(self.successResultOf(turned), 1)
-
-    def test_two_operators(self) -> None:
-        """Both get the same epoch, whoever proposed it."""
-        turned = [self.epochs.turn(), self.epochs.turn()]
-        self.end()
-        self.follow(2)
-        self.assertEqual([self.successResultOf(each) for each in turned], [1, 1])
-
-    def test_refused_while_a_member_is_behind(self) -> None:
-        self.end()
-        self.follow(1)
-        self.assertEqual(
-            self.refused(self.epochs.turn()), "epoch 1 has not begun at every member: replica 2 is behind"
-        )
-        self.assertFalse(self.epochs.wants_turn)
-        self.follow(2)
-        self.assertNoResult(self.epochs.turn())
-
-    def test_refused_while_one_is_away_or_old(self) -> None:
-        self.transport.old = {1}
-        self.assertEqual(
-            self.refused(self.epochs.turn()),
-            "replica 1 is not connected, or of a version that knows of no epochs",
-        )
-        self.assertFalse(self.epochs.wants_turn)
-
-    def test_nobody_answers_in_time(self) -> None:
-        turned = self.epochs.turn()
-        self.wait(TIMEOUT_S - 0.01)
-        self.assertNoResult(turned)
-        self.assertLessEqual(self.epochs.due, self.clock.seconds() + 0.02)
-        self.wait(0.02)
-        self.assertEqual(
-            self.refused(turned),
-            "no majority of the members has answered within 2 s; the next epoch may still begin",
-        )
-        self.assertFalse(self.epochs.wants_turn)
-
-    def test_each_operator_waits_as_long(self) -> None:
-        first = self.epochs.turn()
-        self.wait(TIMEOUT_S / 2)
-        second = self.epochs.turn()
-        self.wait(TIMEOUT_S / 2)
-        self.refused(first)
-        self.assertNoResult(second)
-        self.wait(TIMEOUT_S / 2)
-        self.refused(second)
-
-    def test_a_replica_that_stops(self) -> None:
-        turned = self.epochs.turn()
-        self.epochs.refuse_turns("the replica is stopping")
-        self.assertEqual(self.refused(turned), "the replica is stopping")
-        self.assertFalse(self.epochs.wants_turn)
-
-    def test_it_is_not_proposed_twice(self) -> None:
-        self.epochs.turn()
-        self.fake.can_propose = False
-        self.epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [])
-        self.fake.can_propose = True
-        self.epochs.propose(self.core)
-        self.epochs.propose(self.core)
-        self.assertEqual(len(self.fake.proposed), 1)
-        self.fake.endings = False  # it became NOP
-        self.epochs.propose(self.core)
-        self.assertEqual(len(self.fake.proposed), 2)
-
-    def test_it_is_not_proposed_once_it_has_begun(self) -> None:
-        """Another replica's turn has opened the epoch that the operator waits for."""
-        turned = self.epochs.turn()
-        self.end()
-        self.epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [])
-        self.assertNoResult(turned)
-
-    def test_nobody_waits(self) -> None:
-        self.epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [])
-
-    def test_a_cluster_that_was_founded_without_a_list(self) -> None:
-        """The first list is made of what the others said when they connected."""
-        self.epochs = self.new()
-        self.epochs.restore(None, None)
-        del self.transport.uids[2]
-        self.epochs.turn()
-        self.epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [], "the uid of one is not known")
-        self.transport.uids[2] = 12
-        self.epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [Batch.opening(members(1))])
-        record = self.end()
-        self.assertEqual((record.previous, record.membership), (members(0), members(1)))
 
 
 class OpeningTests(EpochsCase):
@@ -317,38 +247,67 @@ class OpeningTests(EpochsCase):
         self.end(durable=False)
         self.epochs.on_durable(0)
         self.assertEqual(self.transport.take(), [])
-        self.assertFalse(self.epochs.is_settled)
+        self.assertFalse(self.following.is_settled)
+
+    def test_operators_are_answered_when_it_is_safe(self) -> None:
+        """At f+1 of 2f+1 members, not when it is durable here, nor at the last one."""
+        self.end(durable=False)
+        self.assertEqual(self.turns.begun, 1)
+        self.follow(1)
+        self.assertEqual(self.turns.safe, 0)
+        self.epochs.on_durable(1)
+        self.assertEqual(self.turns.safe, 1)
+        self.assertFalse(self.following.is_settled)
+
+    def test_what_an_installed_state_has_in_place_of_instances(self) -> None:
+        """Not all that ran before the end is held: nobody is told that it could be fetched here."""
+        self.fake.table.claimed = (3, 0, 5)
+        self.store.instances = {0: [InstanceId(0, 1)]}
+        record = self.end()
+        self.assertEqual(record.committed, (0, 0, 0))
+        self.transport.take()
+        self.told(1, Standing(0, 0))
+        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1)))])
+        self.epochs.on_other_epoch(1, 0, [Fetch((InstanceId(0, 1),))])
+        self.assertEqual(self.transport.sent, [])
+        self.wait(1)
+        self.assertEqual(self.store.dropped(), [(0, 1)], "nobody needs it")
 
     def test_settled(self) -> None:
-        self.assertTrue(self.epochs.is_settled)
+        self.assertTrue(self.following.is_settled)
         self.end()
         for replica in (1, 2):
-            self.assertFalse(self.epochs.is_settled)
-            self.assertEqual(self.epochs.status(), {"number": 1, "settled": False, "opened_by": [2, 4]})
+            self.assertFalse(self.following.is_settled)
+            self.assertEqual(
+                self.epochs.status(), {"number": 1, "settled": False, "opened_by": [2, 4], "behind": None}
+            )
             self.follow(replica)
-        self.assertTrue(self.epochs.is_settled)
-        self.assertEqual(self.epochs.status(), {"number": 1, "settled": True, "opened_by": [2, 4]})
+        self.assertTrue(self.following.is_settled)
+        self.assertEqual(
+            self.epochs.status(), {"number": 1, "settled": True, "opened_by": [2, 4], "behind": None}
+        )
 
     def test_an_old_standing_takes_nothing_back(self) -> None:
         self.end()
         self.follow(1, 2)
         self.told(1, Standing(0, 0))
-        self.assertTrue(self.epochs.is_settled)
+        self.assertTrue(self.following.is_settled)
 
     def test_a_member_alone(self) -> None:
         self.n = 1
         self.epochs = self.new()
         self.epochs.restore(FIRST, None)
-        turned = self.epochs.turn()
         self.end(durable=False)
-        self.assertNoResult(turned)
+        self.assertEqual(self.turns.safe, 0)
         self.epochs.on_durable(1)
-        self.assertEqual(self.successResultOf(turned), 1)
-        self.assertTrue(self.epochs.is_settled)
+        self.assertEqual(self.turns.safe, 1)
+        self.assertTrue(self.following.is_settled)
         self.assertEqual(self.transport.take(), [])
 
     def test_at_first(self) -> None:
-        self.assertEqual(self.epochs.status(), {"number": 0, "settled": True, "opened_by": None})
+        self.assertEqual(
+            self.epochs.status(), {"number": 0, "settled": True, "opened_by": None, "behind": None}
+        )
         self.assertEqual(self.epochs.due, math.inf)
         self.epochs.on_time()
         self.assertEqual(self.transport.take(), [])
@@ -368,6 +327,20 @@ class OtherEpochTests(EpochsCase):
         self.epochs.on_other_epoch(1, 0, [Fetch((known,))])
         self.assertEqual(self.transport.take(), [])
 
+    def test_one_who_has_followed_is_not_answered(self) -> None:
+        """What it said in the epoch before is late.  It would answer the answer."""
+        self.end()
+        beat = Heartbeat((0, 0, 0), (0, 0, 0))
+        self.epochs.on_other_epoch(1, 0, [beat])
+        self.assertEqual([epoch for epoch, _ in self.transport.sent], [0])
+        self.follow(1)
+        self.transport.sent.clear()
+        self.transport.take()
+        self.epochs.on_other_epoch(1, 0, [beat, Fetch((InstanceId(0, 1),)), Recover(InstanceId(0, 9), 3)])
+        self.assertEqual((self.transport.sent, self.transport.take()), ([], []))
+        self.epochs.on_other_epoch(2, 0, [beat])
+        self.assertEqual([epoch for epoch, _ in self.transport.sent], [0])
+
     def test_the_epoch_before_in_memory(self) -> None:
         """The core of that epoch holds what a disk would."""
         self.store.persistent = False
@@ -386,7 +359,7 @@ class OtherEpochTests(EpochsCase):
         self.transport.take()
         self.epochs.on_other_epoch(1, 0, [Read(1, (b"k",))])
         self.assertEqual(self.transport.sent, [])
-        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1), OPENED_BY, members(0)))])
+        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1)))])
 
     def test_the_next_epoch_is_kept(self) -> None:
         frames = [(sender, [Recover(InstanceId(0, sender), 3)]) for sender in (1, 2, 1)]
@@ -470,19 +443,53 @@ class ControlTests(EpochsCase):
         self.assertEqual(self.fatal, [])
 
     def test_the_next_epoch_without_the_instance(self) -> None:
+        """Its sender does not hold what would be needed to get there."""
         self.told(1, EpochIs(members(1)))
         self.assertEqual((self.fake.heard, self.fatal), ([], []))
+        self.assertEqual(self.transfers.wanted, [(0, 1, [(1, 11)])])
 
     def test_a_later_epoch(self) -> None:
+        """Who is further ahead is asked first."""
         self.told(1, EpochIs(members(2), OPENED_BY, members(1)))
+        self.told(2, EpochIs(members(3), OPENED_BY, members(2)))
         self.assertEqual(self.fake.heard, [])
+        self.assertEqual(self.transfers.wanted, [(0, 2, [(1, 11)]), (0, 3, [(2, 12), (1, 11)])])
+        self.assertEqual(self.fatal, [])
+
+    def test_a_later_epoch_when_nothing_can_be_transferred(self) -> None:
+        self.transfers.is_possible = False
+        self.told(1, EpochIs(members(1)))
+        self.assertEqual(self.fatal, [])
+        self.told(1, EpochIs(members(2), OPENED_BY, members(1)))
         self.assertEqual(
             self.fatal,
             [
-                "replica 1 is in epoch 2, and this replica in epoch 0: its data folder is older than what it"
-                " has said to the others"
+                "replica 1 is in epoch 2, and this replica in epoch 0: its data is older than what it has"
+                " said to the others"
             ],
         )
+        self.assertEqual(self.transfers.wanted, [])
+
+    def test_a_later_version(self) -> None:
+        """Nothing is taken that this program may not understand."""
+        self.told(1, EpochIs(members(2)._replace(version=VERSION + 1)))
+        (text,) = self.fatal
+        self.assertIn("upgrade this replica first", text)
+        self.assertEqual(self.transfers.wanted, [])
+
+    def test_questions_about_states(self) -> None:
+        ask = PieceAsk(1, True, 0, 10)
+        self.transfers.due = self.clock.seconds() + 3
+        self.told(2, ask)
+        self.assertEqual(self.transfers.controls, [(2, ask)])
+        self.assertEqual(self.epochs.due, self.transfers.due)
+        self.wait(3)
+        self.assertEqual(self.transfers.turns, 1)
+
+    def test_it_got_there_by_itself(self) -> None:
+        self.told(1, EpochIs(members(2)))
+        self.end()
+        self.assertEqual(self.transfers.opened, [1])
 
     def test_what_says_nothing_new(self) -> None:
         self.end()
@@ -506,7 +513,7 @@ class RestoreTests(EpochsCase):
         self.store.instances = {1: [InstanceId(0, 1)]}
         epochs = self.restarted(record_of(2))
         self.assertEqual((epochs.number, epochs.membership), (2, members(2)))
-        self.assertFalse(epochs.is_settled)
+        self.assertFalse(self.following.is_settled)
         self.assertLessEqual(epochs.due, self.clock.seconds())
         epochs.on_time()
         self.assertEqual(self.transport.take(), [(1, Standing(2, 2, True)), (2, Standing(2, 2, True))])
@@ -518,21 +525,31 @@ class RestoreTests(EpochsCase):
         self.assertEqual(self.store.dropped(), [(1, 1)])
 
     def test_when_the_epoch_before_is_deleted(self) -> None:
-        """It was settled, or nothing had been deleted."""
-        epochs = self.restarted(record_of(2))
-        self.assertTrue(epochs.is_settled)
-        epochs.on_time()
-        self.assertEqual(self.transport.take(), [])
-        self.assertEqual(epochs.status(), {"number": 2, "settled": True, "opened_by": [2, 4]})
-        epochs.turn()
-        epochs.propose(self.core)
-        self.assertEqual(self.fake.proposed, [Batch.opening(members(3))])
+        """It was settled, or this replica has taken a state: it does not know who has followed."""
+        self.restarted(record_of(2))
+        self.assertFalse(self.following.is_settled)
+        self.epochs.on_time()
+        self.assertEqual(self.transport.take(), [(1, Standing(2, 2, True)), (2, Standing(2, 2, True))])
+        self.told(1, Standing(1, 1))
+        self.assertEqual(self.transport.take(), [(1, EpochIs(members(2)))])
+        self.follow(1, 2)
+        self.assertTrue(self.following.is_settled)
+
+    def test_after_a_state_was_taken(self) -> None:
+        """What is held of earlier epochs is of no use: not of the one before, either."""
+        self.store.instances = {epoch: [InstanceId(0, 1)] for epoch in (0, 3)}
+        self.restarted(record_of(4)._replace(committed=(0, 0, 0)))
+        for _ in range(5):
+            self.wait(ASKS_AGAIN_S)
+        self.assertEqual(self.store.dropped(), [(0, 1), (3, 1)])
+        self.told(1, Standing(3, 3))
+        self.assertIn((1, EpochIs(members(4))), self.transport.take())
 
     def test_in_epoch_0(self) -> None:
         self.store.instances = {0: [InstanceId(0, 1)]}
         self.epochs = self.new()
         self.epochs.restore(FIRST, None)
-        self.assertEqual((self.epochs.number, self.epochs.is_settled), (0, True))
+        self.assertEqual((self.epochs.number, self.following.is_settled), (0, True))
         self.wait(1)
         self.assertEqual(self.store.writes, [])
 
@@ -543,14 +560,15 @@ class RestoreTests(EpochsCase):
         for _ in range(5):
             self.wait(ASKS_AGAIN_S)
         self.assertEqual(self.store.dropped(), [(1, 2), (2, 3)])
-        self.assertFalse(self.epochs.is_settled)
+        self.assertFalse(self.following.is_settled)
 
 
 class DroppingTests(EpochsCase):
     def fill(self, count: int) -> list[InstanceId]:
-        """The present epoch has `count` instances."""
-        ids = [InstanceId(0, slot) for slot in range(1, count + 1)]
+        """The present epoch has `count` instances, and has forgotten many before them."""
+        ids = [InstanceId(0, slot) for slot in range(101, count + 101)]
         self.store.instances[self.epochs.number] = ids
+        self.fake.table.floor, self.fake.table.known = (100, 3, 7), (count + 100, 3, 7)
         return ids
 
     def test_in_steps(self) -> None:
@@ -570,6 +588,15 @@ class DroppingTests(EpochsCase):
         self.assertEqual(self.store.dropped(), [(0, DROPPED_AT_ONCE), (0, DROPPED_AT_ONCE), (0, 7)])
         self.assertEqual([id for write in self.store.writes for id in write.dropped], ids)
         self.assertEqual(self.epochs.due, math.inf)
+        self.assertEqual(self.store.looked, 0, "LevelDB would walk over all that were forgotten")
+
+    def test_every_row(self) -> None:
+        self.fake.table.floor, self.fake.table.known = (2, 3, 0), (4, 3, 1)
+        self.end()
+        self.follow(1, 2)
+        self.wait(1)
+        (write,) = self.store.writes
+        self.assertEqual(write.dropped, [InstanceId(0, 3), InstanceId(0, 4), InstanceId(2, 1)])
 
     def test_a_whole_number_of_steps(self) -> None:
         self.fill(DROPPED_AT_ONCE)
@@ -593,11 +620,26 @@ class DroppingTests(EpochsCase):
             self.store.dropped(), [(0, DROPPED_AT_ONCE), (0, 2), (1, 3), (2, DROPPED_AT_ONCE), (2, 1)]
         )
 
+    def test_two_turns_before_the_first_is_durable(self) -> None:
+        """What the disk does not hold yet is deleted, too."""
+        self.fill(2)
+        self.end(durable=False)
+        ids, self.store.instances[0] = self.store.instances[0], []
+        self.end(durable=False)
+        self.wait(DROP_EVERY_S)
+        self.store.instances[0] = ids
+        self.epochs.on_durable(1)
+        self.wait(DROP_EVERY_S)
+        self.assertEqual(self.store.writes, [])
+        self.epochs.on_durable(2)
+        self.wait(DROP_EVERY_S)
+        self.assertEqual(self.store.dropped(), [(0, 2)])
+
     def test_a_turn_before_this_replica_knows_that_all_have_followed(self) -> None:
-        """The others have proposed it, so they know; what was closed is deleted then."""
+        """Whoever has not followed takes a state; what was closed is deleted then."""
         self.fill(3)
         self.end()
         self.end()
         self.epochs.on_time()
         self.assertEqual(self.store.dropped(), [(0, 3)])
-        self.assertFalse(self.epochs.is_settled)
+        self.assertFalse(self.following.is_settled)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.values.messages import NOP, Commit, PreAccept
+from epaxos.interfaces import Outcome
+from epaxos.node.in_flight import InFlight
+from epaxos.node.intake import Intake
+from epaxos.node.pacing import Pacing
+from epaxos.node.reads import Reads
+from epaxos.node.submissions import Submission
+from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept
+from epaxos.protocol.values.output import Output
 from tests.defaults import default_batching
 from tests.node.lab import Cluster
+from tests.node.recorder import Recorder, words
 
 
 class InFlightTests(SynchronousTestCase):
@@ -32,3 +44,97 @@ class InFlightTests(SynchronousTestCase):
         cluster.run(2)
         self.assertEqual(outcomes, [[b"a"]])
         self.assertEqual(cluster.logs[1].texts, {b"k": b"a"})
+
+
+class Core:
+    """As much of a core as batches and reads in flight see."""
+
+    def __init__(self) -> None:
+        self.endings: set[InstanceId] = set()
+        self.can_propose = True
+        self.in_flight = 0
+        self.next_slot = 1
+        self.asked: list[tuple[str, int]] = []
+        """What was begun: a batch by its payload with its slot, a read by its keys with its number."""
+
+    def propose(self, batch: Batch) -> InstanceId:
+        slot, self.next_slot = self.next_slot, self.next_slot + 1
+        self.asked.append((batch.writes[0].decode(), slot))
+        return InstanceId(0, slot)
+
+    def read(self, keys: tuple[bytes, ...]) -> int:
+        self.asked.append(("read " + b" ".join(sorted(keys)).decode(), self.next_slot))
+        return len(self.asked)
+
+    def end_read(self, number: int) -> None:
+        """Nothing waits for it."""
+
+    def take_output(self) -> Output:
+        return Output()
+
+
+class MoveTests(SynchronousTestCase):
+    """What is under way when an epoch ends, with cores that the test controls."""
+
+    def setUp(self) -> None:
+        machine = Recorder()
+        self.core, self.next = Core(), Core()
+        self.intake = Intake(machine, default_batching(commands_max=1), None)
+        self.reads = Reads(cast(Replica, self.core), machine)
+        self.in_flight = InFlight(
+            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: 0.0, 1.0
+        )
+        self.outcomes: list[Outcome] = []
+
+    def submit(self, *texts: str) -> None:
+        self.intake.add(Submission(words(*texts), self.outcomes.append, 100.0, 10))
+        self.in_flight.propose()
+
+    def move(self) -> list[tuple[str, int]]:
+        """What is begun in the next epoch."""
+        self.in_flight.move(cast(Replica, self.next))
+        self.in_flight.propose()
+        return self.next.asked
+
+    def test_each_in_its_place(self) -> None:
+        """A read stays between the writes that were begun before it and after it."""
+        for text in ("SET a 1", "GET a", "SET a 2", "GET b"):
+            self.submit(text)
+        self.assertEqual(self.move(), [("a", 1), ("read a", 2), ("a", 2), ("read b", 3)])
+
+    def test_a_void_batch_with_reads(self) -> None:
+        """Both parts begin again, once: the reads with their batch."""
+        self.submit("SET a 1", "GET b")
+        self.assertEqual(self.core.asked, [("a", 1), ("read b", 2)])
+        self.assertEqual(self.move(), [("a", 1), ("read b", 2)])
+        self.assertEqual(len(list(self.reads.bundles())), 1)
+
+    def test_the_reads_of_a_batch_that_has_run(self) -> None:
+        self.submit("SET a 1", "GET b")
+        self.in_flight.on_applied(InstanceId(0, 1), ["OK"])
+        self.assertEqual(self.move(), [("read b", 1)])
+        self.assertEqual(self.outcomes, [])
+
+    def test_what_a_read_was_told_before_counts_no_more(self) -> None:
+        """The numbers of slots of one epoch say nothing in another one."""
+        self.submit("GET a")
+        self.reads.on_answered([(1, (3, 0, 0))])
+        self.move()
+        self.assertEqual(self.reads.find_ready((9, 9, 9)), [])
+        self.reads.on_answered([(1, (1, 0, 0))])
+        self.assertEqual(self.reads.find_ready((0, 9, 9)), [])
+        self.assertEqual(len(self.reads.find_ready((1, 0, 0))), 1)
+
+    def test_what_overtakes_a_read_that_began_again(self) -> None:
+        """Own instances from the slot on at which it began in the new epoch, not in the old one."""
+        for text in ("SET a 1", "SET a 2", "GET a"):
+            self.submit(text)
+        self.assertEqual(self.core.asked[-1], ("read a", 3))
+        self.in_flight.on_applied(InstanceId(0, 1), ["OK"])
+        self.in_flight.on_applied(InstanceId(0, 2), ["OK"])
+        self.move()
+        self.submit("SET a 3")
+        ((read, _),) = self.reads.waiting.values()
+        self.assertEqual(read.since, 1)
+        batch = Batch((b"a",), (), b"", 1)
+        self.assertTrue(read.is_overtaken_by(InstanceId(0, 1), batch))

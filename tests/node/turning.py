@@ -5,7 +5,9 @@ A node may be killed or stopped, and started again from what its disk held.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,8 +16,19 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from epaxos.execution.executor import Executor
-from epaxos.interfaces import Command, Identity, IStore, ITransport, Outcome, Restored, WriteSet
-from epaxos.node.limits import Batching
+from epaxos.interfaces import (
+    Checkpoint,
+    Command,
+    EpochRecord,
+    Identity,
+    IStateTransfer,
+    IStore,
+    ITransport,
+    Outcome,
+    Restored,
+    WriteSet,
+)
+from epaxos.node.limits import Batching, Keep
 from epaxos.node.node import Node
 from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
@@ -24,6 +37,7 @@ from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.membership import VERSION, Member, Membership
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
+from epaxos.protocol.values.transfer import PieceAsk, StateOffer, StatePart
 from epaxos.service.timeouts import ReactorTimeouts
 from epaxos.verify.simulation.contents import Contents
 from tests.defaults import default_batching
@@ -32,6 +46,61 @@ from tests.node.lab import Log
 __all__ = ["FIRST", "TurningCluster", "TurningDisk", "TurningWires"]
 
 FIRST = Membership(77, 0, VERSION, tuple(Member(id, 10 + id) for id in range(3)))
+
+
+@implementer(IStateTransfer)
+class TurningTransfer:
+    """Gives and takes the state of a TurningDisk as one file.  What is taken does not outlive the process."""
+
+    def __init__(self, disk: TurningDisk) -> None:
+        self._disk = disk
+        self._given: list[bytes] = []
+        self._taken = b""
+        self.installed: list[StateOffer] = []
+
+    def offer(self) -> StateOffer | None:
+        contents = self._disk.contents
+        if contents.opened is None:
+            return None
+        data = pickle.dumps((contents.entries, contents.log))
+        if data not in self._given:
+            self._given.append(data)
+        part = StatePart(self._given.index(data), True, len(data), 0)
+        opened = contents.opened
+        return StateOffer(
+            opened.membership, opened.opened_by, opened.previous, contents.executed, contents.beyond, (part,)
+        )
+
+    def read(self, ask: PieceAsk) -> bytes:
+        return self._given[ask.generation][ask.offset : ask.offset + ask.size]
+
+    def begin(self, source: int) -> tuple[StatePart, ...]:
+        self._taken = b""
+        return ()
+
+    def room(self) -> int:
+        return 1 << 30
+
+    def take(
+        self, generation: int, is_base: bool, offset: int, data: bytes, done: Callable[[bool], None]
+    ) -> None:
+        self._taken = self._taken[:offset] + data
+        done(True)
+
+    def install(self, offer: StateOffer, done: Callable[[str], None]) -> None:
+        contents = self._disk.contents
+        nothing = (0,) * len(offer.executed)
+        contents.apply(WriteSet(
+            epoch=offer.membership.number,
+            opened=EpochRecord(offer.membership, offer.previous, offer.opened_by, nothing),
+            checkpoint=Checkpoint(offer.executed, offer.beyond, ()),
+        ))  # fmt: skip
+        contents.entries, contents.log = pickle.loads(self._taken)
+        self.installed.append(offer)
+        done("")
+
+    def give_up(self) -> None:
+        self._taken = b""
 
 
 @implementer(IStore)
@@ -48,6 +117,7 @@ class TurningDisk:
         self.writes: list[WriteSet] = []
         self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
         self.slow = False
+        self.transfer = TurningTransfer(self)
         self._uid = 10 + id
 
     def open(self, identity: Identity) -> Restored:
@@ -97,6 +167,9 @@ class TurningDisk:
         ids = sorted(self.contents.closed.get(epoch, {}))
         return [id for id in ids if after is None or id > after][:limit]
 
+    def held_epochs(self) -> list[int]:
+        return sorted(self.contents.closed)
+
     def close(self) -> Deferred[None]:
         self.catch_up()
         return succeed(None)
@@ -110,6 +183,7 @@ class TurningWires:
     """The transport of node `id`: what is sent arrives after 1 ms, unless the direction is cut."""
 
     batch_bytes_max = None
+    piece_bytes_max = 16
 
     def __init__(self, cluster: TurningCluster, id: int) -> None:
         self.cluster = cluster
@@ -151,6 +225,9 @@ class TurningWires:
     def is_connected(self, replica: int) -> bool:
         return (self.id, replica) not in self.cluster.cut
 
+    def backlog_bytes(self, replica: int) -> int:
+        return 0
+
     def stop(self) -> Deferred[None]:
         self.on_received = self.on_control = None
         return succeed(None)
@@ -161,12 +238,14 @@ class TurningWires:
 
 class TurningCluster:
     """Three nodes.  Messages of the kinds in `held` wait until `release`; `cut` are pairs of sender and
-    receiver between which everything is lost."""
+    receiver between which everything is lost; control messages of the kinds in `lost` are lost everywhere."""
 
-    def __init__(self, **batching: Any) -> None:
+    def __init__(self, keep: Keep | None = None, **batching: Any) -> None:
         self.clock = Clock()
+        self.keep = keep
         self.cut: set[tuple[int, int]] = set()
         self.held: set[type] = set()
+        self.lost: set[type] = set()
         self.kept: list[tuple[int, int, int, Message]] = []
         self.fatal: list[str] = []
         self.wires = [TurningWires(self, id) for id in range(3)]
@@ -192,6 +271,8 @@ class TurningCluster:
             timeouts=ReactorTimeouts(self.clock),
             random=Random(id),
             fatal=self.fatal.append,
+            begin_again=partial(self.clock.callLater, 0, self.begin_again, id),
+            keep=self.keep,
         )
 
     def restart(self, id: int) -> Node:
@@ -201,6 +282,11 @@ class TurningCluster:
         node = self.nodes[id] = self._new(id, self._batching)
         node.start()
         return node
+
+    def begin_again(self, id: int) -> None:
+        """The node has ended, and a new one has to be made in the same process."""
+        self.nodes[id].stop()
+        self.restart(id)
 
     def kill(self, id: int) -> None:
         """The process is gone, with what its disk has not written."""
@@ -221,7 +307,7 @@ class TurningCluster:
 
     def arrive_control(self, sender: int, dest: int, control: Control) -> None:
         receive = self.wires[dest].on_control
-        if receive is not None:
+        if receive is not None and type(control) not in self.lost:
             receive(sender, control)
 
     def release(self) -> None:

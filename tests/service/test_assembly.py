@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults, inlineCallback
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -26,7 +26,8 @@ from epaxos.config.model import Config, ConfigError
 from epaxos.interfaces import StoreError, WrongDataError
 from epaxos.service.assembly import build
 from epaxos.service.exit_status import FAILED, WRONG_DATA
-from epaxos.service.service import Port, ReplicaService
+from epaxos.service.life import Parts, Port
+from epaxos.service.service import ReplicaService
 from epaxos.tools.demo import free_base_port
 from epaxos.tools.redis_client import connect
 
@@ -329,7 +330,8 @@ class StartTests(SynchronousTestCase):
         node: Any = Node(started)
         self.hung_up: list[None] = []
         hang_up = lambda: self.hung_up.append(None)  # noqa: E731
-        return ReplicaService(node, first or First(), ports, Refused, self.failed, hang_up)
+        parts = Parts(node, first or First(), ports, hang_up)
+        return ReplicaService(lambda begin_again: parts, Refused, self.failed, Clock())
 
     def test_interface(self) -> None:
         self.assertTrue(verifyObject(IService, self.service(succeed(None))))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from epaxos.config.example import example
 from epaxos.config.model import ConfigError
+from epaxos.service import endpoints
 from epaxos.service.configuration import load_and_check
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
 from tests.config.case import ConfigCase
@@ -33,6 +38,17 @@ except ConfigError as error:
 """
 
 
+class Adopts:
+    """A reactor that writes down which sockets it adopts."""
+
+    def __init__(self, made: list[tuple[int, Any]]) -> None:
+        self.made = made
+
+    def adoptStreamPort(self, fileno: int, family: int, factory: Factory) -> None:
+        with socket.fromfd(fileno, family, socket.SOCK_STREAM) as copy:
+            self.made.append((family, copy.getsockname()))
+
+
 class EndpointTests(ConfigCase):
     def test_endpoints(self) -> None:
         config = self.load(example(3))
@@ -40,6 +56,18 @@ class EndpointTests(ConfigCase):
         for key in ("peer", "client", "status"):
             self.assertIsInstance(listening(config, 0, key, reactor), TCP4ServerEndpoint)
         self.assertEqual(sorted(connecting(config, 1, reactor)), [0, 2])
+
+    def test_a_socket_of_systemd_serves_more_than_once(self) -> None:
+        """A replica that begins again listens on it once more, as who connects meanwhile does not see."""
+        made = []
+        with socket.create_server(("127.0.0.1", 0)) as inherited:
+            adopted = AdoptedStreamServerEndpoint(Adopts(made), inherited.fileno(), socket.AF_INET)
+            self.patch(endpoints, "serverFromString", lambda reactor, text: adopted)
+            for _ in range(2):
+                endpoint = listening(self.load(example(1)), 0, "client", MemoryReactorClock())
+                self.successResultOf(endpoint.listen(Factory()))
+                self.assertTrue(os.get_blocking(inherited.fileno()) is False)
+            self.assertEqual(made, [(socket.AF_INET, inherited.getsockname())] * 2)
 
     def test_what_an_endpoint_names_is_missing(self) -> None:
         """The error names the file or folder, and does not blame the endpoint."""

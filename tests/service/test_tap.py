@@ -160,7 +160,16 @@ class TapTests(SynchronousTestCase):
             self.parse("--id", "2", "--config", str(self.path), "--check")
         self.assertEqual(end.exception.code, 0)
         self.assertIn("replica 2 of 3", output.getvalue())
+        self.assertNotIn("engine = memory", output.getvalue())
         self.assertFalse((self.path.parent.parent / "data").exists())
+
+    def test_check_says_what_an_engine_that_keeps_nothing_costs(self) -> None:
+        self.path.write_text(self.path.read_text() + "[storage]\nengine = memory\n")
+        self.patch(sys, "stdout", output := StringIO())
+        with self.assertRaises(SystemExit) as end:
+            self.parse("--id", "2", "--config", str(self.path), "--check")
+        self.assertEqual(end.exception.code, 0)
+        self.assertIn("the others keep all that it misses", output.getvalue())
 
     def test_replicas_of_one_folder_write_files_of_their_own(self) -> None:
         rest = ("epaxos", "--id", "1", "--config", str(self.path))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from epaxos.protocol.values.control import Founded, Standing, Written
+from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.transfer import Piece, StateAsk
 from epaxos.transport.handshake import PeerIdentity, accept, check_answer, examine, greet, refuse
 from epaxos.transport.introductions import Accepted, Introduction, Refusal, Refused
 from epaxos.transport.link import LinkState
@@ -76,6 +77,32 @@ class IncomingTests(LogCase):
         self.assertEqual(lab.received, [(0, [ok(1)]), (0, [ok(2)])])
         wire.receive(pack_tagged([b"\xff\xff"], CONTROL, 500))
         self.assertEqual(wire.closed, "aborted")
+
+    def test_a_control_message_of_a_later_version(self) -> None:
+        """It is dropped, and what comes with it is not."""
+        lab = Lab()
+        wire = lab.greeted(0, introduction(0))
+        later = pack_tagged([b"\xa2\x06\x02ab"], CONTROL, 500)
+        wire.receive(later + pack_tagged([encode_control(Founded(membership()))], CONTROL, 500))
+        self.assertEqual(lab.heard.controls, [(0, Founded(membership()))])
+        self.assertIsNone(wire.closed)
+
+    def test_who_gets_a_control_message(self) -> None:
+        """What is of the first start goes to who hears of others, everything else to the node."""
+        lab = Lab()
+        got: list[tuple[int, Control]] = []
+        lab.transport._control = lambda sender, control: got.append((sender, control))
+        wire = lab.greeted(0, introduction(0))
+        controls: list[Control] = [
+            Standing(1, 1),
+            StateAsk(4),
+            Piece(1, True, 0, b"x"),
+            EpochIs(membership()),
+        ]
+        for control in [*controls, Founded(membership()), Written(9)]:
+            wire.receive(pack_tagged([encode_control(control)], CONTROL, 500))
+        self.assertEqual(got, [(0, control) for control in controls])
+        self.assertEqual(lab.heard.controls, [(0, Founded(membership()))])
 
     def test_an_older_version(self) -> None:
         """It is known by its number alone, and speaks as it always did."""
@@ -156,6 +183,29 @@ class OutgoingTests(LogCase):
         self.assertEqual([lab.messages(write) for write in wire.writes], [[[ok(1)]]])
         self.assertEqual(lab.heard.met, [(0, None)])
         self.assertFalse(lab.transport._links[0].send([encode(ok())], 1), "an epoch that it does not know")
+
+    def test_to_a_version_that_knows_of_no_transfer(self) -> None:
+        """A message of a transfer would end the connection there, and it could not follow over a turn."""
+        for form, may in ((2, False), (3, True)):
+            lab = Lab()
+            lab.answered(0, accept(Accepted(introduction(0, wire=form))))
+            self.assertTrue(lab.transport.send_control(0, Standing(1, 0)))
+            sent = [
+                lab.transport.send_control(0, control) for control in (StateAsk(1), Piece(1, True, 0, b""))
+            ]
+            self.assertEqual(sent, [may, may])
+            self.assertEqual(lab.transport.speaks_epochs(0), may)
+
+    def test_what_waits_to_be_sent(self) -> None:
+        lab = Lab()
+        wire = lab.answered(0, accept(Accepted(introduction(0))))
+        self.assertEqual([lab.transport.backlog_bytes(replica) for replica in (0, 2, 9)], [0, 0, 0])
+        assert wire.producer is not None
+        wire.producer.pauseProducing()
+        lab.transport.send_control(0, Piece(1, True, 0, bytes(200)))
+        self.assertEqual(lab.transport.backlog_bytes(0), lab.transport.counters()["send_queue_bytes"])
+        self.assertGreater(lab.transport.backlog_bytes(0), 200)
+        self.assertEqual(lab.transport.backlog_bytes(2), 0)
 
     def test_a_refusal_that_stops_it(self) -> None:
         lab = Lab()

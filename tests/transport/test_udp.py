@@ -15,10 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import ITransport
-from epaxos.protocol.values.control import Founded, Written
+from epaxos.protocol.values.control import Control, Founded, Standing, Written
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId
 from epaxos.protocol.values.messages import AcceptOK, Batch, Conflict, Fetch, Message, PreAccept, ValidateOK
+from epaxos.protocol.values.transfer import PIECE_BYTES_MAX, Piece, StateAsk, StateOffer
 from epaxos.transport.datagrams import (
     ANSWER,
     CONTROL,
@@ -28,6 +29,8 @@ from epaxos.transport.datagrams import (
     LONG_MESSAGE_BYTES_MAX,
     DatagramReader,
     DatagramWriter,
+    body_bytes_max,
+    piece_bytes_max,
 )
 from epaxos.transport.handshake import PeerIdentity, accept, check_answer, greet, refuse
 from epaxos.transport.introductions import Accepted, Refusal, Refused
@@ -498,3 +501,74 @@ class GreetingTests(Case):
         self.assertEqual(self.heard.controls, [(0, Founded(membership()))])
         self.arrive(self.hello(0, process=3, written=49), PEERS[0])
         self.assertIn("at write 49, and has said that it was at write 50", self.said[-1])
+
+    def test_a_control_message_of_a_later_version(self) -> None:
+        self.start()
+        (datagram,) = self.writers[0].write_one(b"\xa2\x06\x02ab", CONTROL)
+        self.arrive(datagram, PEERS[0])
+        self.assertEqual((self.count("datagrams_refused"), self.heard.controls), (1, []))
+        self.arrive(self.datagram(ok()), PEERS[0])
+        self.assertEqual(self.received, [(0, [ok()])])
+
+
+class TransferTests(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.got: list[tuple[int, Control]] = []
+        self.start()
+        self.transport._control = lambda sender, control: self.got.append((sender, control))
+        self.reactor.port.written.clear()
+
+    def sent(self, control: Control) -> list[bytes]:
+        """The datagrams in which it is sent to replica 0."""
+        self.assertTrue(self.transport.send_control(0, control))
+        written, self.reactor.port.written = self.reactor.port.written, []
+        return [datagram for datagram, _ in written]
+
+    def test_a_piece_fits_in_one_datagram(self) -> None:
+        """With the largest numbers that it may have, whatever the longest datagram is."""
+        limit = NUMBER_LIMIT - 1
+        for datagram_bytes in (1200, 60_000, 65_507):
+            size = piece_bytes_max(datagram_bytes)
+            piece = encode_control(Piece(limit, True, limit - size, bytes(size)))
+            self.assertLessEqual(len(piece), body_bytes_max(datagram_bytes))
+            self.assertLessEqual(size, PIECE_BYTES_MAX)
+        size = self.transport.piece_bytes_max
+        self.assertEqual(size, piece_bytes_max(SETTINGS.datagram_bytes_max))
+        self.assertEqual(len(self.sent(Piece(limit, True, limit - size, bytes(size)))), 1)
+
+    def test_a_long_offer_comes_in_several(self) -> None:
+        offer = StateOffer(
+            membership()._replace(number=1),
+            InstanceId(0, 1),
+            membership(),
+            (0, 0, 0),
+            tuple(InstanceId(1, 2 * slot) for slot in range(1, 5000)),
+            (),
+        )
+        sent = self.sent(offer)
+        self.assertGreater(len(sent), 5)
+        datagrams = list(self.writers[0].write_one(encode_control(offer), CONTROL))
+        for datagram in (*datagrams[1:], datagrams[0]):
+            self.arrive(datagram, PEERS[0])
+        self.assertEqual(self.got, [(0, offer)])
+
+    def test_what_is_too_long_is_dropped(self) -> None:
+        ids = tuple(InstanceId(1, NUMBER_LIMIT - slot) for slot in range(1, LONG_MESSAGE_BYTES_MAX // 9))
+        offer = StateOffer(
+            membership()._replace(number=1), InstanceId(0, 1), membership(), (0, 0, 0), ids, ()
+        )
+        self.assertFalse(self.transport.send_control(0, offer))
+        self.assertEqual(self.reactor.port.written, [])
+        self.assertIn("bytes is dropped", self.said[-1])
+
+    def test_to_a_version_that_knows_of_no_transfer(self) -> None:
+        self.arrive(self.hello(0), PEERS[0])
+        self.assertTrue(self.transport.speaks_epochs(0))
+        self.arrive(self.hello(0, wire=2), PEERS[0])
+        self.assertFalse(self.transport.send_control(0, StateAsk(1)))
+        self.assertTrue(self.transport.send_control(0, Standing(1, 1)))
+        self.assertFalse(self.transport.speaks_epochs(0))
+
+    def test_nothing_waits(self) -> None:
+        self.assertEqual([self.transport.backlog_bytes(replica) for replica in (0, 2, 9)], [0, 0, 0])

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId
 from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, VERSION, Member, Membership
 from epaxos.protocol.values.messages import Batch
+from epaxos.protocol.values.transfer import PIECE_BYTES_MAX, Piece, PieceAsk, StateAsk, StateOffer, StatePart
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.batch import decode_batch, encode_batch
 from epaxos.wire.checks import WireError
-from epaxos.wire.control import decode_control, encode_control
+from epaxos.wire.control import UnknownKindError, decode_control, encode_control
+from epaxos.wire.transfer import BEYOND_MAX, PARTS_MAX
 
 FIRST = Membership(UUID_LIMIT - 1, 0, VERSION, (Member(0, 5), Member(1, UID_LIMIT - 1), Member(7, 1)))
 NEXT = FIRST.successor()
+PARTS = (StatePart(4, True, 2**40, 2**32 - 1), StatePart(4, False, 0, 0), StatePart(5, False, 17, 3))
 
 CONTROLS: list[Control] = [
     Standing(0, 0),
@@ -24,6 +29,14 @@ CONTROLS: list[Control] = [
     Written(0),
     Written(NUMBER_LIMIT - 1),
     Founded(FIRST),
+    StateAsk(0),
+    StateAsk(NUMBER_LIMIT - 1),
+    StateOffer(NEXT, InstanceId(1, 4), FIRST, (0, 0, 0), (), ()),
+    StateOffer(NEXT, InstanceId(1, 4), FIRST, (4, 0, 9), (InstanceId(0, 6), InstanceId(2, 11)), PARTS),
+    PieceAsk(7, False, 0, 1),
+    PieceAsk(NUMBER_LIMIT - 1, True, NUMBER_LIMIT - 1 - PIECE_BYTES_MAX, PIECE_BYTES_MAX),
+    Piece(0, False, 0, b""),
+    Piece(7, True, 70_000, bytes(PIECE_BYTES_MAX)),
     EpochIs(FIRST),
     EpochIs(NEXT, InstanceId(2, 9), FIRST),
 ]
@@ -33,6 +46,14 @@ def changed(change: Callable[[wire.EpochIs], object]) -> bytes:
     """The last of CONTROLS, with one change."""
     message = wire.Control.FromString(encode_control(CONTROLS[-1]))
     change(message.epoch_is)
+    return message.SerializeToString()
+
+
+def offer(change: Callable[[wire.StateOffer], object]) -> bytes:
+    """An offer of a state, with one change."""
+    whole = StateOffer(NEXT, InstanceId(1, 4), FIRST, (4, 0, 9), (InstanceId(0, 6),), PARTS)
+    message = wire.Control.FromString(encode_control(whole))
+    change(message.state_offer)
     return message.SerializeToString()
 
 
@@ -63,13 +84,104 @@ WRONG: dict[str, bytes] = {
     "nobody": changed(lambda it: (it.membership.ClearField("uids"), it.membership.ClearField("numbers"))),
     "no such row": changed(lambda it: setattr(it, "replica", 3)),
     "no slot": changed(lambda it: setattr(it, "slot", 0)),
+    "a state beyond all epochs": encode_control(StateAsk(NUMBER_LIMIT)),
+    "an offer of the wrong epoch before": offer(lambda it: setattr(it.previous, "epoch", 1)),
+    "an offer without an epoch before": offer(lambda it: it.ClearField("previous")),
+    "an offer of another cluster before": offer(lambda it: setattr(it.previous, "uuid", b"x" * 16)),
+    "an offer that no row opened": offer(lambda it: setattr(it, "replica", 3)),
+    "an offer that no slot opened": offer(lambda it: setattr(it, "slot", 0)),
+    "an offer of two rows": offer(lambda it: it.executed.pop()),
+    "an offer beyond all slots": offer(lambda it: it.executed.__setitem__(0, NUMBER_LIMIT)),
+    "an instance of no row": offer(lambda it: it.beyond_replicas.__setitem__(0, 3)),
+    "an instance without a slot": offer(lambda it: it.beyond_slots.__setitem__(0, 0)),
+    "more rows than slots": offer(lambda it: it.beyond_replicas.append(0)),
+    "too many instances": offer(lambda it: it.beyond_slots.extend([1] * BEYOND_MAX)),
+    "a base behind a log": offer(lambda it: it.parts.add(generation=6, is_base=True)),
+    "a file twice": offer(lambda it: it.parts.add(generation=5)),
+    "a file with an impossible name": offer(lambda it: it.parts.add(generation=NUMBER_LIMIT)),
+    "an endless file": offer(lambda it: it.parts.add(generation=6, length=NUMBER_LIMIT)),
+    "an endless state": offer(lambda it: it.parts.add(generation=6, length=NUMBER_LIMIT - 2**40)),
+    "too many files": offer(lambda it: [it.parts.add(generation=n) for n in range(6, PARTS_MAX + 6)]),
+    "a question for nothing": encode_control(PieceAsk(1, True, 0, 0)),
+    "a question for too much": encode_control(PieceAsk(1, True, 0, PIECE_BYTES_MAX + 1)),
+    "a question beyond all bytes": encode_control(PieceAsk(1, True, NUMBER_LIMIT - 1, 1)),
+    "a question for an impossible file": encode_control(PieceAsk(NUMBER_LIMIT, True, 0, 1)),
+    "a piece that is too long": encode_control(Piece(1, True, 0, bytes(PIECE_BYTES_MAX + 1))),
+    "a piece beyond all bytes": encode_control(Piece(1, True, NUMBER_LIMIT - 1, b"x")),
+    "a piece of an impossible file": encode_control(Piece(NUMBER_LIMIT, True, 0, b"x")),
 }
+
+
+numbers = st.integers(0, NUMBER_LIMIT - 1)
+
+
+@st.composite
+def memberships(draw: st.DrawFn) -> Membership:
+    """A list of one to nine members, of an epoch after the first."""
+    ids = draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9, unique=True))
+    size = len(ids)
+    uids = draw(st.lists(st.integers(1, UID_LIMIT - 1), min_size=size, max_size=size, unique=True))
+    uuid, epoch = draw(st.integers(1, UUID_LIMIT - 1)), draw(st.integers(1, NUMBER_LIMIT - 1))
+    return Membership(uuid, epoch, draw(st.integers(0, 9)), tuple(map(Member, ids, uids)))
+
+
+@st.composite
+def offers(draw: st.DrawFn) -> StateOffer:
+    """Whatever a source may offer."""
+    membership = draw(memberships())
+    previous = membership._replace(number=membership.number - 1)
+    n = len(membership.members)
+    ids = st.builds(InstanceId, st.integers(0, n - 1), st.integers(1, NUMBER_LIMIT - 1))
+    executed = draw(st.lists(numbers, min_size=n, max_size=n))
+    logs = draw(st.lists(st.integers(0, NUMBER_LIMIT - 1), max_size=5, unique=True))
+    names = [(generation, False) for generation in logs]
+    if draw(st.booleans()):
+        names.insert(0, (draw(numbers), True))
+    parts = [StatePart(*name, draw(st.integers(0, 2**60)), draw(st.integers(0, 2**32 - 1))) for name in names]
+    return StateOffer(
+        membership, draw(ids), previous, tuple(executed), tuple(draw(st.lists(ids))), tuple(parts)
+    )
+
+
+def pieces(generation: int, is_base: bool, offset: int, data: bytes) -> Piece:
+    return Piece(generation, is_base, min(offset, NUMBER_LIMIT - 1 - len(data)), data)
+
+
+transfers = st.one_of(
+    st.builds(StateAsk, numbers),
+    offers(),
+    st.builds(PieceAsk, numbers, st.booleans(), st.integers(0, 2**62), st.integers(1, PIECE_BYTES_MAX)),
+    st.builds(pieces, numbers, st.booleans(), numbers, st.binary(max_size=PIECE_BYTES_MAX)),
+)
 
 
 class ControlTests(SynchronousTestCase):
     def test_round_trip(self) -> None:
         for control in CONTROLS:
             self.assertEqual(decode_control(encode_control(control)), control)
+
+    @settings(max_examples=200, deadline=None)
+    @given(transfers)
+    def test_round_trip_of_any_transfer(self, control: Control) -> None:
+        self.assertEqual(decode_control(encode_control(control)), control)
+
+    @settings(max_examples=300, deadline=None)
+    @given(transfers, st.data())
+    def test_damage_is_found_or_harmless(self, control: Control, data: st.DataObject) -> None:
+        """Whatever bytes come, they are refused, or stand for values that can be sent on."""
+        sent = bytearray(encode_control(control)) + data.draw(st.binary(max_size=3))
+        sent[data.draw(st.integers(0, len(sent) - 1))] = data.draw(st.integers(0, 255))
+        try:
+            taken = decode_control(bytes(sent))
+        except WireError:
+            return
+        self.assertEqual(decode_control(encode_control(taken)), taken)
+
+    def test_a_kind_of_a_later_version(self) -> None:
+        later = b"\xa2\x06\x02ab"  # field 100
+        self.assertRaises(UnknownKindError, decode_control, later)
+        empty = self.assertRaises(WireError, decode_control, b"")
+        self.assertNotIsInstance(empty, UnknownKindError)
 
     def test_nothing_wrong_is_taken(self) -> None:
         for what, data in WRONG.items():

@@ -46,13 +46,14 @@ def _document(found: StoppedFolder) -> dict[str, Any]:
             "log_bytes": found.database_log_bytes,
             "torn_bytes": found.torn_bytes,
         },
+        "incoming_bytes": found.incoming_bytes,
     }
 
 
 def _fields(found: StoppedFolder) -> list[tuple[str, str]]:
     identity = found.identity
     torn = f"; the last {found.torn_bytes} bytes are torn, the next start sets them aside"
-    return [
+    fields = [
         ("folder", str(found.path)),
         ("format", str(found.format)),
         ("cluster", identity.cluster),
@@ -69,6 +70,10 @@ def _fields(found: StoppedFolder) -> list[tuple[str, str]]:
         ("database", size(found.database_bytes)),
         ("log of the database", size(found.database_log_bytes) + (torn if found.torn_bytes else "")),
     ]
+    if found.incoming_bytes is not None:
+        taken = f"{size(found.incoming_bytes)} of another member's state, without effect until it is whole"
+        fields.append(("unfinished transfer", taken))
+    return fields
 
 
 def _vector(slots: tuple[int, ...]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from epaxos.ctl.behind import behind_in
 from epaxos.ctl.errors import CtlError
 from epaxos.ctl.members import Answer, ask_all, members_at
 from epaxos.ctl.options import Command, Settings
@@ -78,6 +79,10 @@ def command(settings: Settings) -> None:
         print_json(_document(settings, answers))
     else:
         print_table(HEAD, [_row(answer) for answer in answers])
+        for answer in answers:
+            behind = behind_in(answer.status) if answer.error is None else None
+            if behind is not None:
+                click.echo(f"replica {answer.member.number} {behind}")
     silent = [answer for answer in answers if answer.error is not None]
     if silent:
         why = "; ".join(f"replica {answer.member.number}: {answer.error}" for answer in silent)

@@ -13,8 +13,8 @@ __all__ = ["command"]
 HELP = """
 Begin the next epoch, with the same members.
 
-Everything of the epoch before is deleted once every member is in the new one.  Every member has to be
-connected.  Clients go on meanwhile.
+Everything of the epoch before is deleted once every member is in the new one, or that ends, too.  A majority
+of the members has to be connected; with engine = memory, every member.  Clients go on meanwhile.
 """
 
 

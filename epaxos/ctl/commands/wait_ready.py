@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic, sleep
+from typing import Any, NamedTuple
 
 import click
 
+from epaxos.ctl.behind import behind_in
+from epaxos.ctl.connection import Connection
 from epaxos.ctl.errors import AskError, CtlError, Refused
 from epaxos.ctl.members import status_of
 from epaxos.ctl.options import SECONDS, Command, Settings
-from epaxos.ctl.output import print_json, progress
+from epaxos.ctl.output import Say, print_json, progress
 
 __all__ = ["command"]
 
@@ -23,7 +25,14 @@ FOR_GOOD = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR AUTH", "ERR unknown 
 """Refusals that time does not change."""
 
 
-def _waits_for(settings: Settings, timeout_s: float) -> str | None:
+class Lack(NamedTuple):
+    """What a replica lacks to serve, and, when it takes a state, what it has of that, from 0 to 1."""
+
+    why: str
+    share: float | None = None
+
+
+def _waits_for(settings: Settings, timeout_s: float) -> Lack | None:
     """What the replica of `--at` lacks to serve; None when it serves.  Raises CtlError when it never will."""
     try:
         with settings.connect(timeout_s=timeout_s) as connection:
@@ -31,35 +40,55 @@ def _waits_for(settings: Settings, timeout_s: float) -> str | None:
             try:
                 connection.ask("GET", KEY)
             except Refused as refused:
+                if refused.reply.startswith("CLUSTERDOWN"):
+                    return _taking(connection) or Lack(str(refused))
                 if not refused.reply.startswith("ERR ") or refused.reply.startswith("ERR max number"):
                     raise
                 return _lacks(status_of(connection))  # its state machine has no GET
     except Refused as refused:
         if refused.reply.startswith(FOR_GOOD):
             raise CtlError(str(refused)) from None
-        return str(refused)
+        return Lack(str(refused))
     except AskError as error:
-        return str(error)
+        return Lack(str(error))
     except ValueError as why:
-        return f"{settings.at}: {why}"
+        return Lack(f"{settings.at}: {why}")
     return None
 
 
-def _lacks(status: dict[str, object]) -> str | None:
+def _taking(connection: Connection) -> Lack | None:
+    """What a replica that refuses commands says of a state that it takes; None when it takes none, or does
+    not tell."""
+    try:
+        return _lacks_state(status_of(connection))
+    except (AskError, ValueError):
+        return None
+
+
+def _lacks_state(status: dict[str, Any]) -> Lack | None:
+    behind = behind_in(status)
+    return None if behind is None else Lack(f"the replica: it {behind}", behind.share)
+
+
+def _lacks(status: dict[str, Any]) -> Lack | None:
     """What a replica that cannot be read from lacks: it must see a majority, itself included."""
     members = status.get("members")
     if not isinstance(members, list) or not members or not all(isinstance(each, dict) for each in members):
         raise ValueError("its status cannot be understood")
     up = sum(bool(member.get("up")) for member in members)
+    taking = _lacks_state(status)
+    if taking is not None:
+        return taking
     if status.get("digest") is None:
-        return "the replica starts or stops"
-    return None if up > len(members) // 2 else f"it sees {up} of {len(members)} members up"
+        return Lack("the replica starts or stops")
+    return None if up > len(members) // 2 else Lack(f"it sees {up} of {len(members)} members up")
 
 
 HELP = """
 Wait until the replica of --at serves.
 
-It serves when it answers PING and a read, which takes a majority of the members.  A refusal that time does
+It serves when it answers PING and a read, which takes a majority of the members.  A member that takes the
+state of another one does not serve yet; on a terminal its progress is shown.  A refusal that time does
 not change, such as a wrong password, ends the wait.
 """
 
@@ -85,7 +114,7 @@ def command(settings: Settings, wait_s: float) -> None:
         raise CtlError(f"{settings.at} does not serve after {wait_s:g} s: {why}")
 
 
-def _wait(settings: Settings, deadline: float, say: Callable[[str], None]) -> str | None:
+def _wait(settings: Settings, deadline: float, say: Say) -> str | None:
     """Ask until the replica serves (then None is returned), or the deadline has passed: what it lacks then.
 
     An attempt that the deadline cuts short finds out less than the one before it, whose reason is kept.
@@ -97,8 +126,8 @@ def _wait(settings: Settings, deadline: float, say: Callable[[str], None]) -> st
         if found is None:
             return None
         if why is None or monotonic() < deadline:
-            why = found
-            say(f"waiting for {why}")
+            why = found.why
+            say(f"waiting for {why}", found.share)
         left_s = deadline - monotonic()
         if left_s <= 0:
             return why

@@ -23,6 +23,9 @@ class InstanceTable:
 
     For each row, every slot up to `floor` has been executed by every member and is forgotten; every
     slot up to `committed` is committed; `known` is the highest slot that was heard of.
+
+    A replica that has installed the state of another one has executed instances that it does not hold.
+    `claimed` is what others may ask it for: every instance up to there is forgotten, or held and committed.
     """
 
     def __init__(self, epoch: Epoch) -> None:
@@ -31,6 +34,7 @@ class InstanceTable:
         self._floor = [0] * n
         self._committed = [0] * n
         self._known = [0] * n
+        self._installed = [0] * n  # not everything above the floor and up to here is held
         self._no_deps = no_deps(epoch)
 
     @property
@@ -44,6 +48,13 @@ class InstanceTable:
     @property
     def known(self) -> Deps:
         return tuple(self._known)
+
+    @property
+    def claimed(self) -> Deps:
+        return tuple(
+            committed if floor >= installed else floor
+            for floor, committed, installed in zip(self._floor, self._committed, self._installed)
+        )
 
     def __len__(self) -> int:
         return sum(map(len, self.rows))
@@ -113,6 +124,15 @@ class InstanceTable:
         self._floor[:] = floor
         self._committed[:] = map(max, floor, executed)
         self._known[:] = self._committed
+
+    def restored(self, executed: Deps) -> None:
+        """All instances are restored: find out of which rows not all that is executed is held."""
+        for row, instances in enumerate(self.rows):
+            slot = self._floor[row] + 1
+            while (instance := instances.get(slot)) is not None and instance.phase is _COMMITTED:
+                slot += 1
+            if slot <= executed[row]:
+                self._installed[row] = executed[row]
 
     def forget(self, floor: Deps) -> list[InstanceId]:
         """Drop every instance up to `floor`.  Returns those that were held here.

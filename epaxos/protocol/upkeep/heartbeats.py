@@ -68,7 +68,7 @@ class Heartbeats:
         self._forgetting.on_heartbeat_sent()
 
     def _heartbeat(self) -> Heartbeat:
-        return Heartbeat(self._state.table.committed, self._forgetting.executed)
+        return Heartbeat(self._state.table.claimed, self._forgetting.executed)
 
     def _ask_how_far(self) -> None:
         """Ask each replica that was not heard yet by a Fetch of nothing, which it answers with a Heartbeat.

@@ -6,8 +6,9 @@ from typing import NamedTuple, Union
 
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.transfer import Piece, PieceAsk, StateAsk, StateOffer
 
-__all__ = ["Control", "EpochIs", "Founded", "Standing", "Written"]
+__all__ = ["TRANSFERS", "Control", "EpochIs", "Founded", "Standing", "Written"]
 
 
 class Standing(NamedTuple):
@@ -26,7 +27,8 @@ class EpochIs(NamedTuple):
     """The newest epoch that the sender has opened.
 
     `previous` is the membership of the epoch before it, and `opened_by` the instance of that epoch that
-    carried `membership`.  Both are None when the sender knows that the epoch is safe.
+    carried `membership`.  Both are None when the sender holds nothing of the epoch before: whoever has not
+    reached its end needs the state.
     """
 
     membership: Membership
@@ -46,4 +48,7 @@ class Founded(NamedTuple):
     membership: Membership
 
 
-Control = Union[Standing, EpochIs, Written, Founded]
+Control = Union[Standing, EpochIs, Written, Founded, StateAsk, StateOffer, PieceAsk, Piece]
+
+TRANSFERS = (StateAsk, StateOffer, PieceAsk, Piece)
+"""The kinds of control messages with which a state is transferred."""

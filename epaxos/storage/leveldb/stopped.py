@@ -34,7 +34,8 @@ class StoppedFolder:
     `executed_beyond`: the number of single instances executed beyond `executed`; `records`, `batches`: how
     many of instances the database holds; `entries`, `state_batches`: what base and logs of the state hold;
     `torn_bytes`: what the next start will cut off the log of the database.  `uid`: in hex, if the folder
-    has one.
+    has one.  `incoming_bytes`: what was taken of the state of another replica and has no effect yet; None
+    when no transfer is unfinished.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class StoppedFolder:
     database_bytes: int
     database_log_bytes: int
     torn_bytes: int
+    incoming_bytes: int | None
 
 
 def read_stopped(path: str | os.PathLike[str]) -> StoppedFolder:
@@ -137,4 +139,12 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             database_bytes=sizes[0],
             database_log_bytes=sizes[1],
             torn_bytes=sum(path.stat().st_size for path in copy.path.glob("*.torn")),
+            incoming_bytes=_size(folder.incoming),
         )
+
+
+def _size(folder: Path) -> int | None:
+    """The bytes of all files in a folder; None when there is none."""
+    if not folder.is_dir():
+        return None
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

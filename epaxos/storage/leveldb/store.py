@@ -36,13 +36,17 @@ from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb.held import epochs_held
 from epaxos.storage.leveldb.opening import open_database, restore, text_of
 from epaxos.storage.leveldb.pace import DiskPace, is_brief
 from epaxos.storage.leveldb.records import RecordFormat
 from epaxos.storage.leveldb.shared import Item, SharedWriter
 from epaxos.storage.leveldb.thread import WriterThread
-from epaxos.storage.leveldb.writer import GroupWriter
+from epaxos.storage.leveldb.transfer import LevelDBTransfer
+from epaxos.storage.leveldb.writer import DurableState, GroupWriter
 from epaxos.storage.state.files import StateFiles
+from epaxos.storage.state.incoming import remove_left_over
+from epaxos.storage.state.pins import Pins
 
 __all__ = ["LevelDBStore"]
 
@@ -77,14 +81,16 @@ class LevelDBStore:
         self._db: Any = None
         self._identity: Identity | None = None
         self._thread: WriterThread | None = None
-        self._accepts = False
+        self._accepts = self._has_failed = False
         self._held_back: list[Item] = []
         self._wanted = False  # the node waits for one that is held back
         self._reporting = False
         self._pace = DiskPace()
         self._closing: list[Deferred[None]] = []
         self._queued = 0
+        self._least_held = 0  # nothing is held of epochs before
         self.wants_state = False
+        self.transfer: LevelDBTransfer | None = None
         self._counters = {"store_writes": 0, "store_syncs": 0, "store_bytes": 0}
 
     @property
@@ -104,7 +110,9 @@ class LevelDBStore:
             try:
                 restored, manifest = restore(db, self._folder, RecordFormat(identity.epoch), fresh)
                 self._folder.make_state()
-                state = StateFiles(self._folder.state, manifest, sync=self._sync)
+                self._remove_left_over()
+                pins = Pins()
+                state = StateFiles(self._folder.state, manifest, sync=self._sync, pins=pins)
             except BaseException:
                 db.close()
                 raise
@@ -115,13 +123,33 @@ class LevelDBStore:
         format = RecordFormat(identity.epoch if opened is None else opened.membership.epoch)
         self._db = db
         self._identity = identity
-        writer = GroupWriter(db, self._folder.database, format, sequence, state, sync=self._sync)
-        self._shared = SharedWriter(writer, self._folder)
+        durable = DurableState(opened, restored.executed, restored.beyond, manifest)
+        writer = GroupWriter(
+            db, self._folder.database, format, sequence, state, sync=self._sync, durable=durable
+        )
+        self._shared = shared = SharedWriter(writer, self._folder)
         self.wants_state = writer.wants_state
         self._accepts = True
-        self._thread = WriterThread(self._shared, self._call_from_thread, self)
+        self.transfer = transfer = LevelDBTransfer(
+            self,
+            shared,
+            self._call_from_thread,
+            identity.epoch,
+            self._folder.state,
+            self._folder.incoming,
+            pins,
+            sync=self._sync,
+        )
+        self._thread = WriterThread(shared, self._call_from_thread, self, transfer.join)
         self._thread.start()
         return restored
+
+    def _remove_left_over(self) -> None:
+        incoming = self._folder.incoming
+        try:
+            remove_left_over(incoming)
+        except OSError as error:
+            raise StoreError(f"{incoming} cannot be used: {error.strerror}") from None
 
     # -- reading
 
@@ -154,6 +182,19 @@ class LevelDBStore:
             raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
         return found
 
+    def held_epochs(self) -> list[int]:
+        """See IStore."""
+        if self._shared is None:
+            raise RuntimeError("the store is not open")
+        durable = self._shared.writer.durable
+        now = 0 if durable is None or durable.opened is None else durable.opened.membership.number
+        try:
+            held = epochs_held(self._db, self._least_held, now)
+        except (engine.Error, ValueError) as why:
+            raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
+        self._least_held = held[0] if held else now
+        return held
+
     def _format_of(self, epoch: int) -> RecordFormat:
         if self._identity is None:
             raise RuntimeError("the store is not open")
@@ -165,6 +206,8 @@ class LevelDBStore:
         if self._thread is None:
             return succeed(None)
         if not self._closing:
+            if self.transfer is not None:
+                self.transfer.stop()
             self._thread.put(self._take_group())
             self._thread.close()
         closed: Deferred[None] = Deferred()
@@ -218,6 +261,9 @@ class LevelDBStore:
             return False
         if not shared.lock.acquire(blocking=False):
             return False
+        if shared.is_over:  # another state was installed, a moment ago
+            shared.lock.release()
+            return False
         group = self._take_group()
         began = monotonic()
         try:
@@ -258,9 +304,24 @@ class LevelDBStore:
         """See Reports."""
         self._accepts = self._wanted = False
         if self._shared is not None:
-            self._shared.is_broken = True
+            self._shared.is_over = True
         self._queued = 0
-        self._failed(StoreError(text))
+        if not self._has_failed:
+            self._has_failed = True
+            self._failed(StoreError(text))
+
+    # -- another state
+
+    def after_writes(self, job: Callable[[], None]) -> None:
+        """See TransferOwner."""
+        if self._thread is not None and self._accepts:
+            self._thread.put(self._take_group())
+            self._thread.call(job)
+
+    def on_installed(self) -> None:
+        """See TransferOwner."""
+        self._accepts = self._wanted = False
+        self._queued = 0
 
     def counters(self) -> Mapping[str, int]:
         """See IStore.  `store_queue` counts write sets."""

@@ -1,7 +1,7 @@
 """The writer's thread: writes that would hold up the event loop, and bases of the state.
 
 While the thread writes, groups gather in its queue, and its next write has all of them.  Everything in
-this module but the constructor, `start`, `put` and `close` runs in the thread.
+this module but the constructor, `start`, `put`, `call` and `close` runs in the thread.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ __all__ = ["Reports", "WriterThread"]
 UNFINISHED_S = 0.1
 """The time without a write, in seconds, after which a base under way is continued.  The snapshot that it
 is made of keeps replaced values in memory until the base is whole."""
+PINNED_WAIT_S = 1
+"""The least time, in seconds, after which the thread looks again whether files are still pinned."""
 BUSY_BYTES = 1
 """The least bytes of a base that are then written when other writes came meanwhile: one piece, because
 promises wait for it."""
@@ -41,16 +43,21 @@ class Reports(Protocol):
 class WriterThread:
     """The thread of one store, from `start` to `close`.
 
-    `call_from_thread` has a function called in the event loop.
+    `call_from_thread` has a function called in the event loop.  `end` is called in the thread before it ends.
     """
 
     def __init__(
-        self, shared: SharedWriter, call_from_thread: Callable[..., object], reports: Reports
+        self,
+        shared: SharedWriter,
+        call_from_thread: Callable[..., object],
+        reports: Reports,
+        end: Callable[[], None],
     ) -> None:
         self._shared = shared
         self._call_from_thread = call_from_thread
         self._reports = reports
-        self._queue: SimpleQueue[list[Item] | None] = SimpleQueue()  # None: close
+        self._end = end
+        self._queue: SimpleQueue[list[Item] | Callable[[], None] | None] = SimpleQueue()  # None: close
 
     def start(self) -> None:
         """Begin to write."""
@@ -59,6 +66,11 @@ class WriterThread:
     def put(self, group: list[Item]) -> None:
         """Have the group written after those before it."""
         self._queue.put(group)
+
+    def call(self, job: Callable[[], None]) -> None:
+        """Have `job` called in the thread after the groups before it.  It holds the lock; what it raises is
+        a failure of a write.  It is not called when nothing may be written any more."""
+        self._queue.put(job)
 
     def close(self) -> None:
         """Have everything closed once all groups are written and synced."""
@@ -71,6 +83,7 @@ class WriterThread:
         try:
             self._try(self._write_until_closed)
             self._try(self._shared.writer.close)
+            self._try(self._end)
         finally:
             self._call_from_thread(self._reports.on_closed)
 
@@ -81,7 +94,7 @@ class WriterThread:
             self._report_failure(error)
 
     def _report_failure(self, error: BaseException) -> None:
-        self._shared.is_broken = True
+        self._shared.is_over = True
         self._call_from_thread(self._reports.on_failed, self._shared.failure(error))
 
     def _write_until_closed(self) -> None:
@@ -89,13 +102,15 @@ class WriterThread:
         at_end = more = False
         while not at_end:
             writes, wait_s = writer.writes, self._wait_s(more)
-            group, at_end = self._next_group(wait_s)
-            idle = not (group or at_end or more)
+            group, job, at_end = self._next_group(wait_s)
+            idle = not (group or job or at_end or more)
             more = False
             try:
                 with self._shared.lock:
-                    if not self._shared.is_broken:  # perhaps by the event loop, a moment ago
+                    if not self._shared.is_over:  # perhaps by the event loop, a moment ago
                         more = self._write(group, at_end, idle, writes)
+                        if job is not None:
+                            job()
             except Exception as error:  # whatever it was, nothing may be reported durable from now on
                 self._report_failure(error)
 
@@ -118,15 +133,22 @@ class WriterThread:
         """How long to wait for a group, in seconds; None: until one comes."""
         if more:
             return 0
-        return UNFINISHED_S if self._shared.writer.unfinished and not self._shared.is_broken else None
+        writer = self._shared.writer
+        if self._shared.is_over:
+            return None
+        if writer.unfinished:
+            return UNFINISHED_S
+        return None if writer.pinned_s is None else max(PINNED_WAIT_S, writer.pinned_s)
 
-    def _next_group(self, wait_s: float | None) -> tuple[list[Item], bool]:
-        """All groups that have gathered, or the first one that comes within `wait_s`, as one; and whether
-        it is the last."""
+    def _next_group(self, wait_s: float | None) -> tuple[list[Item], Callable[[], None] | None, bool]:
+        """All groups that have gathered, or the first one that comes within `wait_s`, as one; the job behind
+        them, if one comes next; and whether it is the last."""
         group: list[Item] = []
         try:
-            while (items := self._queue.get(not group, wait_s)) is not None:
-                group += items
+            while (found := self._queue.get(not group, wait_s)) is not None:
+                if not isinstance(found, list):
+                    return group, found, False
+                group += found
         except Empty:
-            return group, False
-        return group, True
+            return group, None, False
+        return group, None, True

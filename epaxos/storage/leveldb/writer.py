@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from epaxos.interfaces import EpochRecord, WriteSet
+from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.transfer import StateOffer
 from epaxos.storage.gil import let_loop_run
 from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, encode_epoch_record, raise_format
 from epaxos.storage.leveldb.records import (
@@ -23,12 +25,28 @@ from epaxos.storage.leveldb.records import (
 )
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.state.files import StateFiles
-from epaxos.storage.state.manifest import encode_manifest
+from epaxos.storage.state.manifest import Manifest, encode_manifest
 
-__all__ = ["GroupWriter"]
+__all__ = ["DurableState", "GroupWriter", "record_of"]
 
 CHUNK = 2000
 """The number of records after which the event loop gets the interpreter lock; they take about 1 ms."""
+
+
+class DurableState(NamedTuple):
+    """A state that no failure of the host takes away: its epoch (None: epoch 0), how far execution was, and
+    its files."""
+
+    opened: EpochRecord | None
+    executed: Deps
+    beyond: tuple[InstanceId, ...]
+    manifest: Manifest
+
+
+def record_of(offer: StateOffer) -> EpochRecord:
+    """How the epoch of a state that another replica gives began.  Nothing is held here of the one before."""
+    nothing = no_deps(offer.previous.epoch)
+    return EpochRecord(offer.membership, offer.previous, offer.opened_by, nothing)
 
 
 class GroupWriter:
@@ -36,6 +54,8 @@ class GroupWriter:
 
     `db` is a LevelDB database in the folder `database`; `state` are the files that the batches and the
     states of checkpoints go to.  With `sync` False nothing is ever synced.
+
+    `durable` is the newest durable state, None where there is none.  Another thread may look at it.
     """
 
     def __init__(
@@ -47,6 +67,7 @@ class GroupWriter:
         state: StateFiles,
         *,
         sync: bool,
+        durable: DurableState | None = None,
     ) -> None:
         self.sequence = sequence
         self.writes = 0
@@ -58,11 +79,17 @@ class GroupWriter:
         self._sync = sync
         self._unsynced = False
         self._bytes = 0
+        self._newest = self.durable = durable
 
     @property
     def bytes(self) -> int:
         """The number of bytes that were written, to the database and to the files of the state."""
         return self._bytes + self._state.bytes
+
+    @property
+    def epoch(self) -> int:
+        """The number of the newest epoch."""
+        return self._format.epoch.number
 
     @property
     def wants_state(self) -> bool:
@@ -82,22 +109,60 @@ class GroupWriter:
             manifest = self._state.settle()
             if manifest is not None:
                 batch.put(STATE_KEY, encode_manifest(manifest))
-            self.sequence.add_to(batch)
-            size = batch.approximate_size()
-            batch.write()
-            if sync and self._unsynced:
-                self._sync_older_logs()
-            self._unsynced = self._sync and not sync
-            self.sequence.on_written(size)
-            self.writes += 1
-            self.syncs += sync
-            self._bytes += size
+            self._write(batch, sync)
+            self._note(write_sets, manifest)
         return not self._unsynced
+
+    def _write(self, batch: Any, sync: bool) -> None:
+        self.sequence.add_to(batch)
+        size = batch.approximate_size()
+        batch.write()
+        if sync and self._unsynced:
+            self._sync_older_logs()
+        self._unsynced = self._sync and not sync
+        self.sequence.on_written(size)
+        self.writes += 1
+        self.syncs += sync
+        self._bytes += size
+
+    def _note(self, write_sets: Iterable[WriteSet], manifest: Manifest | None) -> None:
+        """Remember what state the write has recorded."""
+        newest = self._newest
+        for write_set in write_sets:
+            checkpoint = write_set.checkpoint
+            if checkpoint is not None:
+                opened = write_set.opened or (newest and newest.opened)
+                files = manifest or (newest and newest.manifest)
+                if files is None:
+                    raise RuntimeError("a checkpoint was recorded without the files of its state")
+                newest = DurableState(opened, checkpoint.executed, checkpoint.beyond, files)
+        if newest is not None and manifest is not None:
+            newest = newest._replace(manifest=manifest)
+        self._newest = newest
+        if not self._unsynced:
+            self.durable = newest
+
+    def install(self, offer: StateOffer, incoming: Path) -> None:
+        """Become `offer`, whose files are in the folder `incoming`, in one write.  It is the last one.
+
+        Raises engine.Error, OSError.
+        """
+        manifest = self._state.install(incoming, offer.parts)
+        batch = self._db.write_batch(sync=self._sync)
+        self._open_epoch(batch, record_of(offer))
+        batch.put(CHECKPOINT_KEY, self._format.encode_checkpoint(offer.executed, offer.beyond))
+        batch.put(STATE_KEY, encode_manifest(manifest))
+        self._write(batch, self._sync)
 
     @property
     def unfinished(self) -> bool:
         """Whether a base has to be written or recorded, even when no write comes."""
         return self._state.unfinished
+
+    @property
+    def pinned_s(self) -> float | None:
+        """See StateFiles."""
+        return self._state.pinned_s
 
     @property
     def recorded(self) -> bool:

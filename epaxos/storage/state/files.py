@@ -25,11 +25,15 @@ from pathlib import Path
 from epaxos.interfaces import StoreError
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
+from epaxos.protocol.values.transfer import StatePart
+from epaxos.storage.folder import sync_folder
 from epaxos.storage.gil import let_loop_run
+from epaxos.storage.state.incoming import part_path
 from epaxos.storage.state.manifest import Manifest, StateFile
 from epaxos.storage.state.names import base_path, found_in, log_path
 from epaxos.storage.state.piece_file import PieceFile
 from epaxos.storage.state.pieces import encode_batches, encode_entries
+from epaxos.storage.state.pins import Pins
 
 __all__ = ["StateFiles"]
 
@@ -46,6 +50,8 @@ SYNCED_BYTES = 1 << 20
 """A base is synced after this many bytes, because a sync of the whole could hold up promises for seconds."""
 REMOVED_BYTES = 8 << 20
 """The most bytes of files that one step removes.  It takes 0.3 ms for each MB, and promises wait for it."""
+PINNED_BYTES_MAX = 1 << 30
+"""The most bytes, beside those of two bases, of files that are kept only for replicas that take the state."""
 
 
 class _NewBase:
@@ -59,11 +65,14 @@ class _NewBase:
 class StateFiles:
     """The files in `folder`, which are the state as `manifest` says.  With `sync` False nothing is synced.
 
+    Files of which `pins` says that another replica reads them are removed later.
     All methods block, and raise OSError; after that only `close` may be called.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, *, sync: bool) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, sync: bool, pins: Pins | None = None) -> None:
         self.bytes = 0
+        self._pins = Pins() if pins is None else pins
+        self._pinned: list[Path] = []  # they could be removed if they were not pinned
         self._folder = folder
         self._sync = sync
         self._base = manifest.base
@@ -147,6 +156,8 @@ class StateFiles:
 
         Returns whether there is more to remove.  A long file is made shorter first, in steps.
         """
+        if self._removable or self._pinned:
+            self._leave_pinned()
         left = REMOVED_BYTES
         while self._removable and left > 0:
             path = self._removable[-1]
@@ -159,6 +170,47 @@ class StateFiles:
                 left -= size
             self._removable.pop()
         return bool(self._removable)
+
+    def _leave_pinned(self) -> None:
+        """Part the files that can be removed from those that are pinned.
+
+        No pin is made of a file that can be removed, because an offer names those of the durable manifest.
+        """
+        files = [*self._pinned, *self._removable]
+        pinned = self._pins.pinned(files)
+        if sum(map(_size, pinned)) > 2 * self._base.length + PINNED_BYTES_MAX:
+            self._pins.release(pinned)
+            pinned = set()
+        self._pinned = [path for path in files if path in pinned]
+        self._removable = [path for path in files if path not in pinned]
+
+    @property
+    def pinned_s(self) -> float | None:
+        """The seconds until files may have to be removed because a pin ends; None when none are kept."""
+        return self._pins.next_end_s() if self._pinned else None
+
+    def install(self, folder: Path, parts: Iterable[StatePart]) -> Manifest:
+        """The files of `folder` that `parts` name become the state.  Returns the manifest to record.
+
+        They move under names that never were here.  Until the manifest is recorded the state is the one
+        before, and the next start removes the files.  Nothing may be added any more.
+        """
+        self.close()
+        logs: list[StateFile] = []
+        base = StateFile(self._next_generation())
+        for part in parts:
+            here = base.generation if part.is_base or not logs else self._next_generation()
+            counts = StateFile(here, part.length, part.crc)
+            if part.is_base:
+                base = counts
+            else:
+                logs.append(counts)
+            os.rename(
+                part_path(folder, part.generation, part.is_base), part_path(self._folder, here, part.is_base)
+            )
+        if self._sync:
+            sync_folder(self._folder)
+        return Manifest(base, tuple(logs))
 
     def close(self) -> None:
         """Close the files as they are."""
@@ -223,3 +275,10 @@ class StateFiles:
         self._unneeded += [log_path(self._folder, file.generation) for file in self._older]
         self._base = base
         self._older = []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -25,6 +25,7 @@ from epaxos.wire.codec import decode_batch, encode_batch
 __all__ = [
     "PIECE_BATCHES",
     "PIECE_BYTES",
+    "PieceCheck",
     "decode_batches",
     "decode_entries",
     "encode_batches",
@@ -80,6 +81,47 @@ def read_pieces(file: BufferedIOBase, length: int, crc: int) -> Iterator[bytes]:
         position = end
     if found != crc:
         raise ValueError(f"its first {length} bytes are not what was written there")
+
+
+class PieceCheck:
+    """Checks the pieces of a file whose bytes come in order, in parts of any size.
+
+    The first `length` bytes are whole pieces, the last of which has the checksum `crc`.  `end` bytes have
+    come.
+    """
+
+    def __init__(self, length: int = 0, crc: int = 0) -> None:
+        self.length = self.end = length
+        self.crc = self._found = crc
+        self._header = b""
+        self._missing = self._expected = 0  # of the payload that is not whole
+
+    def add(self, data: bytes) -> bool:
+        """Whether all pieces that are whole with `data` are what was written there.
+
+        When they are not, nothing more may be added.  A piece without a payload is never written.
+        """
+        rest = memoryview(data)
+        while rest:
+            if not self._missing:
+                part = rest[: _HEADER.size - len(self._header)]
+                self._header += part
+                if len(self._header) == _HEADER.size:
+                    self._missing, self._expected = _HEADER.unpack(self._header)
+                    self._header, self._found = b"", self.crc
+                    if not self._missing:
+                        return False
+            else:
+                part = rest[: self._missing]
+                self._found = crc32(part, self._found)
+                self._missing -= len(part)
+                if not self._missing and self._found != self._expected:
+                    return False
+            self.end += len(part)
+            rest = rest[len(part) :]
+            if not (self._missing or self._header):
+                self.length, self.crc = self.end, self._found
+        return True
 
 
 # -- entries

@@ -253,6 +253,23 @@ class Invariants:
         sequence.checkpoints[executed, beyond] = sequence.last
         self._check_frontier(replica, sequence, executed, beyond)
 
+    def on_install(
+        self, replica: int, source: int, executed: Deps, beyond: tuple[InstanceId, ...], end: InstanceId
+    ) -> None:
+        """`replica` puts the state of the checkpoint of `source` that had this frontier in the place of its
+        own.  `end` ended the epoch before that of this checkpoint."""
+        first, earlier = self._ends.setdefault(epoch_of(end.slot), (source, end))
+        if earlier != end:
+            self._violated(f"Epochs: {end} ends an epoch at replica {source}, and {earlier} at {first}")
+        checkpoints = self._sequences[source].checkpoints
+        if (executed, beyond) not in checkpoints:
+            self._violated(
+                f"Transfer: replica {replica} takes the state at {executed} {beyond}"
+                f" from replica {source}, which never was there"
+            )
+            return
+        self._sequences[replica].checkpoints[executed, beyond] = checkpoints[executed, beyond]
+
     def on_restore(self, replica: int, executed: Deps, beyond: tuple[InstanceId, ...]) -> None:
         """`replica` starts with the state of the checkpoint that had this frontier."""
         sequence = self._sequences[replica]

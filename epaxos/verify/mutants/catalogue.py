@@ -20,6 +20,7 @@ from epaxos.node.journal import Journal
 from epaxos.node.node import Node
 from epaxos.node.reads import PendingRead, Reads
 from epaxos.node.refusals import Refusals
+from epaxos.node.transfers import Transfers
 from epaxos.protocol.acceptor import Acceptor
 from epaxos.protocol.admission import ADMISSION
 from epaxos.protocol.coordinators import choice
@@ -46,7 +47,12 @@ from epaxos.protocol.values.messages import (
     Validate,
 )
 from epaxos.protocol.values.quorums import Quorums
+from epaxos.transfer.source import Source
+from epaxos.transfer.target import Target
 from epaxos.verify.mutants.mutation import Edit, Entry, Mutant
+from epaxos.verify.simulation.contents import Contents
+from epaxos.verify.simulation.incoming import Incoming
+from epaxos.verify.simulation.state_transfer import VirtualTransfer
 
 __all__ = ["MUTANTS"]
 
@@ -787,28 +793,99 @@ self._store.write(WriteSet(epoch=epoch.number, opened=record), _nothing)
         profile="turns",
     ),
     _edit(
-        "deleted at opening",
-        "T9: the epoch before is kept until every member has opened the present one",
-        Epochs._look,
-        "self._closed is not None and self.is_settled",
-        "self._closed is not None",
-        profile="turns",
-    ),
-    _edit(
-        "turn before all are there",
-        "T9: the next epoch is proposed when every member has opened the present one",
-        Epochs._why_not,
-        "if self._installed_at[replica] < self.number]",
-        "if self.number < 0]",
-        profile="turns",
-    ),
-    _edit(
         "frames of any epoch",
         "T11: a frame counts in the epoch that it names",
         Node._on_messages,
         "epoch == self._epochs.number",
         "True",
         profile="turns",
+    ),
+)
+
+_SLEEPERS = (
+    _edit(
+        "last checkpoint behind an installed state",
+        "T8: nothing of the epoch that was left is written behind the state that was installed",
+        Node._on_transport_stopped,
+        "if was_running:",
+        "if True:",
+        profile="sleepers",
+    ),
+    _edit(
+        "R told, and not held",
+        "T6: who holds nothing of the epoch before names no R",
+        Epochs._tell_epoch,
+        "if self._closed is None:",
+        "if record.opened_by is None:",
+        profile="sleepers",
+    ),
+    _edit(
+        "all held, after an installation",
+        "T6: who came to an epoch by T8 does not answer for what ran there before",
+        Epochs.end,
+        "holds_all = claimed == core.table.committed",
+        "claimed, holds_all = core.table.committed, True",
+        n=3,
+        profile="sleepers",
+    ),
+    _edit(
+        "the state of the own epoch",
+        "T8: who reaches the end of its epoch by itself takes no state any more",
+        Transfers.on_opened,
+        "if target.is_active:",
+        "if False:",
+        profile="sleepers",
+    ),
+    Mutant(
+        "a state of no use",
+        "T8: only the state of a later epoch is taken",
+        (
+            Edit(Source.on_state_ask, (("offer.membership.number > ask.beyond", "True"),)),
+            Edit(Target.on_offer, (("offer.membership.number <= self._beyond", "False"),)),
+            Edit(Target._is_of_use, (("offer.membership.number > self._beyond", "True"),)),
+        ),
+        profile="sleepers",
+    ),
+    _edit(
+        "late frames of any epoch",
+        "T11: a frame counts in the epoch that it names",
+        Node._on_messages,
+        "epoch == self._epochs.number",
+        "epoch <= self._epochs.number",
+        profile="sleepers",
+    ),
+    _edit(
+        "installed in two writes",
+        "T8: one write puts the state and the epoch there",
+        VirtualTransfer.install,
+        "self._write(_installation(offer, files), partial(self._on_installed, done))",
+        """\
+whole = _installation(offer, files)
+        self._write(Installation(whole.opened, whole.executed, whole.beyond, None, ()), partial(bool))
+        self._write(whole, partial(self._on_installed, done))
+""",
+        profile="sleepers",
+    ),
+    _edit(
+        "floor and reservation carried over",
+        "T8: an installed state has neither a reservation nor a floor",
+        Contents._install,
+        "self._open(installation.opened)",
+        """\
+floor, reserved = self.floor, self.reserved
+    self._open(installation.opened)
+    self.floor, self.reserved = floor, reserved
+""",
+        profile="sleepers",
+    ),
+    Mutant(
+        "pieces not checked",
+        "T8: what is installed is byte for byte what the source has",
+        (
+            Edit(Incoming.take, (("not good.is_all", "False"),)),
+            Edit(VirtualTransfer.install, (("!= (part.length, part.crc, part.length)", "is None"),)),
+        ),
+        profile="sleepers",
     ),
 )
 
@@ -823,4 +900,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_READS,
     *_LIVENESS,
     *_TURNS,
+    *_SLEEPERS,
 )

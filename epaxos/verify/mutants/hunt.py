@@ -46,6 +46,7 @@ _CHECKS = (
     ("Liveness:", "liveness"),
     ("Wholeness:", "wholeness"),
     ("Epochs:", "epochs"),
+    ("Transfer:", "transfer"),
     ("was run in", "executed twice"),
     ("twice", "executed twice"),
     ("which was not decided", "Agreement"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,9 +22,12 @@ from epaxos.verify.simulation.clock import SECOND, Process, ReplicaClock, Virtua
 from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.dice import Dice, seeded
 from epaxos.verify.simulation.disk import Disk, VirtualStore
+from epaxos.verify.simulation.handover import Handover, Offers
 from epaxos.verify.simulation.network import Carried, Network, VirtualTransport
 from epaxos.verify.simulation.observers import Commands, ObservedExecutor, ObservedStateMachine
 from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.simulation.state_transfer import VirtualTransfer
+from epaxos.verify.simulation.traps import Traps
 from epaxos.verify.trace import Trace
 
 __all__ = ["Cluster", "Host"]
@@ -79,16 +81,6 @@ class _Connection:
         return self._node.turn()
 
 
-@dataclass
-class _Trap:
-    """A call that is due at a send of messages of one kind: before it, or just after it."""
-
-    kind: str
-    left: int
-    after: bool
-    spring: Callable[[], None]
-
-
 class Host:
     """The host of one replica: a disk, and at most one process at a time."""
 
@@ -99,13 +91,15 @@ class Host:
         self.process: Process | None = None
         self.clock: ReplicaClock | None = None
         self.crash_at_write: int | None = None
-        self._traps: list[_Trap] = []
+        self.traps = Traps()
         self.cost = cluster.plan.cost_us
         self._cluster = cluster
         self._dice = Dice(cluster.plan.seed, "host", id)
         self._lives = 0
         self._empty = 0
         self._epoch = 0
+        self._handover: Handover | None = None
+        self._machine: ObservedStateMachine | None = None
         self._stopping = self._start_again = False
         self.dead = False
         self._lost: dict[object, Callable[[], None]] = {}
@@ -133,7 +127,7 @@ class Host:
         self._stopping = self._start_again = False
         cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
         commands = Commands()
-        machine = self._new_state_machine(process, commands)
+        machine = self._machine = self._new_state_machine(process, commands)
         node = self.node = self._new_node(process, self.clock, machine, commands)
         if self._lives == 1:
             self._empty = self._held(node)
@@ -175,9 +169,20 @@ class Host:
             self.id,
             cluster.trace,
             partial(self._before_send, commands),
-            partial(self._spring_traps, True),
+            partial(self.traps.on_send, True),
         )
-        store = VirtualStore(self.disk, process, self._on_write_error, partial(self._on_write, commands))
+        self._handover = Handover(
+            self.id,
+            cluster.offers,
+            cluster.invariants,
+            self.traps,
+            cluster.trace,
+            lambda: self.disk.contents,
+            lambda: process.alive,
+            cluster.violated,
+        )
+        on_write = partial(self._on_write, commands)
+        store = VirtualStore(self.disk, process, self._on_write_error, on_write, self._handover)
         node: Node = cluster.components.node(
             self.id,
             cluster.epoch,
@@ -191,6 +196,8 @@ class Host:
             timeouts=clock,
             random=seeded(plan.seed, "core", self.id, self._lives),
             fatal=self._on_fatal,
+            begin_again=self.begin_again,
+            keep=plan.bound,
             slots_reserved=plan.slots_reserved,
         )
         return node
@@ -234,6 +241,16 @@ class Host:
             if self._start_again:
                 self.start()
 
+    def begin_again(self) -> None:
+        """Stop cleanly, and start a new process on the same disk."""
+        self._cluster.trace.note(f"R{self.id}", "begins again")
+        assert self.process is not None
+        self.process.soon(self._begin_again)
+
+    def _begin_again(self) -> None:
+        self.stop()
+        self.start()
+
     def _end(self) -> None:
         assert self.process is not None
         self.process.kill()
@@ -256,6 +273,10 @@ class Host:
             checkpoint = write_set.checkpoint
             beyond = tuple(place(epoch, id) for id in checkpoint.beyond)
             cluster.invariants.on_checkpoint(self.id, places(epoch, checkpoint.executed), beyond)
+            if epoch and self._machine is not None:
+                cluster.invariants.on_state(self.id, self._machine.entries)
+        if self._handover is not None:
+            self._handover.on_write(write_set)
         if self.crash_at_write is not None:
             self.crash_at_write -= 1
             if self.crash_at_write <= 0:
@@ -271,15 +292,7 @@ class Host:
         for message in messages:
             if isinstance(message, PreAccept):
                 self._on_proposed(commands, place(epoch, message.id), message.batch)
-        self._spring_traps(False, epoch, messages)
-
-    def _spring_traps(self, after: bool, epoch: int, messages: Sequence[Carried]) -> None:
-        for trap in tuple(self._traps):
-            if trap.after is after and any(type(message).__name__ == trap.kind for message in messages):
-                trap.left -= 1
-                if trap.left <= 0:
-                    self._traps.remove(trap)
-                    trap.spring()
+        self.traps.on_send(False, epoch, messages)
 
     def _on_write_error(self, text: str) -> None:
         if self.node is not None:
@@ -295,8 +308,8 @@ class Host:
         """How many entries the tables of a process have, without those of a state machine that is not ours,
         because nobody knows how many entries that one may need for a key."""
         world: tuple[type, ...] = (
-            *(Commands, Host, Invariants, ReplicaClock, Trace),
-            *(VirtualStore, VirtualTransport),
+            *(Commands, Handover, Host, Invariants, ReplicaClock, Trace),
+            *(VirtualStore, VirtualTransfer, VirtualTransport),
         )
         subject = self._cluster.components.subject
         return held(node, world if subject is None else (*world, subject.kind))
@@ -341,15 +354,10 @@ class Host:
 
     # -- faults
 
-    def set_trap(self, kind: str, count: int, spring: Callable[[], None], after: bool = False) -> None:
-        """Call `spring` before the process sends messages of this kind for the `count`-th time; with `after`
-        just after that."""
-        self._traps.append(_Trap(kind, count, after, spring))
-
     def disarm(self) -> None:
         """Remove all traps, and the crash that is due at a write."""
         self.crash_at_write = None
-        self._traps = []
+        self.traps.clear()
 
     def set_cost(self, cost: int) -> None:
         """From now on, also after a restart, each step of a process takes `cost` microseconds."""
@@ -386,6 +394,7 @@ class Cluster:
             trace,
             lambda message: components.recode(message, self.epoch),
         )
+        self.offers = Offers()
         self.hosts = [Host(id, self) for id in range(plan.n)]
 
     def start(self) -> None:

@@ -15,6 +15,7 @@ from epaxos.node.node import Node
 from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
+from epaxos.protocol.values.transfer import Piece, PieceAsk, StateAsk, StateOffer
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation.subject import Subject
 from epaxos.wire.codec import decode_frame, encode
@@ -32,7 +33,7 @@ def _state_machine() -> IStateMachine:
 
 def _recode(message: Message | Control, epoch: Epoch) -> Message | Control:
     """Encode the message and decode it again, as real transports do."""
-    if isinstance(message, (Standing, EpochIs, Written, Founded)):
+    if isinstance(message, (Standing, EpochIs, Written, Founded, StateAsk, StateOffer, PieceAsk, Piece)):
         return decode_control(encode_control(message))
     (decoded,) = decode_frame(encode(message), epoch)
     return decoded

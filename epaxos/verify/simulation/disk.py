@@ -19,9 +19,12 @@ from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
-from epaxos.verify.simulation.clock import Process, VirtualTime
-from epaxos.verify.simulation.contents import Contents
+from epaxos.verify.simulation.clock import SECOND, Process, VirtualTime
+from epaxos.verify.simulation.contents import Contents, Installation, Written
 from epaxos.verify.simulation.dice import Dice
+from epaxos.verify.simulation.incoming import Incoming
+from epaxos.verify.simulation.members import founded
+from epaxos.verify.simulation.state_transfer import TransferWatch, VirtualTransfer
 
 __all__ = ["Disk", "DiskSettings", "VirtualStore"]
 
@@ -32,13 +35,15 @@ class DiskSettings:
     `write` returns.
 
     `grouped`: whether all write sets that wait are written together.  `forgetful`: whether a power failure
-    loses all write sets that are not synced, always.
+    loses all write sets that are not synced, always.  `pinned_us`: how long files that were offered are kept
+    after the last question for them.
     """
 
     sync_us: int
     write_us: int
     grouped: bool = True
     forgetful: bool = False
+    pinned_us: int = 60 * SECOND
 
 
 LOG_BATCHES_MIN = 8
@@ -54,9 +59,12 @@ class Disk:
         self.full = False
         self.hung = False
         self._dice = dice
+        self.incoming = Incoming()
+        self.on_opened: Callable[[], None] = _nothing
+        """Called when a new epoch is durable here."""
         self._synced = Contents()
-        self._unsynced: list[WriteSet] = []
-        self._on_the_way: list[WriteSet] = []
+        self._unsynced: list[Written] = []
+        self._on_the_way: list[Written] = []
 
     @property
     def contents(self) -> Contents:
@@ -72,7 +80,7 @@ class Disk:
         """From now on no write ends.  Earlier writes can be read."""
         self.hung = True
 
-    def begin(self, group: list[WriteSet]) -> None:
+    def begin(self, group: list[Written]) -> None:
         """A group of write sets is on its way."""
         self._on_the_way = group
 
@@ -85,9 +93,14 @@ class Disk:
 
     def sync(self) -> None:
         """Sync all write sets that the operating system has."""
-        for write_set in self._unsynced:
-            self._synced.apply(write_set)
+        epoch = self._synced.epoch
+        for written in self._unsynced:
+            self._synced.apply(written)
+            if isinstance(written, Installation):
+                self.incoming.clear()
         self._unsynced = []
+        if self._synced.epoch != epoch:
+            self.on_opened()
 
     def crash(self, power: bool) -> int:
         """The process has ended, or, with `power`, the host has lost power.  How many write sets were
@@ -99,8 +112,18 @@ class Disk:
             survivors = 0
         self._unsynced = safe + at_risk[:survivors]
         self._on_the_way = []
+        self.incoming.crash(_none if power and self.settings.forgetful else self._dice.below)
         self.sync()
         return len(at_risk) - survivors
+
+
+def _nothing() -> None:
+    """Nobody has to be told."""
+
+
+def _none(limit: int) -> int:
+    """Nothing is left."""
+    return 0
 
 
 def _copy(write_set: WriteSet) -> WriteSet:
@@ -123,7 +146,7 @@ class VirtualStore:
     """The store of one process.
 
     `failed(text)` is called once when a write fails.  `on_write` is called with every write set when it is
-    handed in, and may crash the process.
+    handed in, and may crash the process.  `watch` is told of states that are given and taken.
     """
 
     persistent = True
@@ -135,13 +158,15 @@ class VirtualStore:
         process: Process,
         failed: Callable[[str], None],
         on_write: Callable[[WriteSet], None],
+        watch: TransferWatch | None = None,
     ) -> None:
         self._disk = disk
         self._process = process
         self._time: VirtualTime = process.time
         self._failed = failed
         self._on_write = on_write
-        self._queue: deque[tuple[WriteSet, Callable[[], None]]] = deque()
+        self.transfer = VirtualTransfer(disk, process, self.enqueue, self.fail, watch or TransferWatch())
+        self._queue: deque[tuple[Written, Callable[[], None]]] = deque()
         self._writing = False
         self._broken = False
         self._closing: Deferred[None] | None = None
@@ -161,6 +186,7 @@ class VirtualStore:
             contents.format(identity)
         elif contents.identity != identity:
             raise StoreError(f"the disk is of {contents.identity}, not of {identity}")
+        contents.begin_log()
         records = [(record, contents.batches.get(id)) for id, record in sorted(contents.records.items())]
         return Restored(
             fresh,
@@ -172,6 +198,7 @@ class VirtualStore:
             [dict(contents.entries)],
             iter(list(contents.log)),
             contents.opened,
+            founded=founded(identity.epoch) if contents.opened is None else contents.opened.membership,
         )
 
     def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
@@ -183,14 +210,21 @@ class VirtualStore:
         ids = sorted(self._disk.contents.closed.get(epoch, {}))
         return [id for id in ids if after is None or id > after][:limit]
 
+    def held_epochs(self) -> list[int]:
+        """See IStore."""
+        return sorted(epoch for epoch, held in self._disk.contents.closed.items() if held)
+
     def write(self, write_set: WriteSet, on_durable: Callable[[], None]) -> None:
         """See IStore."""
         frozen = _copy(write_set)
         self._on_write(frozen)
-        if self._broken or not self._process.alive:
-            return
-        self._queue.append((frozen, on_durable))
-        self._go_on()
+        self.enqueue(frozen, on_durable)
+
+    def enqueue(self, written: Written, on_durable: Callable[[], None]) -> None:
+        """Write behind everything that was written before, unless the process is dead or the disk is."""
+        if not self._broken and self._process.alive:
+            self._queue.append((written, on_durable))
+            self._go_on()
 
     def _go_on(self) -> None:
         """Begin to write what waits, unless a write is under way."""
@@ -214,28 +248,33 @@ class VirtualStore:
         else:
             self._time.after(duration, partial(self._finish, group, sync))
 
-    def _finish(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
+    def _finish(self, group: list[tuple[Written, Callable[[], None]]], sync: bool) -> None:
         """The write ends.  The process hears of it when it has time."""
         if self._process.alive and not self._disk.hung:
             if not self._disk.full:
                 self._disk.finish(sync)
             self._process.arrive(partial(self._end_later, group, sync))
 
-    def _end_later(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
+    def _end_later(self, group: list[tuple[Written, Callable[[], None]]], sync: bool) -> None:
         self._end(group, sync)
         self._go_on()
 
-    def _end(self, group: list[tuple[WriteSet, Callable[[], None]]], sync: bool) -> None:
+    def _end(self, group: list[tuple[Written, Callable[[], None]]], sync: bool) -> None:
         if self._disk.full:
-            self._broken = True
-            self._failed("the disk is full")
-            self._closed()
+            self.fail()
             return
         self._disk.finish(sync)
         for _, on_durable in group:
             on_durable()
         self._writing = False
         if not self._queue:
+            self._closed()
+
+    def fail(self) -> None:
+        """The disk is full: nothing is written any more."""
+        if not self._broken:
+            self._broken = True
+            self._failed("the disk is full")
             self._closed()
 
     def _closed(self) -> None:

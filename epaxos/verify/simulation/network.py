@@ -21,8 +21,10 @@ from epaxos.interfaces import ITransport
 from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
+from epaxos.protocol.values.transfer import Piece
 from epaxos.verify.simulation.clock import Process, VirtualTime
 from epaxos.verify.simulation.dice import Dice
+from epaxos.verify.simulation.members import UID_BASE
 from epaxos.verify.trace import Trace
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "ROUND_TRIPS_MS",
     "SITES",
     "Carried",
+    "Changer",
     "Filter",
     "Network",
     "NetworkSettings",
@@ -55,6 +58,9 @@ _SAME_SITE_US = 250
 
 CONTROL = -1
 """Stands for the epoch of what belongs to none."""
+
+PIECE_BYTES = 64
+"""The largest data of a piece, so small that most states take many."""
 
 Carried = Union[Message, Control]
 Receive = Callable[[int, int, Sequence[Message]], None]
@@ -114,6 +120,28 @@ class Filter:
                 self.held.append((epoch, message))
             (stopped if chosen and not self._prompt else through).append(message)
         return through, stopped
+
+
+class Changer(Filter):
+    """Changes a byte of every second piece of a state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def apply(self, epoch: int, messages: Sequence[Carried]) -> tuple[list[Carried], list[Carried]]:
+        """See Filter: all messages pass."""
+        return [self._changed(message) for message in messages], []
+
+    def _changed(self, message: Carried) -> Carried:
+        if not isinstance(message, Piece) or not message.data:
+            return message
+        self._count += 1
+        if self._count % 2 == 0:
+            return message
+        data = bytearray(message.data)
+        data[7 * self._count % len(data)] ^= 1 << self._count % 8
+        return message._replace(data=bytes(data))
 
 
 class Network:
@@ -298,6 +326,7 @@ class VirtualTransport:
     """
 
     batch_bytes_max = None
+    piece_bytes_max = PIECE_BYTES
 
     def __init__(
         self,
@@ -366,7 +395,9 @@ class VirtualTransport:
                 return
 
     def send_control(self, replica: int, control: Control) -> bool:
-        """See ITransport."""
+        """See ITransport.  Raises ValueError for a piece that is too long, as `send` does for bugs."""
+        if isinstance(control, Piece) and len(control.data) > self.piece_bytes_max:
+            raise ValueError(f"replica {self._replica} sends a piece of {len(control.data)} bytes")
         if self._on_received is None or not self._process.alive:
             return False
         return self._send_to(replica, CONTROL, [control])
@@ -391,7 +422,7 @@ class VirtualTransport:
 
     def uid_of(self, replica: int) -> int | None:
         """See ITransport."""
-        return 1000 + replica
+        return UID_BASE + replica
 
     def is_connected(self, replica: int) -> bool:
         """See ITransport."""
@@ -399,6 +430,10 @@ class VirtualTransport:
 
     def _is_other(self, replica: int) -> bool:
         return replica != self._replica and 0 <= replica < self._network.n
+
+    def backlog_bytes(self, replica: int) -> int:
+        """See ITransport: nothing waits here."""
+        return 0
 
     def stop(self) -> Deferred[None]:
         """See ITransport."""

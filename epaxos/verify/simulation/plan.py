@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from epaxos.node.limits import Batching
+from epaxos.node.limits import Batching, Keep
 from epaxos.protocol.values.timing import Timing
 from epaxos.verify.simulation.clock import SECOND
 from epaxos.verify.simulation.dice import Dice
@@ -17,12 +17,14 @@ from epaxos.verify.simulation.disk import DiskSettings
 from epaxos.verify.simulation.faults.duels import AT_SEND, duels
 from epaxos.verify.simulation.faults.fault import STAYING, Fault, FaultKind
 from epaxos.verify.simulation.faults.schemes import schemes
+from epaxos.verify.simulation.faults.sleeps import sleeps
 from epaxos.verify.simulation.network import NetworkSettings, wide_area_delays
 
 __all__ = ["PROFILES", "Plan", "Workload"]
 
 MILLISECOND = SECOND // 1000
 REPLICAS_MAX = 7
+DEFAULT_KEEP = Keep()
 
 
 _STAYING_CHANCE = 0.15
@@ -83,6 +85,7 @@ class Plan:
     cost_us: int
     active_us: int
     slots_reserved: int
+    bound: Keep = DEFAULT_KEEP
 
     @classmethod
     def of(cls, seed: int, n: int | None = None, profile: str | None = None) -> Plan:
@@ -370,6 +373,38 @@ def _turns(seed: int, n: int) -> Plan:
     return replace(plan, profile="turns", faults=(*plan.faults, *faults))
 
 
+def _sleepers(seed: int, n: int) -> Plan:
+    """A plan of another profile in which some replicas sleep while operators let epochs begin, or while so
+    much is held that epochs begin by themselves.  What happens when they wake up has faults of its own."""
+    dice = Dice(seed, "sleepers plan")
+    make = dice.pick_weighted(((_lan, 4), (_wide_area, 1), (_chaos, 5), (_recovery, 2)))
+    plan = make(seed, n)
+    by_itself = make is _lan and dice.chance(0.6)
+    if by_itself:
+        plan = _stretched(plan, dice.between(30, 60) * SECOND)
+    own = plan.faults if dice.chance(0.4) else ()
+    return replace(
+        plan,
+        profile="sleepers",
+        faults=(*own, *sleeps(dice, n, plan.active_us, max((f.name for f in own), default=-1) + 1)),
+        bound=Keep(instances=20) if by_itself else plan.bound,
+        disk=replace(plan.disk, pinned_us=dice.pick((60 * SECOND, 60 * SECOND, plan.active_us // 100))),
+        network=replace(plan.network, recoded=dice.chance(0.3)),
+    )
+
+
+def _stretched(plan: Plan, active_us: int) -> Plan:
+    """The plan, spread over a longer time."""
+    times = max(1, active_us // plan.active_us)
+    moments = tuple(moment * times for moment in plan.workload.moments)
+    return replace(
+        plan,
+        workload=replace(plan.workload, moments=moments, operations=24),
+        faults=tuple(fault._replace(at=fault.at * times) for fault in plan.faults),
+        active_us=plan.active_us * times,
+    )
+
+
 PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "lan": _lan,
     "wan": _wide_area,
@@ -378,6 +413,7 @@ PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "schemes": _schemes,
     "staying": _staying,
     "turns": _turns,
+    "sleepers": _sleepers,
 }
 
 
@@ -446,7 +482,9 @@ _OF_SCHEMES = (
     FaultKind.ECHO,
 )
 _AT_ANY_TIME = tuple(
-    kind for kind in FaultKind if kind not in (*_OF_SCHEMES, *STAYING, FaultKind.RECONNECT, FaultKind.TURN)
+    kind
+    for kind in FaultKind
+    if kind not in (*_OF_SCHEMES, *STAYING, FaultKind.RECONNECT, FaultKind.TURN, FaultKind.CHANGE)
 )
 
 

@@ -200,7 +200,8 @@ class _Run:
 
     def _at_rest(self) -> bool | str:
         """Whether everything is executed everywhere and forgotten.  When members have lasting faults: whether
-        all others have decided and executed everything, which they have to keep for those members."""
+        all others have decided and executed everything, which they have to keep for those members, as far as
+        the next epoch does not free them of it."""
         well = self._well()
         names = ["instances_waiting", "recoveries", "instances_in_flight"]
         if len(well) == self._plan.n:
@@ -216,6 +217,8 @@ class _Run:
                     return f"replica {replica} has {name} = {counters[name]}: {status}"
             if status["epoch"]["number"] != first["epoch"]["number"]:
                 return f"replica {replica} is in epoch {status['epoch']}, and {well[0]} in {first['epoch']}"
+            if status["epoch"]["number"] and counters["instances_held"] > self._plan.bound.instances:
+                return f"replica {replica} holds more than {self._plan.bound.instances} instances: {status}"
             if len(well) == self._plan.n and not status["epoch"]["settled"]:
                 return f"replica {replica} does not know that every member is in epoch {status['epoch']}"
             for name in ("executed", "committed", "digest"):
@@ -234,6 +237,8 @@ class _Run:
         held = {*disk.contents.records, *disk.contents.batches}
         if disk.contents.closed and not self._faults.ill:
             return f"the disk of {replica} holds {disk.contents.closed}, of epochs that have ended"
+        if len(disk.contents.closed) > 1:
+            return f"the disk of {replica} holds {sorted(disk.contents.closed)}: at most one is needed"
         if self._faults.ill:
             held = {id for id in held if id.slot <= disk.contents.floor[id.replica]}
         return f"the disk of {replica} holds {sorted(held)[:20]}" if held else ""

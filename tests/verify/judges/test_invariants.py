@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import NOP, Batch
 from epaxos.verify.judges.invariants import Invariants, interfere
+from epaxos.verify.judges.place import place, places
 
 A1, A2, B1, B2 = InstanceId(0, 1), InstanceId(0, 2), InstanceId(1, 1), InstanceId(1, 2)
 NONE: Deps = (0, 0)
@@ -245,6 +246,56 @@ class RestartTests(Lab):
     def test_a_look_at_a_part(self) -> None:
         self.judge.on_partial(0, B1, "a read")
         self.assert_violated("Wholeness: a read at replica 0 sees 1.1 applied in part")
+
+
+class InstallTests(Lab):
+    """Replica 1 takes the state of replica 0 in epoch 1, which R ended epoch 0 with."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.r, self.start = InstanceId(0, 2), places(1, NONE)
+        self.commit((A1, X, NONE), (self.r, batch(barrier=True), (1, 0)))
+        self.apply(A1)
+        self.execute(self.r)
+        self.judge.on_end(0, self.r)
+        self.judge.on_checkpoint(0, self.start, ())
+        self.judge.on_state(0, lambda: [(b"x", b"1")])
+
+    def install(self, executed: Deps, end: InstanceId) -> None:
+        self.judge.on_install(1, 0, executed, (), end)
+        self.judge.on_restore(1, executed, ())
+
+    def test_what_the_source_has_run_counts_as_run(self) -> None:
+        self.install(self.start, self.r)
+        self.judge.on_state(1, lambda: [(b"x", b"1")])
+        later = place(1, B1)
+        self.commit((later, X, self.start))
+        self.execute(later, replica=1)
+        self.assert_fine()
+        self.assertEqual(self.judge.executed(1), 3)
+        self.execute(A1, replica=1)
+        self.assertIn("replica 1 runs 0.1 twice", self.violations)
+
+    def test_another_state(self) -> None:
+        self.install(self.start, self.r)
+        self.judge.on_state(1, lambda: [(b"x", b"2")])
+        self.assert_violated("Digest: replicas 1 and 0 ran the same instances")
+
+    def test_the_order_of_the_source_goes_on(self) -> None:
+        self.install(self.start, self.r)
+        first, second = place(1, A1), place(1, B1)
+        self.commit((first, X, self.start), (second, X, places(1, (1, 0))))
+        self.execute(first, second)
+        self.execute(second, replica=1)
+        self.assert_violated("Order: write 2 of key b'x' is")
+
+    def test_a_place_where_the_source_never_was(self) -> None:
+        self.judge.on_install(1, 0, places(1, (1, 0)), (), self.r)
+        self.assert_violated("Transfer: replica 1 takes the state at")
+
+    def test_another_end(self) -> None:
+        self.install(self.start, InstanceId(1, 1))
+        self.assert_violated("Epochs: 1.1 ends an epoch at replica 0, and 0.2 at 0")
 
 
 class CommandTests(Lab):

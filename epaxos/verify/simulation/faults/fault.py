@@ -43,13 +43,15 @@ class FaultKind(Enum):
     HOLD = "messages of these kinds come when this ends"
     ECHO = "messages of these kinds come again when this ends"
     TURN = "an operator lets the next epoch begin"
+    CHANGE = "pieces of states are changed on their way"
     HUNG = "its disk never answers again"
     DEAF = "hears nobody any more, and is heard"
     MUTE = "is heard by nobody any more, and hears"
     DEAD = "dead, for good"
+    LOST = "the disk is lost of the only one that has opened an epoch, or else of"
 
 
-STAYING = (FaultKind.HUNG, FaultKind.DEAF, FaultKind.MUTE, FaultKind.DEAD)
+STAYING = (FaultKind.HUNG, FaultKind.DEAF, FaultKind.MUTE, FaultKind.DEAD, FaultKind.LOST)
 """Lasting faults.  At most f replicas of a plan have one; the others have to work without these."""
 
 

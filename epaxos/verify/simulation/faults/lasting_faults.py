@@ -32,6 +32,9 @@ class LastingFaults:
         self._span = span
         self.ill: set[int] = set()
         self.cut_for_good: list[tuple[int, int]] = []
+        self._losses: list[Fault] = []
+        for host in span.cluster.hosts:
+            host.disk.on_opened = partial(self._on_opened, host)
 
     def handlers(self) -> dict[FaultKind, Handler]:
         """The handler of each kind of fault."""
@@ -40,6 +43,7 @@ class LastingFaults:
             FaultKind.DEAF: partial(self._cut_off, deaf=True),
             FaultKind.MUTE: partial(self._cut_off, deaf=False),
             FaultKind.DEAD: self._die,
+            FaultKind.LOST: self._lose,
         }
 
     def _at_aim(self, fault: Fault, spring: Callable[[Host], None]) -> None:
@@ -51,7 +55,7 @@ class LastingFaults:
                 spring(host)
                 continue
             once = _Once(partial(spring, host))
-            host.set_trap(fault.aim, fault.amount, once, after=True)
+            host.traps.set(fault.aim, fault.amount, once, after=True)
             self._span.time.after(fault.lasts, once)
 
     def _hang(self, fault: Fault) -> None:
@@ -63,6 +67,39 @@ class LastingFaults:
             host.crash(power=fault.amount % 2 == 0)
 
         self._at_aim(fault, die)
+
+    def _lose(self, fault: Fault) -> None:
+        """While the fault lasts, wait until one member alone has opened the newest epoch, and lose its disk.
+        With an aim: lose that of the first one after the second one has next done this."""
+        if fault.aim:
+            loser, other = self._span.hosts(fault)
+            other.traps.set(fault.aim, 1, partial(self._lose_later, fault, loser), after=True)
+            return
+        self._losses.append(fault)
+        self._span.time.after(fault.lasts, partial(self._lose_at_last, fault))
+
+    def _on_opened(self, host: Host) -> None:
+        """A new epoch is durable at `host`."""
+        epochs = [other.disk.contents.epoch for other in self._span.cluster.hosts]
+        if self._losses and epochs.count(max(epochs)) == 1 and epochs[host.id] == max(epochs):
+            fault = self._losses.pop()
+            self._lose_later(fault, host)
+
+    def _lose_at_last(self, fault: Fault) -> None:
+        if fault in self._losses:
+            self._losses.remove(fault)
+            for host in self._span.hosts(fault):
+                self._lose_disk(fault, host)
+
+    def _lose_later(self, fault: Fault, host: Host) -> None:
+        self._span.time.after(fault.amount, partial(self._lose_disk, fault, host))
+
+    def _lose_disk(self, fault: Fault, host: Host) -> None:
+        if not self._span.over and host.id not in self.ill:
+            self._span.cluster.trace.note(f"R{host.id}", f"its disk is lost, by fault {fault.name}")
+            self.ill.add(host.id)
+            host.dead = True
+            host.crash(power=True)
 
     def _cut_off(self, fault: Fault, deaf: bool) -> None:
         """Cut the links.  A deaf replica whose aim is Commit loses its Commits, too: it claims decisions

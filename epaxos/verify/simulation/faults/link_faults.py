@@ -6,7 +6,7 @@ from functools import partial
 
 from epaxos.verify.simulation.faults.fault import Fault, FaultKind, Handler
 from epaxos.verify.simulation.faults.span import Span
-from epaxos.verify.simulation.network import Filter
+from epaxos.verify.simulation.network import Changer, Filter
 
 __all__ = ["LinkFaults"]
 
@@ -29,6 +29,7 @@ class LinkFaults:
             FaultKind.RECONNECT: self._reconnect,
             FaultKind.SLOW_LINK: self.slow_link,
             FaultKind.LOSS: self._loss,
+            FaultKind.CHANGE: self._change,
             FaultKind.LOSE: partial(self._filter, prompt=False, late=False),
             FaultKind.HOLD: partial(self._filter, prompt=False, late=True),
             FaultKind.ECHO: partial(self._filter, prompt=True, late=True),
@@ -87,6 +88,11 @@ class LinkFaults:
         sender, *named = fault.where
         for receiver in named or self._span.others(sender):
             self.filter_link(fault, sender, receiver, Filter(fault.aim.split(), prompt, late))
+
+    def _change(self, fault: Fault) -> None:
+        sender = fault.where[0]
+        for receiver in self._span.others(sender):
+            self.filter_link(fault, sender, receiver, Changer())
 
     def _loss(self, fault: Fault) -> None:
         network = self._span.cluster.network

@@ -38,7 +38,7 @@ class SendFaults:
         others = named or self._span.others(sender)
         host = self._span.cluster.hosts[sender]
         count = 1 if fault.kind is FaultKind.LATE_AT_SEND else fault.amount
-        host.set_trap(fault.aim, count, lambda: spring(host, others))
+        host.traps.set(fault.aim, count, lambda: spring(host, others))
 
     def _crash_at_send(self, fault: Fault) -> None:
         def spring(host: Host, others: list[int]) -> None:
@@ -75,4 +75,4 @@ class SendFaults:
                 self._links.filter_link(longer, sender, other, Filter())
                 self._links.filter_link(longer, other, sender, Filter())
 
-        host.set_trap(fault.aim, fault.amount, spring, after=True)
+        host.traps.set(fault.aim, fault.amount, spring, after=True)
