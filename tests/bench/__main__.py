@@ -22,6 +22,7 @@ from tests.bench import (
     backlog,
     bases,
     compiled,
+    dead_member,
     latency,
     memory,
     parts,
@@ -30,6 +31,8 @@ from tests.bench import (
     rates,
     report,
     restart,
+    sleeper,
+    turning,
     wide_area,
 )
 from tests.bench.results import Result
@@ -37,11 +40,19 @@ from tests.bench.session import OutOfTime, Session
 
 
 class Section(NamedTuple):
-    """What measures, and about how many seconds it takes."""
+    """What measures, and about how many seconds it takes.
+
+    `loads_s`: it takes this many times `--dead-s` more.  Such a section runs only when it is named.
+    """
 
     run: Callable[[Session, dict[str, str]], Result]
     full_s: float
     quick_s: float
+    loads_s: int = 0
+
+    def expected_s(self, options: argparse.Namespace) -> float:
+        """About how many seconds it takes with these options."""
+        return self.quick_s if options.quick else self.full_s + self.loads_s * options.dead_s
 
 
 SECTIONS = {
@@ -54,6 +65,9 @@ SECTIONS = {
     "backlog": Section(backlog.backlog, 40, 6),
     "restart": Section(restart.restart, 90, 12),
     "bases": Section(bases.bases, 360, 40),
+    "turns": Section(turning.turns, 190, 35),
+    "sleeper": Section(sleeper.sleeper, 150, 60),
+    "dead-member": Section(dead_member.dead_member, 200, 100, loads_s=2),
     "memory": Section(memory.memory, 110, 25),
     "parts": Section(parts.micro, 60, 15),
     "profile": Section(profile.profile, 90, 35),
@@ -72,10 +86,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m tests.bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="sections: " + ", ".join(SECTIONS),
+        epilog="sections: " + ", ".join(SECTIONS) + "; dead-member runs only when it is named",
     )
     parser.add_argument(
         "--only", metavar="NAME", action="append", choices=SECTIONS, help="this section; may be repeated"
+    )
+    parser.add_argument(
+        "--dead-s",
+        type=float,
+        default=600,
+        metavar="SECONDS",
+        help="of each load of dead-member (%(default)s)",
     )
     parser.add_argument("--quick", action="store_true", help="shorter and fewer runs, about 6 minutes")
     parser.add_argument(
@@ -116,10 +137,10 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def _measure(options: argparse.Namespace, save: Callable[[str, Result], None]) -> list[str]:
     """Run the sections; what could not be measured."""
-    names = options.only or list(SECTIONS)
-    expected_s = sum(SECTIONS[name].quick_s if options.quick else SECTIONS[name].full_s for name in names)
-    limit_s = LIMIT_S[options.quick]
-    session = Session(options.out, options.quick, expected_s, time.monotonic() + limit_s)
+    names = options.only or [name for name, section in SECTIONS.items() if not section.loads_s]
+    expected_s = sum(SECTIONS[name].expected_s(options) for name in names)
+    limit_s = max(LIMIT_S[options.quick], 2 * expected_s)
+    session = Session(options.out, options.quick, expected_s, time.monotonic() + limit_s, options.dead_s)
     available = peers.available()
     failures = []
     signal.signal(signal.SIGTERM, _end)
@@ -130,7 +151,8 @@ def _measure(options: argparse.Namespace, save: Callable[[str, Result], None]) -
             continue
         left_s = session.deadline - time.monotonic()
         busy = os.getloadavg()[0]
-        signal.alarm(PATIENCE_S + int(min(left_s, 3 * SECTIONS[name].full_s)))
+        longest_s = max(SECTIONS[name].full_s, SECTIONS[name].expected_s(options))
+        signal.alarm(PATIENCE_S + int(min(left_s, 3 * longest_s)))
         try:
             result = SECTIONS[name].run(session, available)
         except OutOfTime:

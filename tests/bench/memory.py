@@ -21,19 +21,20 @@ from tests.bench.processes import MEMORY, cluster
 from tests.bench.results import Result, Table
 from tests.bench.session import Session
 
-__all__ = ["memory"]
+__all__ = ["fill", "memory", "resident_bytes"]
 
 KEYS_PER_COMMAND = 1000
 SETTLE_S = 4.0
 
 
-def _resident_bytes(pid: int, which: str = "VmRSS") -> int:
+def resident_bytes(pid: int, which: str = "VmRSS") -> int:
+    """The resident memory of a process; with `which` "VmHWM", the most that it has ever had."""
     match = re.search(rf"{which}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert match is not None
     return int(match[1]) * 1024
 
 
-def _load(port: int, keys: int) -> None:
+def fill(port: int, keys: int) -> None:
     """Set so many distinct keys, a thousand at a time."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         for first in range(0, keys, KEYS_PER_COMMAND):
@@ -56,11 +57,11 @@ def _of_keys(settings: str, keys: int) -> tuple[float, float]:
     """Bytes a key that replica 1 has come to take, at the most and after a rest."""
     with cluster(3, settings) as replicas:
         pid = replicas.processes[1].pid
-        before = _resident_bytes(pid)
-        _load(replicas.redis_ports[0], keys)
+        before = resident_bytes(pid)
+        fill(replicas.redis_ports[0], keys)
         time.sleep(SETTLE_S)
-        most = _resident_bytes(pid, "VmHWM") - before
-        return most / keys, (_resident_bytes(pid) - before) / keys
+        most = resident_bytes(pid, "VmHWM") - before
+        return most / keys, (resident_bytes(pid) - before) / keys
 
 
 def _of_instances(size: int, count: int) -> tuple[float, float]:

@@ -5,6 +5,9 @@ is the control.  All get the same number of SETs in bursts that take turns.  A r
 of one round, so what slows the machine down for a while slows all of them.  Two identical builds differ by
 2 to 3 % because processes differ in how their memory is laid out; therefore all clusters are started
 several times, and a change is held against what the control shows in the same run.
+
+Beside the rates stands the processor time that the replicas took for the same commands, which other
+work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +25,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.bench.load import RedisBenchmark
-from tests.bench.processes import MEMORY, cluster
+from tests.bench.processes import MEMORY, BenchCluster, cluster
 from tests.bench.report import table
 
 __all__ = ["Comparison", "main", "turns"]
@@ -45,10 +48,16 @@ class Comparison:
 
     work: str
     rates: dict[str, list[float]] = field(default_factory=lambda: {THIS: [], BASE: [], CONTROL: []})
+    spent_s: dict[str, list[float]] = field(default_factory=lambda: {THIS: [], BASE: [], CONTROL: []})
+    """Processor time of the three replicas, burst by burst."""
 
     def ratio(self, build: str) -> float:
-        """The median of the ratios of a build to the base."""
-        return median(own / base for own, base in zip(self.rates[build], self.rates[BASE]))
+        """The median of the ratios of a build's rate to the base's."""
+        return _median_ratio(self.rates, build)
+
+    def spent_ratio(self, build: str) -> float:
+        """The median of the ratios of a build's processor time to the base's."""
+        return _median_ratio(self.spent_s, build)
 
     @property
     def is_slower(self) -> bool:
@@ -60,7 +69,18 @@ class Comparison:
         verdict = f"{'UNDER' if self.is_slower else 'not under'} control - {TOLERANCE}"
         rates = [f"{median(self.rates[build]):,.0f}" for build in (THIS, BASE)]
         ratios = [f"{self.ratio(build):.3f}" for build in (THIS, CONTROL)]
-        return [self.work, *rates, *ratios, str(len(self.rates[BASE])), verdict]
+        spent = [f"{self.spent_ratio(build):.3f}" for build in (THIS, CONTROL)]
+        return [self.work, *rates, *ratios, *spent, str(len(self.rates[BASE])), verdict]
+
+
+def _median_ratio(figures: Mapping[str, Sequence[float]], build: str) -> float:
+    return median(own / base for own, base in zip(figures[build], figures[BASE]))
+
+
+def _processor_s(pids: Iterable[int]) -> float:
+    """The processor time of all threads of these processes so far."""
+    tasks = (task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir())
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def turns(names: Sequence[str], round_number: int) -> list[str]:
@@ -83,10 +103,14 @@ def exported(revision: str) -> Iterator[Path]:
 class Run:
     """One life of the three clusters with one engine."""
 
-    def __init__(self, clusters: Mapping[str, Sequence[int]], pipeline: int, seconds: float) -> None:
+    def __init__(self, clusters: Mapping[str, BenchCluster], pipeline: int, seconds: float) -> None:
         self._loads = {
-            name: RedisBenchmark(ports, [CONNECTIONS] * N, pipeline, seconds)
-            for name, ports in clusters.items()
+            name: RedisBenchmark(cluster.redis_ports, [CONNECTIONS] * N, pipeline, seconds)
+            for name, cluster in clusters.items()
+        }
+        self._pids = {
+            name: [process.pid for process in cluster.processes.values()]
+            for name, cluster in clusters.items()
         }
         self._requests = 0
 
@@ -100,7 +124,9 @@ class Run:
     def round(self, number: int, comparison: Comparison) -> None:
         """One burst for each, in turns."""
         for name in turns(list(self._loads), number):
+            before = _processor_s(self._pids[name])
             comparison.rates[name].append(self._loads[name].run(requests=self._requests))
+            comparison.spent_s[name].append(_processor_s(self._pids[name]) - before)
 
 
 def compare(base: Path, lives: int, rounds: int, seconds: float) -> list[Comparison]:
@@ -114,12 +140,12 @@ def compare(base: Path, lives: int, rounds: int, seconds: float) -> list[Compari
     for life in range(lives):
         for engine, settings in ENGINES.items():
             with ExitStack() as stack:
-                ports = {
-                    name: stack.enter_context(cluster(N, settings, source=source)).redis_ports
+                clusters = {
+                    name: stack.enter_context(cluster(N, settings, source=source))
                     for name, source in ((THIS, ROOT), (BASE, base), (CONTROL, base))
                 }
                 for pipeline in PIPELINES:
-                    run = Run(ports, pipeline, seconds)
+                    run = Run(clusters, pipeline, seconds)
                     run.warm_up()
                     for number in range(rounds):
                         run.round(life * rounds + number, found[engine, pipeline])
@@ -131,7 +157,10 @@ def compare(base: Path, lives: int, rounds: int, seconds: float) -> list[Compari
     return list(found.values())
 
 
-HEAD = ["work", "this, /s", "base, /s", "this / base", "control / base", "ratios", "verdict"]
+HEAD = [
+    "work", "this, /s", "base, /s", "this / base", "control / base",
+    "processor time: this / base", "control / base", "ratios", "verdict",
+]  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,12 +20,16 @@ class OutOfTime(Exception):
 
 @dataclass
 class Session:
-    """`rounds` alternating runs of `seconds` each, less when `deadline` (monotonic) comes first."""
+    """`rounds` alternating runs of `seconds` each, less when `deadline` (monotonic) comes first.
+
+    `dead_s`: how long the load beside a dead member takes.
+    """
 
     folder: Path
     quick: bool
     expected_s: float
     deadline: float
+    dead_s: float = 600.0
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from random import Random
 from struct import pack
 from sysconfig import get_config_var
 from tempfile import TemporaryDirectory
+from threading import Thread, Timer
+from typing import Any
 from xml.etree import ElementTree
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.node import transfers
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.bench import report, wide_area
 from tests.bench.__main__ import PAGE, SUMMARY
+from tests.bench.comeback import Returning, bytes_installed
 from tests.bench.compiled import lines_of, why_not
 from tests.bench.etcd_wire import ACK, DATA, END_STREAM, HEADERS, PING, EtcdConversation, put
+from tests.bench.instructions import counted
 from tests.bench.load import RedisConversation, connections_of
 from tests.bench.parts import Cores, set_commands
 from tests.bench.plots import svg
+from tests.bench.probe import Waits
 from tests.bench.relay import Delay, Link
 from tests.bench.results import Plot, Result, Row, Table
 from tests.bench.revisions import BASE, CONTROL, THIS, Comparison, exported, turns
 from tests.bench.session import Session
+from tests.bench.steady import drive_steadily
+from tests.bench.turning import Turns
+from tests.bench.watch import growth
 
 ROW = Row("work", "Redis", "/s", 30.0, 100.0, 0.3, 0.25, runs=[[30.0], [100.0]])
 PLOT = Plot("name", "a < b", "ms", ["one", "two"], {"x": [1.0, None], "y": [2000.0, 0.5]})
@@ -112,7 +122,8 @@ class RevisionsTests(SynchronousTestCase):
         speeds = (1000.0, 500.0, 250.0)
         rates = {THIS: [this * speed for speed in speeds], CONTROL: [control * speed for speed in speeds]}
         rates[THIS][1] = 1.0
-        return Comparison("SET", {**rates, BASE: list(speeds)})
+        spent_s = {THIS: [0.3, 0.2, 0.1], BASE: [0.2, 0.2, 0.2], CONTROL: [0.2, 0.3, 0.4]}
+        return Comparison("SET", {**rates, BASE: list(speeds)}, spent_s)
 
     def test_this_tree_is_held_against_the_control_of_the_same_run(self) -> None:
         for this, control, slower in ((0.98, 1.0, False), (0.96, 1.0, True), (0.96, 0.98, False)):
@@ -120,7 +131,8 @@ class RevisionsTests(SynchronousTestCase):
 
     def test_the_row_says_both_ratios_and_the_verdict(self) -> None:
         cells = self.compared(0.9, 1.01).cells()
-        self.assertEqual(cells, ["SET", "225", "500", "0.900", "1.010", "3", "UNDER control - 0.03"])
+        verdict = "UNDER control - 0.03"
+        self.assertEqual(cells, ["SET", "225", "500", "0.900", "1.010", "1.000", "1.500", "3", verdict])
         self.assertEqual(self.compared(1.0, 1.0).cells()[-1], "not under control - 0.03")
 
     def test_each_build_comes_first_equally_often(self) -> None:
@@ -216,3 +228,105 @@ class CoresTests(SynchronousTestCase):
         cores.tick()
         cores.tick()
         self.assertEqual([len(replica.table) for replica in cores.replicas], [0] * 3)
+
+
+class InstructionsTests(SynchronousTestCase):
+    def test_what_cachegrind_says(self) -> None:
+        self.assertEqual(counted("==7== Cachegrind\n==7== \n==7== I   refs:      1,234,567\n"), 1_234_567)
+        self.assertRaisesRegex(ValueError, "no such", counted, "valgrind: no such option")
+
+
+class TurnsTests(SynchronousTestCase):
+    def waits(self) -> Waits:
+        waits = Waits()
+        for begin, wait_s in ((0.0, 0.001), (1.0, 0.002), (2.0, 0.5), (2.5, 0.001), (3.0, 0.001)):
+            waits.add(begin, wait_s)
+        return waits
+
+    def test_a_wait_counts_in_the_window_in_which_it_begins_or_is_under_way(self) -> None:
+        waits = self.waits()
+        self.assertEqual(waits.longest_s(0.5, 2.0), 0.002)
+        self.assertEqual(waits.longest_s(1.5, 2.1), 0.5)
+        self.assertEqual(waits.longest_s(2.2, 2.6), 0.5)
+        self.assertEqual(waits.longest_s(2.7, 9.0), 0.001)
+
+    def test_each_turn_stands_beside_a_quiet_window(self) -> None:
+        found = Turns.of(self.waits(), [(0.0, 0.5), (1.0, 1.5)], [(0.5, 1.5), (1.6, 2.4)])
+        cells = found._replace(per_s=19_999.6).cells()
+        self.assertEqual(cells, ["20,000", "1.0", "1.5", "2.0", "251.0", "500.0", "167.33", "499.0"])
+
+
+class GrowthTests(SynchronousTestCase):
+    def test_a_sawtooth_does_not_grow(self) -> None:
+        found = growth([(float(at), float(at % 10)) for at in range(400)])
+        self.assertEqual(found[:2], (9.0, 9.0))
+        self.assertLess(abs(found.per_hour), 5.0)
+
+    def test_what_grows_by_one_a_second(self) -> None:
+        found = growth([(100.0 + at, 7.0 + at) for at in range(10)])
+        self.assertEqual(found[:2], (11.0, 16.0))
+        self.assertAlmostEqual(found.per_hour, 3600.0)
+
+    def test_a_few_samples_show_nothing(self) -> None:
+        self.assertRaises(ValueError, growth, [(0.0, 1.0)] * 3)
+
+
+class ReturningTests(SynchronousTestCase):
+    @staticmethod
+    def status(number: int, executed: list[int], behind: object = None) -> dict[str, Any]:
+        return {"epoch": {"number": number, "behind": behind}, "executed": executed}
+
+    def test_who_has_executed_what_the_other_had_is_back(self) -> None:
+        there = self.status(3, [5, 5, 0])
+        returning = Returning()
+        self.assertFalse(returning.is_back(self.status(2, [9, 9, 9]), there))
+        self.assertFalse(returning.is_back(self.status(3, [5, 4, 9]), there))
+        self.assertTrue(returning.is_back(self.status(3, [5, 5, 0]), there))
+        self.assertTrue(returning.is_back(self.status(4, [0, 0, 0]), there))
+
+    def test_who_takes_a_state_is_not_back(self) -> None:
+        returning = Returning()
+        for taken in (700, 300):  # it began with another source
+            status = self.status(3, [5, 5, 5], {"taken_bytes": taken})
+            self.assertFalse(returning.is_back(status, self.status(3, [5, 5, 5])))
+        self.assertEqual(returning.seen_bytes, 700)
+
+    def test_what_its_log_says_of_states(self) -> None:
+        said = "replica 2 begins again with the state of epoch {} that it has taken, {} bytes\n"
+        self.assertEqual(bytes_installed("\n" + said.format(3, 700) + "ready\n" + said.format(5, 20)), 720)
+        source = Path(transfers.__file__).with_name("transfers.py").read_text()
+        self.assertIn(said.format("{number}", "{bytes}").partition(" 2 ")[2].strip(), source)
+
+
+class SteadyTests(SynchronousTestCase):
+    """The generator, with a server that answers what it is told to."""
+
+    def drive(self, reply: bytes) -> tuple[int, float]:
+        here, told = socket.socketpair()
+        listening = socket.create_server(("127.0.0.1", 0))
+        for opened in (here, told, listening):
+            self.addCleanup(opened.close)
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                while data := connection.recv(1 << 18):
+                    connection.sendall(reply * data.count(b"*3"))
+
+        server = Thread(target=serve, daemon=True)
+        server.start()
+        timer = Timer(0.5, here.send, (b"end",))
+        timer.start()
+        try:
+            return drive_steadily(listening.getsockname()[1], 1000.0, 10, told)
+        finally:
+            timer.cancel()
+            server.join(10)
+
+    def test_the_rate_is_kept(self) -> None:
+        answered, seconds = self.drive(b"+OK\r\n")
+        self.assertGreaterEqual(seconds, 0.4)
+        self.assertLess(abs(answered - 1000 * seconds), 250)
+
+    def test_a_refusal_is_told(self) -> None:
+        self.assertRaisesRegex(RuntimeError, "CLUSTERDOWN", self.drive, b"-CLUSTERDOWN no: ERROR\r\n")
