@@ -12,6 +12,8 @@ from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import (
+    FETCH_BYTES,
+    FETCH_INSTANCES,
     NOP,
     Accept,
     Batch,
@@ -28,11 +30,6 @@ from epaxos.protocol.values.messages import (
 
 __all__ = ["ClosedEpoch"]
 
-FETCH_INSTANCES = 256
-"""Instances of one Fetch that are answered, at most.  No replica asks for more."""
-FETCH_BYTES = 4_000_000
-"""The answer to a Fetch ends with the commit that takes it beyond this size.  The asker counts alike
-(`protocol.upkeep.catch_up`)."""
 _QUESTIONS = (PreAccept, Accept, Recover, Validate)
 
 

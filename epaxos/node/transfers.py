@@ -68,6 +68,7 @@ class Transfers:
                 transport.piece_bytes_max,
                 self._on_whole,
                 self._tell,
+                self._warn,
             )
 
     @property
@@ -185,6 +186,9 @@ class Transfers:
 
     def _tell(self, text: str) -> None:
         _log.info("replica {id}: {what}", id=self._id, what=text)
+
+    def _warn(self, text: str) -> None:
+        _log.warn("replica {id}: {what}", id=self._id, what=text)
 
     def _on_whole(self, offer: StateOffer) -> None:
         _log.info(

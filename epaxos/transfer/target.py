@@ -24,6 +24,9 @@ ASKS_MAX = 3
 PATIENCE_MAX = 48
 """The same for a source that has given something, at the most: it doubles whenever such a source is left,
 because with the next one the transfer begins anew, and where many messages are lost it would never end."""
+LEFT_WAIT_MAX_S = 8.0
+"""Seconds, at most, until the next source is asked when all of them have given what is of no use: at first
+it is a second or so, then twice as long each time."""
 WAITS_FOR_ROOM_S = 5.0
 """Seconds until a source is asked again when the disk has no room for its state."""
 GROWTH_BYTES = 1_000_000
@@ -55,8 +58,8 @@ class Target:
 
     `send(replica, control)` sends.  Pieces of at most `piece_bytes` are asked for; what is not answered
     within `again_s` on the clock `now` is asked again.  `install(offer)` is called once all of the offer has
-    been taken; from then on nothing is done until `give_up`.  `tell(text)` gets lines for the
-    log, a few for each source.
+    been taken; from then on nothing is done until `give_up`.  `tell(text)` gets lines for the log, a few for
+    each source, and `warn(text)` those that an operator should look at.
 
     All methods raise StoreError when the disk fails.
     """
@@ -70,6 +73,7 @@ class Target:
         piece_bytes: int,
         install: Callable[[StateOffer], None],
         tell: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self.due = math.inf
         """When `on_time` has to be called next, on the clock `now`."""
@@ -80,6 +84,7 @@ class Target:
         self._again_s = again_s
         self._install = install
         self._tell = tell or _nothing
+        self._warn = warn or self._tell
         self._phase = _Phase.IDLE
         self._beyond = 0
         self._uuid = 0
@@ -96,6 +101,7 @@ class Target:
         self._offer: StateOffer | None = None
         self._is_whole = False  # all of _offer has been taken
         self._rounds = 0
+        self._left = 0  # sources that were left because of what they gave
         self._bad: tuple[FileName, int] | None = None  # where the last piece that was not taken belongs
 
     # -- what is to be taken
@@ -166,11 +172,17 @@ class Target:
         self._taken = {}
         self._window.begin((), {})
 
+    def _leave_source(self, why: str) -> None:
+        """What the source gives is of no use: ask the next one, after a while when all are alike."""
+        rounds = self._left // max(1, len(self._sources))
+        self._left += 1
+        self._next_source(why, min(LEFT_WAIT_MAX_S, self._again_s * 2**rounds))
+
     def _next_source(self, why: str, wait_s: float = 0.0) -> None:
         if self._taken:
             self._patience = min(2 * self._patience, PATIENCE_MAX)
         if self._offer is not None:
-            self._tell(f"replica {self._source[0]} {why}: the next one is asked for its state")
+            self._warn(f"replica {self._source[0]} {why}: the next one is asked for its state")
         index = self._sources.index(self._source) if self._source in self._sources else -1
         self._turn_to(self._sources[(index + 1) % len(self._sources)], wait_s)
 
@@ -213,7 +225,7 @@ class Target:
             self._begin_anew()
         missing, room = self._missing(offer), self._transfer.room()
         if missing > room:
-            self._tell(f"waits: the state takes {missing} bytes more, and the disk has room for {room}")
+            self._warn(f"waits: the state takes {missing} bytes more, and the disk has room for {room}")
             self._ask(WAITS_FOR_ROOM_S)
             return
         if known is None:
@@ -252,8 +264,12 @@ class Target:
             self._in_vain = 0
             self._window.put(piece)
             self._go_on()
-        else:  # a new base has taken the place of this file
-            self._in_vain_again("keeps none of its files long enough", ask_state=True)
+            return
+        self._in_vain += 1  # a new base has taken the place of this file, or the source cannot read it
+        if self._in_vain < ASKS_MAX:
+            self._ask()
+        else:
+            self._leave_source("keeps its files not long enough, or cannot read them")
 
     def _go_on(self) -> None:
         """Hand the next piece to the store, one at a time, and ask for more."""
@@ -291,7 +307,11 @@ class Target:
             place = (name, self._taken.get(name, 0))
             if place == self._bad:
                 self._transfer.give_up()  # perhaps what is there is not what the source has before that place
-                self._next_source("has twice given what it has not written", self._again_s)
+                file = f"{name[0]}.{'base' if name[1] else 'log'}"
+                self._leave_source(
+                    f"gives bytes of its file {file} that were never written there, behind byte {place[1]}"
+                    " (is its disk damaged?)"
+                )
                 return
             self._bad = place
             if self._offer is not None and self._phase is _Phase.PULLING:

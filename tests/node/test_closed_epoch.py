@@ -6,11 +6,13 @@ from typing import get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.node.closed_epoch import FETCH_BYTES, FETCH_INSTANCES, ClosedEpoch
+from epaxos.node.closed_epoch import ClosedEpoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.messages import (
+    FETCH_BYTES,
+    FETCH_INSTANCES,
     NOP,
     Accept,
     AcceptOK,

@@ -78,6 +78,15 @@ class PinsTests(SynchronousTestCase):
         self.pin(0, length=20)
         self.assertEqual(len(self.pins.read(path, 0, 99)), 20)
 
+    def test_a_file_that_has_become_shorter(self) -> None:
+        """What was offered is not there: that is damage, and not the end of the file."""
+        path = self.paths[0]
+        self.pin(0, length=10)
+        path.write_bytes(b"12345")
+        self.assertEqual(self.pins.read(path, 0, 5), b"12345")
+        for offset, size in ((0, 6), (4, 2), (7, 1)):
+            self.assertRaises(OSError, self.pins.read, path, offset, size)
+
     def test_descriptors(self) -> None:
         """A file is opened once, and closed with the pin."""
         before = open_files()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from random import Random
 from time import monotonic, sleep
 from typing import Any
 
+from twisted.logger import formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import IStateTransfer, WriteSet
@@ -202,9 +204,30 @@ class OfferTests(TransferCase):
         self.assertNotEqual(transfer.read(PieceAsk(last.generation, False, end, 10)), b"")
         self.close_store(source)
 
+    def test_files_that_cannot_be_read(self) -> None:
+        """It is said once, and no more: this replica itself does not need them now."""
+        source = self.new_source()
+        self.grow(source, Random(1), 30)
+        offer = self.offer(source)
+        generation, is_base, *_ = offer.parts[0]
+        ask = PieceAsk(generation, is_base, 0, 100)
+        path = part_path(self.source_path / "state", generation, is_base)
+        lines: list[str] = []
+        observer = lambda event: lines.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        os.truncate(path, 50)
+        for _ in range(3):
+            self.assertEqual(transfer_of(source).read(ask), b"")
+        self.assertEqual(
+            [line for line in lines if path.name in line],
+            [f"{path} cannot be read: it has become shorter: no other replica can take the state from here"],
+        )
+        self.write_by(source, of(2, proposal(900)))
+        self.close_store(source)
+
     def test_files_that_a_new_base_replaces(self) -> None:
-        """They are kept while they are read, and go when nobody reads them any more, without any write."""
-        self.patch(pins, "PINNED_S", 3)
+        """They are kept while they are read, and go when nobody reads them any more."""
         self.patch(thread, "PINNED_WAIT_S", 0.01)
         random = Random(4)
         source = self.new_source()
@@ -223,12 +246,16 @@ class OfferTests(TransferCase):
         self.close_store(target)
         self.check_installed(offer)
         self.assertEqual(self.restored()["state"], state)
+        first = offer.parts[0]
+        ask = PieceAsk(first.generation, True, 0, 10)
+        self.patch(pins, "PINNED_S", 0.01)
+        self.assertEqual(len(transfer_of(source).read(ask)), 10)
         ends = monotonic() + PATIENCE_S
         while old[0].exists():
             self.assertLess(monotonic(), ends)
+            self.grow(source, random, 1)  # the thread sleeps until the end that it knew
             sleep(0.05)
-        first = offer.parts[0]
-        self.assertEqual(transfer_of(source).read(PieceAsk(first.generation, True, 0, 10)), b"")
+        self.assertEqual(transfer_of(source).read(ask), b"")
         self.close_store(source)
 
 

@@ -9,15 +9,10 @@ from epaxos.protocol.coordinators.proposal import Proposals
 from epaxos.protocol.coordinators.recovery import Recoveries
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
-from epaxos.protocol.values.messages import Commit, Fetch, Phase
+from epaxos.protocol.values.messages import FETCH_BYTES, FETCH_INSTANCES, Commit, Fetch, Phase
 
-__all__ = ["FETCH_INSTANCES", "RECOVERIES_AT_ONCE", "CatchUp"]
+__all__ = ["RECOVERIES_AT_ONCE", "CatchUp"]
 
-FETCH_INSTANCES = 256
-"""Instances that one Fetch asks for, at most."""
-FETCH_BYTES = 4_000_000
-"""The answer to a Fetch ends with the commit that takes it beyond this size.  Asker and answerer count
-alike, so that the asker knows when it has the whole of an answer that was cut."""
 RECOVERIES_AT_ONCE = 512
 """Slots of one row that are recovered at a time, at most."""
 RECOVERIES_OF_CLAIMED = 64

@@ -13,9 +13,9 @@ from epaxos.protocol.coordinators.proposal import Proposals
 from epaxos.protocol.coordinators.recovery import Recoveries
 from epaxos.protocol.memory.deadlines import Deadlines
 from epaxos.protocol.memory.state import ReplicaState
-from epaxos.protocol.upkeep.catch_up import FETCH_INSTANCES, RECOVERIES_AT_ONCE, CatchUp
+from epaxos.protocol.upkeep.catch_up import RECOVERIES_AT_ONCE, CatchUp
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import Fetch
+from epaxos.protocol.values.messages import FETCH_INSTANCES, Fetch
 
 __all__ = ["Takeover"]
 

@@ -12,6 +12,8 @@ from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.membership import Membership
 
 __all__ = [
+    "FETCH_BYTES",
+    "FETCH_INSTANCES",
     "NOP",
     "Accept",
     "AcceptOK",
@@ -32,6 +34,13 @@ __all__ = [
     "ValidateOK",
     "Waiting",
 ]
+
+
+FETCH_INSTANCES = 256
+"""Instances that one Fetch asks for, at most."""
+FETCH_BYTES = 4_000_000
+"""The answer to a Fetch ends with the commit that takes it beyond this size.  Asker and answerer count
+alike, so that the asker knows when it has the whole of an answer that was cut."""
 
 
 class Phase(IntEnum):

@@ -24,6 +24,7 @@ from struct import error
 from threading import Lock, Thread
 from typing import Protocol
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from epaxos.interfaces import IStateTransfer, StoreError
@@ -57,6 +58,8 @@ class TransferOwner(Protocol):
         """See Reports."""
 
 
+_log = Logger(namespace="epaxos.storage")
+
 ROOM_KEPT_BYTES = 64 << 20
 """What a state that is taken leaves free on the disk, for the promises and the log of the replica itself."""
 
@@ -87,6 +90,7 @@ class LevelDBTransfer:
         self._state = state
         self._incoming = incoming
         self._pins = pins
+        self._unreadable: set[Path] = set()
         self._files = IncomingFiles(incoming, sync=sync)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: close
         self._thread: Thread | None = None
@@ -123,8 +127,15 @@ class LevelDBTransfer:
         path = part_path(self._state, ask.generation, ask.is_base)
         try:
             return self._pins.read(path, ask.offset, min(ask.size, READ_BYTES_MAX))
-        except OSError as why:
-            raise StoreError(f"{path} cannot be read: {why.strerror}") from None
+        except OSError as why:  # this is for another replica: it harms nothing of this one
+            if path not in self._unreadable:
+                self._unreadable.add(path)
+                _log.error(
+                    "{path} cannot be read: {why}: no other replica can take the state from here",
+                    path=str(path),
+                    why=why.strerror,
+                )
+            return b""
 
     # -- taking
 

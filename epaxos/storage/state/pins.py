@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from errno import EIO
 from pathlib import Path
 from threading import RLock
 from time import monotonic
@@ -55,7 +56,10 @@ class Pins:
             self._ends = {files: end if path in files else was for files, was in self._ends.items()}
             if path not in self._descriptors:
                 self._descriptors[path] = os.open(path, os.O_RDONLY)
-            return os.pread(self._descriptors[path], size, offset)
+            data = os.pread(self._descriptors[path], size, offset)
+            if len(data) < size:
+                raise OSError(EIO, "it has become shorter")
+            return data
 
     def pinned(self, paths: Iterable[Path]) -> set[Path]:
         """Those of `paths` that are pinned."""
