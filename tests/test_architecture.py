@@ -96,10 +96,11 @@ ROOMS = {
         (VALUES, "interfaces", "wire", "execution", "node", "statemachines", "verify/trace", "verify/judges"),
     ),
     "verify/models": Room(
-        "all interleavings of small clusters of bare cores",
+        "all interleavings of small clusters of bare cores; for turns with what runs on the core",
         (
             *(VALUES, "protocol/memory", "protocol/acceptor", "protocol/coordinators", "protocol/upkeep"),
-            *("protocol/replica", "verify/trace"),
+            *("protocol/replica", "interfaces", "verify/trace"),
+            *("execution", "node"),  # the rules of a turn (T2, T4, T6) are theirs
         ),
     ),
     "verify/mutants": Room(

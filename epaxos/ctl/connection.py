@@ -55,7 +55,9 @@ class Connection:
             self._socket.sendall(hiredis.pack_command(cast(Any, tuple(map(_encoded, command)))))
             reply = self._receive(deadline)
         except TimeoutError:
-            raise self._unreached(f"it did not answer {command[0]} within {self._timeout_s:g} s") from None
+            raise self._unreached(
+                f"it did not answer {command[0]} within {_seconds(self._timeout_s)} s"
+            ) from None
         except OSError as error:
             raise self._unreached(f"the connection is lost: {_text_of(error)}") from None
         except hiredis.ProtocolError:
@@ -78,7 +80,7 @@ class Connection:
                 raise
             return connected
         except TimeoutError:
-            raise self._unreached(f"it cannot be reached within {self._timeout_s:g} s") from None
+            raise self._unreached(f"it cannot be reached within {_seconds(self._timeout_s)} s") from None
         except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
             raise self._unreached(f"it cannot be reached: {_text_of(error)}") from None
 
@@ -104,6 +106,11 @@ class Connection:
     def _refused(self, reply: str) -> Refused:
         hint = " (--password, or EPAXOS_PASSWORD)" if reply.startswith(NEEDS_PASSWORD) else ""
         return Refused(f"{self._address}: it refused: {one_line(reply)}{hint}", reply)
+
+
+def _seconds(time_s: float) -> str:
+    """A time in seconds for people: three digits, or as many as a whole number needs."""
+    return f"{time_s:.3g}" if time_s < 100 else f"{time_s:.0f}"
 
 
 def _encoded(word: str) -> bytes:

@@ -41,6 +41,8 @@ class Answer:
     """What a member said of itself, or in `error` why it said nothing.
 
     `lag`: the instances that some member has committed and this one has not executed, as far as is known.
+    None in an earlier epoch than that of another member, because slots begin again with each epoch.
+    `newest_epoch`: the newest epoch in which a member is.
     """
 
     member: Member
@@ -49,6 +51,14 @@ class Answer:
     memory_bytes: int | None = None
     error: str | None = None
     lag: int | None = None
+    newest_epoch: int = 0
+
+    @property
+    def epoch(self) -> int | None:
+        """The number of the epoch in which the member is; None if it does not show it."""
+        epoch = self.status.get("epoch")
+        number = epoch.get("number") if isinstance(epoch, dict) else None
+        return number if _is_number(number) else None
 
     def count(self, name: str) -> int | None:
         """The counter of this name; None if the member does not show it."""
@@ -163,9 +173,13 @@ def _compare(answers: Iterable[Answer]) -> None:
         if first is not None and answer.status.get("cluster") != first.status.get("cluster"):
             answer.error = f"{answer.asked}: the cluster {answer.status.get('cluster')!r} answered there"
             reached.remove(answer)
-    lengths = {len(a.vector(name)) for a in reached for name in ("committed", "executed")}
+    newest_epoch = max((answer.epoch or 0 for answer in reached), default=0)
+    for answer in reached:
+        answer.newest_epoch = newest_epoch
+    alike = [answer for answer in reached if (answer.epoch or 0) == newest_epoch]
+    lengths = {len(a.vector(name)) for a in alike for name in ("committed", "executed")}
     if len(lengths) == 1 and 0 not in lengths:
-        newest = [max(slots) for slots in zip(*(answer.vector("committed") for answer in reached))]
-        for answer in reached:
+        newest = [max(slots) for slots in zip(*(answer.vector("committed") for answer in alike))]
+        for answer in alike:
             executed = answer.vector("executed")
             answer.lag = sum(max(0, high - own) for high, own in zip(newest, executed))

@@ -21,6 +21,8 @@ __all__ = ["Say", "print_fields", "print_json", "print_table", "progress", "size
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 BAR_COLUMNS = 20
+MEASURED_COLUMNS = 1000
+"""More columns than a table takes.  It is measured within them, as if the terminal were as wide."""
 
 
 class Say(Protocol):
@@ -59,13 +61,17 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
     if _is_terminal(sys.stdout):
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         for index, title in enumerate(head):
             is_left = _is_left(index, cells)
             table.add_column(title, justify="left" if is_left else "right", no_wrap=not is_left)
         for row in cells:
             table.add_row(*map(Text, row))
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        whole = console.measure(table, options=console.options.update(max_width=MEASURED_COLUMNS))
+        if whole.maximum > console.width:
+            table.padding = (0, 0, 0, 0)  # closer columns rather than shortened cells
+        console.print(table)
         return
     widths = [max(len(row[index]) for row in (head, *cells)) for index in range(len(head))]
     for row in (list(head), *cells):

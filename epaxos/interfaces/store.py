@@ -195,6 +195,10 @@ class IStore(Interface):
         deleted since it was called last.  Raises StoreError.
         """
 
+    def give_back(epoch: int) -> None:
+        """All instances of this epoch and of those before it are deleted: let the disk have their room again,
+        in time.  Never blocks."""
+
     def close() -> Deferred[None]:
         """Write and sync all write sets, then close.  The Deferred fires when that is done, or when the disk
         has failed."""

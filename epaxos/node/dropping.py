@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice, repeat
 
 from epaxos.interfaces import IStore, WriteSet
@@ -55,13 +56,15 @@ class Dropping:
             ids = self._store.held(epoch, self._upto, DROPPED_AT_ONCE)
         else:
             ids = [InstanceId(row, slot) for row, slot in islice(slots, DROPPED_AT_ONCE)]
-        if ids:
-            self._store.write(WriteSet(epoch=epoch, dropped=ids), _nothing)
-        if len(ids) == DROPPED_AT_ONCE:
-            self._upto = ids[-1]
-        else:
+        is_last = len(ids) < DROPPED_AT_ONCE
+        if ids or is_last:
+            done = partial(self._store.give_back, epoch) if is_last else _nothing
+            self._store.write(WriteSet(epoch=epoch, dropped=ids), done)
+        if is_last:
             self._left.popleft()
             self._upto = None
+        else:
+            self._upto = ids[-1]
 
 
 def _nothing() -> None:

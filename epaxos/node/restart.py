@@ -38,8 +38,10 @@ def restore(
     )
     if not restored.fresh:
         _log.info(
-            "replica {id} goes on from its disk: executed up to slots {executed}, {instances} instances kept",
+            "replica {id} goes on from its disk: epoch {epoch}, executed up to slots {executed}, {instances}"
+            " instances kept",
             id=id,
+            epoch=0 if restored.opened is None else restored.opened.membership.number,
             executed=restored.executed,
             instances=len(core.table),
         )

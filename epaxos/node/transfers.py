@@ -50,6 +50,7 @@ class Transfers:
         self._fail = fail
         self._source: Source | None = None
         self._target: Target | None = None
+        self._began_at = 0.0
         self._log_at = math.inf
 
     def start(self) -> None:
@@ -113,9 +114,11 @@ class Transfers:
         if target is None:
             return
         if not target.is_active:
-            self._log_at = self._now() + LOG_EVERY_S
+            self._began_at = self._now()
+            self._log_at = self._began_at + LOG_EVERY_S
             _log.info(
-                "replica {id} is behind, in epoch {own} of {newest}: it takes the state of another member",
+                "replica {id} is in epoch {own}, and the cluster in epoch {newest}: it takes the state of"
+                " another member; clients are refused meanwhile",
                 id=self._id,
                 own=own,
                 newest=newest.number,
@@ -177,11 +180,11 @@ class Transfers:
         status = self.status()
         if status is not None:
             _log.info(
-                "replica {id} takes the state of replica {source}: {taken} of {bytes} bytes",
+                "replica {id} takes the state of replica {source}: {taken} of {whole} MB",
                 id=self._id,
                 source=status["source"],
-                taken=status["taken_bytes"],
-                bytes=status["bytes"],
+                taken=_mb(status["taken_bytes"]),
+                whole=_mb(status["bytes"]),
             )
 
     def _tell(self, text: str) -> None:
@@ -191,10 +194,15 @@ class Transfers:
         _log.warn("replica {id}: {what}", id=self._id, what=text)
 
     def _on_whole(self, offer: StateOffer) -> None:
+        took_s = self._now() - self._began_at
         _log.info(
-            "replica {id} begins again with the state of epoch {number} that it has taken, {bytes} bytes",
+            "replica {id} has the state of epoch {number}, after {seconds} s, and begins again with it",
             id=self._id,
-            bytes=offer.bytes,
             number=offer.membership.number,
+            seconds=f"{took_s:.1f}",
         )
         self._leave(offer)
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f}"

@@ -74,6 +74,7 @@ class Turns:
         self._keep = keep
         self._new_uuid = new_uuid
         self._answers: deque[tuple[int, float, Deferred[int]]] = deque()
+        self._by_itself = False  # too much is held
         self._over_since: float | None = None
         self._began_at = -math.inf
         self._complained_at = -math.inf
@@ -138,8 +139,8 @@ class Turns:
                     " epoch may still begin"
                 )
             )
-        by_itself = self._is_overdue(core, now) and self._is_possible(membership, now)
-        self.wanted = by_itself or self._is_awaited()
+        self._by_itself = self._is_overdue(core, now) and self._is_possible(membership, now)
+        self.wanted = self._by_itself or self._is_awaited()
         self.deadline = self._answers[0][1] if self._answers else math.inf
         self.due = min(now + LOOK_EVERY_S, self.deadline)
 
@@ -177,11 +178,20 @@ class Turns:
             membership = membership or _first(self._transport, self._n, self._new_uuid)
             if membership is not None:
                 core.propose(Batch.opening(membership.successor()))
+                self._log_why(core, membership.number + 1)
+
+    def _log_why(self, core: Replica, number: int) -> None:
+        why = "an operator asked for it"
+        if not self._is_awaited():
+            held = core.holding
+            why = f"{held.instances} instances are held for others, about {held.bytes() / 1e6:.1f} MB"
+        _log.info("replica {id} proposes epoch {number}: {why}", id=self._id, number=number, why=why)
 
     def on_begun(self) -> None:
         """The next epoch has begun."""
         self._began_at = self._now()
         self._over_since = None
+        self._by_itself = False
         self.wanted = self._is_awaited()
 
     def _is_awaited(self) -> bool:

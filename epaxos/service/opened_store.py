@@ -64,6 +64,10 @@ class OpenedStore:
         held: list[int] = self._store.held_epochs()
         return held
 
+    def give_back(self, epoch: int) -> None:
+        """See IStore."""
+        self._store.give_back(epoch)
+
     @property
     def transfer(self) -> IStateTransfer | None:
         """See IStore."""

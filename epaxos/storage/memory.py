@@ -67,6 +67,9 @@ class MemoryStore:
         """See IStore: nothing is kept."""
         return []
 
+    def give_back(self, epoch: int) -> None:
+        """See IStore: there is nothing."""
+
     def close(self) -> Deferred[None]:
         """See IStore."""
         self._open = False

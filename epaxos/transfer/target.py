@@ -225,13 +225,14 @@ class Target:
             self._begin_anew()
         missing, room = self._missing(offer), self._transfer.room()
         if missing > room:
-            self._warn(f"waits: the state takes {missing} bytes more, and the disk has room for {room}")
+            needs, has = f"{missing / 1e6:.1f} MB", f"{room / 1e6:.1f} MB"
+            self._warn(f"waits: the state takes {needs} more, and the disk has room for {has}")
             self._ask(WAITS_FOR_ROOM_S)
             return
         if known is None:
             self._tell(
                 f"takes the state of epoch {offer.membership.number} from replica {sender}:"
-                f" {offer.bytes} bytes"
+                f" {offer.bytes / 1e6:.1f} MB"
             )
         self._offer = offer
         self._is_whole = False
@@ -251,7 +252,6 @@ class Target:
     def _finish(self, offer: StateOffer) -> None:
         self._phase = _Phase.INSTALLING
         self.due = math.inf
-        self._tell(f"has all of the state of replica {self._source[0]}: {offer.bytes} bytes")
         self._install(offer)
 
     # -- pieces

@@ -117,6 +117,7 @@ def status(number: int, committed: list[int], executed: list[int], **other: Any)
         "members": [{"id": id, "up": True} for id in range(3)],
         "committed": committed,
         "executed": executed,
+        "epoch": {"number": 3},
     }
     return json.dumps({**fields, **other})
 

@@ -27,7 +27,8 @@ class InspectTests(StoreCase):
         self.assertEqual(lines["replica"], "1 of 3")
         self.assertRegex(lines["uid"], "^[0-9a-f]{16}$")
         self.assertEqual(lines["executed"], "5 5 0, and 2 instances beyond")
-        self.assertEqual(lines["records"], "2, 2 of them with a batch")
+        self.assertEqual(lines["epoch"], "0")
+        self.assertEqual(lines["records"], "2 of this epoch, 2 of them with a batch")
         self.assertEqual(lines["base of the state"], "0 B, 0 entries")
 
     def test_one_document(self) -> None:
@@ -37,6 +38,7 @@ class InspectTests(StoreCase):
         document = json.loads(done.stdout)
         self.assertEqual(names_in(document), set(INSPECT_FIELDS))
         self.assertEqual((document["replica"], document["executed"], document["records"]), (1, [5, 5, 0], 2))
+        self.assertEqual(document["epoch"], 0)
         self.assertEqual(document["state"]["log_bytes"], os.stat(self.path / "state" / "0.log").st_size)
 
     def test_what_was_taken_of_a_state(self) -> None:

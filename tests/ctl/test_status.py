@@ -16,10 +16,10 @@ from tests.generated.ctl import STATUS_FIELDS
 from tests.generated.status import names_in
 
 TABLE = """\
-replica  reached  state      instances  lag  held    memory  queue  written
-0        yes      connected      35/35    2     7  123.5 MB      0   2.5 MB
-1        yes      here           35/36    2     7  123.5 MB      0   2.5 MB
-2        yes      connected      35/37    2     7  123.5 MB      0   2.5 MB
+replica  reached  state      epoch  instances  lag  held    memory  queue  written
+0        yes      connected      3      35/35    2     7  123.5 MB      0   2.5 MB
+1        yes      here           3      35/36    2     7  123.5 MB      0   2.5 MB
+2        yes      connected      3      35/37    2     7  123.5 MB      0   2.5 MB
 """
 
 
@@ -73,6 +73,27 @@ class AllAnswerTests(SynchronousTestCase):
                 done = run("--at", a.at, "status")
             self.assertEqual((done.exit_code, len(done.stdout.splitlines())), (0, 2))
 
+    def test_who_is_in_an_earlier_epoch(self) -> None:
+        """Slots begin again with each epoch, so only members of the newest one are compared."""
+        for epoch, line in (
+            ({"number": 0}, "replica 2 is in epoch 0, and the newest is epoch 2"),
+            (None, "replica 2 shows no epoch, and the newest is epoch 2"),
+        ):
+            with Fake({}) as a, Fake({}) as b, Fake({}) as c:
+                members(a, b, c)
+                a.replies["EPAXOS STATUS"] = status(0, [10, 0], [10, 0], epoch={"number": 2})
+                b.replies["EPAXOS STATUS"] = status(1, [12, 0], [9, 0], epoch={"number": 2})
+                c.replies["EPAXOS STATUS"] = status(2, [3000, 5], [3000, 5], epoch=epoch)
+                done = run("--at", a.at, "status")
+                document = json.loads(run("--at", a.at, "--json", "status").stdout)
+            self.assertEqual((done.exit_code, done.stderr), (0, ""))
+            self.assertEqual([each["lag"] for each in document["members"]], [2, 3, None])
+            rows = [line.split() for line in done.stdout.splitlines()]
+            shown = "-" if epoch is None else "0"
+            self.assertEqual([row[3:6] for row in rows[1:3]], [["2", "10/10", "2"], ["2", "9/12", "3"]])
+            self.assertEqual(rows[3][3:6], [shown, "3005/3005", "-"])
+            self.assertEqual(done.stdout.splitlines()[4:], [line])
+
     def test_over_a_unix_socket(self) -> None:
         """The member that was asked is asked there again."""
         path = os.path.relpath(self.mktemp())
@@ -91,7 +112,7 @@ class AllAnswerTests(SynchronousTestCase):
             a.replies["EPAXOS STATUS"] = json.dumps({"id": 0, "cluster": "test", "later": [1]})
             done = run("--at", a.at, "status")
         self.assertEqual(done.exit_code, 0, done.output)
-        self.assertEqual(done.stdout.splitlines()[1].split()[3:6], ["0/0", "-", "-"])
+        self.assertEqual(done.stdout.splitlines()[1].split()[3:7], ["-", "0/0", "-", "-"])
 
     def test_the_password(self) -> None:
         """From the option, or the environment; every member gets it."""
@@ -141,7 +162,7 @@ class SomeDoNotAnswerTests(SynchronousTestCase):
             f"epaxosctl: 1 of 2 members did not answer: replica 1: {b.at}: it cannot be reached: "
             "Connection refused\n",
         )
-        self.assertEqual(done.stdout.splitlines()[2].split(), ["1", "no", "connected", *"------"])
+        self.assertEqual(done.stdout.splitlines()[2].split(), ["1", "no", "connected", *"-------"])
 
     def test_no_json(self) -> None:
         for spoilt in ("{", "[]", "7", None, 7, [b"{}"], "[" * 100_000, "1" * 5000, b"\xff"):
@@ -195,7 +216,13 @@ class SomeDoNotAnswerTests(SynchronousTestCase):
                 done = run("--at", a.at, "status")
                 self.assertEqual(done.exit_code, 0, done.output)
                 row = done.stdout.splitlines()[1].split()
-                self.assertEqual(row[3:6], ["3/0", "-", "-"])
+                self.assertEqual(row[4:7], ["3/0", "-", "-"])
+            for number in (10**400, -1, "x", None, 1.5):
+                a.replies["EPAXOS STATUS"] = status(0, [1], [1], epoch={"number": number})
+                done = run("--at", a.at, "status")
+                self.assertEqual(
+                    (done.exit_code, done.stdout.splitlines()[1].split()[3:6]), (0, ["-", "1/1", "0"])
+                )
 
     def test_client_ports_that_cannot_be_asked(self) -> None:
         with Fake({}) as a:

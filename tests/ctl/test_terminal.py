@@ -48,10 +48,21 @@ class TerminalTests(SynchronousTestCase):
         self.assertNotIn("…", shown)
         (row,) = (line for line in shown.splitlines() if " here " in line)
         self.assertEqual(
-            row.split(), ["0", "yes", "here", "35/35", "1", "7", "123.5", *["MB", "0", "2.5", "MB"]]
+            row.split(), ["0", "yes", "here", "3", "35/35", "1", "7", "123.5", *["MB", "0", "2.5", "MB"]]
         )
         self.assertNotIn("─", plain.stdout)
         self.assertNotIn("\x1b", plain.stdout + plain.stderr)
+
+    def test_a_wide_table(self) -> None:
+        """Its columns come closer before a cell is shortened."""
+        with Fake({}) as a, Fake({}) as b:
+            members(a, b, rows=lambda rows: [rows[0], [*rows[1][:4], "not connected"]])
+            a.replies["EPAXOS STATUS"] = status(0, [22011], [22011])
+            code, shown = on_terminal("--at", a.at, "status")
+        self.assertEqual(code, 0, shown)
+        self.assertNotIn("…", shown)
+        self.assertIn("not connected     3", shown)
+        self.assertIn("22011/22011", shown)
 
     def test_what_a_replica_says_is_no_markup(self) -> None:
         """Neither rich nor the terminal obeys it."""

@@ -27,7 +27,7 @@ STATUS_FIELDS = {
     "members[].error": "why not; null when it did",
     "members[].lag": "the instances that some member that answered has committed and this one has not "
     "executed. The members are asked one moment apart, so under load it is rarely 0. null when it is not "
-    "known",
+    "known, and in an earlier epoch than that of another member, because slots begin again with each epoch",
     "members[].memory_bytes": "the memory that its process takes; null when it is not known",
     "members[].status": "the [status fields](status.md) of the member; null when it did not answer",
 }
@@ -47,11 +47,14 @@ INSPECT_FIELDS = {
     "uid": "the uid of the folder, in hex; null when it has none",
     "written": "the number of the last write that is there",
     "synced": "the number of the last write that was surely synced",
+    "epoch": "the number of the newest epoch that the folder has opened; 0 before the first turn. Slots and "
+    "instances below are of this epoch",
     "reserved": "the highest slot of the replica's own row that it may use without another write",
     "executed": "for each row, the slot up to which every instance has been executed, by the last checkpoint",
     "executed_beyond": "the number of single instances beyond these slots that have been executed",
     "floor": "for each row, the slot up to which every member has durably executed everything",
-    "records": "the instances in the database",
+    "records": "the instances of this epoch in the database; those of the epoch before, which it may still "
+    "hold, are not counted",
     "batches": "how many of them come with a batch",
     "state.generation": "the generation of the base of the state",
     "state.base_bytes": "the bytes of the base that count",

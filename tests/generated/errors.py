@@ -45,8 +45,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "CLUSTERDOWN the replica is stopping": ("somebody stops it. Go to another replica", SAYS),
     "CLUSTERDOWN the replica takes the state of another one": (
-        "[it has the state](../operating/disk-and-memory.md#a-member-that-was-away), and begins again: the "
-        "connection is closed. Go to another replica",
+        "it [has taken the state](../operating/disk-and-memory.md#a-member-that-was-away), and begins again: "
+        "the connection is closed. Go to another replica",
         SAYS,
     ),
     "CLUSTERDOWN the replica was away for too long, and takes the state of another one": (

@@ -37,9 +37,11 @@ FIELDS = {
     "counters.commands_queued": "commands that wait to be proposed",
     "counters.instances_in_flight": "own instances that are proposed and not decided; at most `window`",
     "counters.instances_held": "instances in memory: what some member has not executed yet. While a "
-    "member is away it rises up to `keep_instances` and a little more",
+    "member is away it rises up to `keep_instances`, and by what comes until "
+    "[the turn](../operating/disk-and-memory.md#a-member-that-was-away)",
     "counters.bytes_held": "the memory that they take, about; while a member is away it rises up to "
-    "`keep_bytes` and a little more",
+    "`keep_bytes`, and by what comes until "
+    "[the turn](../operating/disk-and-memory.md#a-member-that-was-away)",
     "counters.instances_waiting": "instances that are committed and not executed",
     "counters.recoveries": "recoveries that go on now",
     "counters.store_writes": "writes to the store, since the start",
@@ -89,7 +91,7 @@ def status() -> str:
         "Status fields",
         "tests/generated/status.py, which real replicas are held against",
         "`GET /status` on the status port answers one JSON object. Counters begin at 0 with each start of "
-        "a replica. "
+        "a replica, and when it begins again with a state that it has taken. "
         "What to watch: [look at it](../operating/status.md).",
         rows(["field", "meaning"], ([f"`{name}`", text] for name, text in FIELDS.items())),
         "While `epoch.behind` is not null:",

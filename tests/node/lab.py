@@ -160,6 +160,9 @@ class Disk:
     def held_epochs(self) -> list[int]:
         return []
 
+    def give_back(self, epoch: int) -> None:
+        """Nothing takes room."""
+
     def close(self) -> Deferred[None]:
         self.catch_up()
         return succeed(None)

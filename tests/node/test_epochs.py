@@ -61,12 +61,16 @@ class Store:
         self.persistent = True
         self.instances: dict[int, list[InstanceId]] = {}
         self.writes: list[WriteSet] = []
+        self.given_back: list[int] = []
         self.looked = 0
 
     def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
         self.looked += 1
         found = self.instances.get(epoch, [])
         return [id for id in found if after is None or id > after][:limit]
+
+    def give_back(self, epoch: int) -> None:
+        self.given_back.append(epoch)
 
     def held_epochs(self) -> list[int]:
         return sorted(self.instances)
@@ -80,7 +84,7 @@ class Store:
 
     def dropped(self) -> list[tuple[int, int]]:
         """The epoch of each write, and the number of instances that it drops."""
-        return [(write.epoch, len(write.dropped)) for write in self.writes]
+        return [(write.epoch, len(write.dropped)) for write in self.writes if write.dropped]
 
 
 class Transport:
@@ -587,6 +591,7 @@ class DroppingTests(EpochsCase):
             self.wait(DROP_EVERY_S * 1.01)
         self.assertEqual(self.store.dropped(), [(0, DROPPED_AT_ONCE), (0, DROPPED_AT_ONCE), (0, 7)])
         self.assertEqual([id for write in self.store.writes for id in write.dropped], ids)
+        self.assertEqual(self.store.given_back, [0])
         self.assertEqual(self.epochs.due, math.inf)
         self.assertEqual(self.store.looked, 0, "LevelDB would walk over all that were forgotten")
 
@@ -619,6 +624,7 @@ class DroppingTests(EpochsCase):
         self.assertEqual(
             self.store.dropped(), [(0, DROPPED_AT_ONCE), (0, 2), (1, 3), (2, DROPPED_AT_ONCE), (2, 1)]
         )
+        self.assertEqual(self.store.given_back, [0, 1, 2])
 
     def test_two_turns_before_the_first_is_durable(self) -> None:
         """What the disk does not hold yet is deleted, too."""

@@ -170,6 +170,9 @@ class TurningDisk:
     def held_epochs(self) -> list[int]:
         return sorted(self.contents.closed)
 
+    def give_back(self, epoch: int) -> None:
+        """Nothing takes room."""
+
     def close(self) -> Deferred[None]:
         self.catch_up()
         return succeed(None)

@@ -240,7 +240,7 @@ class TurnTests(EpochsCase):
         found = read_stopped(self.path)
         self.assertEqual((found.format, found.identity), (FORMAT_OF_EPOCHS, IDENTITY))
         self.assertEqual((found.reserved, found.floor, found.executed), (64, NOTHING, NOTHING))
-        self.assertEqual(found.records, 1)
+        self.assertEqual((found.epoch, found.records), (1, 1))
 
 
 class ClosedTests(EpochsCase):

@@ -72,6 +72,7 @@ class WholeTests(StoppedCase):
         self.assertFalse(is_in_use(self.path))
 
         self.assertEqual((found.path, found.format, found.identity), (self.path, FORMAT, IDENTITY))
+        self.assertEqual(found.epoch, 0)
         self.assertEqual((found.reserved, found.floor, found.executed), (256, (1, 0, 0), (6, 6, 0)))
         self.assertEqual((found.executed_beyond, found.records, found.batches), (2, 3, 2))
         self.assertEqual((found.generation, found.base_bytes, found.entries), (0, 0, 0))

@@ -15,7 +15,7 @@ from epaxos.ctl.output import print_json, print_table, progress, size
 
 __all__ = ["command"]
 
-HEAD = ("replica", "reached", "state", "instances", "lag", "held", "memory", "queue", "written")
+HEAD = ("replica", "reached", "state", "epoch", "instances", "lag", "held", "memory", "queue", "written")
 
 
 def _document(settings: Settings, answers: Sequence[Answer]) -> dict[str, Any]:
@@ -48,11 +48,24 @@ def _row(answer: Answer) -> list[str]:
         return [str(member.number), "no", member.state, *["-"] * (len(HEAD) - 3)]
     executed, committed = (sum(answer.vector(name)) for name in ("executed", "committed"))
     return [
-        *(str(member.number), "yes", member.state, f"{executed}/{committed}"),
+        *(str(member.number), "yes", member.state, _shown(answer.epoch), f"{executed}/{committed}"),
         *map(_shown, (answer.lag, answer.count("instances_held"))),
         *(size(answer.memory_bytes), _shown(answer.count("commands_queued"))),
         size(answer.count("store_bytes")),
     ]
+
+
+def _note(answer: Answer) -> str | None:
+    """The line below the table; None for a member that is where the others are."""
+    if answer.error is not None:
+        return None
+    behind = behind_in(answer.status)
+    if behind is not None:
+        return f"replica {answer.member.number} {behind}"
+    if (answer.epoch or 0) < answer.newest_epoch:
+        own = "shows no epoch" if answer.epoch is None else f"is in epoch {answer.epoch}"
+        return f"replica {answer.member.number} {own}, and the newest is epoch {answer.newest_epoch}"
+    return None
 
 
 def _shown(number: int | None) -> str:
@@ -79,10 +92,8 @@ def command(settings: Settings) -> None:
         print_json(_document(settings, answers))
     else:
         print_table(HEAD, [_row(answer) for answer in answers])
-        for answer in answers:
-            behind = behind_in(answer.status) if answer.error is None else None
-            if behind is not None:
-                click.echo(f"replica {answer.member.number} {behind}")
+        for note in filter(None, map(_note, answers)):
+            click.echo(note)
     silent = [answer for answer in answers if answer.error is not None]
     if silent:
         why = "; ".join(f"replica {answer.member.number}: {answer.error}" for answer in silent)

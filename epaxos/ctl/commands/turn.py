@@ -13,8 +13,9 @@ __all__ = ["command"]
 HELP = """
 Begin the next epoch, with the same members.
 
-Everything of the epoch before is deleted once every member is in the new one, or that ends, too.  A majority
-of the members has to be connected; with engine = memory, every member.  Clients go on meanwhile.
+No key is lost.  The instances of the epoch before (the log, not the data) are deleted once every member is in
+the new epoch, or once the new epoch has ended, too.  A majority of the members has to be connected; with
+engine = memory, every member.  Clients go on meanwhile.
 """
 
 

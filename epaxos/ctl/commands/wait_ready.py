@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from epaxos.ctl.behind import behind_in
-from epaxos.ctl.connection import Connection
-from epaxos.ctl.errors import AskError, CtlError, Refused
+from epaxos.ctl.errors import AskError, CtlError, Refused, Unreached
 from epaxos.ctl.members import status_of
 from epaxos.ctl.options import SECONDS, Command, Settings
 from epaxos.ctl.output import Say, print_json, progress
@@ -19,14 +18,20 @@ __all__ = ["command"]
 POLL_S = 0.2
 LEAST_S = 0.1
 """The shortest wait for an answer, when almost no time is left."""
+CAUSE_S = 1.0
+"""The longest wait for the status of a replica that has just answered a PING, also when no time is left."""
 KEY = "epaxosctl:wait-ready"
 """The key that is read.  Nobody needs to have written it."""
+NO_QUORUM = "CLUSTERDOWN no quorum"
 FOR_GOOD = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR AUTH", "ERR unknown command 'EPAXOS'")
 """Refusals that time does not change."""
 
 
 class Lack(NamedTuple):
-    """What a replica lacks to serve, and, when it takes a state, what it has of that, from 0 to 1."""
+    """What a replica lacks to serve, and, when it takes a state, what it has of that, from 0 to 1.
+
+    `why` does not name the replica: it stands behind its address.
+    """
 
     why: str
     share: float | None = None
@@ -41,47 +46,66 @@ def _waits_for(settings: Settings, timeout_s: float) -> Lack | None:
                 connection.ask("GET", KEY)
             except Refused as refused:
                 if refused.reply.startswith("CLUSTERDOWN"):
-                    return _taking(connection) or Lack(str(refused))
+                    return _cause(settings, refused, is_alone=refused.reply.startswith(NO_QUORUM))
                 if not refused.reply.startswith("ERR ") or refused.reply.startswith("ERR max number"):
                     raise
                 return _lacks(status_of(connection))  # its state machine has no GET
+            except Unreached as error:
+                return _cause(settings, error, is_alone=True)
     except Refused as refused:
         if refused.reply.startswith(FOR_GOOD):
             raise CtlError(str(refused)) from None
-        return Lack(str(refused))
+        return _told(settings, refused)
     except AskError as error:
-        return Lack(str(error))
+        return _told(settings, error)
     except ValueError as why:
-        return Lack(f"{settings.at}: {why}")
+        return Lack(str(why))
     return None
 
 
-def _taking(connection: Connection) -> Lack | None:
-    """What a replica that refuses commands says of a state that it takes; None when it takes none, or does
-    not tell."""
+def _told(settings: Settings, error: AskError) -> Lack:
+    """The error itself, without the address at its beginning."""
+    return Lack(str(error).removeprefix(f"{settings.at}: "))
+
+
+def _cause(settings: Settings, error: AskError, is_alone: bool) -> Lack:
+    """Why a read was refused or not answered, as far as the status tells: a state is taken, or, if `is_alone`
+    says that this may be, no majority is up.  Otherwise the error itself.
+
+    The status is asked on a connection of its own, because an answer there comes behind that to the read.
+    """
     try:
-        return _lacks_state(status_of(connection))
+        with settings.connect(timeout_s=CAUSE_S) as connection:
+            status = status_of(connection)
+        found = _lacks_state(status) or (_lacks_majority(status) if is_alone else None)
     except (AskError, ValueError):
-        return None
+        found = None
+    return found or _told(settings, error)
 
 
 def _lacks_state(status: dict[str, Any]) -> Lack | None:
     behind = behind_in(status)
-    return None if behind is None else Lack(f"the replica: it {behind}", behind.share)
+    return None if behind is None else Lack(f"it {behind}", behind.share)
 
 
-def _lacks(status: dict[str, Any]) -> Lack | None:
-    """What a replica that cannot be read from lacks: it must see a majority, itself included."""
+def _lacks_majority(status: dict[str, Any]) -> Lack | None:
+    """A replica must see a majority, itself included.  Raises ValueError."""
     members = status.get("members")
     if not isinstance(members, list) or not members or not all(isinstance(each, dict) for each in members):
         raise ValueError("its status cannot be understood")
     up = sum(bool(member.get("up")) for member in members)
+    if up > len(members) // 2:
+        return None
+    return Lack(f"no majority of the members is up: it sees {up} of {len(members)}")
+
+
+def _lacks(status: dict[str, Any]) -> Lack | None:
+    """What a replica that cannot be read from lacks.  Raises ValueError."""
+    alone = _lacks_majority(status)
     taking = _lacks_state(status)
     if taking is not None:
         return taking
-    if status.get("digest") is None:
-        return Lack("the replica starts or stops")
-    return None if up > len(members) // 2 else Lack(f"it sees {up} of {len(members)} members up")
+    return Lack("it starts or stops") if status.get("digest") is None else alone
 
 
 HELP = """
@@ -127,7 +151,7 @@ def _wait(settings: Settings, deadline: float, say: Say) -> str | None:
             return None
         if why is None or monotonic() < deadline:
             why = found.why
-            say(f"waiting for {why}", found.share)
+            say(f"waiting for {settings.at}: {why}", found.share)
         left_s = deadline - monotonic()
         if left_s <= 0:
             return why

@@ -53,8 +53,10 @@ COMMANDS = {
             b"MEMBERS": Subcommand(
                 _members, 2, "number, peer, client, status, and the state seen from here, of each member"
             ),
-            b"STATUS": Subcommand(_status, 2, "what GET /status shows, as JSON"),
-            b"TURN": Subcommand(_turn, 2, "begin the next epoch; its number, once that is safe"),
+            b"STATUS": Subcommand(_status, 2, "the state of this replica, as JSON"),
+            b"TURN": Subcommand(
+                _turn, 2, "begin the next epoch, and answer its number when a majority has it on disk"
+            ),
         },
         is_admin=True,
     )

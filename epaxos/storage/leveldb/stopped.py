@@ -30,12 +30,13 @@ NOT_COPIED = {"LOCK", "LOG", "LOG.old"}
 class StoppedFolder:
     """What a data folder holds.  All of it was read, and is whole.
 
-    `written`: the number of the last write; `synced`: the number of writes that must be there;
-    `executed_beyond`: the number of single instances executed beyond `executed`; `records`, `batches`: how
-    many of instances the database holds; `entries`, `state_batches`: what base and logs of the state hold;
-    `torn_bytes`: what the next start will cut off the log of the database.  `uid`: in hex, if the folder
-    has one.  `incoming_bytes`: what was taken of the state of another replica and has no effect yet; None
-    when no transfer is unfinished.
+    `written`: the number of the last write; `synced`: the number of writes that must be there; `epoch`:
+    the number of the newest epoch, 0 before the first turn, to which slots and instances belong;
+    `executed_beyond`: the number of single instances executed beyond `executed`; `records`, `batches`:
+    how many of instances the database holds, without those of earlier epochs; `entries`,
+    `state_batches`: what base and logs of the state hold; `torn_bytes`: what the next start will cut off
+    the log of the database.  `uid`: in hex, if the folder has one.  `incoming_bytes`: what was taken of
+    the state of another replica and has no effect yet; None when no transfer is unfinished.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class StoppedFolder:
     uid: str | None
     written: int
     synced: int
+    epoch: int
     reserved: int
     executed: Deps
     executed_beyond: int
@@ -125,6 +127,7 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             uid=f"{restored.uid:016x}" if restored.uid else None,
             written=sequence.last,
             synced=synced,
+            epoch=restored.opened.membership.number if restored.opened is not None else 0,
             reserved=restored.reserved,
             executed=restored.executed,
             executed_beyond=len(restored.beyond),

@@ -36,6 +36,7 @@ from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb.compaction import Compaction
 from epaxos.storage.leveldb.held import epochs_held
 from epaxos.storage.leveldb.opening import open_database, restore, text_of
 from epaxos.storage.leveldb.pace import DiskPace, is_brief
@@ -80,6 +81,7 @@ class LevelDBStore:
         self._shared: SharedWriter | None = None
         self._db: Any = None
         self._identity: Identity | None = None
+        self._compaction: Compaction | None = None
         self._thread: WriterThread | None = None
         self._accepts = self._has_failed = False
         self._held_back: list[Item] = []
@@ -140,7 +142,8 @@ class LevelDBStore:
             pins,
             sync=self._sync,
         )
-        self._thread = WriterThread(shared, self._call_from_thread, self, transfer.join)
+        self._compaction = compaction = Compaction(db)
+        self._thread = WriterThread(shared, self._call_from_thread, self, compaction.stop, transfer.join)
         self._thread.start()
         return restored
 
@@ -194,6 +197,11 @@ class LevelDBStore:
             raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
         self._least_held = held[0] if held else now
         return held
+
+    def give_back(self, epoch: int) -> None:
+        """See IStore.  A thread does it."""
+        if self._compaction is not None:
+            self._compaction.begin(epoch)
 
     def _format_of(self, epoch: int) -> RecordFormat:
         if self._identity is None:

@@ -43,7 +43,8 @@ class Reports(Protocol):
 class WriterThread:
     """The thread of one store, from `start` to `close`.
 
-    `call_from_thread` has a function called in the event loop.  `end` is called in the thread before it ends.
+    `call_from_thread` has a function called in the event loop.  `before_end` is called in the thread
+    before the database is closed, and `end` before the thread ends.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class WriterThread:
         shared: SharedWriter,
         call_from_thread: Callable[..., object],
         reports: Reports,
+        before_end: Callable[[], None],
         end: Callable[[], None],
     ) -> None:
         self._shared = shared
         self._call_from_thread = call_from_thread
         self._reports = reports
+        self._before_end = before_end
         self._end = end
         self._queue: SimpleQueue[list[Item] | Callable[[], None] | None] = SimpleQueue()  # None: close
 
@@ -82,6 +85,7 @@ class WriterThread:
         """Write until `close`.  Whatever ends the thread early is reported, because the node waits for it."""
         try:
             self._try(self._write_until_closed)
+            self._try(self._before_end)
             self._try(self._shared.writer.close)
             self._try(self._end)
         finally:

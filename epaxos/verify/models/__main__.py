@@ -15,6 +15,8 @@ from epaxos.verify.models.explorer import Explorer, State, Violation
 from epaxos.verify.models.liveness import stuck
 from epaxos.verify.models.model import Model, loses_nothing
 from epaxos.verify.models.story import tell
+from epaxos.verify.models.turn_explorer import TurnExplorer
+from epaxos.verify.models.turn_model import TurnModel
 
 __all__ = ["main"]
 
@@ -32,7 +34,9 @@ class _Exploration:
     """The exploration of one model, with a line that shows its progress."""
 
     def __init__(self, model: Model, seconds: float) -> None:
-        self._explorer = Explorer(model, self._on_progress)
+        turns = isinstance(model, TurnModel)
+        self._explorer = (TurnExplorer if turns else Explorer)(model, self._on_progress)
+        self._looks_for_stuck = model.lost is loses_nothing and not turns
         self._started = time.process_time()
         self._seconds = seconds
         self._outcomes: int | None = None
@@ -45,7 +49,7 @@ class _Exploration:
         try:
             explorer.run()
             self._outcomes = len(explorer.outcomes())  # before it is continued beyond the bounds
-            if explorer.complete and explorer.model.lost is loses_nothing:
+            if explorer.complete and self._looks_for_stuck:
                 end = self._find_stuck()
         except _Timeout:
             pass

@@ -9,6 +9,7 @@ from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import PreAccept, PreAcceptOK, Waiting
 from epaxos.verify.models.model import Envelope, Model
 from epaxos.verify.models.model_replica import naming, with_equal_answers
+from epaxos.verify.models.turn_catalogue import TURN_MODELS
 
 __all__ = ["MODELS"]
 
@@ -28,7 +29,7 @@ def _cut_off_leaders(envelope: Envelope) -> bool:
     So they have as good as crashed for the three others, which find out by recovery what may have been
     decided in one round trip.  Every quorum is all three.
     """
-    sender, dest, message = envelope
+    sender, dest, message, _ = envelope
     if dest in _LEADERS:
         return not isinstance(message, PreAcceptOK) or message.id.replica != dest
     return sender in _LEADERS and not isinstance(message, PreAccept)
@@ -40,7 +41,7 @@ def _one_quorum_each(envelope: Envelope) -> bool:
     R2 receives and sends nothing else.  R0, R1 and R4 recover the former, R0, R3 and R4 the latter, and R3
     receives the Waiting of the other recovery.
     """
-    sender, dest, message = envelope
+    sender, dest, message, _ = envelope
     row = _row(envelope)
     if isinstance(message, PreAccept):
         return (row, dest) not in {(0, 1), (2, 3), (2, 4)}
@@ -122,5 +123,5 @@ _ALL = (
     ),
 )
 
-MODELS: Mapping[str, Model] = {model.name: model for model in _ALL}
+MODELS: Mapping[str, Model] = {model.name: model for model in (*_ALL, *TURN_MODELS)}
 """By name, in the order in which they are explored."""

@@ -21,8 +21,8 @@ Two reductions lose nothing:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from epaxos.protocol.memory.interference import interferes
 from epaxos.protocol.values.ids import InstanceId, is_in
@@ -30,8 +30,9 @@ from epaxos.protocol.values.messages import NOP
 from epaxos.verify.models.model import Model
 from epaxos.verify.models.model_replica import Decision
 from epaxos.verify.models.model_replicas import Event, Kind, ModelReplicas, Step
+from epaxos.verify.trace import describe_fields
 
-__all__ = ["Explorer", "Move", "State", "Violation"]
+__all__ = ["Explorer", "Move", "State", "Violation", "breach", "shown"]
 
 
 class State(NamedTuple):
@@ -72,7 +73,7 @@ class Explorer:
 
     def __init__(self, model: Model, progress: Callable[[Explorer], None] = lambda explorer: None) -> None:
         self.model = model
-        self.replicas = ModelReplicas(model)
+        self.replicas = self._new_replicas(model)
         self.parents: dict[State, State | None] = {}
         self.ends: list[State] = []
         self.depth = 0
@@ -87,6 +88,9 @@ class Explorer:
         self._decided: list[frozenset[Decision]] = [frozenset()]
         self._numbers: dict[frozenset[Decision], int] = {frozenset(): 0}
         self._merged: dict[tuple[int, tuple[Decision, ...]], int] = {}
+
+    def _new_replicas(self, model: Any) -> ModelReplicas:
+        return ModelReplicas(model)
 
     # -- the search
 
@@ -105,7 +109,7 @@ class Explorer:
 
     def _first(self) -> State:
         model = self.model
-        nobody = (None,) * len(model.proposers)
+        nobody = (None,) * len(model.commands)
         return State(self.replicas.first(), 0, 0, nobody, model.recoveries, model.crashes)
 
     def _next(self, layer: list[State]) -> list[State]:
@@ -129,7 +133,7 @@ class Explorer:
 
     def moves_of(self, state: State) -> Iterator[Move]:
         """Every event that can happen in the state and changes it."""
-        replicas = self.replicas
+        replicas, hurries = self.replicas, self.model.hurries
         for replica, number in enumerate(state.replicas):
             messages = state.messages & replicas.to[replica] & ~replicas.inert[number]
             while messages:
@@ -138,7 +142,7 @@ class Explorer:
                 left = state if self._duplicates else state._replace(messages=state.messages ^ lowest)
                 if (move := self.move(left, replica, number, lowest.bit_length() - 1)) is not None:
                     yield move
-            if (move := self.move(state, replica, number, Kind.HURRY)) is not None:
+            if hurries and (move := self.move(state, replica, number, Kind.HURRY)) is not None:
                 yield move
             if replicas.unsynced[number] and (move := self.move(state, replica, number, Kind.SYNC)):
                 yield move
@@ -203,7 +207,7 @@ class Explorer:
         if merged is None:
             decided = self._decided[number]
             for decision in new:
-                self.broken = self.broken or _breach(decision, decided)
+                self.broken = self.broken or self._breach(decision, decided)
                 decided |= {decision}
             merged = self._numbers.setdefault(decided, len(self._decided))
             if merged == len(self._decided):
@@ -211,12 +215,23 @@ class Explorer:
             self._merged[number, new] = merged
         return merged
 
+    def _breach(self, new: Decision, decided: frozenset[Decision]) -> str | None:
+        return breach(new, decided)
+
+    def describe(self, decision: Decision) -> str:
+        """The decision as text for people."""
+        return f"decides {shown(decision)}"
+
+    def describe_message(self, message: Any) -> str:
+        """The message as text for people."""
+        return describe_fields(message)
+
     def outcomes(self) -> frozenset[frozenset[Decision]]:
         """Every set of decisions that some run has reached."""
         return frozenset(self._decided)
 
 
-def _breach(new: Decision, decided: frozenset[Decision]) -> str | None:
+def breach(new: Decision, decided: Iterable[Decision]) -> str | None:
     """How the new decision breaks Agreement or Visibility; None if it does not."""
     for old in decided:
         if old.id == new.id:

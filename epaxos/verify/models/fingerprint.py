@@ -30,7 +30,7 @@ from epaxos.protocol.values.messages import Accept, Batch, Commit, Message, Phas
 from epaxos.protocol.values.output import Output
 from epaxos.verify.models.model_replica import Disk, ModelReplica
 
-__all__ = ["canonical", "fingerprint"]
+__all__ = ["canonical", "committed", "fingerprint"]
 
 
 def canonical(message: Message, proposed: Mapping[InstanceId, Batch]) -> Message:
@@ -231,6 +231,11 @@ def _record(record: InstanceRecord) -> Hashable:
 
 def _disk(disk: Disk) -> Hashable:
     return disk.reserved, frozenset(disk.batches.items()), frozenset(map(_record, disk.records.values()))
+
+
+def committed(disk: Disk) -> Hashable:
+    """The commits on a disk: all that counts of an epoch that is closed."""
+    return frozenset(_record(record) for record in disk.records.values() if record.phase is Phase.COMMITTED)
 
 
 def _constant(value: object) -> Hashable:

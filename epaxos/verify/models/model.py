@@ -9,15 +9,20 @@ from typing import NamedTuple
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.verify.models.model_replica import NewReplica, new_replica
 
-__all__ = ["Envelope", "Model", "loses_nothing", "writes"]
+__all__ = ["NOBODY", "Envelope", "Model", "loses_nothing", "writes"]
+
+
+NOBODY = -1
+"""The sender of what any replica may have sent."""
 
 
 class Envelope(NamedTuple):
-    """A message under way."""
+    """A message of `epoch` under way."""
 
     sender: int
     dest: int
     message: Message
+    epoch: int = 0
 
 
 def loses_nothing(envelope: Envelope) -> bool:
@@ -54,6 +59,8 @@ class Model:
     """Whether the writes of a step are durable at its end.  Otherwise the writes of replicas that may crash
     become durable in a step of their own, so that a crash may come between.  A replica that never crashes
     would only send later; its own votes might count later than those of others, which is left out here."""
+    hurries: bool = True
+    """Whether waits for answers end.  Otherwise a leader never asks more replicas than it names."""
     duplicates: bool = True
     steps: int | None = None
     """The steps of a run, at most; None: no limit."""

@@ -22,7 +22,18 @@ from epaxos.protocol.values.output import Output
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.protocol.values.timing import Timing
 
-__all__ = ["Decision", "Effects", "ModelReplica", "NewReplica", "naming", "with_equal_answers"]
+__all__ = [
+    "Decision",
+    "Disk",
+    "Effects",
+    "ModelReplica",
+    "NewReplica",
+    "dump",
+    "load",
+    "naming",
+    "new_replica",
+    "with_equal_answers",
+]
 
 NewReplica = Callable[[int, int], Replica]
 """Makes the core of a replica: its number and the number of replicas are given."""
@@ -41,13 +52,23 @@ class _NoRandom(Random):
 _RANDOM = _NoRandom()
 
 
-def new_replica(id: int, n: int, quorums: Quorums | None = None, far: Container[int] = ()) -> Replica:
-    """The core of the product.
+def new_replica(
+    id: int,
+    n: int,
+    quorums: Quorums | None = None,
+    far: Container[int] = (),
+    epoch: Epoch | None = None,
+    previous: Replica | None = None,
+) -> Replica:
+    """The core of the product, in `epoch`, which is the first by default.
 
     It has the latency of every other replica already, so that it asks the named ones alone until a wait ends.
-    The latency is 0, and 1 s for the replicas in `far`.
+    The latency is 0, and 1 s for the replicas in `far`; or that of `previous`, the core of the epoch before.
     """
-    core = Replica(id, Epoch.first(n), timing=_TIMING, random=_RANDOM, quorums=quorums)
+    epoch = epoch or Epoch.first(n)
+    core = Replica(id, epoch, timing=_TIMING, random=_RANDOM, quorums=quorums, previous=previous)
+    if previous is not None:
+        return core
     latency = core._state.latency
     probe = InstanceId(id, 0)
     latency.asks_all(probe, 0.0)
@@ -123,10 +144,11 @@ class ModelReplica:
     """Replica `id` of n, with its core and its disk.
 
     With `syncs` every write is durable at the end of the step that makes it, so that its promises leave
-    in that step.  Otherwise writes queue until `sync` makes the oldest durable.
+    in that step.  Otherwise writes queue until `sync` makes the oldest durable.  The first write, of the
+    reservation, is durable at once, unless the replica `begins_late`.
     """
 
-    def __init__(self, id: int, n: int, new: NewReplica, syncs: bool) -> None:
+    def __init__(self, id: int, n: int, new: NewReplica, syncs: bool, begins_late: bool = False) -> None:
         self.id = id
         self.n = n
         self.syncs = syncs
@@ -135,7 +157,7 @@ class ModelReplica:
         self.core = new(id, n)
         self.core.tick(0.0)
         self._settle(Effects())
-        while self.unwritten:
+        while self.unwritten and not begins_late:
             self.sync()
 
     # -- steps
@@ -168,8 +190,11 @@ class ModelReplica:
         self._write(self.unwritten.pop(0), effects)
         return self._settle(effects)
 
-    def reboot(self, new: NewReplica) -> Effects:
-        """Crash, lose all that is not durable, and start again from the disk."""
+    def reboot(self, new: NewReplica, executed: Deps | None = None) -> Effects:
+        """Crash, lose all that is not durable, and start again from the disk.
+
+        `executed`: what a checkpoint says; nothing by default.
+        """
         self.unwritten.clear()
         core = self.core = new(self.id, self.n)
         core.tick(0.0)
@@ -179,7 +204,7 @@ class ModelReplica:
         core.restore(
             reserved=disk.reserved,
             floor=nothing,
-            executed=nothing,
+            executed=nothing if executed is None else executed,
             instances=[
                 Instance.restore(record, disk.batches.get(record.id)) for record in disk.records.values()
             ],
@@ -191,12 +216,16 @@ class ModelReplica:
     def _settle(self, effects: Effects) -> Effects:
         """Carry out the outputs of the core, as `Output` says."""
         while output := self.core.take_output():
-            effects.messages += output.messages
-            effects.decide(output.decided)
-            self._queue(output, effects)
-            while self.syncs and self.unwritten:
-                self._write(self.unwritten.pop(0), effects)
+            self.carry_out(output, effects)
         return effects
+
+    def carry_out(self, output: Output, effects: Effects) -> None:
+        """Carry out one output of the core, and add what comes of it to `effects`."""
+        effects.messages += output.messages
+        effects.decide(output.decided)
+        self._queue(output, effects)
+        while self.syncs and self.unwritten:
+            self._write(self.unwritten.pop(0), effects)
 
     def _queue(self, output: Output, effects: Effects) -> None:
         """Queue the write of an output.
@@ -249,12 +278,12 @@ class ModelReplica:
 
     def save(self) -> bytes:
         """The whole replica as bytes."""
-        return _dump(self)
+        return dump(self)
 
     @staticmethod
     def load(saved: bytes) -> ModelReplica:
         """A copy of the replica that was saved."""
-        replica: ModelReplica = pickle.loads(saved)
+        replica: ModelReplica = load(saved)
         return replica
 
 
@@ -279,7 +308,13 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def _dump(replica: ModelReplica) -> bytes:
+def load(saved: bytes) -> Any:
+    """What was saved by `dump`."""
+    return pickle.loads(saved)
+
+
+def dump(replica: Any) -> bytes:
+    """The replica with everything that belongs to it, as bytes; `NOP` stays the same object."""
     file = io.BytesIO()
     pickler = pickle.Pickler(file, protocol=5)
     pickler.dispatch_table = _REDUCERS

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from epaxos.protocol.values.ids import InstanceId, initial_ballot
 from epaxos.protocol.values.messages import Batch, Commit, Message, Phase, PreAccept, PreAcceptOK
 from epaxos.verify.models.fingerprint import canonical, fingerprint
 from epaxos.verify.models.model import Envelope, Model
-from epaxos.verify.models.model_replica import Decision, Effects, ModelReplica
+from epaxos.verify.models.model_replica import Decision, Disk, Effects, ModelReplica, dump, load
 
 __all__ = ["Event", "Kind", "ModelReplicas", "Step"]
 
@@ -74,9 +74,9 @@ class ModelReplicas:
     def __len__(self) -> int:
         return len(self._saved)
 
-    def replica(self, number: int) -> ModelReplica:
+    def replica(self, number: int) -> Any:
         """A copy of the replica in the state `number`."""
-        return ModelReplica.load(self._saved[number])
+        return load(self._saved[number])
 
     # -- steps
 
@@ -103,7 +103,7 @@ class ModelReplicas:
 
     def _happen(self, replica: ModelReplica, event: Event) -> Effects:
         if isinstance(event, int):
-            sender, _, message = self.envelopes[event]
+            sender, _, message, _ = self.envelopes[event]
             return replica.receive(sender, message)
         if isinstance(event, InstanceId):
             return replica.time_out(event)
@@ -118,25 +118,32 @@ class ModelReplicas:
     # -- numbers
 
     def _number(self, replica: ModelReplica) -> int:
-        key = fingerprint(replica)
+        return self._number_of(fingerprint(replica), replica)
+
+    def _number_of(self, key: Hashable, replica: Any) -> int:
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self._saved)
-            self._saved.append(replica.save())
+            self._saved.append(dump(replica))
             self._steps.append({})
             self._describe(replica)
         return number
 
-    def _describe(self, replica: ModelReplica) -> None:
+    def _describe(self, replica: Any) -> None:
         self.unsynced.append(bool(replica.unwritten))
         self.decided.append(_decided(replica))
+        self._begin_judging(replica.disk)
+
+    def _begin_judging(self, disk: Disk | None) -> None:
+        """Prepare to judge messages to the newest state; `disk`: what is durable of its epoch."""
         self.inert.append(0)
         self.idle.append(0)
         self._judged.append(0)
+        records = {} if disk is None else disk.records
         self._promised.append(
             {
                 id: math.inf if record.phase is Phase.COMMITTED else record.bal
-                for id, record in replica.disk.records.items()
+                for id, record in records.items()
             }
         )
 
@@ -168,10 +175,10 @@ class ModelReplicas:
             step = self.step(number, bit)
             if step.reached == number and not step.sent and not step.decisions:
                 self.inert[number] |= lowest
-                if self._is_final(number, self.envelopes[bit].message):
+                if self._is_final(number, self.envelopes[bit]):
                     self.idle[number] |= lowest
 
-    def _is_final(self, number: int, message: Message) -> bool:
+    def _is_final(self, number: int, envelope: Envelope) -> bool:
         """Whether what is durable shows that a message without effect now will never have one.
 
         Either the instance is committed.  Then a PreAccept, Accept, Recover or Validate is always answered
@@ -182,6 +189,7 @@ class ModelReplicas:
         below `bal` and repeats no answer; and PreAcceptOK counts only at ballot 0, AcceptOK, RecoverOK and
         ValidateOK only at their ballot.  Commit and Waiting do not depend on a ballot.
         """
+        message = envelope.message
         promised = self._promised[number].get(getattr(message, "id", None), 0)  # type: ignore[arg-type]
         return promised == math.inf or _ballot(message) < promised
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Accept, Batch, Message, PreAccept
-from epaxos.verify.models.explorer import Explorer, Move, State, shown
+from epaxos.verify.models.explorer import Explorer, Move, State
+from epaxos.verify.models.model import NOBODY
 from epaxos.verify.models.model_replicas import Kind
-from epaxos.verify.trace import describe_fields
 
 __all__ = ["tell"]
 
@@ -40,13 +40,16 @@ def _between(explorer: Explorer, before: State, after: State) -> Move:
 def _event(explorer: Explorer, move: Move) -> str:
     event = move.event
     if isinstance(event, int):
-        sender, _, message = explorer.replicas.envelopes[event]
-        return f"<─ R{sender} {describe_fields(message)}"
+        sender, _, message, epoch = explorer.replicas.envelopes[event]
+        came = "<─" if sender == NOBODY else f"<─ R{sender}"
+        return f"{came} {_of(epoch)}{explorer.describe_message(message)}"
     if isinstance(event, InstanceId):
         asks_again = any(isinstance(message, (PreAccept, Accept)) for message in _sent(explorer, move))
         return f"sends {event} again" if asks_again else f"recovers {event}"
     if isinstance(event, Batch):
-        return f"proposes {event.payload.decode()} as {move.step.proposed}"
+        name = "the next epoch" if event.successor is not None else event.payload.decode()
+        id = move.step.proposed
+        return f"proposes {name} as {id}" if id is not None and id.slot else f"is asked for {name}"
     return _WORDS[event]
 
 
@@ -59,10 +62,14 @@ def _sent(explorer: Explorer, move: Move) -> Iterator[Message]:
 def _outcome(explorer: Explorer, move: Move) -> Iterator[str]:
     replicas = explorer.replicas
     sent: dict[str, list[int]] = {}
-    for bit, (_, dest, message) in enumerate(replicas.envelopes):
+    for bit, (_, dest, message, epoch) in enumerate(replicas.envelopes):
         if move.step.sent >> bit & 1:
-            sent.setdefault(describe_fields(message), []).append(dest)
+            sent.setdefault(_of(epoch) + explorer.describe_message(message), []).append(dest)
     for text, dests in sent.items():
         yield f"─> {' '.join(f'R{dest}' for dest in dests)} {text}"
     for decision in move.step.decisions:
-        yield f"decides {shown(decision)}"
+        yield explorer.describe(decision)
+
+
+def _of(epoch: int) -> str:
+    return f"epoch {epoch}: " if epoch else ""

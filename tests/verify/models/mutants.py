@@ -1,4 +1,4 @@
-"""The mutants that the models have to find: those of the simulator, and a few of a named fast quorum."""
+"""The mutants that the models have to find: those of the simulator, and a few more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from epaxos.protocol.coordinators.fast_path import judge_named
 from epaxos.protocol.coordinators.proposal import Proposals
+from epaxos.protocol.memory.table import InstanceTable
+from epaxos.verify.models.turning_replica import TurningReplica
 from epaxos.verify.mutants import catalogue
 from epaxos.verify.mutants.mutation import Edit, Mutant
 
@@ -44,5 +46,37 @@ _NAMED = (
     ),
 )
 
-MUTANTS: Mapping[str, Mutant] = {mutant.name: mutant for mutant in (*catalogue.MUTANTS, *_NAMED)}
+_TURNS = (
+    Mutant(
+        "installed is claimed",
+        "T8: a row is claimed only as far as everything is held",
+        (
+            Edit(
+                InstanceTable.claimed,
+                (("committed if floor >= installed else floor", "committed"),),
+            ),
+        ),
+    ),
+    Mutant(
+        "repeated after an installation",
+        "T4: who leaves an epoch by T8 repeats nothing",
+        (
+            Edit(
+                TurningReplica.install,
+                (
+                    (
+                        "        return self._restart()",
+                        """\
+        begun = list(self._in_flight._by_instance.values())
+        self._restart()
+        self._intake.queue += [each for bundle in begun for each in bundle.submissions]
+        return self._settle(Effects())""",
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+MUTANTS: Mapping[str, Mutant] = {mutant.name: mutant for mutant in (*catalogue.MUTANTS, *_NAMED, *_TURNS)}
 """By name."""

@@ -65,13 +65,13 @@ class ModelTests(SynchronousTestCase):
         explorer = explored(ONE_RECOVERY)
         self.assertTrue(explorer.complete)
         self.assertTrue(any(d.batch is NOP for decided in explorer.outcomes() for d in decided))
-        sent = {type(message) for _, _, message in explorer.replicas.envelopes}
+        sent = {type(message) for _, _, message, _ in explorer.replicas.envelopes}
         self.assertFalse(sent & {Validate, Waiting})
 
     def test_one_recovery_with_equal_answers(self) -> None:
         explorer = explored(EQUAL_ANSWERS)
         self.assertTrue(explorer.complete)
-        self.assertIn(Validate, {type(message) for _, _, message in explorer.replicas.envelopes})
+        self.assertIn(Validate, {type(message) for _, _, message, _ in explorer.replicas.envelopes})
 
     def test_a_crash_before_what_was_sent_is_durable(self) -> None:
         explorer = explore(replace(TWO, syncs=False, crashes=1, crashing=frozenset({0}), steps=6))

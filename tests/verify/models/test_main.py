@@ -37,6 +37,19 @@ class MainTests(SynchronousTestCase):
         self.assertIn("Visibility", output)
         self.assertIn("R1 proposes b as 1.1", output)
 
+    def test_a_model_of_turns(self) -> None:
+        code, output = printed("turn, two endings")
+        self.assertEqual(code, 0)
+        self.assertIn(" 3696 ", output)
+        self.assertEqual(output.split()[-1], "yes")
+
+    def test_a_turn_that_breaks_a_rule(self) -> None:
+        with MUTANTS["results behind R"].applied():
+            code, output = printed("turn, two endings")
+        self.assertEqual(code, 1)
+        self.assertIn("Successor: epoch 0 ended with", output)
+        self.assertIn("R1 is asked for the next epoch", output)
+
     def test_a_model_that_is_not_there(self) -> None:
         with self.assertRaises(SystemExit):
             printed("three million commands")
