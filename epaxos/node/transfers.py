@@ -196,9 +196,10 @@ class Transfers:
     def _on_whole(self, offer: StateOffer) -> None:
         took_s = self._now() - self._began_at
         _log.info(
-            "replica {id} has the state of epoch {number}, after {seconds} s, and begins again with it",
+            "replica {id} begins again with the state of epoch {number}, {bytes} bytes, taken in {seconds} s",
             id=self._id,
             number=offer.membership.number,
+            bytes=offer.bytes,
             seconds=f"{took_s:.1f}",
         )
         self._leave(offer)

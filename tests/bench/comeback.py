@@ -14,7 +14,7 @@ PAUSE_S = 0.2
 """Seconds between two looks.  A look takes the digest of the state, which costs the replica some time."""
 
 
-_INSTALLED = re.compile(r"begins again with the state of epoch \d+ that it has taken, (\d+) bytes")
+_INSTALLED = re.compile(r"begins again with the state of epoch \d+, (\d+) bytes, taken in")
 
 
 class Back(NamedTuple):

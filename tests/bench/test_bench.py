@@ -292,10 +292,12 @@ class ReturningTests(SynchronousTestCase):
         self.assertEqual(returning.seen_bytes, 700)
 
     def test_what_its_log_says_of_states(self) -> None:
-        said = "replica 2 begins again with the state of epoch {} that it has taken, {} bytes\n"
-        self.assertEqual(bytes_installed("\n" + said.format(3, 700) + "ready\n" + said.format(5, 20)), 720)
+        said = "replica 2 begins again with the state of epoch {}, {} bytes, taken in {} s\n"
+        self.assertEqual(
+            bytes_installed("\n" + said.format(3, 700, 1.5) + "ready\n" + said.format(5, 20, 1)), 720
+        )
         source = Path(transfers.__file__).with_name("transfers.py").read_text()
-        self.assertIn(said.format("{number}", "{bytes}").partition(" 2 ")[2].strip(), source)
+        self.assertIn(said.format("{number}", "{bytes}", "{seconds}").partition(" 2 ")[2].strip(), source)
 
 
 class SteadyTests(SynchronousTestCase):

@@ -248,5 +248,6 @@ def _interfere(a: Decision, b: Decision) -> bool:
 
 def shown(decision: Decision) -> str:
     """The decision as text."""
-    command = "NOP" if decision.batch is NOP else decision.batch.payload.decode()
+    batch = decision.batch
+    command = "NOP" if batch is NOP else "R" if batch.successor is not None else batch.payload.decode()
     return f"{decision.id}={command}{decision.deps}"

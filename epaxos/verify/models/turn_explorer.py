@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from epaxos.protocol.values.messages import NOP
 from epaxos.verify.models.explorer import Explorer, Move, State, breach, shown
 from epaxos.verify.models.model_replica import Decision
 from epaxos.verify.models.turn_model import Acknowledged, Broken, Decided, GivenState, Opened, Ran
@@ -55,7 +54,7 @@ class TurnExplorer(Explorer):
     def describe(self, fact: Any) -> str:
         """The fact as text for people."""
         if isinstance(fact, Decided):
-            return f"decides {_shown(fact)} in epoch {fact.epoch}"
+            return f"decides {shown(_decision(fact))} in epoch {fact.epoch}"
         if isinstance(fact, Ran):
             return f"has run in epoch {fact.epoch}: {_list(fact.applied)}"
         if isinstance(fact, Opened):
@@ -73,12 +72,6 @@ class TurnExplorer(Explorer):
 
 def _decision(fact: Decided) -> Decision:
     return Decision(fact.id, fact.batch, fact.deps)
-
-
-def _shown(fact: Decided) -> str:
-    if fact.batch is not NOP and fact.batch.successor is not None:
-        return f"{fact.id}=R{fact.deps}"
-    return shown(_decision(fact))
 
 
 def _list(applied: tuple[str, ...]) -> str:

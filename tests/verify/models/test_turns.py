@@ -141,6 +141,13 @@ class MutantTests(SynchronousTestCase):
         told = story("repeated after an installation", replace(SMALL, installers=frozenset({0})))
         self.assertEqual(told[-1], "Once: a a have run, one of them twice")
 
+    def test_a_vote_on_the_end_before_it_is_durable(self) -> None:
+        told = story("early PreAcceptOK", MODELS["turn, R is forgotten, one recovery"])
+        self.assertTrue(any("R1 crashes" in line for line in told))
+        self.assertEqual(
+            told[-1], "Visibility: 0.1=a(0, 0, 0) and 1.1=R(0, 0, 0), and neither names the other"
+        )
+
     def test_what_was_only_installed_is_claimed(self) -> None:
         told = story("installed is claimed", DEAF)
         self.assertEqual(told[-1], "0.1 is claimed, and not held")
