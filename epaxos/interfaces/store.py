@@ -64,7 +64,9 @@ class EpochRecord(NamedTuple):
     """How an epoch began: its members, and those of the epoch before it, which the instance `opened_by`
     ended.
 
-    Of the epoch before, every instance up to `committed` is held here, until all members are in this one.
+    Of the epoch before, every instance up to `committed` is held here, until all members are in this one, or
+    until this one has ended, too.  It is all zeros where not everything that ran in that epoch is held,
+    because this replica has installed a state.
     """
 
     membership: Membership

@@ -25,9 +25,10 @@ class IStateTransfer(Interface):
         """
 
     def read(ask: PieceAsk) -> bytes:
-        """Bytes of a file that was offered; none when it is not kept any more.
+        """Bytes of a file that was offered; none when it is not kept any more, or cannot be read.
 
-        Blocks for less than a millisecond where the system has it in memory.  Raises StoreError.
+        Blocks for less than a millisecond where the system has it in memory.  Raises nothing: a fault of the
+        disk is logged, because it harms the asker alone.
         """
 
     def begin(source: int) -> tuple[StatePart, ...]:

@@ -55,7 +55,6 @@ class Epochs:
         receive: Callable[[int, Sequence[Message]], None],
         fatal: Callable[[str], None],
     ) -> None:
-        self.number = 0
         self.membership: Membership | None = None
         self.due = math.inf
         """When `on_time` has to be called next, on the clock of `ITimeoutService`."""
@@ -78,6 +77,11 @@ class Epochs:
 
     # -- where this replica is
 
+    @property
+    def number(self) -> int:
+        """The number of the present epoch."""
+        return self._following.number
+
     def status(self) -> dict[str, Any]:
         """What `GET /status` shows."""
         return {
@@ -96,7 +100,7 @@ class Epochs:
             return
         self._record = record
         self.membership = record.membership
-        self.number = self._following.number = record.membership.number
+        self._following.number = record.membership.number
         self._following.on_durable()
         held = self._store.held_epochs()
         previous = record.previous.number
@@ -118,7 +122,7 @@ class Epochs:
         record = EpochRecord(successor, previous, id, claimed if holds_all else no_deps(previous.epoch))
         self._record = record
         self.membership = successor
-        self.number = self._following.number = successor.number
+        self._following.number = successor.number
         self._transport.know(successor)
         self._closed_slots = core.table.floor, core.table.known
         if not holds_all:

@@ -119,7 +119,7 @@ class Node(ClientSide):
         self._pacing = Pacing(batching.window)
         reads = self._reads = Reads(core, state_machine)
         in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now, timing.suspect_after_s)
-        following = Following(id, epoch.n)
+        following = self._following = Following(id, epoch.n)
         self._turns = Turns(
             id, epoch.n, following, transport, now, self._timeout_s,
             keep or Keep(), partial(random.getrandbits, 128),
@@ -189,7 +189,7 @@ class Node(ClientSide):
         if was_running:
             checkpoint = None if self._applier.lags else self._checkpoints.take(with_state=False)
             last = WriteSet(reserved=self._core.last_used_slot(), checkpoint=checkpoint, sync=True)
-            last.epoch = self._epochs.number
+            last.epoch = self._following.number
             self._store.write(last, _nothing)
         return self._store.close()
 
@@ -200,7 +200,7 @@ class Node(ClientSide):
             self._core.on_heard(sender)
         elif self._running:
             try:
-                if epoch == self._epochs.number:
+                if epoch == self._following.number:
                     self._receive(sender, messages)
                 else:
                     self._core.on_heard(sender)

@@ -43,7 +43,7 @@ class Source:
                 self._send(sender, offer)
 
     def on_piece_ask(self, sender: int, ask: PieceAsk) -> None:
-        """Send the bytes, or say that they are not kept any more.  Raises StoreError."""
+        """Send the bytes, or say that there are none."""
         if self._backlog(sender) <= BACKLOG_BYTES_MAX:
             data = self._transfer.read(ask._replace(size=min(ask.size, self._piece_bytes)))
             if self._send(sender, Piece(ask.generation, ask.is_base, ask.offset, data)):

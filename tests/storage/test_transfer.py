@@ -168,13 +168,13 @@ class OfferTests(TransferCase):
 
     def test_after_a_restart(self) -> None:
         source = self.new_source()
-        self.grow(source, Random(1), 30)
+        random = Random(1)
+        self.grow(source, random, 30)
+        self.rest(source, random)
         offer = self.offer(source)
         self.close_store(source)
         source = self.open_source()
-        again = self.offer(source)  # a base may have become whole at the close, in place of other parts
-        self.assertEqual(again._replace(parts=()), offer._replace(parts=()))
-        self.assertTrue(again.parts)
+        self.assertEqual(self.offer(source), offer)
         self.close_store(source)
 
     def test_what_is_read(self) -> None:
@@ -366,6 +366,7 @@ class ResumeTests(TransferCase):
         random = Random(7)
         source = self.new_source()
         self.grow(source, random, 40)
+        self.rest(source, random)
         offer = self.offer(source)
         pieces = list(self.pieces(source, offer.parts))
         for share in (0.2, 0.5, 0.9):
@@ -382,7 +383,7 @@ class ResumeTests(TransferCase):
             had = sum(part.length for part in taken)
             target = self.open_target()
             taken = transfer_of(target).begin(SOURCE)
-            self.assertGreaterEqual(sum(part.length for part in taken), had)
+            self.assertGreater(sum(part.length for part in taken), had)
             self.close_store(target)
         target = self.open_target()
         self.take_all(source, target, offer)

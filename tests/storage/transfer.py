@@ -63,6 +63,12 @@ class TransferCase(StoreCase):
             at = Checkpoint((self.executed, 7, 0), (InstanceId(2, 9),), batches, whole)
             self.write_by(store, of(2, WriteSet(checkpoint=at, sync=True)))
 
+    def rest(self, store: LevelDBStore, random: Any) -> None:
+        """Grow until no base is under way, so that a close and a new process leave the files as they are."""
+        shared: Any = store._shared
+        while shared.writer.unfinished:
+            self.grow(store, random)
+
     def offer(self, store: LevelDBStore) -> StateOffer:
         offer = transfer_of(store).offer()
         assert offer is not None

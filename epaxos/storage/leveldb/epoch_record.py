@@ -3,11 +3,12 @@
 The key `\\x01epoch` says how the newest epoch began: its members, those of the epoch before, the instance
 that ended that one, and the slots up to which it is held.  It is absent in epoch 0.  One write puts it there
 with the checkpoint at the beginning of the epoch, raises the format of the database to 4, and takes away the
-reservation and the floor of the epoch before (docs: protocol/epochs, T3).
+reservation and the floor of the epoch before (docs: protocol/epochs, T3).  So does the write that installs
+the state of another replica (T8); of the epoch before nothing is held then.
 
 Instances of epoch 0 have keys of their row and slot behind `\\x03`.  Those of later epochs have `\\x04`
 and the number of their epoch, in 8 bytes, before the same.  The keys of the epoch before are deleted once
-every member has opened the newest one.
+every member has opened the newest one, or once that has ended, too.
 """
 
 from __future__ import annotations

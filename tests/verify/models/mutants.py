@@ -1,4 +1,4 @@
-"""The mutants that the models have to find: those of the simulator, and a few more."""
+"""The mutants that the models have to find: those of the simulator, and a few more; and how one is found."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from epaxos.protocol.coordinators.fast_path import judge_named
 from epaxos.protocol.coordinators.proposal import Proposals
 from epaxos.protocol.memory.table import InstanceTable
+from epaxos.verify.models.explorer import Explorer, Violation
+from epaxos.verify.models.story import tell
 from epaxos.verify.models.turning_replica import TurningReplica
 from epaxos.verify.mutants import catalogue
 from epaxos.verify.mutants.mutation import Edit, Mutant
 
-__all__ = ["MUTANTS"]
+__all__ = ["MUTANTS", "story"]
 
 _NAMED = (
     Mutant(
@@ -80,3 +82,14 @@ _TURNS = (
 
 MUTANTS: Mapping[str, Mutant] = {mutant.name: mutant for mutant in (*catalogue.MUTANTS, *_NAMED, *_TURNS)}
 """By name."""
+
+
+def story(mutant: str, explorer: Explorer) -> list[str]:
+    """The run that breaks a rule; without the bodies of messages.  The last line says which rule."""
+    with MUTANTS[mutant].applied():
+        try:
+            explorer.run()
+        except Violation as violation:
+            lines = tell(explorer, violation.before, violation.move)
+            return [line for line in lines if "─> " not in line] + [str(violation)]
+    raise AssertionError(f"{mutant} is not found in {len(explorer.parents)} states")

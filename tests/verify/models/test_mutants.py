@@ -7,51 +7,37 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.verify.models.catalogue import MODELS
-from epaxos.verify.models.explorer import Explorer, Violation
-from epaxos.verify.models.model import Model
-from epaxos.verify.models.story import tell
-from tests.verify.models.mutants import MUTANTS
+from epaxos.verify.models.explorer import Explorer
+from tests.verify.models.mutants import story
 from tests.verify.models.test_explorer import ONE_RECOVERY
 
 UNSYNCED = MODELS["one command, unsynced crash"]
-
-
-def story(mutant: str, model: Model) -> list[str]:
-    """The run that breaks a rule; without the bodies of messages.  The last line says which rule."""
-    explorer = Explorer(model)
-    with MUTANTS[mutant].applied():
-        try:
-            explorer.run()
-        except Violation as violation:
-            lines = tell(explorer, violation.before, violation.move)
-            return [line for line in lines if "─> " not in line] + [str(violation)]
-    raise AssertionError(f"{mutant} is not found in {len(explorer.parents)} states")
 
 
 class NamedFastQuorumTests(SynchronousTestCase):
     """docs: protocol/fast-path."""
 
     def test_the_answer_of_another(self) -> None:
-        told = story("another's answer", replace(ONE_RECOVERY, proposers=(0,)))
+        told = story("another's answer", Explorer(replace(ONE_RECOVERY, proposers=(0,))))
         self.assertTrue(told[-1].startswith("Agreement: 0.1"), told[-1])
 
     def test_another_is_named_when_it_is_sent_again(self) -> None:
         model = replace(ONE_RECOVERY, proposers=(0,), recoveries=2, recoverers=frozenset({0, 2}))
-        told = story("another is named", model)
+        told = story("another is named", Explorer(model))
         self.assertIn("  3. R0 sends 0.1 again", told)
         self.assertTrue(told[-1].startswith("Agreement: 0.1"), told[-1])
 
     def test_recovery_takes_what_was_proposed(self) -> None:
-        told = story("4n with D0", ONE_RECOVERY)
+        told = story("4n with D0", Explorer(ONE_RECOVERY))
         self.assertEqual(told[-1], "Agreement: 0.1 is decided as 0.1=a(0, 1, 0) and as 0.1=a(0, 0, 0)")
 
     def test_the_leader_commits_what_it_proposed(self) -> None:
-        told = story("fast path with D0", MODELS["two commands"])
+        told = story("fast path with D0", Explorer(MODELS["two commands"]))
         self.assertTrue(told[-1].startswith("Visibility: "), told[-1])
 
     def test_a_leader_that_forgot_its_proposal_does_not_name_it(self) -> None:
         """The trap: PreAccept leaves before the leader's own record is durable."""
-        told = story("forgotten slots not named", MODELS["leader forgets, the one before is named"])
+        told = story("forgotten slots not named", Explorer(MODELS["leader forgets, the one before is named"]))
         self.assertIn("  2. R0 crashes, and restarts from its disk", told)
         self.assertEqual(
             told[-1], "Visibility: 1.1=b(0, 0, 0) and 0.1=a(0, 0, 0), and neither names the other"
@@ -61,7 +47,7 @@ class NamedFastQuorumTests(SynchronousTestCase):
 class BothRulesTests(SynchronousTestCase):
     def test_a_fast_quorum_of_one_less(self) -> None:
         self.assertEqual(
-            story("small fast quorum", MODELS["two commands, equal answers"]),
+            story("small fast quorum", Explorer(MODELS["two commands, equal answers"])),
             [
                 "  1. R0 proposes a as 0.1",
                 "       decides 0.1=a(0, 0, 0)",
@@ -73,13 +59,13 @@ class BothRulesTests(SynchronousTestCase):
 
     def test_one_ballot_instead_of_two(self) -> None:
         model = replace(ONE_RECOVERY, recoverers=frozenset({0}), recovered=frozenset({1}))
-        told = story("one ballot variable", model)
+        told = story("one ballot variable", Explorer(model))
         self.assertIn("  7. R0 recovers 1.1", told)
         self.assertTrue(told[-1].startswith("Agreement: 1.1 is decided as"), told[-1])
 
     def test_no_validation(self) -> None:
         """Five replicas, of which two have crashed after one of them decided on the fast path."""
-        told = story("no Validate", MODELS["five, leaders gone, one recovery"])
+        told = story("no Validate", Explorer(MODELS["five, leaders gone, one recovery"]))
         self.assertEqual(
             told[-1],
             "Visibility: 1.1=b(0, 0, 0, 0, 0) and 0.1=a(0, 0, 0, 0, 0), and neither names the other",
@@ -90,7 +76,8 @@ class RestartTests(SynchronousTestCase):
     """A crash between a step and the write that it makes."""
 
     def assert_found(self, mutant: str, crashing: int) -> None:
-        told = story(mutant, replace(UNSYNCED, crashing=frozenset({crashing}), recoverers=frozenset({2})))
+        model = replace(UNSYNCED, crashing=frozenset({crashing}), recoverers=frozenset({2}))
+        told = story(mutant, Explorer(model))
         self.assertTrue(any("crashes" in line for line in told))
         self.assertTrue(told[-1].startswith("Agreement: 0.1"), told[-1])
 

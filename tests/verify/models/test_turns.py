@@ -9,10 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, Commit, Message, PreAccept, PreAcceptOK, Recover
-from epaxos.verify.models.explorer import Violation
 from epaxos.verify.models.model import writes
 from epaxos.verify.models.model_replica import new_replica
-from epaxos.verify.models.story import tell
 from epaxos.verify.models.turn_catalogue import TURN_MODELS
 from epaxos.verify.models.turn_explorer import TurnExplorer
 from epaxos.verify.models.turn_model import (
@@ -25,7 +23,7 @@ from epaxos.verify.models.turn_model import (
     second_epoch,
 )
 from epaxos.verify.models.turning_replica import TurnEffects, TurningReplica
-from tests.verify.models.mutants import MUTANTS
+from tests.verify.models.mutants import MUTANTS, story
 
 MODELS = {model.name: model for model in TURN_MODELS}
 TURN = MODELS["turn"]
@@ -45,18 +43,6 @@ def explore(model: TurnModel) -> TurnExplorer:
 
 
 explored = lru_cache(maxsize=None)(explore)
-
-
-def story(mutant: str, model: TurnModel) -> list[str]:
-    """The run that breaks a rule; without messages.  The last line says which rule."""
-    explorer = TurnExplorer(model)
-    with MUTANTS[mutant].applied():
-        try:
-            explorer.run()
-        except Violation as violation:
-            lines = tell(explorer, violation.before, violation.move)
-            return [line for line in lines if "─> " not in line] + [str(violation)]
-    raise AssertionError(f"{mutant} is not found in {len(explorer.parents)} states")
 
 
 class ModelTests(SynchronousTestCase):
@@ -108,23 +94,23 @@ class MutantTests(SynchronousTestCase):
     """Each breaks a rule of docs: protocol/epochs in the product."""
 
     def test_the_end_of_an_epoch_is_no_barrier(self) -> None:
-        told = story("R is no barrier", SMALL)
+        told = story("R is no barrier", TurnExplorer(SMALL))
         self.assertEqual(told[-1], "Acknowledged: a, and S_0 is nothing")
 
     def test_what_is_behind_the_end_runs(self) -> None:
-        told = story("results behind R", SMALL)
+        told = story("results behind R", TurnExplorer(SMALL))
         self.assertEqual(told[-1], "Once: a a have run, one of them twice")
 
     def test_a_second_end_is_not_void(self) -> None:
-        told = story("results behind R", TWO_ENDINGS)
+        told = story("results behind R", TurnExplorer(TWO_ENDINGS))
         self.assertTrue(told[-1].startswith("Successor: epoch 0 ended with "), told[-1])
 
     def test_the_end_runs_ahead(self) -> None:
-        told = story("R ahead of its time", SMALL)
+        told = story("R ahead of its time", TurnExplorer(SMALL))
         self.assertEqual(told[-1], "Acknowledged: a, and S_0 is nothing")
 
     def test_what_ran_is_proposed_again(self) -> None:
-        told = story("proposed again, though it ran", SMALL)
+        told = story("proposed again, though it ran", TurnExplorer(SMALL))
         self.assertEqual(told[-1], "Once: a a have run, one of them twice")
 
     def test_what_is_void_is_lost(self) -> None:
@@ -134,22 +120,24 @@ class MutantTests(SynchronousTestCase):
             self.assertFalse(any(map(ran_after_void, explore(SMALL).outcomes())))
 
     def test_the_commits_of_a_closed_epoch_are_not_served(self) -> None:
-        told = story("commits of k not served", SMALL)
+        told = story("commits of k not served", TurnExplorer(SMALL))
         self.assertEqual(told[-1], "1.1 is claimed of the closed epoch, and not answered")
 
     def test_what_may_have_run_is_repeated(self) -> None:
-        told = story("repeated after an installation", replace(SMALL, installers=frozenset({0})))
+        told = story(
+            "repeated after an installation", TurnExplorer(replace(SMALL, installers=frozenset({0})))
+        )
         self.assertEqual(told[-1], "Once: a a have run, one of them twice")
 
     def test_a_vote_on_the_end_before_it_is_durable(self) -> None:
-        told = story("early PreAcceptOK", MODELS["turn, R is forgotten, one recovery"])
+        told = story("early PreAcceptOK", TurnExplorer(MODELS["turn, R is forgotten, one recovery"]))
         self.assertTrue(any("R1 crashes" in line for line in told))
         self.assertEqual(
             told[-1], "Visibility: 0.1=a(0, 0, 0) and 1.1=R(0, 0, 0), and neither names the other"
         )
 
     def test_what_was_only_installed_is_claimed(self) -> None:
-        told = story("installed is claimed", DEAF)
+        told = story("installed is claimed", TurnExplorer(DEAF))
         self.assertEqual(told[-1], "0.1 is claimed, and not held")
 
 
