@@ -58,10 +58,10 @@ def wait_until_back(
     returning = Returning()
     before = bytes_installed(replicas.log(id))
     while time.monotonic() < begin + patience_s:
-        there = replicas.status(other)
+        there = replicas.try_status(other)
         asked_at = time.monotonic()  # what a status shows was so when it was asked for
         mine = replicas.try_status(id)
-        if mine is not None and returning.is_back(mine, there):
+        if there is not None and mine is not None and returning.is_back(mine, there):
             installed = (
                 bytes_installed(replicas.log(id)) - before
             )  # a short transfer is over between two looks

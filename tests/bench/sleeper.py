@@ -10,7 +10,7 @@ from functools import partial
 from tests.bench.comeback import bytes_text, wait_until_back
 from tests.bench.load import KEYS
 from tests.bench.memory import fill
-from tests.bench.processes import BenchCluster, cluster
+from tests.bench.processes import BenchCluster, cluster, wait_for
 from tests.bench.results import Result, Table
 from tests.bench.session import Session
 from tests.bench.steady import BESIDE_PER_S, Steady
@@ -48,7 +48,9 @@ WAYS: dict[str, tuple[Callable[[BenchCluster], None], Callable[[BenchCluster], N
 
 
 def _epoch(replicas: BenchCluster) -> int:
-    return int(replicas.status(AWAKE[0])["epoch"]["number"])
+    """A status may take seconds under load, because it has a digest of the whole state."""
+    status = wait_for("a status", lambda: replicas.try_status(AWAKE[0]), PATIENCE_S)
+    return int(status["epoch"]["number"])
 
 
 def _sleep_over(replicas: BenchCluster, turns: int, say: Callable[[int], None]) -> None:
