@@ -39,7 +39,7 @@ demo: $(VENV)/.installed  ## three printers that execute concurrent proposals, a
 quick: style  ## for the inner loop, under a minute: ruff, mypy, the core and what else is fast, by pytest
 	$(BIN)/pytest -q -x -n $(JOBS) $(QUICK)
 
-test: lint trial pytest  ## lint, all tests by trial, and by pytest those that need no cluster
+test: lint trial pytest  ## lint, the tests by trial, a few clusters among them, and by pytest those that need none
 
 test-real: pythons real  ## what is long: a part on the oldest and newest Python, and clusters by pytest
 
@@ -71,13 +71,14 @@ coverage: $(VENV)/.installed-test  ## the share of lines and branches that the t
 	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q
 	@echo "$$($(BIN)/coverage report --format=total) % of the lines and branches of epaxos are run"
 
-trial: $(VENV)/.installed-test  ## the tests by trial
-	SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) tests
+trial: $(VENV)/.installed-test  ## the tests by trial; of those that need a cluster a few (which: tests/real.py)
+	@modules=$$($(BIN)/python -m tests.real) && SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} \
+	  $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) $(or $(TARGETS),$$modules)
 
 pytest: $(VENV)/.installed-test  ## the tests by pytest that need no cluster
 	$(BIN)/pytest -q -n $(JOBS) -m 'not real'
 
-real: $(VENV)/.installed-test  ## the tests by pytest that need one (which are they: tests/conftest.py)
+real: $(VENV)/.installed-test  ## the tests by pytest that need one (which are they: tests/real.py)
 	$(BIN)/pytest -q -n $(JOBS) -m real
 
 # Wheels alone: who has no compiler has to get along, too.

@@ -183,15 +183,18 @@ class IStore(Interface):
         Raises StoreError.
         """
 
-    def held(epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
-        """The next instances, at most `limit`, that are held of an epoch that has ended, in their order.
+    def held(
+        epoch: int, after: InstanceId | None, limit: int, found: Callable[[list[InstanceId]], None]
+    ) -> None:
+        """Find the next instances, at most `limit`, that are held of an epoch that has ended, in their order.
 
-        Blocks for about a millisecond for each 1000 of them, and for each 1000 before them that were deleted
-        lately.  Raises StoreError.
+        `found` gets them in the event loop, perhaps before `held` returns, and not after `close`.  Never
+        blocks: about a millisecond passes for each 1000 of them, and for each 1000 before them that were
+        deleted lately.  When they cannot be read, that is reported as a failure of a write is.
         """
 
     def held_epochs() -> list[int]:
-        """The epochs that have ended and of which any instance is held, the oldest first.
+        """The epochs that have ended and of which any instance is held, the oldest first.  For the start.
 
         Blocks for less than a millisecond, and about a millisecond more for each 1000 instances that were
         deleted since it was called last.  Raises StoreError.

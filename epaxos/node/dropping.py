@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice, repeat
 
@@ -21,14 +21,15 @@ DROP_EVERY_S = 0.02
 class Dropping:
     """What is left to delete in `store`, the oldest epoch first.
 
-    Where it is known which slots of an epoch may be held, nobody looks for them in the store: before the
-    first one lie the traces of all that were forgotten, which LevelDB walks over at about a microsecond each.
+    Where it is known which slots of an epoch may be held, nobody looks for them in the store, which takes a
+    while: before the first one lie the traces of all that were forgotten.
     """
 
     def __init__(self, store: IStore) -> None:
         self._store = store
         self._left: deque[tuple[int, Iterator[tuple[int, int]] | None]] = deque()
         self._upto: InstanceId | None = None  # of the first epoch this is deleted, if it has to be looked for
+        self._is_looking = False
 
     @property
     def is_busy(self) -> bool:
@@ -49,17 +50,23 @@ class Dropping:
 
     def step(self) -> None:
         """Delete a few instances, if there are any."""
-        if not self._left:
+        if not self._left or self._is_looking:
             return
         epoch, slots = self._left[0]
         if slots is None:
-            ids = self._store.held(epoch, self._upto, DROPPED_AT_ONCE)
+            self._is_looking = True
+            self._store.held(epoch, self._upto, DROPPED_AT_ONCE, self._drop)
         else:
-            ids = [InstanceId(row, slot) for row, slot in islice(slots, DROPPED_AT_ONCE)]
+            self._drop([InstanceId(row, slot) for row, slot in islice(slots, DROPPED_AT_ONCE)])
+
+    def _drop(self, ids: Sequence[InstanceId]) -> None:
+        """Delete the next instances of the first epoch; fewer than DROPPED_AT_ONCE are the last ones."""
+        self._is_looking = False
+        epoch, _ = self._left[0]
         is_last = len(ids) < DROPPED_AT_ONCE
         if ids or is_last:
             done = partial(self._store.give_back, epoch) if is_last else _nothing
-            self._store.write(WriteSet(epoch=epoch, dropped=ids), done)
+            self._store.write(WriteSet(epoch=epoch, dropped=list(ids)), done)
         if is_last:
             self._left.popleft()
             self._upto = None

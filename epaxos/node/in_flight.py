@@ -25,6 +25,7 @@ class InFlight:
 
     `now`: the clock of `ITimeoutService`.  While an instance is known that may end the epoch, what waits is
     held back until `hold_ends`, at most `hold_s` seconds, because it would most likely be proposed in vain.
+    Reads do not wait (docs: protocol/epochs, T10).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class InFlight:
         core, pacing = self._core, self._pacing
         if core.endings:
             if self._is_held_back():
+                self._start_reads()
                 return core.take_output()
         elif self.hold_ends is not None:
             self.hold_ends = None
@@ -80,6 +82,12 @@ class InFlight:
             self._by_instance[self._core.propose(separation.batch)] = bundle
         if separation.reads:
             self._reads.start(bundle)
+
+    def _start_reads(self) -> None:
+        """Start the reads that may pass what is held back.  None passes what has to be proposed again."""
+        if not self._again:
+            for separation, submissions in self._intake.take_reads():
+                self._start(Bundle(separation, submissions, self._now()))
 
     def _is_held_back(self) -> bool:
         now = self._now()

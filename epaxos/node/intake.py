@@ -8,6 +8,7 @@ from itertools import chain
 
 from epaxos.interfaces import CommandError, IStateMachine, Unavailable
 from epaxos.node.limits import Batching
+from epaxos.node.passing import Passing
 from epaxos.node.separation import ReadNames, Separation
 from epaxos.node.submissions import Submission
 
@@ -24,6 +25,7 @@ class Intake:
     def __init__(self, machine: IStateMachine, batching: Batching, batch_bytes_max: int | None) -> None:
         self._machine = machine
         self._is_read = ReadNames(machine)
+        self._passing = Passing(self._is_read, machine)
         self._commands_max = batching.commands_max
         self._bytes_max = batching.bytes_max
         self._batch_bytes_max = batch_bytes_max
@@ -47,7 +49,21 @@ class Intake:
         None when the transport cannot carry the result: then what was taken is back in the queue
         in smaller pieces, or was refused.  To be called only while something waits.
         """
-        submissions = self._next_submissions()
+        return self._take(self.queue)
+
+    def take_reads(self) -> list[tuple[Separation, Sequence[Submission]]]:
+        """Take all reads that may pass the rest, which is held back (see Passing), as `take` does."""
+        found = []
+        while picked := self._passing.pick(self.queue):
+            while picked:
+                taken = self._take(picked)
+                if taken is not None:
+                    found.append(taken)
+        return found
+
+    def _take(self, queue: deque[Submission]) -> tuple[Separation, Sequence[Submission]] | None:
+        """See `take`."""
+        submissions = self._next_submissions(queue)
         if len(submissions) == 1:
             commands = submissions[0].commands
         else:
@@ -59,8 +75,7 @@ class Intake:
             return None
         return separation, submissions
 
-    def _next_submissions(self) -> list[Submission]:
-        queue = self.queue
+    def _next_submissions(self, queue: deque[Submission]) -> list[Submission]:
         submissions = [queue.popleft()]
         commands = len(submissions[0].commands)
         size = submissions[0].size_bytes

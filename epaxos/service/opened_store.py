@@ -55,9 +55,15 @@ class OpenedStore:
         """See IStore."""
         return self._store.find(epoch, id)
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+    def held(
+        self,
+        epoch: int,
+        after: InstanceId | None,
+        limit: int,
+        found: Callable[[list[InstanceId]], None],
+    ) -> None:
         """See IStore."""
-        return self._store.held(epoch, after, limit)
+        self._store.held(epoch, after, limit, found)
 
     def held_epochs(self) -> list[int]:
         """See IStore."""

@@ -59,9 +59,15 @@ class MemoryStore:
         """See IStore: nothing is kept."""
         return None
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+    def held(
+        self,
+        epoch: int,
+        after: InstanceId | None,
+        limit: int,
+        found: Callable[[list[InstanceId]], None],
+    ) -> None:
         """See IStore: nothing is kept."""
-        return []
+        found([])
 
     def held_epochs(self) -> list[int]:
         """See IStore: nothing is kept."""

@@ -66,6 +66,7 @@ class Cluster:
         self.n = n
         self.use(source)
         self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
+        self.hosts = ["127.0.0.1"] * n
         base = free_base_port(n)
         self.redis_ports = [base + 100 + id for id in range(n)]
         self.status_ports = [base + 200 + id for id in range(n)]
@@ -73,6 +74,7 @@ class Cluster:
         self.config.write_text(example(n, base, data="data", transport=transport) + settings)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.revived = 0
+        self._entered = False
         self._links = Links([base + id for id in range(n)], transport) if linked else None
         if linked:
             for id in range(n):
@@ -85,6 +87,7 @@ class Cluster:
             self._environment["PYTHONPATH"] = str(source)
 
     def __enter__(self) -> Cluster:
+        self._entered = True
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -205,18 +208,23 @@ class Cluster:
                     return False
             return True
 
-        wait_until(f"replicas {asked} are ready", is_ready, timeout_s)
+        try:
+            wait_until(f"replicas {asked} are ready", is_ready, timeout_s)
+        except BaseException as error:
+            if not self._entered:  # nobody else would end them
+                self.__exit__(type(error))
+            raise
         return self
 
     # -- status
 
     def client(self, id: int, timeout_s: float = 20) -> redis.Redis:
         """A Redis client of the replica."""
-        return connect(self.redis_ports[id], timeout_s)
+        return connect(self.redis_ports[id], timeout_s, self.hosts[id])
 
     def status(self, id: int) -> dict[str, Any]:
         """The answer to `GET /status`."""
-        with urlopen(f"http://127.0.0.1:{self.status_ports[id]}/status", timeout=10) as answer:
+        with urlopen(f"http://{self.hosts[id]}:{self.status_ports[id]}/status", timeout=10) as answer:
             status: dict[str, Any] = json.load(answer)
             return status
 

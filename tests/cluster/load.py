@@ -123,10 +123,10 @@ class Load:
         return missing
 
 
-def connect(port: int, timeout_s: float = 20) -> redis.Redis:
+def connect(port: int, timeout_s: float = 20, host: str = "127.0.0.1") -> redis.Redis:
     """A client of the replica with this Redis port, which does not try again after an error."""
     return redis.Redis(
-        "127.0.0.1",
+        host,
         port,
         socket_timeout=timeout_s,
         socket_connect_timeout=2,

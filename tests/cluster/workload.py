@@ -33,9 +33,9 @@ RECONNECT_S = 0.1
 LATENCY_BOUNDS_MS = [0.1 * 1.2**step for step in range(80)]
 
 
-def raw_client(port: int, timeout_s: float) -> redis.Redis:
+def raw_client(port: int, timeout_s: float, host: str = "127.0.0.1") -> redis.Redis:
     """A client that returns replies without converting them."""
-    client = connect(port, timeout_s)
+    client = connect(port, timeout_s, host)
     client.response_callbacks.clear()
     return client
 
@@ -203,7 +203,7 @@ class Client(Thread):
         if self._client is not None:
             return True
         try:
-            self._client = raw_client(self._workload.ports[self._home], self._workload.timeout_s)
+            self._client = self._workload.connect(self._home)
         except redis.exceptions.RedisError:
             self._go_elsewhere()
             return False
@@ -273,8 +273,10 @@ class Workload:
         mix: Mix | None = None,
         think_s: float = 0.005,
         timeout_s: float = 8.0,
+        hosts: Sequence[str] | None = None,
     ) -> None:
         self.ports = ports
+        self.hosts = hosts or ["127.0.0.1"] * len(ports)
         self.homes = range(len(ports)) if homes is None else homes
         self.mix = mix or Mix.everything()
         self.think_s = think_s
@@ -300,6 +302,10 @@ class Workload:
         for client in self.clients:
             client.join(30)
             assert not client.is_alive(), f"{client.name} hangs"
+
+    def connect(self, replica: int) -> redis.Redis:
+        """A client of this replica."""
+        return raw_client(self.ports[replica], self.timeout_s, self.hosts[replica])
 
     def begin_stretch(self, keys_before: int = 0, keys_in_doubt: int = 0) -> None:
         """Begin a new record, on new keys.  Only while no client works."""
@@ -349,7 +355,7 @@ class Workload:
                 break
             if operation.command[0] != b"DBSIZE":
                 used[operation.command[1]] = None
-        client = raw_client(self.ports[replica], self.timeout_s)
+        client = self.connect(replica)
         keys = list(used)
         for start in range(0, len(keys), READ_TOGETHER):
             with client.pipeline(transaction=False) as pipeline:

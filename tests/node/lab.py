@@ -154,8 +154,10 @@ class Disk:
     def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
         return None
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
-        return []
+    def held(
+        self, epoch: int, after: InstanceId | None, limit: int, found: Callable[[list[InstanceId]], None]
+    ) -> None:
+        found([])
 
     def held_epochs(self) -> list[int]:
         return []

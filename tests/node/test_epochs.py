@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -63,11 +64,18 @@ class Store:
         self.writes: list[WriteSet] = []
         self.given_back: list[int] = []
         self.looked = 0
+        self.is_slow = False
+        self.looking: list[Callable[[], None]] = []
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+    def held(
+        self, epoch: int, after: InstanceId | None, limit: int, found: Callable[[list[InstanceId]], None]
+    ) -> None:
         self.looked += 1
-        found = self.instances.get(epoch, [])
-        return [id for id in found if after is None or id > after][:limit]
+        ids = [id for id in self.instances.get(epoch, []) if after is None or id > after]
+        if self.is_slow:
+            self.looking.append(partial(found, ids[:limit]))
+        else:
+            found(ids[:limit])
 
     def give_back(self, epoch: int) -> None:
         self.given_back.append(epoch)
@@ -556,6 +564,21 @@ class RestoreTests(EpochsCase):
         self.assertEqual((self.epochs.number, self.following.is_settled), (0, True))
         self.wait(1)
         self.assertEqual(self.store.writes, [])
+
+    def test_the_store_looks_for_long(self) -> None:
+        """It is asked once, and nothing is deleted twice."""
+        self.store.instances = {1: [InstanceId(0, slot) for slot in range(1, DROPPED_AT_ONCE + 2)]}
+        self.store.is_slow = True
+        self.restarted(record_of(4))
+        for _ in range(5):
+            self.wait(ASKS_AGAIN_S)
+        self.assertEqual((self.store.looked, self.store.dropped()), (1, []))
+        self.store.looking.pop()()
+        self.assertEqual(self.store.dropped(), [(1, DROPPED_AT_ONCE)])
+        self.wait(DROP_EVERY_S * 1.01)
+        self.store.looking.pop()()
+        self.assertEqual(self.store.dropped(), [(1, DROPPED_AT_ONCE), (1, 1)])
+        self.assertEqual((self.store.looked, self.store.given_back), (2, [1]))
 
     def test_what_it_could_not_delete_before(self) -> None:
         """It goes on with the oldest, and leaves the epoch that somebody may need."""

@@ -73,22 +73,29 @@ class Core:
         return Output()
 
 
-class MoveTests(SynchronousTestCase):
-    """What is under way when an epoch ends, with cores that the test controls."""
+class Controlled(SynchronousTestCase):
+    """Cores that the test controls."""
 
     def setUp(self) -> None:
-        machine = Recorder()
         self.core, self.next = Core(), Core()
-        self.intake = Intake(machine, default_batching(commands_max=1), None)
+        self.now = 0.0
+        self.outcomes: list[Outcome] = []
+        self.make(Recorder(), commands_max=1)
+
+    def make(self, machine: Recorder, commands_max: int) -> None:
+        self.intake = Intake(machine, default_batching(commands_max=commands_max), None)
         self.reads = Reads(cast(Replica, self.core), machine)
         self.in_flight = InFlight(
-            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: 0.0, 1.0
+            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: self.now, 1.0
         )
-        self.outcomes: list[Outcome] = []
 
     def submit(self, *texts: str) -> None:
         self.intake.add(Submission(words(*texts), self.outcomes.append, 100.0, 10))
         self.in_flight.propose()
+
+
+class MoveTests(Controlled):
+    """What is under way when an epoch ends."""
 
     def move(self) -> list[tuple[str, int]]:
         """What is begun in the next epoch."""
@@ -138,3 +145,102 @@ class MoveTests(SynchronousTestCase):
         self.assertEqual(read.since, 1)
         batch = Batch((b"a",), (), b"", 1)
         self.assertTrue(read.is_overtaken_by(InstanceId(0, 1), batch))
+
+
+class HeldBackTests(Controlled):
+    """What comes while an instance is known that may end the epoch."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.submit("SET a 0")
+        self.core.endings.add(InstanceId(2, 1))
+        self.core.asked.clear()
+
+    def names(self) -> list[str]:
+        """What was begun since then."""
+        return [name for name, _ in self.core.asked]
+
+    def test_reads_do_not_wait(self) -> None:
+        for text in ("SET a 1", "GET b", "SET c 1", "GET b", "STRLEN d"):
+            self.submit(text)
+        self.assertEqual(self.names(), ["read b", "read b", "read d"])
+        self.assertEqual([one.commands[0][1] for one in self.intake.queue], [b"a", b"c"])
+
+    def test_a_read_behind_a_write_of_its_key(self) -> None:
+        """A client sees its own commands on one key in their order."""
+        for text in ("SET a 1", "GET a", "GET b", "GET a"):
+            self.submit(text)
+        self.assertEqual(self.names(), ["read b"])
+        self.core.endings.clear()
+        self.in_flight.propose()
+        self.assertEqual(self.names(), ["read b", "a", "read a", "read a"])
+
+    def test_a_read_behind_what_writes_everything(self) -> None:
+        for text in ("FLUSHDB", "GET b", "SET c 1", "GET c"):
+            self.submit(text)
+        self.assertEqual(self.names(), [])
+
+    def test_reads_that_come_with_a_write(self) -> None:
+        """They are answered together, so they wait together."""
+        for texts in (("SET a 1", "GET b"), ("GET b",)):
+            self.submit(*texts)
+        self.assertEqual(self.names(), ["read b"])
+        self.assertEqual(len(self.intake.queue), 1)
+
+    def test_a_read_of_several_keys(self) -> None:
+        """It is proposed, as a write is."""
+        self.submit("MGET a b")
+        self.assertEqual(self.names(), [])
+
+    def test_many_reads_at_once(self) -> None:
+        """They are read in bundles of no more commands than a batch has."""
+        machine = Recorder()
+        self.intake = Intake(machine, default_batching(commands_max=2), None)
+        self.in_flight = InFlight(
+            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: 0.0, 1.0
+        )
+        for text in ("GET a", "GET b", "SET c 1", "GET d"):
+            self.intake.add(Submission(words(text), self.outcomes.append, 100.0, 10))
+        self.in_flight.propose()
+        self.assertEqual(self.names(), ["read a b", "read d"])
+
+    def test_when_the_front_of_the_queue_changes(self) -> None:
+        """Nothing stays behind a command that was refused; what is put in front counts."""
+        self.submit("SET a 1")
+        self.submit("GET a")
+        self.submit("GET c")
+        self.assertEqual(self.names(), ["read c"])
+        self.intake.queue.popleft()
+        self.intake.add_first([Submission(words("SET c 1"), self.outcomes.append, 100.0, 10)])
+        self.submit("GET c")
+        self.assertEqual(self.names(), ["read c", "read a"])
+
+    def test_each_is_looked_at_once(self) -> None:
+        """Not each time that something else arrives."""
+        machine = Recorder()
+        self.intake = Intake(machine, default_batching(), None)
+        self.in_flight = InFlight(
+            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: 0.0, 1.0
+        )
+        made: list[int] = []
+        batch = machine.batch
+        self.patch(machine, "batch", lambda commands: made.append(len(commands)) or batch(commands))
+        for count in range(50):
+            self.submit(f"SET k{count} 1")
+        self.assertEqual(len(made), 50)
+
+    def test_none_passes_what_begins_again(self) -> None:
+        self.next.endings.add(InstanceId(1, 1))
+        self.in_flight.move(cast(Replica, self.next))
+        self.submit("GET a")
+        self.assertEqual(self.next.asked, [])
+        self.now = 1.0
+        self.in_flight.propose()
+        self.assertEqual([name for name, _ in self.next.asked], ["a", "read a"])
+
+    def test_at_last_everything_is_proposed(self) -> None:
+        for text in ("SET a 1", "GET a"):
+            self.submit(text)
+        self.now = 1.0
+        self.in_flight.propose()
+        self.assertEqual(self.names(), ["a", "read a"])

@@ -230,6 +230,24 @@ class VoidTests(TurnsCase):
         self.assertEqual(outcomes, [[(b"a",)]] * 3)
         self.assertEqual([self.payloads(id, 1) for id in (0, 1, 2)], [[b"k%d a" % id] for id in range(3)])
 
+    def test_reads_while_the_end_is_near(self) -> None:
+        """They are answered in the old epoch, at the replica that proposed its end, too."""
+        cluster = self.make()
+        cluster.submit(1, [b"k", b"a"])
+        cluster.run(0.05)
+        cluster.held = {PreAcceptOK}
+        cluster.nodes[0].turn()
+        cluster.run(0.01)
+        write = cluster.submit(1, [b"j", b"x"])
+        reads = [cluster.submit(id, [b"?", b"k"]) for id in range(3)]
+        behind = cluster.submit(1, [b"?", b"j"])
+        cluster.run(0.05)
+        self.assertEqual(reads, [[(b"a",)]] * 3)
+        self.assertEqual((write, behind, cluster.epochs()), ([], [], [0, 0, 0]))
+        cluster.release()
+        cluster.run(0.5)
+        self.assertEqual((write, behind, cluster.epochs()), ([(b"x",)], [(b"x",)], [1, 1, 1]))
+
 
 class OldEpochTests(TurnsCase):
     """What becomes durable after the end counts nowhere."""

@@ -163,9 +163,11 @@ class TurningDisk:
     def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
         return self.contents.closed.get(epoch, {}).get(id)
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
+    def held(
+        self, epoch: int, after: InstanceId | None, limit: int, found: Callable[[list[InstanceId]], None]
+    ) -> None:
         ids = sorted(self.contents.closed.get(epoch, {}))
-        return [id for id in ids if after is None or id > after][:limit]
+        found([id for id in ids if after is None or id > after][:limit])
 
     def held_epochs(self) -> list[int]:
         return sorted(self.contents.closed)

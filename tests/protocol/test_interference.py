@@ -6,10 +6,13 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.memory.interference import InterferenceIndex, interferes
+from epaxos.protocol.memory.interference import GENERATION_KEYS, InterferenceIndex, interferes
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.membership import VERSION, Member, Membership
 from epaxos.protocol.values.messages import Batch
+
+SUCCESSOR = Membership(7, 1, VERSION, tuple(Member(number, 100 + number) for number in range(3)))
 
 
 class InterferenceTests(SynchronousTestCase):
@@ -60,6 +63,35 @@ class InterferenceTests(SynchronousTestCase):
                         expected[other.replica] = max(expected[other.replica], other.slot)
                 expected[id.replica] = min(expected[id.replica], id.slot - 1)
                 self.assertEqual(index.deps_of(id, batch), tuple(expected), f"seed {seed}")
+
+    def test_what_a_read_names(self) -> None:
+        """The writes of its keys and the barriers, but nothing that opens the next epoch."""
+        for seed in range(200):
+            random = Random(seed)
+            index, known = InterferenceIndex(Epoch.first(3)), {}
+            for _ in range(random.randrange(40)):
+                id = InstanceId(random.randrange(3), random.randrange(1, 30))
+                if id not in known:
+                    known[id] = Batch.opening(SUCCESSOR) if random.random() < 0.2 else self.batch(random)
+                    index.add(id, known[id])
+            for key in (b"a", b"f", b"z"):
+                expected = [0, 0, 0]
+                for other, carried in known.items():
+                    if carried.successor is None and (carried.barrier or key in carried.writes):
+                        expected[other.replica] = max(expected[other.replica], other.slot)
+                self.assertEqual(index.writes_of((key,)), tuple(expected), f"seed {seed}")
+
+    def test_a_read_of_what_was_written_long_ago(self) -> None:
+        """What an older generation holds, what is forgotten, and what may be forgotten is named, too."""
+        index = InterferenceIndex(Epoch.first(3))
+        index.add(InstanceId(0, 4), Batch((b"x", *(b"%d" % k for k in range(GENERATION_KEYS))), (), b"", 1))
+        index.add(InstanceId(1, 2), Batch((b"x",), (), b"", 1))
+        self.assertEqual(index.writes_of((b"x", b"y")), (4, 2, 0))
+        self.assertEqual(index.writes_of((b"y",)), (0, 0, 0))
+        index.forget((4, 1, 0))
+        self.assertEqual(index.writes_of((b"y",)), (4, 0, 0))
+        index.set_unknown(InstanceId(2, 7))
+        self.assertEqual(index.writes_of((b"y",)), (4, 0, 7))
 
     @staticmethod
     def batch(random: Random) -> Batch:

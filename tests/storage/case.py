@@ -8,6 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import StoreError, WriteSet
+from epaxos.protocol.values.ids import InstanceId
 from epaxos.storage.leveldb.store import LevelDBStore
 from tests.storage.loop import (
     IDENTITY,
@@ -51,6 +52,17 @@ class StoreCase(SynchronousTestCase):
         durable: list[int] = []
         store.write(write_set, lambda: durable.append(1))
         self.loop.run_until(lambda: durable or not write_set.sync)
+
+    def held_by(
+        self, store: LevelDBStore, epoch: int, after: InstanceId | None, limit: int
+    ) -> list[InstanceId]:
+        """What the store finds of an epoch that has ended.  Raises what it fails with."""
+        found: list[list[InstanceId]] = []
+        store.held(epoch, after, limit, found.append)
+        self.loop.run_until(lambda: found or self.failures)
+        if not found:
+            raise self.failures[0]
+        return found[0]
 
     def restored(self) -> dict[str, Any]:
         store = self.make()

@@ -48,6 +48,11 @@ class Loop:
     def release(self) -> None:
         self._goes_on.set()
 
+    def run_waiting(self) -> None:
+        """Make the calls that wait."""
+        while not self._calls.empty():
+            self._calls.get()()
+
     def run_until(self, condition: Callable[[], object]) -> None:
         while not condition():
             self._calls.get(timeout=PATIENCE_S)()

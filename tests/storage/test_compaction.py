@@ -12,8 +12,9 @@ from epaxos.interfaces import WriteSet
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
-from epaxos.storage.leveldb import compaction
-from epaxos.storage.leveldb.compaction import Compaction, parts_of
+from epaxos.storage.leveldb import compaction, ended
+from epaxos.storage.leveldb.compaction import parts_of
+from epaxos.storage.leveldb.ended import EndedEpochs
 from tests.storage.case import StoreCase
 from tests.storage.loop import IDENTITY, PATIENCE_S
 from tests.storage.test_epochs import drop, turn
@@ -27,6 +28,10 @@ def instance(epoch: int, slot: int, random: Random) -> WriteSet:
     return WriteSet(
         batches=[(id, Batch((b"k",), (), random.randbytes(VALUE_BYTES), 1))], records=[record], epoch=epoch
     )
+
+
+def fail(*args: object) -> None:
+    raise AssertionError(args)
 
 
 class Tables:
@@ -66,17 +71,17 @@ class PartsTests(SynchronousTestCase):
         self.assertEqual(len(parts), 1)
 
     def test_it_stops_in_the_middle(self) -> None:
-        self.patch(compaction, "PAUSE_S", 60)
+        self.patch(ended, "PAUSE_S", 60)
         tables = Tables(*(bytes([4, key]) for key in range(100)))
-        working = Compaction(tables)
-        working.begin(1 << 50)
+        working = EndedEpochs(tables, fail, fail)
+        working.give_back(1 << 50)
         ends = monotonic() + PATIENCE_S
         while not tables.compacted:
             self.assertLess(monotonic(), ends)
             sleep(0.01)
         working.stop()
         self.assertEqual(len(tables.compacted), 1)
-        working.begin(3)
+        working.give_back(3)
         working.stop()
 
 
@@ -106,7 +111,7 @@ class RoomTests(StoreCase):
         while self.database_bytes() > 50_000_000:
             self.assertLess(monotonic(), ends, self.database_bytes())
             sleep(0.05)
-        self.assertEqual(len(store.held(3, None, 10_000)), count)
+        self.assertEqual(len(self.held_by(store, 3, None, 10_000)), count)
         self.assertEqual(store.held_epochs(), [3])
         store.give_back(2)
         self.close_store(store)

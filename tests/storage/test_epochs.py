@@ -81,7 +81,7 @@ class EpochsCase(StoreCase):
         store = self.make()
         store.open(IDENTITY)
         try:
-            return store.held(epoch, after, limit)
+            return self.held_by(store, epoch, after, limit)
         finally:
             self.close_store(store)
 
@@ -208,7 +208,7 @@ class TurnTests(EpochsCase):
             store.write(write_set, lambda name=name: durable.append(name))
         self.loop.run_until(lambda: len(durable) == 4)
         self.assertEqual(durable, ["before", "turn", "behind", "last"])
-        self.assertEqual(store.held(0, None, 9), [InstanceId(1, 7)])
+        self.assertEqual(self.held_by(store, 0, None, 9), [InstanceId(1, 7)])
         self.close_store(store)
         self.assertEqual(list(self.restored()["records"]), [InstanceId(1, 1), InstanceId(1, 2)])
         self.assertEqual(self.held(0), [InstanceId(1, 7)])
@@ -266,8 +266,8 @@ class ClosedTests(EpochsCase):
         self.write_by(store, of(1, proposal(4)))
         self.write_by(store, turn(2))
         self.assertEqual(store.find(1, InstanceId(1, 4)), (record(InstanceId(1, 4)), batch(4)))
-        self.assertEqual(store.held(1, None, 9), [InstanceId(1, 4)])
-        self.assertEqual(store.held(0, None, 9), OLD)
+        self.assertEqual(self.held_by(store, 1, None, 9), [InstanceId(1, 4)])
+        self.assertEqual(self.held_by(store, 0, None, 9), OLD)
         self.close_store(store)
 
     def test_held_in_parts(self) -> None:

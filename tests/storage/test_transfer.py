@@ -116,9 +116,9 @@ class RoundTripTests(TransferCase):
         self.close_store(target)
         target = self.open_target()
         self.assertEqual(target.held_epochs(), [0, 1])
-        self.assertEqual(target.held(1, None, 9), [InstanceId(1, 4)])
+        self.assertEqual(self.held_by(target, 1, None, 9), [InstanceId(1, 4)])
         self.write_by(target, of(2, proposal(9)))
-        self.write_by(target, drop(0, target.held(0, None, 9)))
+        self.write_by(target, drop(0, self.held_by(target, 0, None, 9)))
         self.assertEqual(target.held_epochs(), [1])
         self.close_store(target)
         self.close_store(source)
@@ -179,8 +179,9 @@ class OfferTests(TransferCase):
 
     def test_what_is_read(self) -> None:
         """Only what was offered, and never more than was asked for."""
-        source = self.new_source()
-        self.grow(source, Random(1), 30)
+        source, random = self.new_source(), Random(1)
+        self.grow(source, random, 30)
+        self.rest(source, random)
         offer = self.offer(source)
         last = offer.parts[-1]
         whole = (self.source_path / "state" / f"{last.generation}.log").read_bytes()
@@ -477,7 +478,7 @@ class WritesMeanwhileTests(TransferCase):
         self.assertEqual(len(durable), seen)
         self.check_installed(offer)
         target = self.open_target()
-        held = {id.slot for id in target.held(0, InstanceId(1, 400), 1_000_000)}
+        held = {id.slot for id in self.held_by(target, 0, InstanceId(1, 400), 1_000_000)}
         self.assertEqual(held, set(durable))
         self.assertNotIn(b"k", self.history.state)
         self.close_store(target)
@@ -502,11 +503,11 @@ class HeldTests(TransferCase):
                 self.write_by(store, of(number, proposal(2)))
             expected.append(store.held_epochs())
         self.assertEqual(expected, [[0], [0, 1], [0, 1], [0, 1, 3]])
-        self.write_by(store, drop(1, store.held(1, None, 1)))
+        self.write_by(store, drop(1, self.held_by(store, 1, None, 1)))
         self.assertEqual(store.held_epochs(), [0, 1, 3])
-        self.write_by(store, drop(1, store.held(1, None, 9)))
+        self.write_by(store, drop(1, self.held_by(store, 1, None, 9)))
         self.assertEqual(store.held_epochs(), [0, 3])
-        self.write_by(store, drop(0, store.held(0, None, 9)))
+        self.write_by(store, drop(0, self.held_by(store, 0, None, 9)))
         self.assertEqual(store.held_epochs(), [3])
         self.assertEqual(store.held_epochs(), [3])
         self.close_store(store)
@@ -514,8 +515,8 @@ class HeldTests(TransferCase):
         self.assertEqual(store.held_epochs(), [3])
         self.write_by(store, turn(2**40))
         self.assertEqual(store.held_epochs(), [3, 4])
-        self.write_by(store, drop(3, store.held(3, None, 9)))
-        self.write_by(store, drop(4, store.held(4, None, 9)))
+        self.write_by(store, drop(3, self.held_by(store, 3, None, 9)))
+        self.write_by(store, drop(4, self.held_by(store, 4, None, 9)))
         self.assertEqual(store.held_epochs(), [])
         self.close_store(store)
 

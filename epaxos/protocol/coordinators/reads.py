@@ -11,7 +11,7 @@ from __future__ import annotations
 from epaxos.protocol.memory.deadlines import Deadlines
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.values.ids import Deps, merge
-from epaxos.protocol.values.messages import Batch, Read, ReadOK
+from epaxos.protocol.values.messages import Read, ReadOK
 
 __all__ = ["ReadRound", "ReadRounds"]
 
@@ -68,7 +68,7 @@ class ReadRounds:
         return replica in self._unanswered or self._state.failures.suspects(replica)
 
     def _writes_of(self, keys: tuple[bytes, ...]) -> Deps:
-        return self._state.index.named_by(Batch((), keys, b"", 0))
+        return self._state.index.writes_of(keys)
 
     def _ask(self, number: int, read: ReadRound, replicas: tuple[int, ...]) -> None:
         message = Read(number, read.keys)

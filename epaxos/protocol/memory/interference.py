@@ -89,6 +89,20 @@ class InterferenceIndex:
             slots[row] = max(slots[row], slot)
         return tuple(slots)
 
+    def writes_of(self, keys: Sequence[bytes]) -> Deps:
+        """For each row, the highest slot that a read of `keys` has to come after; 0 where there is none.
+
+        What opens the next epoch is not among these, because it writes nothing (docs: protocol/epochs, T10).
+        """
+        found = [self._young.writing(keys), self._forgotten]
+        if self._old is not None:
+            found.append(self._old.writing(keys))
+        slots = list(merge(found))
+        if self._unknown is not None:
+            row, slot = self._unknown
+            slots[row] = max(slots[row], slot)
+        return tuple(slots)
+
     def forget(self, floor: Deps) -> None:
         """Drop each generation of which every member has executed everything, as `floor` says."""
         if self._old is not None and self._old.is_below(floor):
@@ -111,6 +125,7 @@ class _Generation:
         self._nothing = no_deps(epoch)
         self.tops = self._nothing
         self._barriers = self._nothing
+        self._writers_of_all = self._nothing  # those barriers that open no epoch
         self._writes: dict[bytes, Deps] = {}
         self._reads: dict[bytes, Deps] = {}
 
@@ -124,6 +139,8 @@ class _Generation:
         self.tops = tuple(map(max, self.tops, own))
         if batch.barrier:
             self._barriers = merge((self._barriers, own))
+            if batch.successor is None:
+                self._writers_of_all = merge((self._writers_of_all, own))
             return
         if batch.writes:
             _raise_keys(self._writes, batch.writes, own)
@@ -143,6 +160,14 @@ class _Generation:
             if index and keys and (shared := index.keys() & keys):
                 vectors.update(map(index.__getitem__, shared))
         return merge(vectors) if len(vectors) > 1 else self._barriers
+
+    def writing(self, keys: Sequence[bytes]) -> Deps:
+        """For each row, the highest slot that may write one of the keys."""
+        index = self._writes
+        vectors = {self._writers_of_all}
+        if index and (shared := index.keys() & keys):
+            vectors.update(map(index.__getitem__, shared))
+        return merge(vectors) if len(vectors) > 1 else self._writers_of_all
 
     def is_below(self, floor: Deps) -> bool:
         return all(map(le, self.tops, floor))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -36,7 +36,7 @@ from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
-from epaxos.storage.leveldb.compaction import Compaction
+from epaxos.storage.leveldb.ended import EndedEpochs
 from epaxos.storage.leveldb.held import epochs_held
 from epaxos.storage.leveldb.opening import open_database, restore, text_of
 from epaxos.storage.leveldb.pace import DiskPace, is_brief
@@ -81,7 +81,7 @@ class LevelDBStore:
         self._shared: SharedWriter | None = None
         self._db: Any = None
         self._identity: Identity | None = None
-        self._compaction: Compaction | None = None
+        self._ended: EndedEpochs | None = None
         self._thread: WriterThread | None = None
         self._accepts = self._has_failed = False
         self._held_back: list[Item] = []
@@ -142,8 +142,8 @@ class LevelDBStore:
             pins,
             sync=self._sync,
         )
-        self._compaction = compaction = Compaction(db)
-        self._thread = WriterThread(shared, self._call_from_thread, self, compaction.stop, transfer.join)
+        self._ended = ended = EndedEpochs(db, self._call_from_thread, self._on_unreadable)
+        self._thread = WriterThread(shared, self._call_from_thread, self, ended.stop, transfer.join)
         self._thread.start()
         return restored
 
@@ -168,22 +168,24 @@ class LevelDBStore:
         except (engine.Error, ValueError) as why:
             raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
-        """See IStore."""
-        format = self._format_of(epoch)
-        start = format.prefix if after is None else format.batch_key(after)
-        found: list[InstanceId] = []
-        try:
-            with closing(self._db.iterator(start=start, include_start=False, include_value=False)) as keys:
-                for key in keys:
-                    if not key.startswith(format.prefix) or len(found) == limit:
-                        break
-                    id, is_batch = format.decode_instance_key(key)
-                    if not is_batch:
-                        found.append(id)
-        except (engine.Error, ValueError) as why:
-            raise StoreError(f"{self._folder.path} cannot be read: {text_of(why)}") from None
-        return found
+    def held(
+        self,
+        epoch: int,
+        after: InstanceId | None,
+        limit: int,
+        found: Callable[[list[InstanceId]], None],
+    ) -> None:
+        """See IStore.  A thread looks."""
+        if self._ended is not None:
+            self._ended.find(self._format_of(epoch), after, limit, partial(self._on_found, found))
+
+    def _on_found(self, found: Callable[[list[InstanceId]], None], ids: list[InstanceId]) -> None:
+        if self._accepts:
+            found(ids)
+
+    def _on_unreadable(self, why: Exception) -> None:
+        if self._accepts:
+            self.on_failed(f"{self._folder.path} cannot be read: {text_of(why)}")
 
     def held_epochs(self) -> list[int]:
         """See IStore."""
@@ -200,8 +202,8 @@ class LevelDBStore:
 
     def give_back(self, epoch: int) -> None:
         """See IStore.  A thread does it."""
-        if self._compaction is not None:
-            self._compaction.begin(epoch)
+        if self._ended is not None:
+            self._ended.give_back(epoch)
 
     def _format_of(self, epoch: int) -> RecordFormat:
         if self._identity is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from epaxos.interfaces import Reply
@@ -53,6 +53,14 @@ class History:
         self.operations: list[Operation] = []
         self._moments = 0
         self._by_name: dict[str, Operation] = {}
+
+    def copy(self) -> History:
+        """What was seen so far, in a history that goes on by itself."""
+        copy = History()
+        copy.operations = [replace(operation) for operation in self.operations]
+        copy._moments = self._moments
+        copy._by_name = {operation.name: operation for operation in copy.operations}
+        return copy
 
     def _moment(self) -> int:
         self._moments += 1

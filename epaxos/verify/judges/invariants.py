@@ -7,6 +7,7 @@ and has its own definition of interference: a judge must not borrow from what it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy as _copy
 from typing import NamedTuple
 
 from epaxos.interfaces import CommandError, Reply
@@ -64,6 +65,12 @@ class _Sequence:
             (no_deps(Epoch.first(n)), ()): None,
         }
 
+    def copy(self) -> _Sequence:
+        """The same, which goes on by itself."""
+        copy = _copy(self)
+        copy.ids, copy.writes, copy.checkpoints = set(self.ids), dict(self.writes), dict(self.checkpoints)
+        return copy
+
     @property
     def sum(self) -> int:
         """A number that is equal for equal sets of executed instances."""
@@ -99,6 +106,23 @@ class Invariants:
         self._carriers: dict[str, InstanceId] = {}
         self._carried: dict[InstanceId, tuple[str, ...]] = {}
         self._ends: dict[int, tuple[int, InstanceId]] = {}
+
+    def copy(
+        self,
+        violated: Callable[[str], None],
+        ran: Callable[[str], None],
+        durable: Callable[[], Iterable[Deps]],
+    ) -> Invariants:
+        """A judge that has seen the same, of a run that goes on in another way from here."""
+        copy = _copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (dict, list)):
+                setattr(copy, name, _copy(value))
+        copy._violated, copy._ran, copy._durable = violated, ran, durable
+        copy._sequences = [sequence.copy() for sequence in self._sequences]
+        copy._by_key = {key: list(ids) for key, ids in self._by_key.items()}
+        copy._write_order = {key: list(ids) for key, ids in self._write_order.items()}
+        return copy
 
     # -- commits
 

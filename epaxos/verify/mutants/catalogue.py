@@ -32,6 +32,7 @@ from epaxos.protocol.coordinators.waiting import Waits
 from epaxos.protocol.memory.interference import InterferenceIndex, _Generation, interferes
 from epaxos.protocol.memory.slots import OwnSlots
 from epaxos.protocol.memory.state import ReplicaState
+from epaxos.protocol.memory.table import InstanceTable
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.upkeep.catch_up import CatchUp
 from epaxos.protocol.upkeep.forgetting import Forgetting
@@ -116,15 +117,24 @@ _COMMIT = (
         "slots[own] = min(slots[own], id.slot - 1)",
         "pass",
     ),
-    _edit(
+    Mutant(
         "reads do not count",
         "a read interferes with the writes of its keys",
-        _Generation.interfering,
-        """\
+        (
+            Edit(
+                _Generation.interfering,
+                (
+                    (
+                        """\
         (self._reads, batch.writes),
         (self._writes, batch.reads),
 """,
-        "",
+                        "",
+                    ),
+                ),
+            ),
+            Edit(_Generation.writing, (("if index and", "if False and"),)),
+        ),
     ),
     Mutant(
         "forgotten not named",
@@ -140,6 +150,7 @@ _COMMIT = (
                 ),
             ),
             Edit(InterferenceIndex.named_by, (("map(max, found, self._forgotten)", "found"),)),
+            Edit(InterferenceIndex.writes_of, (("(keys), self._forgotten]", "(keys)]"),)),
         ),
         n=5,
         profile="schemes",
@@ -876,6 +887,22 @@ floor, reserved = self.floor, self.reserved
     self._open(installation.opened)
     self.floor, self.reserved = floor, reserved
 """,
+        profile="sleepers",
+    ),
+    _edit(
+        "installed is claimed",
+        "T8: a row is claimed only as far as everything is held",
+        InstanceTable.claimed,
+        "committed if floor >= installed else floor",
+        "committed",
+        profile="sleepers",
+    ),
+    _edit(
+        "not run, says who installs",
+        "T4: who leaves an epoch by T8 tells its clients that their commands may have run",
+        Refusals.refuse_all,
+        'may still run", True',
+        'may still run", "takes the state" not in text',
         profile="sleepers",
     ),
     Mutant(

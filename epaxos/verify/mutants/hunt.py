@@ -38,6 +38,7 @@ CONTROLS = tuple(
 _SUBJECTS = (*MUTANTS, *CONTROLS)
 _AT_ONCE = 8
 _CHECKS = (
+    ("Survivors:", "survivors"),
     ("Agreement:", "Agreement"),
     ("Visibility:", "Visibility"),
     ("Order:", "order"),
@@ -52,6 +53,7 @@ _CHECKS = (
     ("which was not decided", "Agreement"),
     ("checkpoint", "frontier"),
     ("starts at", "frontier"),
+    ("Claims:", "claims"),
     ("answered", "answers"),
 )
 

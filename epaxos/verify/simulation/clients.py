@@ -133,6 +133,7 @@ class Client:
         if number < len(workload.errands):
             self._begin, self._home = workload.errands[number]
         self._script = script
+        self._script_left = bool(script)
         self._commands_of = commands_of
         self._left = 0 if script else workload.operations
         self._count = 0
@@ -143,7 +144,7 @@ class Client:
     @property
     def finished(self) -> bool:
         """Whether all its commands have ended."""
-        return self._left <= 0 and not self._waiting
+        return self._left <= 0 and not self._waiting and not self._script_left
 
     @property
     def waiting(self) -> Sequence[Operation]:
@@ -250,6 +251,7 @@ class Client:
     def _end(self, replies: Sequence[Reply]) -> None:
         """The client has the replies; empty: it leaves without them."""
         operations = self._waiting
+        self._script_left = False
         if not replies:
             for operation in operations:
                 self._history.give_up(operation, may_have_run=True)

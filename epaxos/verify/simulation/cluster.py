@@ -14,10 +14,11 @@ from epaxos.interfaces import Command, CommandInfo, IClients, IExecutor, Outcome
 from epaxos.node.node import Node
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.messages import Batch, PreAccept
+from epaxos.protocol.values.messages import Batch, Heartbeat, PreAccept
 from epaxos.verify.judges.bounds import allowed, held
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.judges.place import place, places
+from epaxos.verify.simulation.claims import Claims
 from epaxos.verify.simulation.clock import SECOND, Process, ReplicaClock, VirtualTime
 from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.dice import Dice, seeded
@@ -102,6 +103,7 @@ class Host:
         self._machine: ObservedStateMachine | None = None
         self._stopping = self._start_again = False
         self.dead = False
+        self._claims = Claims(id, cluster.violated)
         self._lost: dict[object, Callable[[], None]] = {}
 
     @property
@@ -122,6 +124,7 @@ class Host:
         cluster = self._cluster
         self._lives += 1
         process = self.process = Process(cluster.time, self.cost)
+        self._claims = Claims(self.id, cluster.violated)
         self.clock = ReplicaClock(process, self._dice.below(1000) * SECOND)
         self.disarm()
         self._stopping = self._start_again = False
@@ -292,6 +295,8 @@ class Host:
         for message in messages:
             if isinstance(message, PreAccept):
                 self._on_proposed(commands, place(epoch, message.id), message.batch)
+            elif isinstance(message, Heartbeat) and epoch == self._epoch and self.node is not None:
+                self._claims.check(message, self.node)
         self.traps.on_send(False, epoch, messages)
 
     def _on_write_error(self, text: str) -> None:

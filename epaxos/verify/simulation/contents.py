@@ -6,6 +6,7 @@ A store in memory keeps one of these and applies the write sets that have become
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy as _copy
 from dataclasses import dataclass
 from typing import Union
 
@@ -67,6 +68,15 @@ class Contents:
     def epoch(self) -> int:
         """The number of the newest epoch, whose everything but `closed` is."""
         return 0 if self.opened is None else self.opened.membership.number
+
+    def copy(self) -> Contents:
+        """The same, on another disk."""
+        copy = _copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (dict, list)):
+                setattr(copy, name, _copy(value))
+        copy.closed = {epoch: dict(held) for epoch, held in self.closed.items()}
+        return copy
 
     def format(self, identity: Identity) -> None:
         """Make this the empty store of `identity`."""

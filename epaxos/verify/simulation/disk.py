@@ -71,6 +71,11 @@ class Disk:
         """The synced state."""
         return self._synced
 
+    def copy_synced(self, other: Disk) -> None:
+        """Hold what is synced on the other disk, and nothing else."""
+        self._synced = other.contents.copy()
+        self._unsynced, self._on_the_way = [], []
+
     def duration(self, sync: bool) -> int:
         """How long the next write takes, in microseconds."""
         base = (self.settings.sync_us if sync else self.settings.write_us) * self.slowness
@@ -205,10 +210,16 @@ class VirtualStore:
         """See IStore."""
         return self._disk.contents.closed.get(epoch, {}).get(id)
 
-    def held(self, epoch: int, after: InstanceId | None, limit: int) -> list[InstanceId]:
-        """See IStore."""
+    def held(
+        self,
+        epoch: int,
+        after: InstanceId | None,
+        limit: int,
+        found: Callable[[list[InstanceId]], None],
+    ) -> None:
+        """See IStore.  What is found arrives later."""
         ids = sorted(self._disk.contents.closed.get(epoch, {}))
-        return [id for id in ids if after is None or id > after][:limit]
+        self._process.soon(partial(found, [id for id in ids if after is None or id > after][:limit]))
 
     def held_epochs(self) -> list[int]:
         """See IStore."""

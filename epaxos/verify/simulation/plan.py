@@ -28,6 +28,7 @@ DEFAULT_KEEP = Keep()
 
 
 _STAYING_CHANCE = 0.15
+_DOZE_CHANCE = 0.12
 _STAYING_KINDS = ((FaultKind.HUNG, 2), (FaultKind.DEAF, 3), (FaultKind.MUTE, 1), (FaultKind.DEAD, 1))
 _STAYING_AIMS = {
     FaultKind.HUNG: ("", "PreAccept", "PreAccept", "PreAcceptOK"),
@@ -383,13 +384,26 @@ def _sleepers(seed: int, n: int) -> Plan:
     if by_itself:
         plan = _stretched(plan, dice.between(30, 60) * SECOND)
     own = plan.faults if dice.chance(0.4) else ()
+    first = max((fault.name for fault in own), default=-1) + 1
+    dozes = n > 2 and Dice(seed, "doze").chance(_DOZE_CHANCE)
+    if dozes:
+        plan = _patient(plan)
     return replace(
         plan,
         profile="sleepers",
-        faults=(*own, *sleeps(dice, n, plan.active_us, max((f.name for f in own), default=-1) + 1)),
+        faults=(*own, *sleeps(dice, n, plan.active_us, first, dozes)),
         bound=Keep(instances=20) if by_itself else plan.bound,
         disk=replace(plan.disk, pinned_us=dice.pick((60 * SECOND, 60 * SECOND, plan.active_us // 100))),
         network=replace(plan.network, recoded=dice.chance(0.3)),
+    )
+
+
+def _patient(plan: Plan) -> Plan:
+    """The plan with replicas and clients that wait for their answers until the end."""
+    return replace(
+        plan,
+        batching=replace(plan.batching, request_timeout_s=plan.active_us / SECOND),
+        workload=replace(plan.workload, patience_us=2 * plan.active_us, leaving=0),
     )
 
 

@@ -21,6 +21,7 @@ from epaxos.verify.simulation.cluster import Cluster
 from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.faults.faults import Faults
 from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.simulation.survivors import choices, judge_survivors
 from epaxos.verify.trace import Trace
 
 __all__ = ["Result", "simulate"]
@@ -33,6 +34,7 @@ _HEARTBEATS_A_LOOK = 4
 _BOUNDS_LOOKS = 2
 """How often all tables of all replicas are counted while faults go on.  They are counted at rest, too."""
 _EVENTS_MAX = 500_000
+_PROFILES_OF_EPOCHS = ("turns", "sleepers")
 
 
 @dataclass
@@ -131,6 +133,7 @@ class _Run:
         for look in range(1, _BOUNDS_LOOKS + 1):
             self._advance(self._plan.active_us * look // _BOUNDS_LOOKS)
             self._check_bounds()
+        self._judge_survivors()
         self._faults.end_all()
         for client in self._clients:
             client.come_to_an_end()
@@ -244,6 +247,19 @@ class _Run:
         return f"the disk of {replica} holds {sorted(held)[:20]}" if held else ""
 
     # -- the verdict
+
+    def _judge_survivors(self) -> None:
+        """In the profiles whose epochs end: see `survivors`."""
+        if self._plan.profile not in _PROFILES_OF_EPOCHS or self._subject is not None:
+            return
+        present = [host.id for host in self._cluster.hosts if not host.dead]
+        for survivors in choices(self._plan.seed, self._plan.n, present):
+            if not self._violations:
+                wrong = judge_survivors(
+                    survivors, self._cluster, self._history, self._keys(), self._calm_us(), JUDGE_STEPS_MAX
+                )
+                if wrong:
+                    self.violated(wrong)
 
     def _judge_history(self) -> None:
         if self._subject is not None:

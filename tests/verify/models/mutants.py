@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from epaxos.protocol.coordinators.fast_path import judge_named
 from epaxos.protocol.coordinators.proposal import Proposals
-from epaxos.protocol.memory.table import InstanceTable
 from epaxos.verify.models.explorer import Explorer, Violation
 from epaxos.verify.models.story import tell
 from epaxos.verify.models.turning_replica import TurningReplica
@@ -49,16 +48,6 @@ _NAMED = (
 )
 
 _TURNS = (
-    Mutant(
-        "installed is claimed",
-        "T8: a row is claimed only as far as everything is held",
-        (
-            Edit(
-                InstanceTable.claimed,
-                (("committed if floor >= installed else floor", "committed"),),
-            ),
-        ),
-    ),
     Mutant(
         "repeated after an installation",
         "T4: who leaves an epoch by T8 repeats nothing",

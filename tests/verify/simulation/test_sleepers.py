@@ -177,6 +177,22 @@ class PlanTests(SynchronousTestCase):
             {"Installation", "Installed", "Piece", "PieceAsk", "StateOffer", "StateAsk"}, aims
         )
 
+    def test_some_are_deaf_and_nobody_is_impatient(self) -> None:
+        """They hear nobody over at least two turns, and their clients are still there afterwards."""
+        dozing = []
+        for seed in range(200):
+            plan = Plan.of(seed, 3, "sleepers")
+            deaf = [fault for fault in plan.faults if fault.kind is FaultKind.ONE_WAY]
+            deaf = [fault for fault in deaf if (fault.at, fault.lasts) == (deaf[-1].at, deaf[-1].lasts)]
+            if len(deaf) == 2 and plan.workload.patience_us == 2 * plan.active_us:
+                dozing.append(seed)
+                self.assertEqual(len({fault.where[1] for fault in deaf}), 1)
+                ends = deaf[0].at + deaf[0].lasts
+                turns = [fault for fault in plan.faults if fault.kind is FaultKind.TURN]
+                self.assertGreaterEqual(sum(deaf[0].at < turn.at < ends for turn in turns), 2)
+                self.assertGreaterEqual(plan.batching.request_timeout_s * SECOND, plan.active_us)
+        self.assertGreater(len(dozing), 10)
+
     def test_names_go_on(self) -> None:
         faults = sleeps(Dice(1, "test"), 3, SECOND, 7)
         self.assertEqual([fault.name for fault in faults], list(range(7, 7 + len(faults))))

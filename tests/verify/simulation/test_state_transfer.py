@@ -175,6 +175,13 @@ class Lab(SynchronousTestCase):
     def install(self, offer: StateOffer) -> None:
         self.target.transfer.install(offer, self.installed.append)
 
+    def held(self) -> list[InstanceId]:
+        """What the target finds of epoch 0."""
+        found: list[list[InstanceId]] = []
+        self.target.store.held(0, None, 9, found.append)
+        self.run_for(SECOND)
+        return found[0]
+
 
 class TransferTests(Lab):
     def test_interface(self) -> None:
@@ -210,7 +217,7 @@ class TransferTests(Lab):
         self.assertEqual((found.reserved, found.floor, list(found.records)), (0, (0, 0, 0), []))
         self.assertEqual(found.opened, record_of(4)._replace(committed=(0, 0, 0)))
         self.assertEqual(self.target.store.held_epochs(), [0])
-        self.assertEqual(self.target.store.held(0, None, 9), [InstanceId(0, 5)])
+        self.assertEqual(self.held(), [InstanceId(0, 5)])
         self.assertEqual(self.target.transfer.begin(UID), (), "what was taken is in its place")
 
     def test_a_taken_state_can_be_given(self) -> None:
@@ -382,7 +389,7 @@ class CrashTests(Lab):
         self.install(self.offered())
         self.run_for(SECOND)
         self.target.start()
-        self.assertEqual(self.target.store.held(0, None, 9), [InstanceId(0, 4)])
+        self.assertEqual(self.held(), [InstanceId(0, 4)])
 
     def test_who_watches_may_kill_at_each_step(self) -> None:
         for step, is_installed in (("installs 1001", False), ("handed in", None), ("installed", True)):

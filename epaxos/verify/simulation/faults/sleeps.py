@@ -79,6 +79,17 @@ class _Sleeps:
             self._add(wakes_up + dice.below(1 + delay), FaultKind.TURN, (source,), 0)
         self._lost.add(source)
 
+    def doze(self) -> None:
+        """One replica hears nobody over some turns, and goes on talking, so that the others decide what its
+        clients have asked for.  These clients are still there when it takes the state."""
+        dice, part = self._dice, self._active_us // 20
+        sleeper, *others = dice.pick_some(range(self._n), self._n)
+        begin, lasts = part * dice.between(1, 6), part * dice.between(4, 10)
+        for other in others:
+            self._add(begin, FaultKind.ONE_WAY, (other, sleeper), lasts)
+        for count in range(dice.between(2, 4)):
+            self.turn(begin + lasts * (count + 1) // 5, others)
+
     def turn(self, at: int, where: list[int]) -> None:
         """An operator lets the next epoch begin."""
         self._add(at, FaultKind.TURN, tuple(self._dice.pick_some(where, self._dice.between(1, 2))), 0)
@@ -125,18 +136,21 @@ class _Sleeps:
             self._add(at - lasts, FaultKind.LOST, (replica,), lasts, delay)
 
 
-def sleeps(dice: Dice, n: int, active_us: int, first: int) -> tuple[Fault, ...]:
-    """A few naps and turns, and perhaps lost disks; `first` is the name of the first fault."""
+def sleeps(dice: Dice, n: int, active_us: int, first: int, dozes: bool = False) -> tuple[Fault, ...]:
+    """A few naps and turns, and perhaps lost disks; `first` is the name of the first fault.  With `dozes` one
+    replica is deaf for a while, and nothing else happens."""
     maker = _Sleeps(dice, n, active_us)
     if dice.chance(0.3):
         maker.turn(active_us * dice.between(1, 8) // 100, list(range(n)))
-    if n > 2 and dice.chance(0.25):
+    if dozes:
+        maker.doze()
+    elif n > 2 and dice.chance(0.25):
         maker.inherit()
     else:
         for _ in range(dice.between(1, 3) if n > 1 else 0):
             maker.nap()
-    if n == 1 or dice.chance(0.3):
+    if n == 1 or (not dozes and dice.chance(0.3)):
         maker.turn(dice.below(active_us), list(range(n)))
-    if dice.chance(0.5):
+    if not dozes and dice.chance(0.5):
         maker.losses()
     return tuple(fault._replace(name=first + count) for count, fault in enumerate(maker.faults))

@@ -1,0 +1,42 @@
+"""Judges what a replica claims in its Heartbeats (docs: protocol/epochs, T8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from epaxos.protocol.values.ids import Deps
+from epaxos.protocol.values.messages import Heartbeat, Phase
+
+__all__ = ["Claims"]
+
+
+class Claims:
+    """What one process of `replica` has claimed: the others fetch from it whatever it says is committed.
+
+    This judge looks into the table of the process, because nobody outside sees at once what is missing: who
+    asks in vain recovers the instance after a while.
+    """
+
+    def __init__(self, replica: int, violated: Callable[[str], None]) -> None:
+        self._replica = replica
+        self._violated = violated
+        self._epoch = -1
+        self._checked: Deps = ()
+
+    def check(self, heartbeat: Heartbeat, node: Any) -> None:
+        """`node` sends this in its present epoch.  Looks only at what it has not claimed before."""
+        epoch = node._following.number
+        if epoch != self._epoch:
+            self._epoch, self._checked = epoch, (0,) * len(heartbeat.committed)
+        if heartbeat.committed == self._checked:
+            return
+        table = node._core.table
+        for row, upto in enumerate(heartbeat.committed):
+            for slot in range(max(table.floor[row], self._checked[row]) + 1, upto + 1):
+                instance = table.rows[row].get(slot)
+                if instance is None or instance.phase is not Phase.COMMITTED:
+                    self._violated(
+                        f"Claims: replica {self._replica} claims {row}.{slot}, and does not hold it"
+                    )
+        self._checked = heartbeat.committed
