@@ -64,7 +64,9 @@ ROOMS = {
         (VALUES, "protocol/memory", "protocol/replica", "interfaces", "transfer"),
     ),
     "statemachines": Room(
-        "the Redis-like store (`redis/`), the printer, how plugins are found", (VALUES, "interfaces")
+        "the Redis-like store (`redis/`), the printer, sessions around any of them (`once/`), how plugins are"
+        " found",
+        (VALUES, "interfaces"),
     ),
     "storage": Room(
         "what is durable: LevelDB (`leveldb/`), the files of the state (`state/`), or nothing (`memory`)",
@@ -114,6 +116,7 @@ ROOMS = {
                 "execution",
                 "node",
                 "transfer",
+                "statemachines",
                 "verify/simulation",
             ),
         ),

@@ -229,6 +229,12 @@ class Limits:
         Number(16_777_216, 1_000_000_000_000, "bytes"),
         "The same for the memory that these instances take.",
     )
+    session_timeout_s: float = _setting(
+        604_800.0,
+        _seconds(1, 31_536_000),
+        "A session of EPAXOS ONCE that is not used for this time is ended.",
+        "It is judged by the clocks of the hosts, which must not differ by as much as this.",
+    )
 
 
 @dataclass(frozen=True)

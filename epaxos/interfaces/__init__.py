@@ -17,6 +17,7 @@ from epaxos.interfaces.commands import (
 from epaxos.interfaces.execution import IExecutor
 from epaxos.interfaces.machine import (
     ICountsKeys,
+    IReplays,
     IRestoresInParts,
     IStateMachine,
     IStateMachineFactory,
@@ -49,6 +50,7 @@ __all__ = [
     "IClients",
     "ICountsKeys",
     "IExecutor",
+    "IReplays",
     "IRestoresInParts",
     "IStateMachine",
     "IStateMachineFactory",

@@ -13,6 +13,7 @@ from epaxos.protocol.values.messages import Batch
 
 __all__ = [
     "ICountsKeys",
+    "IReplays",
     "IRestoresInParts",
     "IStateMachine",
     "IStateMachineFactory",
@@ -130,6 +131,19 @@ class IRestoresInParts(IStateMachine):
 
     def restore_in_parts(parts: Iterable[dict[bytes, bytes]], ready: Iterable[Ready]) -> None:
         """As `restore`.  No key is in two parts."""
+
+
+class IReplays(IStateMachine):
+    """A state machine whose batches have effects outside of the state.  Optional: of any other one, `apply`
+    is called again."""
+
+    def replay(ready: Ready) -> Sequence[Reply]:
+        """As `apply` with this one batch, which was applied before: effects outside the state must not be
+        repeated.  Its replies are wanted.
+
+        Called at a start, behind `restore` and before anything else, for what was executed behind the first
+        EPAXOS ONCE (docs: using/exactly-once).
+        """
 
 
 class IStateMachineFactory(Interface):

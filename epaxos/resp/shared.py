@@ -109,4 +109,6 @@ def _replica_entry(info: CommandInfo) -> list[Reply]:
 
 def _session_entry(name: bytes, served: Served) -> list[Reply]:
     flags: list[Reply] = [SimpleString("admin" if served.is_admin else "fast")]
+    if served.has_keys:  # and where they stand, no entry of this form can say
+        flags.append(SimpleString("movablekeys"))
     return [name.lower(), served.arity, flags, 0, 0, 0]

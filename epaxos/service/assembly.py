@@ -5,6 +5,7 @@ Each object is handed to the others as its interface.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from functools import partial
@@ -30,6 +31,7 @@ from epaxos.interfaces import (
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.node.node import Node
+from epaxos.node.stepwise import stepwise
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import MEMORY_KEEPS_ALL, batching, client_limits, keep, tcp_settings, udp_settings
@@ -42,6 +44,9 @@ from epaxos.service.opened_store import OpenedStore
 from epaxos.service.peer_tls import secured
 from epaxos.service.service import ReplicaService
 from epaxos.service.timeouts import ReactorTimeouts
+from epaxos.statemachines.once.idle import IdleSessions
+from epaxos.statemachines.once.machine import ExactlyOnce
+from epaxos.statemachines.once.sessions import SESSION_ID_BYTES
 from epaxos.statemachines.registry import find_factory
 from epaxos.storage.leveldb.store import LevelDBStore
 from epaxos.storage.memory import MemoryStore
@@ -84,8 +89,11 @@ def _parts(
     limits = client_limits(config, descriptors)
     random = Random()
     transport = _transport(config, id, reactor, random, reader)
-    node, first_start = _node(config, id, reactor, reader, random, transport, fail, begin_again)
+    machine = _state_machine(config)
+    timeouts = ITimeoutService(ReactorTimeouts(reactor, reader))
+    node, first_start = _node(config, id, reactor, machine, timeouts, random, transport, fail, begin_again)
     clients = IClients(node)
+    idle = IdleSessions(id, machine.idle, clients, timeouts, time.time, config.limits.session_timeout_s)
     who = door(config, id)
     redis_clients = RespFactory(
         clients,
@@ -106,14 +114,15 @@ def _parts(
         Port(key, getattr(config.replica(id), key), listening(config, id, key, reactor), factory)
         for key, factory in factories.items()
     ]
-    return Parts(node, first_start, ports, redis_clients.hang_up)
+    return Parts(node, first_start, ports, redis_clients.hang_up, idle)
 
 
 def _node(
     config: Config,
     id: int,
     reactor: Any,
-    reader: SharedReader,
+    machine: ExactlyOnce,
+    timeouts: ITimeoutService,
     random: Random,
     transport: TcpTransport | UdpTransport,
     fail: Callable[[str, int], None],
@@ -142,12 +151,12 @@ def _node(
         cluster=config.cluster.name,
         timing=config.timing,
         batching=batching(config),
-        state_machine=IStateMachine(_state_machine(config)),
+        state_machine=IStateMachine(machine),
         state_machine_name=config.cluster.state_machine,
         executor=_executor,
         store=IStore(store),
         transport=ITransport(transport),
-        timeouts=ITimeoutService(ReactorTimeouts(reactor, reader)),
+        timeouts=timeouts,
         random=random,
         fatal=lambda text: fail(text, FAILED),
         wrong=lambda text: fail(text, WRONG_DATA),
@@ -162,11 +171,13 @@ def _executor(epoch: Epoch) -> IExecutor:
     return IExecutor(Executor(epoch))
 
 
-def _state_machine(config: Config) -> IStateMachine:
+def _state_machine(config: Config) -> ExactlyOnce:
+    """The state machine of the configuration, with sessions."""
     try:
-        return find_factory(config.cluster.state_machine).create(config.state_machine)
+        machine = find_factory(config.cluster.state_machine).create(config.state_machine)
     except ValueError as error:
         raise config.error(str(error)) from None
+    return ExactlyOnce(machine, stepwise(machine), partial(secrets.token_bytes, SESSION_ID_BYTES), time.time)
 
 
 def _transport(

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-__all__ = ["Life", "Parts", "Port", "StartableNode", "Starts"]
+__all__ = ["Life", "Parts", "Port", "StartableNode", "Starts", "Upkeep"]
 
 
 class Port(NamedTuple):
@@ -45,6 +45,16 @@ class Starts(Protocol):
         """Do nothing more."""
 
 
+class Upkeep(Protocol):
+    """What the replica does by itself while clients may come."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """Do nothing more.  May be called without a start."""
+
+
 class Parts(NamedTuple):
     """What a replica is made of.
 
@@ -56,6 +66,7 @@ class Parts(NamedTuple):
     first_start: Starts
     ports: Sequence[Port]
     hang_up: Callable[[], None]
+    upkeep: Upkeep
 
 
 class Life:
@@ -92,6 +103,7 @@ class Life:
             await self._listen()
         if not self._is_over:
             self.is_ready = True
+            self.parts.upkeep.start()
             self._log.info("replica {id} of {n} is ready for clients", id=node.id, n=node.n)
 
     async def _listen(self) -> None:
@@ -125,6 +137,7 @@ class Life:
 
     async def _stop(self) -> None:
         self.parts.first_start.stop()
+        self.parts.upkeep.stop()
         listening, self._listening = self._listening, []
         await DeferredList([maybeDeferred(port.stopListening) for port in listening])
         await self.parts.node.stop()

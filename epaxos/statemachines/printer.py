@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from zope.interface import implementer
 
-from epaxos.interfaces import Command, CommandError, CommandInfo, IStateMachine, Ready, Reply
+from epaxos.interfaces import Command, CommandError, CommandInfo, IReplays, Ready, Reply
 from epaxos.interfaces.redis import wrong_arity
 from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
@@ -36,7 +36,11 @@ def _text(command: Command) -> str:
     return b" ".join(command[1:]).decode("utf-8", "backslashreplace")
 
 
-@implementer(IStateMachine)
+def _print_nothing(line: str) -> None:
+    """The line was printed before."""
+
+
+@implementer(IReplays)
 class Printer:
     """Prints a line "instance command" for each command; keeps the number and a digest of the lines per key.
 
@@ -80,6 +84,10 @@ class Printer:
         """See IStateMachine."""
         return [self._apply(instance, self._write) for instance in ready]
 
+    def replay(self, ready: Ready) -> Sequence[Reply]:
+        """See IReplays.  Does not print the lines again."""
+        return self._apply(ready, _print_nothing)
+
     def _apply(self, instance: Ready, write: Callable[[str], None]) -> list[Reply]:
         return [self._print(f"{instance.id} {_text(c)}", c[1], write) for c in _commands_of(instance.batch)]
 
@@ -95,7 +103,7 @@ class Printer:
         """See IStateMachine.  Does not print the lines again."""
         self._printed = entries
         for instance in ready:
-            self._apply(instance, lambda line: None)
+            self._apply(instance, _print_nothing)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""

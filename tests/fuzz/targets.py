@@ -45,7 +45,8 @@ from epaxos.resp.parser import CommandParser
 from epaxos.resp.process_facts import ProcessFacts
 from epaxos.resp.server import RespFactory
 from epaxos.service.endpoints import check_datagrams, connecting, listening
-from epaxos.statemachines import columns_pb2
+from epaxos.statemachines import columns_pb2, once_pb2
+from epaxos.statemachines.once.envelope import MARK
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.storage.folder import DataFolder
@@ -75,6 +76,7 @@ from epaxos.wire.frames import FrameError, FrameReader
 from tests.defaults import default_limits, default_tcp
 from tests.fuzz.choices import BATCHES, Choices
 from tests.fuzz.victim import Victim
+from tests.statemachines.once.lab import Site
 
 __all__ = ["TARGETS", "Target"]
 
@@ -440,12 +442,16 @@ def _payload(choices: Choices) -> bytes:
 
 def _apply(make: Callable[[], IStateMachine], before: Mapping[bytes, bytes], data: bytes) -> None:
     """A batch is applied, or raises ValueError; and it does the same again after a restart."""
-    machine, again = make(), make()
-    machine.restore(dict(before), ())
     choices = Choices(data)
     commands, barrier = 1 + choices.below(5), bool(choices.below(2))
     payload = _payload(choices) if choices.below(2) else choices.rest()
     batch = Batch((b"a", b"b"), (b"c",)[: choices.below(2)], payload, commands, barrier)
+    _apply_twice(make, before, batch)
+
+
+def _apply_twice(make: Callable[[], IStateMachine], before: Mapping[bytes, bytes], batch: Batch) -> None:
+    machine, again = make(), make()
+    machine.restore(dict(before), ())
     log = [Ready(ID, batch, False)]
     try:
         (replies,) = machine.apply([Ready(ID, batch, True)])
@@ -468,6 +474,31 @@ def kv(data: bytes) -> None:
 def printer(data: bytes) -> None:
     """As `kv`, for the printer."""
     _apply(lambda: Printer(lambda line: None), {}, data)
+
+
+def once(data: bytes) -> None:
+    """As `kv`, for an envelope of sessions, of which one has begun."""
+    choices = Choices(data)
+    envelope = once_pb2.Envelope(now_s=choices.below(3))
+    for _ in range(choices.below(5)):
+        inside = choices.of(BATCHES) if choices.below(4) else Batch((b"a",), (), _payload(choices), 1)
+        kind = choices.below(6)
+        part = envelope.parts.add(
+            kind=kind,
+            session=choices.of((SESSION, SESSION, SESSION, b"", b"other", bytes(16))) if kind != 1 else b"",
+            number=choices.below(4),
+            acked=choices.below(3),
+        )
+        if kind < 3:
+            part.writes.extend(inside.writes)
+            part.reads.extend(inside.reads)
+            part.payload, part.commands = inside.payload, inside.commands
+    payload = envelope.SerializeToString() if choices.below(8) else choices.rest()
+    commands = sum(part.commands or 1 for part in envelope.parts)
+    site = Site()
+    site.apply(Site(first_id=int.from_bytes(SESSION, "big")).propose([[b"EPAXOS", b"SESSION"]]))
+    batch = Batch((), (), MARK + payload, commands, True)
+    _apply_twice(lambda: Site().machine, site.state(), batch)
 
 
 # -- what lies on disk
@@ -539,6 +570,7 @@ def record(data: bytes) -> None:
     check(decoded, data[1:])
 
 
+SESSION = b"\1" * 16
 ID = InstanceId(1, 7)
 _Kind = tuple[Callable[[bytes], Any], Callable[[Any, bytes], None]]
 
@@ -733,6 +765,7 @@ TARGETS: Mapping[str, Target] = {
         datagrams,
         core,
         kv,
+        once,
         printer,
         config,
         setting,

@@ -114,6 +114,7 @@ class SeededTests(SynchronousTestCase):
             ("database", 300, 200),
             ("record", 600, 70),
             ("kv", 400, 60),
+            ("once", 400, 100),
             ("printer", 400, 60),
             ("datagrams", 300, 200),
         ):

@@ -44,7 +44,8 @@ SESSION_SENTENCES = {
     "COMMAND": "the table of all commands",
     "CONFIG": "see the subcommands",
     "EPAXOS": "for operators: from the replica's own host, or with the password "
-    "([security](../operating/security.md)); see the subcommands",
+    "([security](../operating/security.md)); `ONCE` and `SESSION` are for every client, and the replicas run "
+    "them ([exactly once](../using/exactly-once.md)); see the subcommands",
     "ECHO": "the argument",
     "HELLO": "switch to RESP2 or RESP3, with `AUTH` and `SETNAME`",
     "INFO": "what this replica says of itself, by section",
@@ -101,7 +102,8 @@ def commands() -> str:
         rows(["command", "what it does", "interference"], _data_rows()),
         "## Connection",
         "The replica that a client is connected to answers these by itself, as Redis 7.0.15 does; `EPAXOS` "
-        "is our own. `EPAXOS` may answer later: commands behind it run meanwhile, and are answered after it.",
+        "is our own, and its `ONCE` and `SESSION` run as commands on data do. `EPAXOS` may answer later: "
+        "commands behind it run meanwhile, and are answered after it.",
         rows(["command", "what it does"], _session_rows()),
         "## Refused",
         "`MULTI` is refused, and after it nothing runs on this connection up to `EXEC`, `DISCARD` or "

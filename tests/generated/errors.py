@@ -19,7 +19,9 @@ __all__ = ["MEANINGS", "errors", "found"]
 ROOT = Path(epaxos.__file__).parent
 ROOMS = ("interfaces", "node", "resp", "statemachines")
 ERROR = re.compile(
-    r"-?((?:ERR|CLUSTERDOWN|NOPROTO|WRONGPASS|EXECABORT|WRONGTYPE|NOAUTH|NOPERM|DENIED|BUSY) \S.*)", re.DOTALL
+    r"-?((?:ERR|CLUSTERDOWN|NOPROTO|WRONGPASS|EXECABORT|WRONGTYPE|NOAUTH|NOPERM|DENIED|BUSY"
+    r"|NOSESSION|ONCELOST|ONCEREFUSED) \S.*)",
+    re.DOTALL,
 )
 
 NO, PERHAPS, SAYS = "no", "unknown", "as the text says"
@@ -122,10 +124,15 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR string exceeds maximum allowed size (proto-max-bulk-len)": ("`APPEND` beyond 512 MiB", NO),
     "ERR syntax error": ("an option that the command does not have", NO),
+    "ERR a session has … hexadecimal digits": ("`EPAXOS ONCE`, `EPAXOS SESSION END`", NO),
     "ERR the command has failed, see the log of the replica": ("`EPAXOS`: please report it", PERHAPS),
     "ERR the command is too large: …": ("over UDP a command has to fit into `datagram_bytes_max`", NO),
     "ERR the pattern is longer than … bytes": ("`COMMAND LIST FILTERBY PATTERN`", NO),
     "ERR the patterns are longer than … bytes together": ("one `CONFIG GET`", NO),
+    "ERR there are … sessions already: no session can begin before one ends": (
+        "`EPAXOS SESSION`: end some ([exactly once](../using/exactly-once.md))",
+        NO,
+    ),
     "ERR too many client IDs": ("more than 10 000 behind `CLIENT LIST ID`", NO),
     "ERR unknown command 'MULTI': transactions are not served; nothing runs up to EXEC": (
         "send the commands one by one, or use `MSET` and the like",
@@ -159,9 +166,23 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "give the password with `HELLO`, or by `AUTH` before",
         NO,
     ),
-    "NOPERM EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for those that have "
-    "given the password": ("[security](../operating/security.md)", NO),
+    "NOPERM this command of EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for "
+    "those that have given the password": ("[security](../operating/security.md)", NO),
     "NOPROTO unsupported protocol version": ("`HELLO` with another version than 2 or 3", NO),
+    "NOSESSION the session is unknown or has ended: the command may have run, and does not run again": (
+        "`EPAXOS ONCE`: begin another session; for the command see [exactly once](../using/exactly-once.md)",
+        PERHAPS,
+    ),
+    "ONCELOST the number was acknowledged, or too many replies were kept: the command may have run, and does "
+    "not run again": ("[exactly once](../using/exactly-once.md#what-it-may-be-told)", PERHAPS),
+    "ONCELOST the reply was longer than … bytes: the command has run, and does not run again": (
+        "the reply was sent once, and is not kept: ask for the data",
+        "yes",
+    ),
+    "ONCEREFUSED '…' is not allowed inside EPAXOS ONCE: it was not run": (
+        "send it without `ONCE` ([what may stand inside](../using/exactly-once.md#what-may-stand-inside))",
+        NO,
+    ),
     "WRONGPASS invalid username-password pair or user is disabled.": (
         "another password than `requirepass`, or another user than `default`",
         NO,

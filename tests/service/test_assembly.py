@@ -318,6 +318,17 @@ class Waits(First):
         return self.may_start
 
 
+class Upkeep:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+
 class StartTests(SynchronousTestCase):
     """What goes wrong at once is raised; what goes wrong later is told."""
 
@@ -330,7 +341,8 @@ class StartTests(SynchronousTestCase):
         node: Any = Node(started)
         self.hung_up: list[None] = []
         hang_up = lambda: self.hung_up.append(None)  # noqa: E731
-        parts = Parts(node, first or First(), ports, hang_up)
+        self.upkeep = Upkeep()
+        parts = Parts(node, first or First(), ports, hang_up, self.upkeep)
         return ReplicaService(lambda begin_again: parts, Refused, self.failed, Clock())
 
     def test_interface(self) -> None:
@@ -362,10 +374,11 @@ class StartTests(SynchronousTestCase):
         service = self.service(succeed(None), succeed(port), first=first)
         service.startService()
         self.assertTrue(port.open)
-        self.assertEqual((service.node.started, service.is_ready), (0, False))
+        self.assertEqual((service.node.started, service.is_ready, self.upkeep.calls), (0, False, []))
         first.may_start.callback(None)
-        self.assertEqual((service.node.started, service.is_ready), (1, True))
+        self.assertEqual((service.node.started, service.is_ready, self.upkeep.calls), (1, True, ["start"]))
         self.successResultOf(service.stopService())
+        self.assertEqual(self.upkeep.calls, ["start", "stop"])
         self.assertFalse(port.open)
 
     def test_a_port_that_is_taken_while_the_first_start_waits(self) -> None:

@@ -62,11 +62,20 @@ class Recorder:
             First(),
             [Port("client", "tcp:1", port, Factory())],
             lambda: self.events.append(f"hang up {number}"),
+            FakeUpkeep(),
         )
 
     def take(self) -> list[str]:
         events, self.events = self.events, []
         return events
+
+
+class FakeUpkeep:
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 class FakeNode:

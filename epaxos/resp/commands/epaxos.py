@@ -1,4 +1,5 @@
-"""EPAXOS: what operators ask a replica, and tell it.  See `Served.is_admin` for who may.
+"""EPAXOS: what operators ask a replica, and tell it (see `Served.is_admin` for who may), and the sessions of
+clients, which the state machine runs.
 
 A new subcommand is a function here and a line in `COMMANDS`.  The function may return a Deferred: commands
 behind it run meanwhile, and are answered after it.  The Deferred is cancelled when the client leaves.
@@ -16,7 +17,10 @@ from epaxos.interfaces import Command, CommandError, Refusal, Reply
 from epaxos.resp.commands.spec import Served, Subcommand
 from epaxos.resp.interfaces import IClient
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "ONCE", "ONCE_COMMAND"]
+
+ONCE, ONCE_COMMAND = b"ONCE", 5
+"""The subcommand that runs another command, and where the name of that one stands."""
 
 
 def _status(client: IClient, command: Command) -> Deferred[Reply]:
@@ -50,6 +54,14 @@ COMMANDS = {
     b"EPAXOS": Served(
         -2,
         subcommands={
+            ONCE: Subcommand(
+                None,
+                -6,
+                "session seq acked command [arg ...]: run the command once, however often this is sent",
+            ),
+            b"SESSION": Subcommand(
+                None, -2, "begin a session for ONCE, and answer its id; SESSION END session: end it"
+            ),
             b"MEMBERS": Subcommand(
                 _members, 2, "number, peer, client, status, and the state seen from here, of each member"
             ),

@@ -37,9 +37,10 @@ Handler = Callable[[IClient, Command], Union[Reply, "Deferred[Reply]"]]
 
 
 class Subcommand(NamedTuple):
-    """`arity`: see CommandInfo; both names count.  `summary`: a line of `HELP`."""
+    """`handler`: None when the replica runs it as it runs commands on data, for every client that may send
+    those.  `arity`: see CommandInfo; both names count.  `summary`: a line of `HELP`."""
 
-    handler: Handler
+    handler: Handler | None
     arity: int
     summary: str
 
@@ -54,6 +55,11 @@ class Served(NamedTuple):
     handler: Handler | None = None
     subcommands: Mapping[bytes, Subcommand] = {}
     is_admin: bool = False
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether some of its subcommands run other commands, which name keys."""
+        return any(subcommand.handler is None for subcommand in self.subcommands.values())
 
 
 def is_plain(name: bytes) -> bool:

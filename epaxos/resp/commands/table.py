@@ -11,9 +11,10 @@ from functools import partial
 from twisted.internet.defer import Deferred
 
 from epaxos.interfaces import Command, CommandError, Reply, SimpleString
+from epaxos.interfaces.once import not_inside
 from epaxos.interfaces.redis import fits, text_of, wrong_arity
 from epaxos.resp.commands import attack, basic, client, command, config, epaxos, hello, info, transactions
-from epaxos.resp.commands.spec import Handler, Served
+from epaxos.resp.commands.spec import Handler, Served, Subcommand
 from epaxos.resp.interfaces import IClient
 from epaxos.resp.session import Session
 
@@ -39,8 +40,8 @@ WAITING_MAX = 32
 """EPAXOS commands of all clients together that wait for their answers, because each may hold a snapshot."""
 _NO_PASSWORD = CommandError("NOAUTH Authentication required.")
 _NO_PERMISSION = CommandError(
-    "NOPERM EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for those that have"
-    " given the password"
+    "NOPERM this command of EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for"
+    " those that have given the password"
 )
 _ALLOWED_WHILE_REFUSING = transactions.ALLOWED.union(attack.COMMANDS)
 
@@ -55,8 +56,23 @@ def handler_of(session: Session, command: Command) -> Handler | None:
     served = SERVED.get(name) or _REFUSED.get(name)
     if served is None:
         return None
+    subcommand = served.subcommands.get(command[1].upper()) if len(command) > 1 else None
+    if subcommand is not None and subcommand.handler is None:
+        return _run_by_replica(subcommand, command)
     handler = _handler_in(served, command)
     return partial(_administer, handler) if served.is_admin else handler
+
+
+def _run_by_replica(subcommand: Subcommand, command: Command) -> Handler | None:
+    """None when the state machine answers the command; else what refuses it."""
+    if not fits(subcommand.arity, len(command)):
+        return _refuse_arity
+    is_once = command[1].upper() == epaxos.ONCE
+    return _refuse_inside if is_once and command[epaxos.ONCE_COMMAND].upper() in HANDLERS else None
+
+
+def _refuse_inside(client: IClient, command: Command) -> Reply:
+    return not_inside(command[epaxos.ONCE_COMMAND])
 
 
 def _handler_in(served: Served, command: Command) -> Handler:
@@ -67,7 +83,7 @@ def _handler_in(served: Served, command: Command) -> Handler:
     if command[1].upper() == b"HELP":
         return _help if len(command) == 2 else _refuse_arity
     subcommand = served.subcommands.get(command[1].upper())
-    if subcommand is None:
+    if subcommand is None or subcommand.handler is None:
         return _refuse_subcommand
     return subcommand.handler if fits(subcommand.arity, len(command)) else _refuse_arity
 

@@ -48,6 +48,10 @@ from epaxos.protocol.values.messages import (
     Validate,
 )
 from epaxos.protocol.values.quorums import Quorums
+from epaxos.statemachines.once.envelope import encode_parts
+from epaxos.statemachines.once.keys import take_sessions
+from epaxos.statemachines.once.machine import _run
+from epaxos.statemachines.once.sessions import Sessions
 from epaxos.transfer.source import Source
 from epaxos.transfer.target import Target
 from epaxos.verify.mutants.mutation import Edit, Entry, Mutant
@@ -916,6 +920,65 @@ floor, reserved = self.floor, self.reserved
     ),
 )
 
+_ONCE = (
+    _edit(
+        "reply not kept",
+        "Once: a reply is kept until it is acknowledged",
+        Sessions.keep,
+        "kept = {**before, number: encode_reply(reply) or _NOT_KEPT}",
+        "kept = {**before}",
+        profile="once",
+    ),
+    _edit(
+        "session key not written",
+        "Once: a numbered command writes the key of its session",
+        encode_parts,
+        "writes[key_of(session)] = None",
+        "pass",
+        profile="once",
+    ),
+    _edit(
+        "run again after a restart",
+        "Once: the sessions are a part of the state that is restored",
+        take_sessions,
+        "sessions.append((key[len(_SESSION) :], entries.pop(key)))",
+        "entries.pop(key)",
+        profile="once",
+    ),
+    _edit(
+        "kept only where wanted",
+        "Once: every replica keeps the reply, whoever waits for it",
+        _run,
+        "sessions.keep(session, number, answer)",
+        "sessions.keep(session, number, answer) if ready.wanted else None",
+        profile="once",
+    ),
+    _edit(
+        "acknowledged too early",
+        "Once: only what the client says is acknowledged",
+        Sessions.answer,
+        "passed, kept = max(session.passed, acked), session.kept",
+        "acked = number - 1; passed, kept = max(session.passed, acked), session.kept",
+        profile="once",
+    ),
+    _edit(
+        "acknowledged and run again",
+        "Once: what is acknowledged never runs again",
+        Sessions.answer,
+        "passed, kept = max(session.passed, acked), session.kept",
+        "passed, kept = session.passed, session.kept",
+        profile="once",
+    ),
+    _edit(
+        "a session of its own accord",
+        "Once: a numbered command never makes a session",
+        Sessions.answer,
+        "return [CommandError(NO_SESSION)]",
+        "session = _Session(now_s, 0, 0, {})",
+        profile="once",
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *_QUORUMS,
     *_COMMIT,
@@ -928,4 +991,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_LIVENESS,
     *_TURNS,
     *_SLEEPERS,
+    *_ONCE,
 )

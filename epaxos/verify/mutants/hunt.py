@@ -48,6 +48,7 @@ _CHECKS = (
     ("Wholeness:", "wholeness"),
     ("Epochs:", "epochs"),
     ("Transfer:", "transfer"),
+    ("Once:", "exactly once"),
     ("was run in", "executed twice"),
     ("twice", "executed twice"),
     ("which was not decided", "Agreement"),

@@ -10,7 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.interfaces import Command, CommandInfo, IClients, IExecutor, Outcome, WriteSet
+from epaxos.interfaces import (
+    Command,
+    CommandInfo,
+    IClients,
+    IExecutor,
+    Outcome,
+    WriteSet,
+)
 from epaxos.node.node import Node
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
@@ -100,7 +107,7 @@ class Host:
         self._empty = 0
         self._epoch = 0
         self._handover: Handover | None = None
-        self._machine: ObservedStateMachine | None = None
+        self.machine: ObservedStateMachine | None = None
         self._stopping = self._start_again = False
         self.dead = False
         self._claims = Claims(id, cluster.violated)
@@ -130,7 +137,7 @@ class Host:
         self._stopping = self._start_again = False
         cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
         commands = Commands()
-        machine = self._machine = self._new_state_machine(process, commands)
+        machine = self.machine = self._new_state_machine(process, commands)
         node = self.node = self._new_node(process, self.clock, machine, commands)
         if self._lives == 1:
             self._empty = self._held(node)
@@ -142,7 +149,7 @@ class Host:
         cluster = self._cluster
         step_us = Dice(cluster.plan.seed, "steps", self.id, self._lives).pick(STEP_US)
         return ObservedStateMachine(
-            cluster.components.new_state_machine(),
+            cluster.components.new_state_machine(cluster.plan.seed, self.id, self._lives, cluster.time),
             self.id,
             cluster.invariants,
             commands,
@@ -276,8 +283,8 @@ class Host:
             checkpoint = write_set.checkpoint
             beyond = tuple(place(epoch, id) for id in checkpoint.beyond)
             cluster.invariants.on_checkpoint(self.id, places(epoch, checkpoint.executed), beyond)
-            if epoch and self._machine is not None:
-                cluster.invariants.on_state(self.id, self._machine.entries)
+            if epoch and self.machine is not None:
+                cluster.invariants.on_state(self.id, self.machine.entries)
         if self._handover is not None:
             self._handover.on_write(write_set)
         if self.crash_at_write is not None:
@@ -410,6 +417,11 @@ class Cluster:
     def connect(self, replica: int, call: Callable[[IClients], None], lost: Callable[[], None]) -> bool:
         """See Servers."""
         return self.hosts[replica].connect(call, lost)
+
+    def state(self, replica: int) -> dict[bytes, bytes]:
+        """The state of a replica that runs, between two batches."""
+        machine = self.hosts[replica].machine
+        return {} if machine is None else dict(machine.entries())
 
     def status(self, replica: int) -> dict[str, Any] | None:
         """The status of a replica; None when it is down or cannot tell at once."""

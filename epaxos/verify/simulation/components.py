@@ -12,17 +12,24 @@ from typing import Any
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import IExecutor, IStateMachine
 from epaxos.node.node import Node
+from epaxos.node.stepwise import stepwise
 from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
 from epaxos.protocol.values.transfer import Piece, PieceAsk, StateAsk, StateOffer
+from epaxos.statemachines.once.machine import ExactlyOnce
+from epaxos.statemachines.once.sessions import SESSION_ID_BYTES
 from epaxos.statemachines.redis.machine import KeyValueStore
+from epaxos.verify.simulation.clock import SECOND, VirtualTime
+from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.subject import Subject
 from epaxos.wire.codec import decode_frame, encode
 from epaxos.wire.control import decode_control, encode_control
 
 __all__ = ["Components"]
 
+BEGIN_S, CLOCKS_DIFFER_S = 1_800_000_000, 5
+"""The seconds since 1970 at which a run begins, and by how many the clock of a host may be wrong."""
 ELEMENTS_PER_STEP = 3
 """Small, so that the short batches of the workload take several steps each."""
 
@@ -52,6 +59,17 @@ class Components:
     recode: Callable[[Message | Control, Epoch], Message | Control] = _recode
     subject: Subject | None = None
 
-    def new_state_machine(self) -> IStateMachine:
-        """An empty state machine."""
-        return self.state_machine() if self.subject is None else self.subject.state_machine()
+    def new_state_machine(self, seed: int, replica: int, life: int, time: VirtualTime) -> IStateMachine:
+        """An empty state machine for the process `life` of `replica`, as replicas run it: with sessions.  One
+        that is not ours has none, because nobody knows which of its commands may be numbered."""
+        if self.subject is not None:
+            return self.subject.state_machine()
+        machine = self.state_machine()
+        dice = Dice(seed, "sessions", replica, life)
+        begin_s = BEGIN_S + dice.between(-CLOCKS_DIFFER_S, CLOCKS_DIFFER_S)
+        return ExactlyOnce(
+            machine,
+            stepwise(machine),
+            lambda: bytes([dice.below(256) for _ in range(SESSION_ID_BYTES)]),
+            lambda: begin_s + time.now / SECOND,
+        )

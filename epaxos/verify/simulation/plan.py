@@ -53,7 +53,8 @@ class Workload:
 
     `keys`: how many keys there are; `weights`: of the kinds of commands.  `pipelined` percent of all
     submissions have more than one command; from `leaving` percent the client leaves without an answer.
-    `patience_us`: how long a client waits for an answer.
+    `patience_us`: how long a client waits for an answer.  `once`: how many clients beside these number their
+    commands.
     """
 
     clients: tuple[int, ...]
@@ -68,6 +69,7 @@ class Workload:
     leaving: int
     patience_us: int
     errands: tuple[tuple[int, int], ...] = ()
+    once: int = 0
 
 
 @dataclass(frozen=True)
@@ -407,6 +409,19 @@ def _patient(plan: Plan) -> Plan:
     )
 
 
+def _once(seed: int, n: int) -> Plan:
+    """A plan of another profile in which clients also number their commands, and send each again until it is
+    answered.  Nobody removes all keys."""
+    dice = Dice(seed, "once plan")
+    make = dice.pick_weighted(
+        ((_lan, 1), (_wide_area, 1), (_chaos, 4), (_recovery, 3), (_turns, 2), (_sleepers, 2))
+    )
+    plan = make(seed, n)
+    weights = tuple((kind, weight) for kind, weight in plan.workload.weights if kind != "barrier")
+    workload = replace(plan.workload, weights=weights, once=dice.between(2, 4))
+    return replace(plan, profile="once", workload=workload)
+
+
 def _stretched(plan: Plan, active_us: int) -> Plan:
     """The plan, spread over a longer time."""
     times = max(1, active_us // plan.active_us)
@@ -428,6 +443,7 @@ PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "staying": _staying,
     "turns": _turns,
     "sleepers": _sleepers,
+    "once": _once,
 }
 
 

@@ -14,12 +14,14 @@ from epaxos.verify.judges import model
 from epaxos.verify.judges.history import History
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.judges.linearizability import Verdict, judge
+from epaxos.verify.judges.once import OnceJudge
 from epaxos.verify.judges.place import places
 from epaxos.verify.simulation.clients import Client, commands_of
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
 from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.faults.faults import Faults
+from epaxos.verify.simulation.once_clients import OnceClient
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.survivors import choices, judge_survivors
 from epaxos.verify.trace import Trace
@@ -33,6 +35,8 @@ _HEARTBEATS_A_LOOK = 4
 """Heartbeats between two looks at whether an awaited condition holds."""
 _BOUNDS_LOOKS = 2
 """How often all tables of all replicas are counted while faults go on.  They are counted at rest, too."""
+ONCE_ENTRIES = 32
+"""The entries of a session, about: itself, and the replies that its client has not acknowledged."""
 _EVENTS_MAX = 500_000
 _PROFILES_OF_EPOCHS = ("turns", "sleepers")
 
@@ -107,12 +111,20 @@ class _Run:
         self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, components)
         self._faults = Faults(self._cluster)
         self._clients = [self._client(number) for number in plan.workload.clients]
+        self._once_judge = OnceJudge(self.violated)
+        self._once = [self._once_client(number) for number in range(plan.workload.once)]
 
     def _client(self, number: int, script: Sequence[tuple[bytes, ...]] = ()) -> Client:
         return Client(
             number, self._plan.workload, self._plan.seed, self._time,
             self._cluster, self._history, self._trace, self.violated, script,
             commands_of if self._subject is None else self._subject.commands_of,
+        )  # fmt: skip
+
+    def _once_client(self, number: int) -> OnceClient:
+        return OnceClient(
+            number, self._plan.workload, self._plan.seed, self._time,
+            self._cluster, self._once_judge, self._trace, self.violated,
         )  # fmt: skip
 
     def _durable(self) -> list[Deps]:
@@ -137,12 +149,16 @@ class _Run:
         self._faults.end_all()
         for client in self._clients:
             client.come_to_an_end()
+        for numbering in self._once:
+            numbering.come_to_an_end()
         calm_until = self._plan.active_us + self._calm_us()
         self._await("the clients are not done", self._clients_done, calm_until)
         readers = self._read_everything()
         self._await("the last reads are not answered", lambda: all(r.finished for r in readers), calm_until)
         self._await("the cluster is not at rest", self._at_rest, calm_until)
         self._check_bounds()
+        for replica in self._well() if self._once and not self._violations else ():
+            self._once_judge.judge(replica, self._cluster.state(replica))
         if not self._violations:
             self._judge_history()
 
@@ -170,7 +186,9 @@ class _Run:
 
     def _clients_done(self) -> bool | str:
         waiting = [str(op) for client in self._clients for op in client.waiting]
-        return all(client.finished for client in self._clients) or "\n".join(waiting)
+        waiting += [str(client) for client in self._once if not client.finished]
+        finished = [client.finished for client in self._clients] + [client.finished for client in self._once]
+        return all(finished) or "\n".join(waiting)
 
     def _read_everything(self) -> list[Client]:
         """At every replica without a lasting fault, a last client reads every key that was ever named.
@@ -191,7 +209,7 @@ class _Run:
 
     def _check_bounds(self) -> None:
         if not self._violations:
-            keys = len(self._keys())
+            keys = len(self._keys()) + ONCE_ENTRIES * sum(client.begun + 1 for client in self._once)
             for host in self._cluster.hosts:
                 host.check_bounds(keys)
 

@@ -18,6 +18,7 @@ from epaxos.resp.commands.table import SERVED, WAITING_MAX
 from epaxos.resp.connection import RespConnection
 from epaxos.resp.interfaces import Member
 from tests.resp.lab import Server, Wire, encode
+from tests.statemachines.once.lab import Site
 
 LOCAL, ELSEWHERE = IPv4Address("TCP", "127.0.0.1", 1), IPv4Address("TCP", "10.0.0.9", 1)
 STATUS = {"id": 1, "members": [{"id": 0, "up": True}]}
@@ -26,8 +27,8 @@ MEMBERS = [
     Member(1, "tcp:7001", "tcp:7101", "tcp:7201", "here"),
 ]
 NOPERM = (
-    b"-NOPERM EPAXOS is for clients on the replica's own host (loopback, Unix socket), and for those that"
-    b" have given the password\r\n"
+    b"-NOPERM this command of EPAXOS is for clients on the replica's own host (loopback, Unix socket), and"
+    b" for those that have given the password\r\n"
 )
 
 
@@ -55,6 +56,49 @@ class EpaxosCase(SynchronousTestCase):
         connection, wire = self.connect(server, address)
         connection.dataReceived(encode(*commands))
         return wire.value()
+
+
+class OnceTests(EpaxosCase):
+    """ONCE and SESSION go to the replica, as commands on data do, whoever asks."""
+
+    def serve(self, door: Door | None = None) -> Server:
+        server = super().serve(door)
+        self.site = Site()
+        server.replica.store = self.site.machine
+        return server
+
+    def test_a_pipeline_is_one_batch(self) -> None:
+        server = self.serve(Door("", is_protected=False))
+        connection, wire = self.connect(server, ELSEWHERE)
+        connection.dataReceived(encode("EPAXOS SESSION"))
+        server.replica.run()
+        once = f"EPAXOS ONCE {(1).to_bytes(16, 'big').hex()}"
+        self.assertEqual(wire.value(), b"$32\r\n%b\r\n" % once.split()[-1].encode())
+        wire.clear()
+        connection.dataReceived(
+            encode(f"{once} 1 0 INCR a", f"{once} 1 0 incr a", "GET a", f"{once.lower()} 2 1 INCR a")
+        )
+        self.assertEqual(server.replica.submitted, [1, 4])
+        server.replica.run()
+        self.assertEqual(wire.value(), b":1\r\n:1\r\n$1\r\n1\r\n:2\r\n")
+
+    def test_what_a_connection_answers_is_not_run_inside(self) -> None:
+        once = f"EPAXOS ONCE {'0' * 32} 1 0"
+        for name in ("PING", "client", "EPAXOS", "MULTI", "WATCH", "SUBSCRIBE"):
+            self.assertEqual(
+                self.ask(self.serve(), ELSEWHERE, f"{once} {name} x"),
+                b"-ONCEREFUSED '%b' is not allowed inside EPAXOS ONCE: it was not run\r\n" % name.encode(),
+            )
+
+    def test_what_is_wrong_is_said_to_everyone(self) -> None:
+        wrong = b"-ERR wrong number of arguments for 'epaxos|once' command\r\n"
+        self.assertEqual(self.ask(self.serve(), ELSEWHERE, "EPAXOS ONCE x 1 0"), wrong)
+        unknown = self.ask(self.serve(), ELSEWHERE, f"EPAXOS ONCE {'0' * 32} 1 0 NONSENSE")
+        self.assertIn(b"-ERR unknown command 'NONSENSE'", unknown)
+
+    def test_strangers_have_to_give_the_password(self) -> None:
+        asked = self.ask(self.serve(Door("secret")), ELSEWHERE, "EPAXOS SESSION")
+        self.assertEqual(asked, b"-NOAUTH Authentication required.\r\n")
 
 
 class CommandTests(EpaxosCase):
@@ -92,7 +136,7 @@ class CommandTests(EpaxosCase):
     def test_command_knows_it(self) -> None:
         self.assertEqual(
             self.ask(self.serve(), LOCAL, "COMMAND INFO epaxos"),
-            b"*1\r\n*6\r\n$6\r\nepaxos\r\n:-2\r\n*1\r\n+admin\r\n:0\r\n:0\r\n:0\r\n",
+            b"*1\r\n*6\r\n$6\r\nepaxos\r\n:-2\r\n*2\r\n+admin\r\n+movablekeys\r\n:0\r\n:0\r\n:0\r\n",
         )
 
     def test_who_may(self) -> None:

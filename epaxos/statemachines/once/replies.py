@@ -1,0 +1,82 @@
+"""Replies as bytes, to be kept in a session.  Equal replies give equal bytes at every replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from epaxos.interfaces import CommandError, Reply, SimpleString
+
+__all__ = ["REPLY_BYTES_MAX", "decode_reply", "encode_reply"]
+
+REPLY_BYTES_MAX = 1024
+"""A reply that takes more bytes here is not kept."""
+
+
+def encode_reply(reply: Reply) -> bytes | None:
+    """The reply, in the same way at every replica; None when it takes more than REPLY_BYTES_MAX bytes."""
+    parts: list[bytes] = []
+    left = REPLY_BYTES_MAX
+    pending: list[Any] = [reply]
+    while pending:
+        part = _encode(pending.pop(), left, pending)
+        if part is None or len(part) > left:
+            return None
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _encode(reply: Any, left: int, pending: list[Any]) -> bytes | None:
+    """One reply; of a list the head alone, and its elements go to `pending`."""
+    if reply is None:
+        return b"_\n"
+    if isinstance(reply, list):
+        if len(reply) > left:
+            return None
+        pending.extend(reversed(reply))
+        return b"*%d\n" % len(reply)
+    if isinstance(reply, int):
+        return b":%d\n" % reply if reply.bit_length() <= 8 * left else None
+    if isinstance(reply, bytes):
+        return b"$%d\n%b" % (len(reply), reply) if len(reply) <= left else None
+    text = str(reply)
+    if len(text) > left:
+        return None
+    kind = b"+" if isinstance(reply, SimpleString) else b"-"
+    data = text.encode("utf-8", "surrogateescape")
+    return b"%b%d\n%b" % (kind, len(data), data)
+
+
+def decode_reply(data: bytes) -> Reply:
+    """What `encode_reply` encoded.  Raises ValueError for anything else."""
+    whole: list[Any] = []
+    open_lists: list[tuple[list[Any], int]] = [(whole, 1)]  # each with its length
+    position = 0
+    while open_lists:
+        into, length = open_lists[-1]
+        if len(into) == length:
+            open_lists.pop()
+            continue
+        end = data.index(b"\n", position)
+        kind, head = data[position : position + 1], data[position + 1 : end]
+        position = end + 1
+        if kind == b"*":
+            inner: list[Any] = []
+            into.append(inner)
+            open_lists.append((inner, int(head)))
+        elif kind in (b"$", b"+", b"-"):
+            into.append(_text(kind, data[position : position + int(head)]))
+            position += int(head)
+        else:
+            into.append(int(head) if kind == b":" else None)
+    if position != len(data):
+        raise ValueError("not a reply")
+    reply: Reply = whole[0]
+    return reply
+
+
+def _text(kind: bytes, data: bytes) -> Reply:
+    if kind == b"$":
+        return data
+    text = data.decode("utf-8", "surrogateescape")
+    return SimpleString(text) if kind == b"+" else CommandError(text)
