@@ -79,6 +79,10 @@ ROOMS = {
     "resp": Room("the Redis protocol for clients", ("interfaces", "net")),
     "admin": Room("`GET /status`", ("interfaces", "net")),
     "config": Room("the ini file as plain values: settings, endpoint strings", (VALUES,)),
+    "client": Room(
+        "the client library: the nearest replica that answers, calls that run once over retries",
+        ("config",),
+    ),
     "service": Room(
         "the one place that names concrete classes (`assembly`), the twistd options, the process",
         (
@@ -90,7 +94,7 @@ ROOMS = {
         "`epaxosctl`: what an operator asks a cluster, or a stopped replica's folder",
         ("interfaces", "storage", "config", VALUES),
     ),
-    "tools": Room("`make run`, `make demo`, a small Redis client", ("config", "service")),
+    "tools": Room("`make run`, `make demo`", ("config", "client", "service")),
     "verify/trace": Room("what happened in a run, line by line", (VALUES,)),
     "verify/judges": Room("what decides whether a run was right", (VALUES, "interfaces")),
     "verify/simulation": Room(

@@ -1,48 +1,15 @@
-"""Where a replica takes clients: `HOST:PORT`, `[IPV6]:PORT`, or the path of a Unix socket."""
+"""Where a replica takes clients, as a parameter of the command line."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from epaxos.config.addresses import host_of, server_address
-from epaxos.config.endpoints import WILDCARDS, split
+from epaxos.config.client_address import ClientAddress as Address
+from epaxos.config.client_address import client_address, parse_address
 
 __all__ = ["ADDRESS", "Address", "client_address", "parse_address"]
-
-LOOPBACK = "127.0.0.1"
-SPOKEN = {"tcp", "tcp6", "unix"}
-"""The types of endpoints that can be asked.  There is no TLS here."""
-
-
-class Address(NamedTuple):
-    """A port of a host, or a Unix socket at `path` (then `host` is empty)."""
-
-    host: str
-    port: int = 0
-    path: str = ""
-
-    def __str__(self) -> str:
-        if self.path:
-            return self.path
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """The address that an operator wrote.  Raises ValueError.  Whatever has a `/` in it is a path."""
-    if "/" in text:
-        return Address("", path=text)
-    host, _, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as in [::1]:7100")
-    if not host:
-        raise ValueError(f"{text!r} is neither HOST:PORT nor the path of a Unix socket, as in ./replica.sock")
-    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        raise ValueError(f"{text!r}: the port must be 1 to 65535, not {port!r}")
-    return Address(host, int(port))
 
 
 if TYPE_CHECKING:
@@ -66,34 +33,3 @@ class _AddressType(_AddressBase):
 
 
 ADDRESS = _AddressType()
-
-
-def _host_in(endpoint: str) -> str:
-    """The host that a peer endpoint names, to listen on or to connect to; "" if it names none."""
-    kind, positional, named = split(endpoint)
-    if kind == "unix":
-        return ""
-    host = named.get("host") or named.get("interface") or (positional[0] if len(positional) > 1 else "")
-    return "" if host in WILDCARDS or host.isdecimal() else host
-
-
-def client_address(client: str, peer: str, at: Address) -> Address:
-    """Where to ask the member that listens for clients on the endpoint `client`.  Raises ValueError.
-
-    A member that listens on every interface is asked at the host of its `peer` endpoint.  When that is no
-    other host than its own, it is asked at the host of `at`, the replica that told of it.
-    """
-    kind, _, _ = split(client)
-    address = server_address(client) if kind in SPOKEN else None
-    if address is None:
-        raise ValueError(f"epaxosctl cannot ask a client port of the kind {client}")
-    if address.port is None:
-        return Address("", path=address.path)
-    host = address.interface or _host_in(peer)
-    if not address.interface and (not host or host_of(f"tcp:host={_quoted(host)}") == "localhost"):
-        host = at.host or LOOPBACK
-    return Address(host, address.port)
-
-
-def _quoted(host: str) -> str:
-    return host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")

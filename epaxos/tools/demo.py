@@ -22,13 +22,13 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.task import deferLater, react
 
+from epaxos.client.connection import connect
 from epaxos.config.addresses import client_for
 from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
 from epaxos.tools.launcher import Launcher
-from epaxos.tools.redis_client import connect
 
 __all__ = ["disagreements", "free_base_port", "main"]
 

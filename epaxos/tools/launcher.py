@@ -25,10 +25,10 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
+from epaxos.client.connection import connect
 from epaxos.config.addresses import server_address
 from epaxos.config.model import Config
 from epaxos.config.settings import Security
-from epaxos.tools.redis_client import connect
 
 __all__ = ["Launcher", "ReplicaEnded", "address_of"]
 

@@ -228,7 +228,7 @@ class SomeDoNotAnswerTests(SynchronousTestCase):
         with Fake({}) as a:
             members(a, rows=lambda rows: [*rows, member(1, "ssl:7100:privateKey=k")])
             done = run("--at", a.at, "status")
-        self.assertIn("cannot ask a client port of the kind ssl:7100:privateKey=k", done.stderr)
+        self.assertIn("a client port of the kind ssl:7100:privateKey=k cannot be asked", done.stderr)
         self.assertEqual(done.exit_code, 1)
 
 

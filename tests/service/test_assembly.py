@@ -19,6 +19,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
+from epaxos.client.connection import connect
 from epaxos.config.addresses import client_for
 from epaxos.config.example import example
 from epaxos.config.file import load
@@ -29,7 +30,6 @@ from epaxos.service.exit_status import FAILED, WRONG_DATA
 from epaxos.service.life import Parts, Port
 from epaxos.service.service import ReplicaService
 from epaxos.tools.demo import free_base_port
-from epaxos.tools.redis_client import connect
 
 
 class Refused(Exception):

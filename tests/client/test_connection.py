@@ -5,14 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from hiredis import ReplyError
 from twisted.internet.defer import succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.tools.redis_client import Connection, connect
+from epaxos.client.connection import Connection, connect
+from epaxos.client.errors import LostError, ReplyError
 
 
 class ConnectionTests(SynchronousTestCase):
@@ -54,7 +54,7 @@ class ConnectionTests(SynchronousTestCase):
         self.assertNoResult(self.connection.closed)
         self.connection.connectionLost(Failure(ConnectionDone()))
         for replied in waiting:
-            self.failureResultOf(replied, ConnectionDone)
+            self.failureResultOf(replied, LostError)
         self.successResultOf(self.connection.closed)
 
 
@@ -82,5 +82,7 @@ class ConnectTests(SynchronousTestCase):
     def test_a_password_that_is_refused(self) -> None:
         connected = connect(self.endpoint, "pw")
         self.connection.dataReceived(b"-WRONGPASS no\r\n")
-        self.failureResultOf(connected, ReplyError)
+        self.assertNoResult(connected)
         self.assertTrue(self.transport.disconnecting)
+        self.connection.connectionLost(Failure(ConnectionDone()))
+        self.failureResultOf(connected, ReplyError)
