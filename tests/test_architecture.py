@@ -68,6 +68,10 @@ ROOMS = {
         " found",
         (VALUES, "interfaces"),
     ),
+    "machines": Room(
+        "state machines in a dozen lines: tables, commands, and what follows from their signatures",
+        (VALUES, "interfaces", "statemachines"),
+    ),
     "storage": Room(
         "what is durable: LevelDB (`leveldb/`), the files of the state (`state/`), or nothing (`memory`)",
         (VALUES, "interfaces", "wire"),
@@ -90,6 +94,7 @@ ROOMS = {
             *("founding", "resp", "admin", "config"),
         ),
     ),
+    "embedded": Room("a replica within another program", ("interfaces", "machines", "config", "service")),
     "ctl": Room(
         "`epaxosctl`: what an operator asks a cluster, or a stopped replica's folder",
         ("interfaces", "storage", "config", VALUES),
@@ -99,7 +104,10 @@ ROOMS = {
     "verify/judges": Room("what decides whether a run was right", (VALUES, "interfaces")),
     "verify/simulation": Room(
         "a whole cluster on a virtual clock, network and disk, and what goes wrong in it (`faults/`)",
-        (VALUES, "interfaces", "wire", "execution", "node", "statemachines", "verify/trace", "verify/judges"),
+        (
+            *(VALUES, "interfaces", "wire", "execution", "node", "statemachines", "machines"),
+            *("verify/trace", "verify/judges"),
+        ),
     ),
     "verify/models": Room(
         "all interleavings of small clusters of bare cores; for turns with what runs on the core",

@@ -58,7 +58,7 @@ def _check_listening(config: Config) -> None:
         host = host_of(replica.peer_connect)
         for key in ("peer", "client", "status"):
             text = getattr(replica, key)
-            address = server_address(text)
+            address = server_address(text) if text else None
             if address is None:
                 continue
             for other, other_host, taken in listening:

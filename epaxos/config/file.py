@@ -24,12 +24,13 @@ from epaxos.config.endpoints import (
 )
 from epaxos.config.ini import IniFile, unknown
 from epaxos.config.model import Config
-from epaxos.config.settings import REPLICA, SECTIONS, ReplicaConfig
+from epaxos.config.settings import REPLICA, SECTIONS, ReplicaConfig, Section
 
-__all__ = ["load"]
+__all__ = ["load", "read"]
 
 _REPLICA_SECTION = re.compile(r"replica (0|[1-9][0-9]*)")
 _OPTIONS = "state_machine"
+_NO_PORTS = {"client": "", "status": ""}
 _PEER_EXAMPLES = {
     "tcp": {"peer": SERVER_EXAMPLE, "peer_connect": CLIENT_EXAMPLE},
     "udp": {"peer": UDP_SERVER_EXAMPLE, "peer_connect": UDP_CLIENT_EXAMPLE},
@@ -38,7 +39,11 @@ _PEER_EXAMPLES = {
 
 def load(path: str | os.PathLike[str]) -> Config:
     """Read and check the file.  Raises ConfigError."""
-    file = IniFile.parse(Path(path))
+    return read(IniFile.parse(Path(path)))
+
+
+def read(file: IniFile, members: Section = REPLICA) -> Config:
+    """Check the sections.  `members`: what the section of a member holds.  Raises ConfigError."""
     ids = _check_sections(file)
     sections: dict[str, Any] = {
         name: section.holder(**file.read(section)) for name, section in SECTIONS.items()
@@ -48,7 +53,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         path=file.path,
         **sections,
         state_machine=MappingProxyType(file.options(_OPTIONS)),
-        replicas=tuple(_replica(file, id, transport) for id in ids),
+        replicas=tuple(_replica(file, members, id, transport) for id in ids),
     )
     check(config)
     return config
@@ -77,9 +82,9 @@ def _check_sections(file: IniFile) -> list[int]:
     return ids
 
 
-def _replica(file: IniFile, id: int, transport: str) -> ReplicaConfig:
+def _replica(file: IniFile, members: Section, id: int, transport: str) -> ReplicaConfig:
     section = f"replica {id}"
-    values = file.read(REPLICA, section)
+    values = {**_NO_PORTS, **file.read(members, section)}
     examples = _PEER_EXAMPLES[transport]
     for key, valid in examples.items():
         if key in values and is_udp(values[key]) != (transport == "udp"):

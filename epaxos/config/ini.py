@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from configparser import ConfigParser, DuplicateOptionError, DuplicateSectionError, Error, ParsingError
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,14 +26,7 @@ class IniFile:
     @classmethod
     def parse(cls, path: Path) -> IniFile:
         """Read the file.  Raises ConfigError, with the line."""
-        sections = ConfigParser(
-            interpolation=None,
-            default_section=_NO_SECTION,
-            delimiters=("=",),
-            comment_prefixes=("#", ";"),
-            empty_lines_in_values=False,
-        )
-        sections.optionxform = str  # type: ignore[assignment,method-assign]  # keys are what they look like
+        sections = _empty()
         try:
             sections.read_string(path.read_bytes().decode("utf-8-sig"))
         except OSError as error:
@@ -52,6 +45,13 @@ class IniFile:
         except Error as error:
             raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
         return cls(path, sections)
+
+    @classmethod
+    def of(cls, name: str, sections: Mapping[str, Mapping[str, str]]) -> IniFile:
+        """Sections that are in no file.  Errors call them `name`."""
+        parser = _empty()
+        parser.read_dict(sections)
+        return cls(Path(name), parser)
 
     def error(self, text: str) -> ConfigError:
         """An error that names this file."""
@@ -90,6 +90,18 @@ class IniFile:
     def options(self, name: str) -> dict[str, str]:
         """The keys of a section as they are; an empty dict when it is not there."""
         return dict(self.sections.items(name)) if self.sections.has_section(name) else {}
+
+
+def _empty() -> ConfigParser:
+    parser = ConfigParser(
+        interpolation=None,
+        default_section=_NO_SECTION,
+        delimiters=("=",),
+        comment_prefixes=("#", ";"),
+        empty_lines_in_values=False,
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys are what they look like
+    return parser
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> str:

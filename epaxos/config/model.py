@@ -21,7 +21,8 @@ class ConfigError(Exception):
 class Config:
     """One configuration file: a field for each section, by its name, and the members in order.
 
-    `state_machine` holds the options of the state machine as they are in the file.
+    `state_machine` holds the options of the state machine as they are in the file.  The address of a port
+    that a member does not have is "", which only a replica within another program may lack.
     """
 
     path: Path

@@ -32,6 +32,7 @@ from epaxos.config.kinds import (
 from epaxos.protocol.values.timing import Timing
 
 __all__ = [
+    "EMBEDDED_REPLICA",
     "REPLICA",
     "SECTIONS",
     "Batch",
@@ -361,3 +362,11 @@ SECTIONS: Mapping[str, Section] = {
 
 REPLICA = _of("replica N", ReplicaConfig)
 """The section that each member has."""
+
+EMBEDDED_REPLICA = REPLICA._replace(
+    settings={
+        key: setting._replace(is_required=setting.is_required and key not in ("client", "status"))
+        for key, setting in REPLICA.settings.items()
+    }
+)
+"""The section of a member that runs within another program, which may do without these ports."""

@@ -23,6 +23,7 @@ from epaxos.interfaces import (
     Identity,
     IExecutor,
     IStateMachine,
+    IStateMachineFactory,
     IStore,
     ITimeoutService,
     ITransport,
@@ -66,14 +67,18 @@ def build(
     refuse: Callable[[str, int], Exception],
     fail: Callable[[str, int], None],
     descriptors: int | None = None,
+    factory: IStateMachineFactory | None = None,
+    ready: Callable[[], None] | None = None,
 ) -> ReplicaService:
-    """Replica `id` of `config`.  `refuse` and `fail`: see ReplicaService.
+    """Replica `id` of `config`.  `refuse`, `fail` and `ready`: see ReplicaService.
 
     `descriptors`: how many files and connections the process may have open; None: no bound is known.
-    Raises ConfigError, also for what only the classes can check, such as an unknown state machine.
+    `factory` makes the state machine; None: the plugin that the configuration names does.  Raises
+    ConfigError, also for what only the classes can check, such as an unknown state machine.
     """
-    make = partial(_parts, config, id, reactor, fail, descriptors)
-    return ReplicaService(make, refuse, fail, reactor)
+    new_state_machine = partial(_state_machine, config, factory)
+    make = partial(_parts, config, id, reactor, fail, descriptors, new_state_machine)
+    return ReplicaService(make, refuse, fail, reactor, ready)
 
 
 def _parts(
@@ -82,6 +87,7 @@ def _parts(
     reactor: Any,
     fail: Callable[[str, int], None],
     descriptors: int | None,
+    new_state_machine: Callable[[], ExactlyOnce],
     begin_again: Callable[[], None],
 ) -> Parts:
     """All that runs from a start to a stop; nothing of it is used a second time."""
@@ -89,7 +95,7 @@ def _parts(
     limits = client_limits(config, descriptors)
     random = Random()
     transport = _transport(config, id, reactor, random, reader)
-    machine = _state_machine(config)
+    machine = new_state_machine()
     timeouts = ITimeoutService(ReactorTimeouts(reactor, reader))
     node, first_start = _node(config, id, reactor, machine, timeouts, random, transport, fail, begin_again)
     clients = IClients(node)
@@ -111,8 +117,9 @@ def _parts(
         "status": few_at_a_time(status_site(clients, reactor, who)),
     }
     ports = [
-        Port(key, getattr(config.replica(id), key), listening(config, id, key, reactor), factory)
+        Port(key, address, listening(config, id, key, reactor), factory)
         for key, factory in factories.items()
+        if (address := getattr(config.replica(id), key))
     ]
     return Parts(node, first_start, ports, redis_clients.hang_up, idle)
 
@@ -171,10 +178,11 @@ def _executor(epoch: Epoch) -> IExecutor:
     return IExecutor(Executor(epoch))
 
 
-def _state_machine(config: Config) -> ExactlyOnce:
-    """The state machine of the configuration, with sessions."""
+def _state_machine(config: Config, factory: IStateMachineFactory | None) -> ExactlyOnce:
+    """The state machine of `factory`, or of the configuration, with sessions."""
     try:
-        machine = find_factory(config.cluster.state_machine).create(config.state_machine)
+        found = find_factory(config.cluster.state_machine) if factory is None else factory
+        machine = IStateMachine(found.create(config.state_machine))
     except ValueError as error:
         raise config.error(str(error)) from None
     return ExactlyOnce(machine, stepwise(machine), partial(secrets.token_bytes, SESSION_ID_BYTES), time.time)

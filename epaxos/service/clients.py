@@ -23,7 +23,7 @@ def door(config: Config, id: int) -> Door:
     if not security.requirepass:
         for key in ("client", "status"):
             endpoint = getattr(config.replica(id), key)
-            if not _is_within_host(endpoint):
+            if endpoint and not _is_within_host(endpoint):
                 _warn(key, endpoint, security.protected_mode)
     return Door(security.requirepass, is_protected=security.protected_mode)
 

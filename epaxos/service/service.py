@@ -28,7 +28,8 @@ class ReplicaService(Service):
     `make(begin_again)` makes the parts of the replica; it is called at once, and again whenever the replica
     begins again.  It raises ConfigError.  The parts may call `begin_again()` at any time, in the event loop.
     When the replica cannot start, `startService` raises what `refuse(text, status)` returns; when that is
-    found only after `startService` has returned, `fail(text, status)` is called.
+    found only after `startService` has returned, `fail(text, status)` is called.  `ready()` is called
+    whenever clients may come.
     """
 
     name = "epaxos"
@@ -40,11 +41,13 @@ class ReplicaService(Service):
         refuse: Callable[[str, int], Exception],
         fail: Callable[[str, int], None],
         clock: IReactorTime,
+        ready: Callable[[], None] | None = None,
     ) -> None:
         self._make = make
         self._refuse = refuse
         self._fail = fail
         self._clock = clock
+        self._ready = ready or _nothing
         self._lives = 0
         self._begins_again = False
         self._life = self._new_life()
@@ -75,7 +78,11 @@ class ReplicaService(Service):
             text = self._explain(failures[0])
             self.stopService()  # what of it needs to wait is not done, because the process ends
             raise self._refuse(text, self._status_of(failures[0]))
-        started.addErrback(self._on_failed)
+        started.addCallbacks(lambda _: self._tell_ready(), self._on_failed)
+
+    def _tell_ready(self) -> None:
+        if self.is_ready:
+            self._ready()
 
     def stopService(self) -> Deferred[None]:
         """Accept no new clients, answer those that wait, write a last checkpoint, and close everything.
@@ -116,6 +123,7 @@ class ReplicaService(Service):
         await self._life.start()
         if was_frozen:
             gc.freeze()
+        self._tell_ready()
 
     # -- failures
 

@@ -17,7 +17,7 @@ from tests.generated.page import page, rows
 __all__ = ["MEANINGS", "errors", "found"]
 
 ROOT = Path(epaxos.__file__).parent
-ROOMS = ("interfaces", "node", "resp", "statemachines")
+ROOMS = ("interfaces", "machines", "node", "resp", "statemachines")
 ERROR = re.compile(
     r"-?((?:ERR|CLUSTERDOWN|NOPROTO|WRONGPASS|EXECABORT|WRONGTYPE|NOAUTH|NOPERM|DENIED|BUSY"
     r"|NOSESSION|ONCELOST|ONCEREFUSED) \S.*)",
@@ -150,6 +150,16 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR value is out of range, value must between … and …": ("`SELECT`", NO),
     "ERR wrong number of arguments for '…' command": ("[commands](commands.md)", NO),
+    "ERR unknown command '…'": (
+        "the cluster runs [a machine of its own](../using/state-machines.md), which has no such command",
+        NO,
+    ),
+    "ERR … failed: …; nothing was changed": (
+        "a command of [a machine](../using/state-machines.md#what-a-machine-must-promise) has a bug. The log "
+        "of the replica that was asked says where",
+        "yes, and was undone",
+    ),
+    "ERR …: … …": ("an argument that a command of [a machine](../using/state-machines.md) does not take", NO),
     "ERR …": (
         "`EPAXOS TURN` was refused, and the text says why: [the next epoch]"
         "(../operating/epaxosctl.md#the-next-epoch). After a text that says that the next epoch may still "
@@ -216,7 +226,7 @@ def errors() -> str:
     """The page."""
     return page(
         "Errors",
-        "the strings in epaxos/{interfaces,node,resp,statemachines}",
+        "the strings in epaxos/{interfaces,machines,node,resp,statemachines}",
         "Every error that a client can be sent. `…` stands for what is filled in. `ERR` is always the "
         "client's side: "
         "the command is wrong in itself, or for the value that it met, and is not to be repeated as it is. "

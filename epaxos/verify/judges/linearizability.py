@@ -12,15 +12,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from epaxos.interfaces import CommandError, Reply
-from epaxos.verify.judges import model
+from epaxos.verify.judges import model as key_value
 from epaxos.verify.judges.history import Operation, Outcome
 
-__all__ = ["Judgement", "Verdict", "judge", "partitions"]
+__all__ = ["Judgement", "Model", "Verdict", "judge", "partitions"]
 
 State = tuple["bytes | None", ...]
 _NEVER = float("inf")
+
+
+class Model(Protocol):
+    """What the commands mean: a sequential specification, such as `judges/model.py`."""
+
+    def run(self, store: dict[bytes, bytes], command: Sequence[bytes], /) -> Reply | str:
+        """Run `command` on `store`, and return its reply; ERROR stands for any CommandError."""
+
+    def is_read(self, command: Sequence[bytes], /) -> bool:
+        """Whether `command` changes nothing."""
+
+    def keys_of(self, command: Sequence[bytes], /) -> Sequence[bytes] | None:
+        """The keys of the store on which the reply or the effect of `command` depends; None: all."""
 
 
 class Verdict(Enum):
@@ -40,8 +54,8 @@ class Judgement:
     steps: int = 0
 
 
-def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgement:
-    """Judge a history; each group of keys is searched for at most `steps_max` steps.
+def judge(operations: Sequence[Operation], steps_max: int = 200_000, model: Model = key_value) -> Judgement:
+    """Judge a history by a model; each group of keys is searched for at most `steps_max` steps.
 
     Every operation of unknown outcome doubles the search.  So two explanations are tried first: the order in
     which operations were seen to run; then any order in which those that were seen to run took effect before
@@ -57,15 +71,15 @@ def judge(operations: Sequence[Operation], steps_max: int = 200_000) -> Judgemen
         if operation.outcome in (Outcome.UNKNOWN, Outcome.PENDING) and not model.is_read(operation.command)
     ]
     seen = [operation for operation in unknown if operation.ran is not None]
-    if _explains_as_seen([*answered, *seen]):
+    if _explains_as_seen([*answered, *seen], model):
         return Judgement(Verdict.LINEARIZABLE)
-    judgement = _judge([*answered, *seen], steps_max, trusting=True)
+    judgement = _judge([*answered, *seen], steps_max, model, trusting=True)
     if judgement.verdict is Verdict.LINEARIZABLE or not unknown:
         return judgement
-    return _judge([*answered, *unknown], steps_max, trusting=False)
+    return _judge([*answered, *unknown], steps_max, model, trusting=False)
 
 
-def _explains_as_seen(operations: Sequence[Operation]) -> bool:
+def _explains_as_seen(operations: Sequence[Operation], model: Model) -> bool:
     """Whether the order in which the operations were first seen to run explains all replies.
 
     Reads that were not seen to run change nothing, so each takes effect as soon as its reply fits.
@@ -97,13 +111,13 @@ def _ended_before(operation: Operation, moment: int) -> bool:
     return operation.returned is None or operation.returned <= moment
 
 
-def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> Judgement:
+def _judge(operations: Sequence[Operation], steps_max: int, model: Model, trusting: bool) -> Judgement:
     """Search each set of keys.  `trusting`: operations took effect before they were seen to run."""
     operations = sorted(operations, key=lambda operation: operation.called)
     undecided = None
     steps = 0
-    for keys, group in partitions(operations):
-        judgement = _Search(keys, group, trusting).run(steps_max)
+    for keys, group in partitions(operations, model):
+        judgement = _Search(keys, group, model, trusting).run(steps_max)
         steps += judgement.steps
         if judgement.verdict is Verdict.NOT_LINEARIZABLE:
             return judgement
@@ -112,7 +126,9 @@ def _judge(operations: Sequence[Operation], steps_max: int, trusting: bool) -> J
     return undecided or Judgement(Verdict.LINEARIZABLE, steps=steps)
 
 
-def partitions(operations: Sequence[Operation]) -> list[tuple[list[bytes], list[Operation]]]:
+def partitions(
+    operations: Sequence[Operation], model: Model = key_value
+) -> list[tuple[list[bytes], list[Operation]]]:
     """The sets of keys that no operation connects with others, each with its operations in order of call."""
     touched = [model.keys_of(operation.command) for operation in operations]
     all_keys = sorted({key for keys in touched if keys is not None for key in keys})
@@ -131,15 +147,17 @@ def partitions(operations: Sequence[Operation]) -> list[tuple[list[bytes], list[
     groups: dict[bytes, tuple[list[bytes], list[Operation]]] = {}
     for key in all_keys:
         groups.setdefault(find(key), ([], []))[0].append(key)
+    without_keys: list[Operation] = []
     for operation, keys in zip(operations, touched):
-        groups[find((keys or ())[0])][1].append(operation)
-    return list(groups.values())
+        (groups[find(keys[0])][1] if keys else without_keys).append(operation)
+    return [*groups.values(), *([([], without_keys)] if without_keys else [])]
 
 
 class _Search:
     """The search for one order of `operations`, which touch `keys`."""
 
-    def __init__(self, keys: list[bytes], operations: list[Operation], trusting: bool) -> None:
+    def __init__(self, keys: list[bytes], operations: list[Operation], model: Model, trusting: bool) -> None:
+        self._model = model
         self._keys = keys
         self._operations = operations
         self._calls = [operation.called for operation in operations]
@@ -207,7 +225,7 @@ class _Search:
     def _step(self, state: State, operation: Operation) -> State | None:
         """The state after `operation`; None when its reply does not fit `state`."""
         store = {key: value for key, value in zip(self._keys, state) if value is not None}
-        reply = model.run(store, operation.command)
+        reply = self._model.run(store, operation.command)
         if operation.outcome is Outcome.ANSWERED and not _agrees(reply, operation.reply):
             return None
         return tuple(map(store.get, self._keys))
@@ -231,7 +249,9 @@ def _latest_effect(operation: Operation, trusting: bool) -> float:
 
 
 def _agrees(expected: Reply | str, reply: Reply) -> bool:
-    if expected == model.ERROR:
+    if isinstance(expected, CommandError):
+        return isinstance(reply, CommandError) and str(reply) == str(expected)
+    if expected == key_value.ERROR:
         return isinstance(reply, CommandError)
     if isinstance(reply, CommandError) or (type(expected) is int and type(reply) is not int):
         return False

@@ -31,6 +31,8 @@ _EXAMPLES = """examples:
   python -m epaxos.verify.simulation --seed 7 --shrink        the smallest part of it that still fails
   python -m epaxos.verify.simulation --seeds 0..1000 --state-machine leaderboard --commands scores.txt
                                                               your own state machine, a Twisted plugin
+  python -m epaxos.verify.simulation --seeds 0..1000 --machine locks:Locks
+                                                              your own machine, of epaxos.machines
 
 The exit status is 0 when nothing was found, 1 when something was, 2 when the call makes no sense."""
 
@@ -96,6 +98,7 @@ def _parser() -> ArgumentParser:
     chosen.add_argument(
         "--option", type=_option, action="append", metavar="NAME=VALUE", help="an option of its factory"
     )
+    chosen.add_argument("--machine", metavar="MODULE:CLASS", help="hunt this machine (epaxos.machines)")
     one = parser.add_argument_group("with --seed")
     one.add_argument("--trace", action="store_true", help="print what happens, message by message")
     one.add_argument("--shrink", action="store_true", help="make the plan small if it fails")
@@ -180,10 +183,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.state_machine is None) is not (options.commands is None):
         parser.error("--state-machine and --commands need each other")
+    if options.machine and options.state_machine:
+        parser.error("--machine and --state-machine exclude each other")
     if options.option and options.state_machine is None:
         parser.error("--option needs --state-machine")
     settings = Settings(
-        options.n, options.profile, options.state_machine, options.commands, tuple(options.option or ())
+        options.n,
+        options.profile,
+        options.state_machine,
+        options.commands,
+        tuple(options.option or ()),
+        options.machine,
     )
     try:
         Plan.of(0, settings.n, settings.profile)

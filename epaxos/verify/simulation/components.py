@@ -22,7 +22,7 @@ from epaxos.statemachines.once.sessions import SESSION_ID_BYTES
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.dice import Dice
-from epaxos.verify.simulation.subject import Subject
+from epaxos.verify.simulation.subject import Hunted
 from epaxos.wire.codec import decode_frame, encode
 from epaxos.wire.control import decode_control, encode_control
 
@@ -57,7 +57,7 @@ class Components:
     state_machine: Callable[[], IStateMachine] = _state_machine
     node: Callable[..., Any] = Node
     recode: Callable[[Message | Control, Epoch], Message | Control] = _recode
-    subject: Subject | None = None
+    subject: Hunted | None = None
 
     def new_state_machine(self, seed: int, replica: int, life: int, time: VirtualTime) -> IStateMachine:
         """An empty state machine for the process `life` of `replica`, as replicas run it: with sessions.  One

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from epaxos.verify.simulation.components import Components
+from epaxos.verify.simulation.own_machine import MachineSubject, find_machine
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.run import Result, simulate
 from epaxos.verify.simulation.shrink import Shrinker, kind
@@ -31,6 +32,7 @@ class Settings(NamedTuple):
 
     `state_machine`, `commands`, `options`: the plugin whose state machine is hunted, the file with the
     templates of its commands (see `subject`), and the options of its factory.  The first two or none.
+    `machine`: the `MODULE:CLASS` of a machine that is hunted instead.
     """
 
     n: int | None = None
@@ -38,14 +40,15 @@ class Settings(NamedTuple):
     state_machine: str | None = None
     commands: Path | None = None
     options: tuple[tuple[str, str], ...] = ()
+    machine: str | None = None
 
     def plan(self, seed: int) -> Plan:
         """The plan of a seed."""
         return Plan.of(seed, self.n, self.profile)
 
     def components(self) -> Components:
-        """The components of the replicas.  Raises ValueError as `Subject.load` does."""
-        return _components(self.state_machine, self.commands, self.options)
+        """The components of the replicas.  Raises ValueError as `Subject.load` and `find_machine` do."""
+        return _components(self.state_machine, self.commands, self.options, self.machine)
 
     def arguments(self) -> list[str]:
         """The arguments of the command that choose the same."""
@@ -54,6 +57,7 @@ class Settings(NamedTuple):
             "--profile": self.profile,
             "--state-machine": self.state_machine,
             "--commands": self.commands,
+            "--machine": self.machine,
         }
         words = [f"{name} {value}" for name, value in chosen.items() if value is not None]
         return words + [f"--option {name}={value}" for name, value in self.options]
@@ -61,9 +65,14 @@ class Settings(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _components(
-    state_machine: str | None, commands: Path | None, options: tuple[tuple[str, str], ...]
+    state_machine: str | None,
+    commands: Path | None,
+    options: tuple[tuple[str, str], ...],
+    machine: str | None,
 ) -> Components:
     """The same object for every run of a process."""
+    if machine is not None:
+        return Components(subject=MachineSubject(find_machine(machine)))
     if state_machine is None or commands is None:
         return Components()
     return Components(subject=Subject.load(state_machine, commands, dict(options)))

@@ -13,7 +13,7 @@ from epaxos.protocol.values.ids import Deps
 from epaxos.verify.judges import model
 from epaxos.verify.judges.history import History
 from epaxos.verify.judges.invariants import Invariants
-from epaxos.verify.judges.linearizability import Verdict, judge
+from epaxos.verify.judges.linearizability import Model, Verdict, judge
 from epaxos.verify.judges.once import OnceJudge
 from epaxos.verify.judges.place import places
 from epaxos.verify.simulation.clients import Client, commands_of
@@ -280,9 +280,10 @@ class _Run:
                     self.violated(wrong)
 
     def _judge_history(self) -> None:
-        if self._subject is not None:
-            return  # the judge does not know what its commands mean
-        judgement = judge(self._history.operations, JUDGE_STEPS_MAX)
+        meaning: Model | None = model if self._subject is None else self._subject.model
+        if meaning is None:
+            return  # nobody knows what the commands mean
+        judgement = judge(self._history.operations, JUDGE_STEPS_MAX, meaning)
         if judgement.verdict is Verdict.NOT_LINEARIZABLE:
             self.violated(f"Linearizability: {judgement.explanation}")
         self._undecided = judgement.verdict is Verdict.UNDECIDED

@@ -14,17 +14,39 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from epaxos.interfaces import CommandError, IStateMachine, IStateMachineFactory
 from epaxos.statemachines.registry import find_factory
+from epaxos.verify.judges.linearizability import Model
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.plan import Workload
 
-__all__ = ["Subject"]
+__all__ = ["Hunted", "Subject"]
 
 _VARIABLE = re.compile(rb"#([1-9][0-9]{0,8})|@")
 _SAMPLES = 20
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+
+
+class Hunted(Protocol):
+    """A state machine that is hunted.  `model`: what its commands mean, None if nobody knows."""
+
+    @property
+    def model(self) -> Model | None: ...
+
+    @property
+    def kind(self) -> type:
+        """The class of the state machine."""
+
+    def state_machine(self) -> IStateMachine:
+        """A new, empty state machine."""
+
+    def commands_of(self, dice: Dice, workload: Workload, name: str) -> list[tuple[bytes, ...]]:
+        """The commands that a client submits next: one, or a pipeline of up to four."""
+
+    def keys_of(self, command: Sequence[bytes]) -> Sequence[bytes]:
+        """The keys that the state machine names for `command`."""
 
 
 class Subject:
@@ -33,6 +55,8 @@ class Subject:
     `options` are handed to the factory.  Raises ValueError when the factory refuses them, when there is no
     template, and when `check` of the state machine refuses a sample.
     """
+
+    model: Model | None = None
 
     def __init__(
         self, factory: IStateMachineFactory, lines: Iterable[str], options: Mapping[str, str] = NO_OPTIONS

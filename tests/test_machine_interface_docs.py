@@ -1,4 +1,4 @@
-"""The example of docs: using/state-machines, as a third party would install it."""
+"""The example of docs: using/machine-interface, as a third party would install it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ except CommandError as error:
 
 class ExampleTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.text = (ROOT / "docs" / "using" / "state-machines.md").read_text()
+        self.text = (ROOT / "docs" / "using" / "machine-interface.md").read_text()
         self.machine, self.plugin = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
         self.folder = Path(self.mktemp()).resolve()
         (self.folder / "twisted" / "plugins").mkdir(parents=True)
