@@ -73,7 +73,8 @@ ROOMS = {
         (VALUES, "interfaces", "statemachines"),
     ),
     "storage": Room(
-        "what is durable: LevelDB (`leveldb/`), the files of the state (`state/`), or nothing (`memory`)",
+        "what is durable: LevelDB (`leveldb/`), the files of the state (`state/`) and their backups"
+        " (`backup/`), or nothing (`memory`)",
         (VALUES, "interfaces", "wire"),
     ),
     "transport": Room("messages over TCP, and over UDP", (VALUES, "interfaces", "wire", "net")),

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from epaxos.ctl.errors import one_line
 
-__all__ = ["Say", "print_fields", "print_json", "print_table", "progress", "size"]
+__all__ = ["Counted", "Say", "print_fields", "print_json", "print_table", "progress", "size"]
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 BAR_COLUMNS = 20
@@ -30,6 +30,22 @@ class Say(Protocol):
 
     def __call__(self, text: str, share: float | None = None) -> None:
         """From now on show `text`, and a bar when the share of the whole, from 0 to 1, is known."""
+
+
+class Counted:
+    """Shows how many bytes of a whole are done; `text` says of what."""
+
+    def __init__(self, text: str, whole_bytes: int, say: Say) -> None:
+        self._text = text
+        self._whole_bytes = whole_bytes
+        self._say = say
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """`count` bytes more are done."""
+        self._bytes += count
+        done = f"{self._text}: {size(self._bytes)} of {size(self._whole_bytes)}"
+        self._say(done, self._bytes / max(1, self._whole_bytes))
 
 
 def size(size_bytes: int | None) -> str:

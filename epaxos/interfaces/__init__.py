@@ -4,6 +4,7 @@ Only `service/assembly.py`, and the simulator for its own replicas, names the cl
 Plugins import from here: `from epaxos.interfaces import IStateMachine`.
 """
 
+from epaxos.interfaces.backup import IBackups
 from epaxos.interfaces.clients import IClients, Refusal
 from epaxos.interfaces.commands import (
     Command,
@@ -47,6 +48,7 @@ __all__ = [
     "CommandError",
     "CommandInfo",
     "EpochRecord",
+    "IBackups",
     "IClients",
     "ICountsKeys",
     "IExecutor",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import Interface
 
+from epaxos.interfaces.backup import IBackups
 from epaxos.interfaces.commands import Command, CommandInfo, Outcome
 
 if TYPE_CHECKING:  # the core and execution/ see this package, and nothing of Twisted through it
@@ -48,6 +49,16 @@ class IClients(Interface):
 
         The Deferred fires with the number of the new epoch once it is safe.  It fails with Refusal.
         """
+
+    def backup(name: str) -> Deferred[dict[str, Any]]:
+        """Make a backup of the state, which holds at least everything that was acknowledged before.
+
+        An epoch ends for it.  The Deferred fires with the manifest of the backup; it fails with Refusal, and
+        may be cancelled: the backup is given up then.
+        """
+
+    def backups() -> IBackups | None:
+        """The backups that were made; None when nothing is kept on disk."""
 
     def status() -> Deferred[dict[str, Any]]:
         """What `GET /status` shows (docs: operating/status), when it is known.  The Deferred may be

@@ -85,7 +85,8 @@ class WriteSet:
     `reserved`: the highest slot of the own row that may be used from now on; `floor`: per row, the slot up
     to which every member has executed everything, and `dropped` the instances to delete because of it;
     `founded`: the first members of the cluster, written once, before this replica votes; `sync`: the
-    caller waits until the records are durable.
+    caller waits until the records are durable; `backup`: only with `opened`, the name of a backup to be made
+    of the state at the beginning of this epoch, which was prepared before (`IBackups`).
     """
 
     batches: list[tuple[InstanceId, Batch]] = field(default_factory=list)
@@ -98,6 +99,7 @@ class WriteSet:
     epoch: int = 0
     opened: EpochRecord | None = None
     founded: Membership | None = None
+    backup: str = ""
 
     def __bool__(self) -> bool:
         return bool(
@@ -150,6 +152,8 @@ class IStore(Interface):
     transfer = Attribute(
         "IStateTransfer, or None when the store keeps nothing: then it can neither give a state nor take one."
     )
+
+    backups = Attribute("IBackups, or None when the store keeps nothing: then there is nothing to back up.")
 
     written = Attribute(
         "int: the number of the newest write that is durable.  It never falls, over restarts as well, while "

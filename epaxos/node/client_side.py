@@ -1,26 +1,30 @@
-"""What clients ask a replica: its state machine, its queue of commands, its status, a turn of the epoch."""
+"""What clients ask a replica: its state machine, its queue of commands, its status, turns and backups."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from epaxos.interfaces import (
     Command,
     CommandInfo,
+    IBackups,
     ICountsKeys,
     IStateMachine,
     IStore,
     ITimeoutService,
     Outcome,
+    Refusal,
 )
+from epaxos.node.backups import Backups
 from epaxos.node.ending import Ending
 from epaxos.node.epochs import Epochs
 from epaxos.node.intake import Intake
 from epaxos.node.status import Status
 from epaxos.node.submissions import Submission
+from epaxos.protocol.replica import Replica
 
 __all__ = ["ClientSide"]
 
@@ -33,6 +37,8 @@ class ClientSide(Ending):
     _intake: Intake
     _status: Status
     _epochs: Epochs
+    _backups: Backups
+    _core: Replica
 
     def __init__(
         self,
@@ -83,3 +89,13 @@ class ClientSide(Ending):
         turned = self._turns.ask(self._epochs.membership)
         self._wake()
         return turned
+
+    def backup(self, name: str) -> Deferred[dict[str, Any]]:
+        """See IClients."""
+        if not self._running:
+            return fail(Refusal("the replica does not run"))
+        return self._backups.ask(name, self._epochs.number, self._core.next_slot)
+
+    def backups(self) -> IBackups | None:
+        """See IClients."""
+        return self._backups.folder

@@ -77,10 +77,13 @@ class StateDigest:
 
     A Deferred may be cancelled.  A digest that nobody waits for is dropped at once, with the
     snapshot that it reads.  So there are no more snapshots than waiting Deferreds.
+
+    `pause_s`: seconds between two steps, for those whom a digest must not slow down.
     """
 
-    def __init__(self, timeouts: ITimeoutService) -> None:
+    def __init__(self, timeouts: ITimeoutService, pause_s: float = 0) -> None:
         self._timeouts = timeouts
+        self._pause_s = pause_s
         self._version: int | None = None
         self._digest = ""
         self._jobs: deque[_Job] = deque()
@@ -113,7 +116,7 @@ class StateDigest:
 
     def _step_later(self) -> None:
         self._is_step_due = True
-        self._timeouts.call_later(0, self._step)
+        self._timeouts.call_later(self._pause_s, self._step)
 
     def _step(self) -> None:
         self._is_step_due = False

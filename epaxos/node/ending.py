@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from epaxos.interfaces import IStateTransfer, IStore
 from epaxos.node.applier import Applier
+from epaxos.node.backups import Backups
 from epaxos.node.refusals import Refusals
 from epaxos.node.turns import Turns
 from epaxos.protocol.values.transfer import StateOffer
@@ -24,6 +25,7 @@ class Ending:
     """
 
     _applier: Applier
+    _backups: Backups
     _refusals: Refusals
     _turns: Turns
 
@@ -63,6 +65,7 @@ class Ending:
         """Answer everybody who waits: clients with `text`, operators without its code."""
         self._applier.stop()
         self._refusals.refuse_all(text)
+        self._backups.refuse(text.removeprefix("CLUSTERDOWN "))
         self._turns.refuse(text.removeprefix("CLUSTERDOWN "))
 
     def _leave(self, offer: StateOffer) -> None:

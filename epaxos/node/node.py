@@ -29,6 +29,7 @@ from epaxos.interfaces import (
 )  # fmt: skip
 from epaxos.node.alarm import Alarm
 from epaxos.node.applier import Applier
+from epaxos.node.backups import DIGEST_PAUSE_S, Backups
 from epaxos.node.checkpoints import Checkpoints
 from epaxos.node.client_side import ClientSide
 from epaxos.node.digest import StateDigest
@@ -142,6 +143,8 @@ class Node(ClientSide):
             self._identity, core, intake, reads, self._applier, store, transport,
             StateDigest(timeouts), entries, self._epochs.status,
         )  # fmt: skip
+        digest = partial(self._digest_of, StateDigest(timeouts, DIGEST_PAUSE_S))
+        self._backups = Backups(id, store, self.turn, digest)
         self._alarm = Alarm(timeouts, self._wake)
         self._carrying_out = False
         self._turn_due: ITimeout | None = None
@@ -354,14 +357,24 @@ class Node(ClientSide):
     def _on_end(self, id: InstanceId, batch: Batch) -> None:
         """`id` has ended the epoch, and everything before it is in the state (docs: protocol/epochs, T3)."""
         assert batch.successor is not None
+        backup = self._backups.on_end(self._epochs.number, id)
         record = self._epochs.end(id, batch.successor, self._core)
         epoch = record.membership.epoch
         start = self._checkpoints.take(with_state=False)._replace(executed=no_deps(epoch), beyond=())
         self._begin(epoch)
         self._checkpoints.schedule()
-        opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record)
-        self._store.write(opening, partial(self._epochs.on_durable, epoch.number))
+        opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record, backup=backup)
+        self._store.write(opening, partial(self._on_opened, epoch.number))
         self._wake()
+
+    def _on_opened(self, epoch: int) -> None:
+        """The beginning of the epoch is durable here."""
+        self._epochs.on_durable(epoch)
+        self._backups.on_durable(epoch)
+
+    def _digest_of(self, digest: StateDigest) -> Deferred[str]:
+        """The digest of the present state, in which no batch is applied in part."""
+        return digest.of(self._applier.commands_applied, self._state_machine.entries)
 
     def _begin(self, epoch: Epoch) -> None:
         """From now on work in `epoch`, which has just been opened or restored."""

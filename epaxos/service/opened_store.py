@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from epaxos.interfaces import Identity, IStateTransfer, IStore, Restored, WriteSet
+from epaxos.interfaces import IBackups, Identity, IStateTransfer, IStore, Restored, WriteSet
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
@@ -79,6 +79,12 @@ class OpenedStore:
         """See IStore."""
         transfer: IStateTransfer | None = self._store.transfer
         return transfer
+
+    @property
+    def backups(self) -> IBackups | None:
+        """See IStore."""
+        backups: IBackups | None = self._store.backups
+        return backups
 
     def close(self) -> Deferred[None]:
         """See IStore."""

@@ -4,6 +4,7 @@
         db/          the database; `db.new` while it is being made
         state/       the state of the state machine (`state/files.py`)
         incoming/    the state of another replica, while it is being taken (`state/incoming.py`)
+        backups/     backups of the state (`backup/folder.py`)
         synced       the number of writes that the database must hold at least
         *.torn       what was cut off a log (`leveldb/torn_log.py`)
 
@@ -61,6 +62,7 @@ class DataFolder:
         self.database = self.path / "db"
         self.state = self.path / "state"
         self.incoming = self.path / "incoming"
+        self.backups = self.path / "backups"
         self._new_database = self.path / "db.new"
         self._synced_path = self.path / "synced"
         self._lock: int | None = None

@@ -32,6 +32,7 @@ class MemoryStore:
     persistent = False
     wants_state = False
     transfer = None
+    backups = None
 
     def __init__(self) -> None:
         self._open = False

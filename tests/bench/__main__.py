@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from tests.bench import (
+    backing_up,
     backlog,
     bases,
     compiled,
@@ -65,6 +66,7 @@ SECTIONS = {
     "backlog": Section(backlog.backlog, 40, 6),
     "restart": Section(restart.restart, 90, 12),
     "bases": Section(bases.bases, 360, 40),
+    "backup": Section(backing_up.backup, 260, 60),
     "turns": Section(turning.turns, 190, 35),
     "sleeper": Section(sleeper.sleeper, 150, 60),
     "dead-member": Section(dead_member.dead_member, 200, 100, loads_s=2),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.client.commands import LONG_BYTES, NAMES_MAX, SHORT_BYTES, CommandTable, Kind, check, kept_bytes
+from epaxos.client.contact import Manner
+from epaxos.client.contacts import Contacts
 from epaxos.client.errors import UnavailableError
 from epaxos.client.nearest import Distance, nearest
 from epaxos.client.pauses import PAUSE_FIRST_S, PAUSE_HURRIED_MAX_S, PAUSE_MAX_S, Pauses
-from epaxos.client.places import place_of, places_in, places_of_members
+from epaxos.client.places import Place, place_of, places_in, places_of_members
 from epaxos.client.sessions import KEPT_BYTES_MAX, Session, Sessions
 from epaxos.client.silence import BYTES_PER_S, Silence
 from epaxos.config.client_address import ClientAddress
@@ -172,6 +175,44 @@ class SilenceTests(SynchronousTestCase):
         self.silence.stop()
         self.advance(5)
         self.assertEqual((self.silent_at, self.clock.getDelayedCalls()), ([], []))
+
+
+class _Refusing:
+    """An endpoint at which nobody listens; `tries` counts who comes."""
+
+    tries = 0
+
+    def connect(self, factory: object) -> Deferred[Any]:
+        self.tries += 1
+        return fail(ConnectionRefusedError("nobody listens"))
+
+
+class ContactsTests(SynchronousTestCase):
+    def test_a_replica_is_tried_sooner_while_a_call_waits(self) -> None:
+        clock, endpoint = Clock(), _Refusing()
+        manner = Manner(clock, Random(1), "", 1.0)
+        place = Place("a", cast(Any, endpoint))
+        contacts = Contacts(clock, [place], manner, CommandTable(), learns=False)
+        contacts.start()
+        clock.pump([0.1] * 600)
+        tries = endpoint.tries
+        self.assertLess(tries, 60 / PAUSE_MAX_S * 2 + 10)
+        while endpoint.tries == tries:  # a pause begins
+            clock.advance(0.1)
+
+        tries = endpoint.tries
+        waiting = contacts.change()
+        clock.pump([0.1] * 6)
+        self.assertEqual(endpoint.tries, tries + 1)
+        clock.pump([0.1] * 50)
+        self.assertGreaterEqual(endpoint.tries, tries + 9)
+        self.assertIn("a: nobody listens", contacts.why())
+
+        waiting.cancel()
+        self.failureResultOf(waiting)
+        self.assertFalse(contacts.is_needed())
+        self.successResultOf(contacts.stop())
+        self.assertEqual(clock.getDelayedCalls(), [])
 
 
 class CommandTests(SynchronousTestCase):

@@ -27,7 +27,7 @@ class OnceTests(SynchronousTestCase):
             self.assertGreater(counted.sent, len(counted.replies), "no number was sent twice")
 
     def test_a_reply_is_kept_over_a_restart_and_a_turn(self) -> None:
-        with Cluster(3, SETTINGS).start().ready() as cluster:
+        with Cluster(3).start().ready() as cluster:
             session = cluster.client(0).execute_command("EPAXOS", "SESSION")
             once = ("EPAXOS", "ONCE", session, 1, 0, "INCR", "a")
             self.assertEqual(cluster.client(0).execute_command(*once), 1)

@@ -12,7 +12,15 @@ from epaxos.ctl.main import HELP
 from epaxos.ctl.options import GLOBAL_OPTIONS
 from tests.generated.page import page, rows
 
-__all__ = ["INSPECT_FIELDS", "READY_FIELDS", "STATUS_FIELDS", "TURN_FIELDS", "ctl"]
+__all__ = [
+    "BACKUP_FIELDS",
+    "INSPECT_FIELDS",
+    "READY_FIELDS",
+    "RESTORE_FIELDS",
+    "STATUS_FIELDS",
+    "TURN_FIELDS",
+    "ctl",
+]
 
 STATUS_FIELDS = {
     "at": "the replica that named the members, as in `--at`",
@@ -68,7 +76,44 @@ INSPECT_FIELDS = {
     "all of it is there; null when no transfer is unfinished",
 }
 TURN_FIELDS = {"epoch": "the number of the epoch that has begun, and is safe"}
+BACKUP_FIELDS = {
+    "folder": "where the backup is now",
+    "format": "the format of the backup; from here on the fields are those of its `manifest.json`",
+    "cluster": "the name of the cluster",
+    "uuid": "its uuid, in hex",
+    "epoch": "the number of the epoch with whose beginning the state was taken",
+    "version": "the version of the meaning of commands and records in this epoch",
+    "members[].number": "the number of a member of this epoch",
+    "members[].uid": "the uid of its data folder, in hex",
+    "state_machine": "the name of the state machine",
+    "replica": "the number of the member that made the backup",
+    "made": "when, in UTC",
+    "digest": "the digest of the state, as the [status](status.md) shows it",
+    "bytes": "the bytes of all files",
+    "files[].name": "the name of a file",
+    "files[].bytes": "how many bytes of it count",
+    "files[].crc": "the checksum of its last piece ([files](files.md))",
+    "checksum": "the SHA-256 of this document without it, as JSON with sorted keys and no spaces",
+}
+RESTORE_FIELDS = {
+    "cluster": "the name of the new cluster",
+    "uuid": "its uuid, in hex",
+    "state_machine": "the name of the state machine",
+    "members[].number": "the number of a member",
+    "members[].uid": "the uid of its data folder, in hex",
+    "members[].data": "its data folder",
+    "source": "the source that was taken",
+    "sources[].path": "a source",
+    "sources[].epoch": "the number of the epoch in which its state is",
+    "sources[].executed": "how many instances of this epoch are in it; 0 for a backup",
+    "sources[].bytes": "the bytes of its files",
+    "bytes": "the bytes of the files that were taken",
+    "digest": "the digest of the state; null when the source is no backup",
+    "missing": "what may be missing, in words",
+}
 FIELDS = {
+    "backup": BACKUP_FIELDS,
+    "restore": RESTORE_FIELDS,
     "status": STATUS_FIELDS,
     "wait-ready": READY_FIELDS,
     "inspect": INSPECT_FIELDS,

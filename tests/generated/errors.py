@@ -129,6 +129,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "ERR the command is too large: …": ("over UDP a command has to fit into `datagram_bytes_max`", NO),
     "ERR the pattern is longer than … bytes": ("`COMMAND LIST FILTERBY PATTERN`", NO),
     "ERR the patterns are longer than … bytes together": ("one `CONFIG GET`", NO),
+    "ERR there are no backups: nothing is kept on disk": (
+        "`EPAXOS BACKUP-READ` and `BACKUP-DELETE` with `engine = memory`",
+        NO,
+    ),
     "ERR there are … sessions already: no session can begin before one ends": (
         "`EPAXOS SESSION`: end some ([exactly once](../using/exactly-once.md))",
         NO,
@@ -163,7 +167,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "ERR …": (
         "`EPAXOS TURN` was refused, and the text says why: [the next epoch]"
         "(../operating/epaxosctl.md#the-next-epoch). After a text that says that the next epoch may still "
-        "begin, look at `epoch.number` of the [status](status.md)",
+        "begin, look at `epoch.number` of the [status](status.md). Or one of the commands for "
+        "[backups](../operating/backup.md) was",
         SAYS,
     ),
     "ERR … EPAXOS commands wait for their answers already, try again": ("too many of all clients", NO),

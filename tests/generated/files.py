@@ -14,6 +14,8 @@ SECTIONS = {
     "Records in LevelDB": "epaxos.storage.leveldb.records",
     "The epoch": "epaxos.storage.leveldb.epoch_record",
     "The files of the state": "epaxos.storage.state.files",
+    "Backups": "epaxos.storage.backup.folder",
+    "What a backup says": "epaxos.storage.backup.manifest",
     "A state that is being taken": "epaxos.storage.state.incoming",
     "What they are made of": "epaxos.storage.state.pieces",
     "Which parts of them count": "epaxos.storage.state.manifest",
@@ -35,6 +37,6 @@ def files() -> str:
         "([the first start](../operating/run.md#the-first-start)) are new in format 3; "
         "versions before ignore them, and a folder without a uid gets one when it is opened. All files "
         "of a folder belong together: nothing in it may be removed, copied or put back alone, but for "
-        "`*.torn` and `incoming/`.",
+        "`*.torn`, `incoming/` and single folders in `backups/`.",
         *parts,
     )

@@ -119,6 +119,7 @@ class Disk:
     persistent = True
     wants_state = False
     transfer = None
+    backups = None
 
     def __init__(self) -> None:
         self.restored = Restored(True, 0, (0, 0, 0), (0, 0, 0), (), (), (), ())

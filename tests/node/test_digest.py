@@ -7,10 +7,12 @@ from random import Random
 from weakref import ref
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import ITimeoutService
 from epaxos.node.digest import QUANTA_PER_STEP, QUANTUM_BYTES, STEP_S, StateDigest, digest_of
+from epaxos.service.timeouts import ReactorTimeouts
 from epaxos.statemachines.redis.shards import ShardedDict
 
 Entries = list[tuple[bytes, bytes]]
@@ -53,6 +55,18 @@ class DigestTests(SynchronousTestCase):
         timeouts = Timeouts(look_s)
         service: ITimeoutService = timeouts
         return timeouts, StateDigest(service)
+
+    def test_a_pause_after_each_step(self) -> None:
+        """QUANTA_PER_STEP quanta at a time, as the clock stands still meanwhile."""
+        clock = Clock()
+        entries = [(b"%d" % number, bytes(QUANTUM_BYTES)) for number in range(2 * QUANTA_PER_STEP + 1)]
+        digest = StateDigest(ReactorTimeouts(clock), 0.5).of(1, lambda: entries)
+        for _ in range(2):
+            self.assertNoResult(digest)
+            clock.advance(0.4)
+            self.assertNoResult(digest)
+            clock.advance(0.1)
+        self.assertEqual(self.successResultOf(digest), digest_of(entries))
 
     def test_known(self) -> None:
         """Replicas of different versions compare digests, so their values must not change."""

@@ -111,6 +111,7 @@ class TurningDisk:
     persistent = True
     wants_state = False
     written = 0
+    backups = None
 
     def __init__(self, id: int) -> None:
         self.contents = Contents()

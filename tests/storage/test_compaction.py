@@ -116,3 +116,16 @@ class RoomTests(StoreCase):
         store.give_back(2)
         self.close_store(store)
         self.assertEqual(self.failures, [])
+
+    def test_nothing_begins_while_the_store_closes(self) -> None:
+        """The writer's thread waits for what it finds, and must not find a thread that is being started."""
+        begun: list[int] = []
+        self.patch(EndedEpochs, "give_back", lambda _, epoch: begun.append(epoch))
+        store = self.make()
+        store.open(IDENTITY)
+        store.give_back(1)
+        closed: list[object] = []
+        store.close().addCallback(closed.append)
+        store.give_back(2)
+        self.loop.run_until(lambda: closed)
+        self.assertEqual(begun, [1])

@@ -10,7 +10,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.values.transfer import StatePart
-from epaxos.storage.state import incoming
+from epaxos.storage.state import incoming, removing
 from epaxos.storage.state.incoming import IncomingFiles, Taken, read_progress, remove_left_over
 from epaxos.storage.state.pieces import PieceCheck, frame
 
@@ -209,7 +209,7 @@ class IncomingTests(SynchronousTestCase):
         self.assertTrue(self.take(0, 500))
 
     def test_long_files_go_in_steps(self) -> None:
-        self.patch(incoming, "CUT_BYTES", 1000)
+        self.patch(removing, "CUT_BYTES", 1000)
         cuts: list[int] = []
         real = os.truncate
         self.patch(os, "truncate", lambda path, size: (real(path, size), cuts.append(size)))

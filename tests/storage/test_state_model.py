@@ -1,4 +1,4 @@
-"""The files of the state against what was executed: random histories, restarts, losses of power."""
+"""The files of the state against what was executed: random histories, backups, restarts, losses of power."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import WriteSet
+from epaxos.interfaces import EpochRecord, WriteSet
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.storage.leveldb.records import STATE_KEY, RecordFormat
+from epaxos.storage.backup.folder import BackupFolder
+from epaxos.storage.leveldb.records import IDENTITY_KEY, STATE_KEY, RecordFormat, encode_identity
 from epaxos.storage.leveldb.sequence import WriteSequence
 from epaxos.storage.leveldb.writer import GroupWriter
+from epaxos.storage.state import files as state_files
 from epaxos.storage.state import piece_file
 from epaxos.storage.state.files import StateFiles
-from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest
-from tests.storage.loop import Executed, checkpoint_of
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, parts_of
+from epaxos.storage.state.names import links_of
+from epaxos.storage.state.reading import read_base, read_logs
+from epaxos.storage.state.removing import remove_in_steps
+from tests.storage.loop import IDENTITY, Executed, checkpoint_of, merged, run
 from tests.storage.small import LOG_BYTES_MIN, History, make_small, size_of, some_batches
+from tests.storage.test_epochs import record_of
 from tests.storage.test_writer import FakeDB
 
 
@@ -43,7 +49,7 @@ class SyncedFiles:
 
     def lose(self, random: Random) -> None:
         """The power fails: what was not synced is there, or not, or was never written where it is."""
-        for path in self.folder.iterdir():
+        for path in filter(Path.is_file, self.folder.iterdir()):
             size = path.stat().st_size
             synced = min(size, self.lengths.get(path.name, 0))
             if path.name not in self.names and random.random() < 0.7:
@@ -83,6 +89,7 @@ class ModelTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         make_small(self)
+        self.patch(state_files, "REMOVED_BYTES", 1000)
         self.seen: Counter[str] = Counter()
 
     def start(self, random: Random, sync: bool = True) -> None:
@@ -92,8 +99,13 @@ class ModelTests(SynchronousTestCase):
         self.folder.mkdir()
         self.synced = SyncedFiles(self, self.folder)
         self.db = HistoryDB()
+        self.db.held[IDENTITY_KEY] = encode_identity(IDENTITY)
+        self.db.kept = [(dict(self.db.held), 0)]
         self.history = History()
         self.most = 0
+        self.turns = 0
+        self.backups: dict[str, tuple[Manifest, dict[bytes, bytes]]] = {}
+        self.sizes: dict[Path, int] = {}  # of their files, when they were made
         self.open()
 
     def manifest(self) -> Manifest:
@@ -102,13 +114,20 @@ class ModelTests(SynchronousTestCase):
 
     def check(self) -> None:
         self.history.check_files(self, self.folder, self.manifest())
+        for name, (files, state) in self.backups.items():
+            folder = self.folder / name
+            self.assertEqual(run(merged(read_base(folder, files)), read_logs(folder, files)), state, name)
+            for path in folder.iterdir():
+                self.assertLessEqual(path.stat().st_size, self.sizes[path], "nothing is appended to it")
 
     def open(self) -> None:
         self.check()
         state = StateFiles(self.folder, self.manifest(), sync=self.sync)
         sequence = WriteSequence(1, 0, 1 << 20)
         self.writer = GroupWriter(
-            self.db, self.folder, RecordFormat(Epoch.first(3)), sequence, state, sync=self.sync
+            *(self.db, self.folder, RecordFormat(Epoch.first(3)), sequence, state),
+            sync=self.sync,
+            take_backup=self.take_backup,
         )
         self.wants_state = self.writer.wants_state
 
@@ -129,11 +148,41 @@ class ModelTests(SynchronousTestCase):
     def checkpoint_with(self, batches: list[Executed], whole: bool) -> WriteSet:
         return checkpoint_of(1, batches, state=self.history.state if whole else None)
 
+    def take_backup(self, name: str, opened: EpochRecord, files: Manifest) -> None:
+        """Links in a folder of their own.  The state is that of the history when the write set was made."""
+        BackupFolder(self.folder, sync=False).prepare("one")
+        BackupFolder(self.folder, sync=False).link(self.folder, parts_of(files))
+        (self.folder / ".new").rename(self.folder / name)
+        self.backups[name] = files, self.taken
+        self.sizes.update((path, path.stat().st_size) for path in (self.folder / name).iterdir())
+        self.seen["linked twice"] += any(links_of(path) > 2 for path in (self.folder / name).iterdir())
+        self.seen["a base under way"] += bool(self.bases() - self.recorded_bases())
+
+    def back_up(self) -> None:
+        """An epoch begins, and a backup is made; other write sets may share its write."""
+        self.turns += 1
+        before = [self.checkpoint(self.random)] if self.random.random() < 0.3 else []
+        opening = self.checkpoint(self.random)
+        opening.opened, opening.backup = record_of(self.turns), f"backup {self.turns}"
+        self.taken = dict(self.history.state)
+        after = []
+        if self.random.random() < 0.5:
+            after = [self.checkpoint_with(self.history.add(*some_batches(self.random)), False)]
+        self.write(*before, opening, *after, sync=True)
+        if len(self.backups) > 3:
+            gone = self.random.choice(list(self.backups))
+            del self.backups[gone]
+            for path in (self.folder / gone).iterdir():
+                remove_in_steps(path)
+            (self.folder / gone).rmdir()
+
     def step(self) -> None:
         random = self.random
         what = random.random()
         sync = random.random() < 0.7
-        if what < 0.63:
+        if what < 0.07:
+            self.back_up()
+        elif what < 0.63:
             self.write(self.checkpoint(random, 0.05), sync=sync)
         elif what < 0.70:
             group = [self.checkpoint(random, 0.05) for _ in range(3)]
@@ -166,7 +215,7 @@ class ModelTests(SynchronousTestCase):
         return {f"{base.generation}.base"} if base.length else set()
 
     def size(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
 
     def test_random(self) -> None:
         for seed in range(16):
@@ -185,6 +234,7 @@ class ModelTests(SynchronousTestCase):
                 raise
         for what in (
             "finished", "cleared", "several", "several generations", "given up", "stopped", "killed", "power",
+            "linked twice", "a base under way",
         ):  # fmt: skip
             self.assertGreater(self.seen[what], 15, self.seen)
 

@@ -18,7 +18,7 @@ from epaxos.storage.leveldb import thread
 from epaxos.storage.leveldb.stopped import read_stopped
 from epaxos.storage.leveldb.store import LevelDBStore
 from epaxos.storage.state import pins
-from epaxos.storage.state.incoming import part_path
+from epaxos.storage.state.names import part_path
 from tests.storage.loop import PATIENCE_S, checkpoint, proposal
 from tests.storage.test_epochs import drop, members, of, record_of, turn
 from tests.storage.transfer import SOURCE, TransferCase, transfer_of

@@ -30,6 +30,9 @@ class FakeDB:
         self.held: dict[bytes, bytes] = {}
         self.syncs: list[bool] = []
 
+    def get(self, key: bytes) -> bytes | None:
+        return self.held.get(key)
+
     def write_batch(self, sync: bool) -> FakeBatch:
         return FakeBatch(self, sync)
 

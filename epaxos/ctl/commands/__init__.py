@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import click
 
-from epaxos.ctl.commands import inspect, status, turn, wait_ready
+from epaxos.ctl.commands import backup, inspect, restore, status, turn, wait_ready
 
 __all__ = ["COMMANDS"]
 
 COMMANDS: list[click.Command] = [
+    backup.command,
     inspect.command,
+    restore.command,
     status.command,
     turn.command,
     wait_ready.command,

@@ -1,4 +1,4 @@
-"""`epaxosctl inspect`: what lies in the folder of a replica that does not run."""
+"""`epaxosctl inspect`: what lies in the folder of a replica that does not run, or in a backup."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 
+from epaxos.ctl.backups import print_backup
 from epaxos.ctl.errors import CtlError
 from epaxos.ctl.options import Command, Settings
 from epaxos.ctl.output import print_fields, print_json, progress, size
 from epaxos.interfaces import StoreError
+from epaxos.storage.backup.manifest import MANIFEST, BackupManifest
+from epaxos.storage.leveldb.restoring import read_backup
 from epaxos.storage.leveldb.stopped import StoppedFolder, read_stopped
 
 __all__ = ["command"]
@@ -83,10 +86,10 @@ def _vector(slots: tuple[int, ...]) -> str:
 
 
 HELP = """
-Show what is in FOLDER, a stopped replica's data.
+Show what is in FOLDER, a stopped replica's data or a backup.
 
-Everything in the data folder that counts is read and checked.  Nothing in it is written; no replica can
-start from it meanwhile.
+Everything in the folder that counts is read and checked.  Nothing in it is written; no replica can start
+from it meanwhile.
 """
 
 
@@ -95,12 +98,18 @@ start from it meanwhile.
 @click.pass_obj
 def command(settings: Settings, folder: Path) -> None:
     """Read the folder, and print what it holds."""
+    backup: BackupManifest | None = None
     try:
         with progress(f"reading {folder}"):
-            found = read_stopped(folder)
+            if (folder / MANIFEST).exists():
+                backup = read_backup(folder)
+            else:
+                found = read_stopped(folder)
     except StoreError as error:
         raise CtlError(str(error)) from None
-    if settings.json:
+    if backup is not None:
+        print_backup(settings, folder, backup)
+    elif settings.json:
         print_json(_document(found))
     else:
         print_fields(_fields(found))

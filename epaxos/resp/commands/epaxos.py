@@ -13,7 +13,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from epaxos.interfaces import Command, CommandError, Refusal, Reply
+from epaxos.interfaces import Command, CommandError, Refusal, Reply, SimpleString
+from epaxos.interfaces.redis import NOT_AN_INTEGER
 from epaxos.resp.commands.spec import Served, Subcommand
 from epaxos.resp.interfaces import IClient
 
@@ -22,13 +23,18 @@ __all__ = ["COMMANDS", "ONCE", "ONCE_COMMAND"]
 ONCE, ONCE_COMMAND = b"ONCE", 5
 """The subcommand that runs another command, and where the name of that one stands."""
 
+DIGITS_MAX = 18
+"""The most digits of an offset or a size in `EPAXOS BACKUP-READ`."""
+_NO_BACKUPS = CommandError("ERR there are no backups: nothing is kept on disk")
+_NO_NUMBER = CommandError(NOT_AN_INTEGER)
+
 
 def _status(client: IClient, command: Command) -> Deferred[Reply]:
     return client.server.replica.status().addCallback(_as_json)
 
 
-def _as_json(status: dict[str, Any]) -> Reply:
-    return json.dumps(status).encode()
+def _as_json(document: Any) -> Reply:
+    return json.dumps(document).encode()
 
 
 def _members(client: IClient, command: Command) -> Reply:
@@ -37,6 +43,43 @@ def _members(client: IClient, command: Command) -> Reply:
 
 def _turn(client: IClient, command: Command) -> Deferred[Reply]:
     return client.server.replica.turn().addCallbacks(_as_number, _refused)
+
+
+def _backup(client: IClient, command: Command) -> Deferred[Reply]:
+    return client.server.replica.backup(_name(command[2])).addCallbacks(_as_json, _refused)
+
+
+def _backups(client: IClient, command: Command) -> Reply | Deferred[Reply]:
+    kept = client.server.replica.backups()
+    return json.dumps([]).encode() if kept is None else kept.listing().addCallbacks(_as_json, _refused)
+
+
+def _read_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
+    kept = client.server.replica.backups()
+    numbers = [int(each) if each.isdigit() and len(each) <= DIGITS_MAX else -1 for each in command[4:6]]
+    if kept is None:
+        return _NO_BACKUPS
+    if min(numbers) < 0:
+        return _NO_NUMBER
+    name, file = map(_name, command[2:4])
+    return kept.read(name, file, *numbers).addCallbacks(_as_bytes, _refused)
+
+
+def _delete_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
+    kept = client.server.replica.backups()
+    return _NO_BACKUPS if kept is None else kept.delete(_name(command[2])).addCallbacks(_as_ok, _refused)
+
+
+def _name(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _as_bytes(data: bytes) -> Reply:
+    return data
+
+
+def _as_ok(_: None) -> Reply:
+    return SimpleString("OK")
 
 
 def _as_number(epoch: int) -> Reply:
@@ -54,6 +97,14 @@ COMMANDS = {
     b"EPAXOS": Served(
         -2,
         subcommands={
+            b"BACKUP": Subcommand(
+                _backup, 3, "make a backup of this name in the data folder, and answer its manifest, as JSON"
+            ),
+            b"BACKUP-DELETE": Subcommand(_delete_backup, 3, "remove the backup of this name"),
+            b"BACKUP-READ": Subcommand(
+                _read_backup, 6, "of a backup: its name, a file, an offset, a size of at most 1 MiB"
+            ),
+            b"BACKUPS": Subcommand(_backups, 2, "the manifests of all backups of this replica, as JSON"),
             ONCE: Subcommand(
                 None,
                 -6,

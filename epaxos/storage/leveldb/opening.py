@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from secrets import randbelow
@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from epaxos.interfaces import Identity, Restored, StoreError, WrongDataError
 from epaxos.protocol.values.ids import no_deps
 from epaxos.protocol.values.instance import InstanceRecord, Value
-from epaxos.protocol.values.membership import UID_LIMIT
+from epaxos.protocol.values.membership import UID_LIMIT, Membership
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
@@ -45,7 +45,7 @@ from epaxos.storage.leveldb.torn_log import cut_torn_end
 from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest
 from epaxos.storage.state.reading import read_base, read_logs
 
-__all__ = ["new_uid", "open_database", "open_unknown", "restore", "text_of"]
+__all__ = ["errors_of", "make_database", "new_uid", "open_database", "open_unknown", "restore", "text_of"]
 
 WRITE_BUFFER_BYTES = 8 << 20
 """The bytes after which LevelDB begins a new log.  Two logs exist at a time."""
@@ -66,7 +66,7 @@ def text_of(error: BaseException) -> str:
 
 
 @contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def errors_of(path: Path) -> Iterator[None]:
     """Raise a StoreError about `path` instead of an error of LevelDB."""
     try:
         yield
@@ -94,10 +94,10 @@ def _open(path: Path, create: bool = False) -> Any:
 
 def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, WriteSequence, bool]:
     """The database, its write sequence, and whether it is new.  `folder` is locked.  Raises StoreError."""
-    with _errors_of(folder.path):
+    with errors_of(folder.path):
         fresh = not folder.holds_database()
         if fresh:
-            _make(folder, identity)
+            folder.finish_database(make_database(folder, identity, new_uid(), None))
         db = _open_existing(folder)
         try:
             sequence, _ = _check(db, folder, identity)
@@ -112,7 +112,7 @@ def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, WriteSeq
 def open_unknown(folder: DataFolder) -> tuple[Any, int, Identity, WriteSequence, int]:
     """The database of a folder whoever it belongs to, its format, its identity, its write sequence, and the
     number of writes that it must hold.  Raises StoreError."""
-    with _errors_of(folder.path):
+    with errors_of(folder.path):
         db = _open_existing(folder)
         try:
             format, identity = _identity(db, folder)
@@ -122,14 +122,26 @@ def open_unknown(folder: DataFolder) -> tuple[Any, int, Identity, WriteSequence,
             raise
 
 
-def _make(folder: DataFolder, identity: Identity) -> None:
+def make_database(
+    folder: DataFolder,
+    identity: Identity,
+    uid: int,
+    founded: Membership | None,
+    records: Mapping[bytes, bytes] = {},
+) -> int:
+    """Make the new database of a folder, which `finish_database` gives its name.  Returns its last write.
+
+    `records`: what it holds beside.  Raises engine.Error, StoreError.
+    """
     with closing(_open(folder.start_database(), create=True)) as db, db.write_batch(sync=True) as batch:
         sequence = WriteSequence(1, 0, KEPT_BYTES)
         batch.put(IDENTITY_KEY, encode_identity(identity))
-        batch.put(UID_KEY, encode_uid(new_uid()))
-        batch.put(FOUNDED_KEY, encode_founded(None))
+        batch.put(UID_KEY, encode_uid(uid))
+        batch.put(FOUNDED_KEY, encode_founded(founded))
+        for key, value in records.items():
+            batch.put(key, value)
         sequence.add_to(batch)
-    folder.finish_database(sequence.last)
+    return int(sequence.last)
 
 
 def new_uid() -> int:
@@ -200,7 +212,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
     Records, base and batches are read while they are iterated.  Raises StoreError, at once or then.
     """
     path, nothing = folder.path, no_deps(format.epoch)
-    with _errors_of(path):
+    with errors_of(path):
         reserved = db.get(RESERVED_KEY, verify_checksums=True)
         floor = db.get(FLOOR_KEY, verify_checksums=True)
         checkpoint = db.get(CHECKPOINT_KEY, verify_checksums=True)
@@ -237,7 +249,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
 
 
 def _records(db: Any, path: Path, format: RecordFormat) -> Iterator[tuple[InstanceRecord, Batch | None]]:
-    with _errors_of(path):
+    with errors_of(path):
         try:
             yield from _pair(_scan(db, format.prefix), format)
         except ValueError as why:

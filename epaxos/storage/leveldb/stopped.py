@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from epaxos.interfaces import Identity, StoreError
 from epaxos.protocol.values.ids import Deps
+from epaxos.protocol.values.transfer import StatePart
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb.opening import open_unknown, restore
 from epaxos.storage.leveldb.records import RecordFormat
+from epaxos.storage.state.manifest import parts_of
 
-__all__ = ["StoppedFolder", "read_stopped"]
+__all__ = ["StoppedFolder", "locked_stopped", "read_stopped"]
 
 TABLES = {".ldb", ".sst"}
 NOT_COPIED = {"LOCK", "LOG", "LOG.old"}
@@ -37,6 +40,9 @@ class StoppedFolder:
     `state_batches`: what base and logs of the state hold; `torn_bytes`: what the next start will cut off
     the log of the database.  `uid`: in hex, if the folder has one.  `incoming_bytes`: what was taken of
     the state of another replica and has no effect yet; None when no transfer is unfinished.
+
+    `parts`: the files of the state; `unexecuted`: how many of `records` are not executed in that state;
+    `unfounded`: its replica has never been part of a cluster.
     """
 
     path: Path
@@ -61,6 +67,9 @@ class StoppedFolder:
     database_log_bytes: int
     torn_bytes: int
     incoming_bytes: int | None
+    parts: tuple[StatePart, ...]
+    unexecuted: int
+    unfounded: bool
 
 
 def read_stopped(path: str | os.PathLike[str]) -> StoppedFolder:
@@ -69,6 +78,13 @@ def read_stopped(path: str | os.PathLike[str]) -> StoppedFolder:
     Raises StoreError when it is in use, damaged, or no data folder.  Takes as long as a start of the replica,
     without the state machine.
     """
+    with locked_stopped(path) as found:
+        return found
+
+
+@contextmanager
+def locked_stopped(path: str | os.PathLike[str]) -> Iterator[StoppedFolder]:
+    """As `read_stopped`; no replica can start from the folder until the end of the context."""
     folder = DataFolder(path)
     if not folder.path.is_dir():
         raise StoreError(f"{folder.path} is not a folder")
@@ -76,7 +92,7 @@ def read_stopped(path: str | os.PathLike[str]) -> StoppedFolder:
     try:
         if not folder.holds_database():
             raise StoreError(f"{folder.path} holds no data: no replica has started from it")
-        return _read_copy(folder)
+        yield _read_copy(folder)
     finally:
         folder.close()
 
@@ -116,10 +132,13 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
     db, format, identity, sequence, synced = open_unknown(copy)
     with closing(copy), closing(db):
         restored, manifest = restore(db, copy, RecordFormat(identity.epoch), fresh=False)
-        records = batches = 0
-        for _, batch in restored.records:
+        records = batches = unexecuted = 0
+        beyond = set(restored.beyond)
+        for record, batch in restored.records:
             records += 1
             batches += batch is not None
+            replica, slot = record.id
+            unexecuted += slot > restored.executed[replica] and record.id not in beyond
         return StoppedFolder(
             path=folder.path,
             format=format,
@@ -143,6 +162,9 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             database_log_bytes=sizes[1],
             torn_bytes=sum(path.stat().st_size for path in copy.path.glob("*.torn")),
             incoming_bytes=_size(folder.incoming),
+            parts=parts_of(manifest),
+            unexecuted=unexecuted,
+            unfounded=restored.unfounded,
         )
 
 

@@ -36,6 +36,7 @@ from epaxos.protocol.values.instance import InstanceRecord
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
+from epaxos.storage.leveldb.backups import LevelDBBackups
 from epaxos.storage.leveldb.ended import EndedEpochs
 from epaxos.storage.leveldb.held import epochs_held
 from epaxos.storage.leveldb.opening import open_database, restore, text_of
@@ -93,6 +94,7 @@ class LevelDBStore:
         self._least_held = 0  # nothing is held of epochs before
         self.wants_state = False
         self.transfer: LevelDBTransfer | None = None
+        self.backups: LevelDBBackups | None = None
         self._counters = {"store_writes": 0, "store_syncs": 0, "store_bytes": 0}
 
     @property
@@ -126,13 +128,23 @@ class LevelDBStore:
         self._db = db
         self._identity = identity
         durable = DurableState(opened, restored.executed, restored.beyond, manifest)
+        self.backups = backups = LevelDBBackups(
+            identity, self._folder.state, self._folder.backups, self._call_from_thread, sync=self._sync
+        )
         writer = GroupWriter(
-            db, self._folder.database, format, sequence, state, sync=self._sync, durable=durable
+            db,
+            self._folder.database,
+            format,
+            sequence,
+            state,
+            sync=self._sync,
+            durable=durable,
+            take_backup=backups.take,
         )
         self._shared = shared = SharedWriter(writer, self._folder)
         self.wants_state = writer.wants_state
         self._accepts = True
-        self.transfer = transfer = LevelDBTransfer(
+        self.transfer = LevelDBTransfer(
             self,
             shared,
             self._call_from_thread,
@@ -143,9 +155,16 @@ class LevelDBStore:
             sync=self._sync,
         )
         self._ended = ended = EndedEpochs(db, self._call_from_thread, self._on_unreadable)
-        self._thread = WriterThread(shared, self._call_from_thread, self, ended.stop, transfer.join)
+        self._thread = WriterThread(shared, self._call_from_thread, self, ended.stop, self._join)
         self._thread.start()
         return restored
+
+    def _join(self) -> None:
+        """The writer's thread ends: wait for the others."""
+        if self.backups is not None:
+            self.backups.join()
+        if self.transfer is not None:
+            self.transfer.join()
 
     def _remove_left_over(self) -> None:
         incoming = self._folder.incoming
@@ -176,7 +195,7 @@ class LevelDBStore:
         found: Callable[[list[InstanceId]], None],
     ) -> None:
         """See IStore.  A thread looks."""
-        if self._ended is not None:
+        if self._ended is not None and self._accepts:
             self._ended.find(self._format_of(epoch), after, limit, partial(self._on_found, found))
 
     def _on_found(self, found: Callable[[list[InstanceId]], None], ids: list[InstanceId]) -> None:
@@ -201,8 +220,8 @@ class LevelDBStore:
         return held
 
     def give_back(self, epoch: int) -> None:
-        """See IStore.  A thread does it."""
-        if self._ended is not None:
+        """See IStore.  A thread does it, which may not be started while the writer's thread ends it."""
+        if self._ended is not None and self._accepts:
             self._ended.give_back(epoch)
 
     def _format_of(self, epoch: int) -> RecordFormat:
@@ -218,6 +237,8 @@ class LevelDBStore:
         if not self._closing:
             if self.transfer is not None:
                 self.transfer.stop()
+            if self.backups is not None:
+                self.backups.stop()
             self._thread.put(self._take_group())
             self._thread.close()
         closed: Deferred[None] = Deferred()

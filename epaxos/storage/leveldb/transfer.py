@@ -35,8 +35,9 @@ from epaxos.storage.leveldb.epoch_record import decode_epoch_record, encode_epoc
 from epaxos.storage.leveldb.records import RecordFormat
 from epaxos.storage.leveldb.shared import SharedWriter
 from epaxos.storage.leveldb.writer import record_of
-from epaxos.storage.state.incoming import IncomingFiles, Taken, part_path, read_progress
-from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, encode_manifest
+from epaxos.storage.state.incoming import IncomingFiles, Taken, read_progress
+from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, encode_manifest, parts_of
+from epaxos.storage.state.names import part_path
 from epaxos.storage.state.pins import Pins
 
 __all__ = ["LevelDBTransfer", "TransferOwner"]
@@ -108,9 +109,7 @@ class LevelDBTransfer:
             durable = self._shared.writer.durable
             if durable is None or durable.opened is None:
                 return None
-            base, logs = durable.manifest
-            parts = [StatePart(base.generation, True, base.length, base.crc)] if base.length else []
-            parts += [StatePart(log.generation, False, log.length, log.crc) for log in logs]
+            parts = parts_of(durable.manifest)
             self._pins.pin({part_path(self._state, part[0], part[1]): part.length for part in parts})
         opened = durable.opened
         return StateOffer(
@@ -119,7 +118,7 @@ class LevelDBTransfer:
             opened.previous,
             durable.executed,
             durable.beyond,
-            tuple(parts),
+            parts,
         )
 
     def read(self, ask: PieceAsk) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,8 @@ class GroupWriter:
     states of checkpoints go to.  With `sync` False nothing is ever synced.
 
     `durable` is the newest durable state, None where there is none.  Another thread may look at it.
+    `take_backup(name, opened, files)` is called between two write sets, when the first of them opens an epoch
+    and wants a backup of the state that is in these files.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class GroupWriter:
         *,
         sync: bool,
         durable: DurableState | None = None,
+        take_backup: Callable[[str, EpochRecord, Manifest], None] | None = None,
     ) -> None:
         self.sequence = sequence
         self.writes = 0
@@ -77,6 +80,7 @@ class GroupWriter:
         self._format = format
         self._state = state
         self._sync = sync
+        self._take_backup = take_backup
         self._unsynced = False
         self._bytes = 0
         self._newest = self.durable = durable
@@ -226,6 +230,8 @@ class GroupWriter:
                 value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)
                 batch.put(CHECKPOINT_KEY, value)
                 self._state.add(checkpoint.batches, checkpoint.state)
+            if write_set.backup and write_set.opened is not None and self._take_backup is not None:
+                self._take_backup(write_set.backup, write_set.opened, self._state.cut())
 
     def _open_epoch(self, batch: Any, opened: EpochRecord) -> None:
         """An epoch begins.  It has neither a reservation nor a floor, and no instances."""

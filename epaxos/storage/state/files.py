@@ -13,6 +13,9 @@ When the log has outgrown the base, the next generation begins: batches go to it
 written in small steps, as the log grows and as time passes.  Until that base is whole, the state is the
 last whole base and all batches since.  A base that was not whole when the process ended is given up; the
 next one has a generation of its own.
+
+A backup is made of links to these files.  So a log ends where a backup is made (`cut`), and a file that has
+another link is neither written to nor shortened any more.
 """
 
 from __future__ import annotations
@@ -28,9 +31,8 @@ from epaxos.protocol.values.messages import Batch
 from epaxos.protocol.values.transfer import StatePart
 from epaxos.storage.folder import sync_folder
 from epaxos.storage.gil import let_loop_run
-from epaxos.storage.state.incoming import part_path
 from epaxos.storage.state.manifest import Manifest, StateFile
-from epaxos.storage.state.names import base_path, found_in, log_path
+from epaxos.storage.state.names import base_path, found_in, links_of, log_path, part_path
 from epaxos.storage.state.piece_file import PieceFile
 from epaxos.storage.state.pieces import encode_batches, encode_entries
 from epaxos.storage.state.pins import Pins
@@ -50,6 +52,8 @@ SYNCED_BYTES = 1 << 20
 """A base is synced after this many bytes, because a sync of the whole could hold up promises for seconds."""
 REMOVED_BYTES = 8 << 20
 """The most bytes of files that one step removes.  It takes 0.3 ms for each MB, and promises wait for it."""
+LOGS_MAX = 64
+"""The most logs behind a base, each of which a backup has ended; with more, a new base is due."""
 PINNED_BYTES_MAX = 1 << 30
 """The most bytes, beside those of two bases, of files that are kept only for replicas that take the state."""
 
@@ -84,6 +88,8 @@ class StateFiles:
         self._unneeded: list[Path] = []  # the next manifest does without them
         self._removable = self._left_over()  # the durable manifest does without them, too
         self._generation = max([newest.generation, *(int(path.stem) for path in self._removable)])
+        if links_of(self._log.path) > 1:
+            self._begin_log()
 
     def _left_over(self) -> list[Path]:
         """The files of which nothing counts."""
@@ -103,12 +109,30 @@ class StateFiles:
         self._generation += 1
         return self._generation
 
+    # -- backups
+
+    def cut(self) -> Manifest:
+        """End the log here.  Returns the files of the state so far, which are synced and never written to
+        again."""
+        self._log.sync()
+        if self._log.counts.length:
+            self._begin_log()
+        return Manifest(self._base, tuple(self._older))
+
+    def _begin_log(self) -> None:
+        """From now on batches go to the log of a new generation."""
+        self._log.close()
+        if self._log.counts.length:
+            self._older.append(self._log.counts)
+        self._log = self._log_file(StateFile(self._next_generation()))
+
     # -- writing
 
     @property
     def wants_state(self) -> bool:
         """Whether the next batches should bring the whole state."""
-        return self._new_base is None and self._log_bytes() >= self._threshold()
+        is_due = self._log_bytes() >= self._threshold() or len(self._older) >= LOGS_MAX
+        return self._new_base is None and is_due
 
     def _threshold(self) -> int:
         return max(self._base.length, LOG_BYTES_MIN)
@@ -154,7 +178,8 @@ class StateFiles:
     def remove_unneeded(self) -> bool:
         """Remove some of the files that the manifest does without.  To be called when it is durable.
 
-        Returns whether there is more to remove.  A long file is made shorter first, in steps.
+        Returns whether there is more to remove.  A long file is made shorter first, in steps, unless a backup
+        has it, too: then only the name goes, which takes no time.
         """
         if self._removable or self._pinned:
             self._leave_pinned()
@@ -162,7 +187,7 @@ class StateFiles:
         while self._removable and left > 0:
             path = self._removable[-1]
             with suppress(FileNotFoundError):
-                size = path.stat().st_size
+                size = path.stat().st_size if links_of(path) == 1 else 0
                 if size > left:
                     os.truncate(path, size - left)
                     return True
@@ -223,11 +248,8 @@ class StateFiles:
     def _begin_base(self, state: Iterable[tuple[bytes, bytes]]) -> None:
         """Begin a generation: the batches so far lead to `state`, and those that come are its log."""
         self._log.sync()
-        self._log.close()
-        if self._log.counts.length:
-            self._older.append(self._log.counts)
-        generation = self._next_generation()
-        self._log = self._log_file(StateFile(generation))
+        self._begin_log()
+        generation = self._log.counts.generation
         file = PieceFile(base_path(self._folder, generation), StateFile(generation), self._sync)
         self._new_base = _NewBase(file, state)
 
@@ -270,11 +292,12 @@ class StateFiles:
         self._recorded = False
 
     def _replace_base(self, base: StateFile) -> None:
-        """No file but those of the base's generation has any use."""
+        """No file of a generation before that of the base has any use."""
+        before = [file for file in self._older if file.generation < base.generation]
         self._unneeded.append(base_path(self._folder, self._base.generation))
-        self._unneeded += [log_path(self._folder, file.generation) for file in self._older]
+        self._unneeded += [log_path(self._folder, file.generation) for file in before]
         self._base = base
-        self._older = []
+        self._older = self._older[len(before) :]
 
 
 def _size(path: Path) -> int:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from struct import Struct, error
 from typing import NamedTuple
@@ -24,16 +23,14 @@ from zlib import crc32
 from epaxos.protocol.values.transfer import StatePart
 from epaxos.storage.folder import sync_folder
 from epaxos.storage.gil import let_loop_run
-from epaxos.storage.state.names import base_path, found_in, log_path
+from epaxos.storage.state.names import found_in, part_path
 from epaxos.storage.state.pieces import PieceCheck, read_pieces
+from epaxos.storage.state.removing import remove_in_steps
 
-__all__ = ["IncomingFiles", "Taken", "part_path", "read_progress", "remove_left_over"]
+__all__ = ["IncomingFiles", "Taken", "read_progress", "remove_left_over"]
 
 TAKEN_SYNC_BYTES = 1 << 20
 """What is taken is synced, and recorded, after this many bytes."""
-CUT_BYTES = 8 << 20
-"""A file that is given up is cut by this many bytes at a time, because the file system makes others wait
-while it frees them."""
 
 _UID = Struct(">Q")
 _PART = Struct(">QBQI")
@@ -45,11 +42,6 @@ class Taken(NamedTuple):
 
     source: int = 0
     parts: tuple[StatePart, ...] = ()
-
-
-def part_path(folder: Path, generation: int, is_base: bool) -> Path:
-    """The file of this name."""
-    return base_path(folder, generation) if is_base else log_path(folder, generation)
 
 
 def read_progress(folder: Path) -> Taken:
@@ -135,7 +127,7 @@ class IncomingFiles:
         kept = {part_path(self._folder, *name) for name in self._files}
         for path in found_in(self._folder):
             if path not in kept:
-                _remove(path)
+                remove_in_steps(path)
 
     def take(self, generation: int, is_base: bool, offset: int, data: bytes) -> bool:
         """Write bytes of a file.  Returns whether they follow what is there and are good so far.
@@ -207,7 +199,7 @@ class IncomingFiles:
         _progress_path(self._folder).unlink(missing_ok=True)
         self._sync_folder(self._folder)
         for path in found_in(self._folder):
-            _remove(path)
+            remove_in_steps(path)
         shutil.rmtree(self._folder)
 
     def close(self) -> None:
@@ -282,14 +274,3 @@ def _reads(path: Path, part: StatePart) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return True
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, a long one in steps."""
-    with suppress(FileNotFoundError):
-        size = path.stat().st_size
-        while size > CUT_BYTES:
-            size -= CUT_BYTES
-            os.truncate(path, size)
-            let_loop_run()
-        path.unlink()

@@ -5,12 +5,14 @@ It is one record in the database, so it is written in one step with how far exec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct, error
 from typing import NamedTuple
 
 from epaxos.protocol.values.ids import NUMBER_LIMIT
+from epaxos.protocol.values.transfer import StatePart
 
-__all__ = ["Manifest", "StateFile", "decode_manifest", "encode_manifest"]
+__all__ = ["Manifest", "StateFile", "decode_manifest", "encode_manifest", "manifest_of", "parts_of"]
 
 _FILE = Struct(">QQI")
 
@@ -31,6 +33,21 @@ class Manifest(NamedTuple):
 
     base: StateFile
     logs: tuple[StateFile, ...] = ()
+
+
+def parts_of(manifest: Manifest) -> tuple[StatePart, ...]:
+    """The files of a state: its base, if there is one, and its logs."""
+    base, logs = manifest
+    parts = [StatePart(base.generation, True, base.length, base.crc)] if base.length else []
+    return (*parts, *(StatePart(log.generation, False, log.length, log.crc) for log in logs))
+
+
+def manifest_of(parts: Iterable[StatePart]) -> Manifest:
+    """See `parts_of`."""
+    files = [(part.is_base, StateFile(part.generation, part.length, part.crc)) for part in parts]
+    logs = tuple(file for is_base, file in files if not is_base)
+    base = next((file for is_base, file in files if is_base), StateFile(logs[0].generation if logs else 0))
+    return Manifest(base, logs)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

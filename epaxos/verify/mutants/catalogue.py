@@ -756,6 +756,14 @@ self._store.write(WriteSet(epoch=epoch.number, opened=record), _nothing)
         profile="turns",
     ),
     _edit(
+        "opened, and not durable",
+        "T3: that an epoch is opened is told when it is durable",
+        Node._on_end,
+        "self._store.write(opening, partial(self._epochs.on_durable, epoch.number))",
+        "self._store.write(opening, partial(bool)); self._epochs.on_durable(epoch.number)",
+        profile="turns",
+    ),
+    _edit(
         "old checkpoint counts",
         "T3: a checkpoint of an epoch that has ended says nothing of the present one",
         Checkpoints._on_written,

@@ -1,10 +1,11 @@
-"""Judges what a replica claims in its Heartbeats (docs: protocol/epochs, T8)."""
+"""Judges what a replica claims: in its Heartbeats, and which epoch it has opened (docs: protocol/epochs)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from epaxos.protocol.values.control import Standing
 from epaxos.protocol.values.ids import Deps
 from epaxos.protocol.values.messages import Heartbeat, Phase
 
@@ -23,6 +24,14 @@ class Claims:
         self._violated = violated
         self._epoch = -1
         self._checked: Deps = ()
+
+    def check_epoch(self, standing: Standing, synced: int) -> None:
+        """The process tells which epoch it has opened; `synced` is the newest one on its disk."""
+        if standing.installed > synced:
+            self._violated(
+                f"Claims: replica {self._replica} has opened epoch {standing.installed}, it says,"
+                f" and {synced} is on its disk"
+            )
 
     def check(self, heartbeat: Heartbeat, node: Any) -> None:
         """`node` sends this in its present epoch.  Looks only at what it has not claimed before."""

@@ -10,15 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.interfaces import (
-    Command,
-    CommandInfo,
-    IClients,
-    IExecutor,
-    Outcome,
-    WriteSet,
-)
+from epaxos.interfaces import Command, CommandInfo, IBackups, IClients, IExecutor, Outcome, WriteSet
 from epaxos.node.node import Node
+from epaxos.protocol.values.control import Standing
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, Heartbeat, PreAccept
@@ -87,6 +81,14 @@ class _Connection:
     def turn(self) -> Deferred[int]:
         """See IClients."""
         return self._node.turn()
+
+    def backup(self, name: str) -> Deferred[dict[str, Any]]:
+        """See IClients."""
+        return self._node.backup(name)
+
+    def backups(self) -> IBackups | None:
+        """See IClients."""
+        return self._node.backups()
 
 
 class Host:
@@ -304,6 +306,8 @@ class Host:
                 self._on_proposed(commands, place(epoch, message.id), message.batch)
             elif isinstance(message, Heartbeat) and epoch == self._epoch and self.node is not None:
                 self._claims.check(message, self.node)
+            elif isinstance(message, Standing):
+                self._claims.check_epoch(message, self.disk.contents.epoch)
         self.traps.on_send(False, epoch, messages)
 
     def _on_write_error(self, text: str) -> None:

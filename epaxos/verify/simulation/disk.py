@@ -156,6 +156,7 @@ class VirtualStore:
 
     persistent = True
     written = 0
+    backups = None
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.control import Standing
 from epaxos.protocol.values.ids import Deps
 from epaxos.protocol.values.messages import Heartbeat, Phase
 from epaxos.verify.simulation.claims import Claims
@@ -41,6 +42,15 @@ class ClaimsTests(SynchronousTestCase):
         self.assertEqual(
             self.claim(5, 1, 0),
             [f"Claims: replica 1 claims {id}, and does not hold it" for id in ("0.4", "1.1")],
+        )
+
+    def test_an_epoch_that_is_not_synced(self) -> None:
+        self.claims.check_epoch(Standing(2, 2), 2)
+        self.claims.check_epoch(Standing(3, 2), 2)
+        self.assertEqual(self.violations, [])
+        self.claims.check_epoch(Standing(3, 3), 2)
+        self.assertEqual(
+            self.violations, ["Claims: replica 1 has opened epoch 3, it says, and 2 is on its disk"]
         )
 
     def test_each_once_in_each_epoch(self) -> None:

@@ -1,0 +1,1 @@
+"""Backups: copies of the state at the beginning of an epoch."""
