@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from epaxos.config.endpoints import CHECKED, NETWORK, WILDCARDS, split, udp_server
 
-__all__ = ["Address", "client_for", "host_of", "server_address"]
+__all__ = ["Address", "client_for", "host_of", "reached_at", "server_address"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,23 @@ def client_for(server: str) -> str | None:
     if not address.interface:
         return None
     return f"{'udp' if address.is_udp else 'tcp'}:{_quote(address.interface)}:{address.port}"
+
+
+def reached_at(server: str, peer_connect: str) -> str:
+    """A client endpoint that reaches the server endpoint of a replica; "" if no string says how.
+
+    A server on every interface is reached at the host to which `peer_connect` leads, unless that is
+    loopback, because the host has another name then for everybody else.
+    """
+    own = client_for(server)
+    if own is not None:
+        return own
+    kind, _, _ = split(server)
+    address = server_address(server)
+    host = host_of(peer_connect)
+    if address is None or address.port is None or kind not in CHECKED or host == "localhost":
+        return ""
+    return f"tcp:{_quote(host)}:{address.port}"
 
 
 def host_of(client: str) -> str:

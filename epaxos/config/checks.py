@@ -8,6 +8,7 @@ from epaxos.config.addresses import Address, host_of, server_address
 from epaxos.config.endpoints import is_tls, udp_client, udp_server
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
+from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX
 
 __all__ = ["check"]
 
@@ -15,6 +16,7 @@ __all__ = ["check"]
 def check(config: Config) -> None:
     """Raise ConfigError for settings that contradict each other."""
     _check_timing(config)
+    _check_addresses(config)
     _check_apart(config)
     if config.cluster.transport == "udp":
         _check_families(config)
@@ -29,6 +31,18 @@ def _check_timing(config: Config) -> None:
             f"[timing] suspect_after_s = {timing.suspect_after_s:g}: must be more than twice"
             f" heartbeat_s = {timing.heartbeat_s:g}"
         )
+
+
+def _check_addresses(config: Config) -> None:
+    """Raise ConfigError for an address that no list of members can hold."""
+    for replica in config.replicas:
+        for key in ("peer_connect", "client_connect", "status_connect"):
+            text = getattr(replica, key)
+            if len(text.encode()) > ADDRESS_BYTES_MAX or not text.isprintable():
+                raise config.error(
+                    f"[replica {replica.id}] {key} = {text}: is longer than {ADDRESS_BYTES_MAX} bytes, or not"
+                    " printable"
+                )
 
 
 def _check_apart(config: Config) -> None:

@@ -53,12 +53,15 @@ def _host_in(endpoint: str) -> str:
 
 
 def client_address(client: str, peer: str, at: ClientAddress) -> ClientAddress:
-    """Where to ask the member that listens for clients on the endpoint `client`.  Raises ValueError.
+    """Where to ask the member that clients reach at `client`.  Raises ValueError.
 
-    A member that listens on every interface is asked at the host of its `peer` endpoint.  When that is no
-    other host than its own, it is asked at the host of `at`, the replica that told of it.
+    `client` is a client endpoint, or else the server endpoint on which the member listens.  A member that
+    listens on every interface is asked at the host of its `peer` endpoint.  When that is no other host than
+    its own, it is asked at the host of `at`, the replica that told of it.
     """
-    kind, _, _ = split(client)
+    kind, positional, named = split(client)
+    if kind == "tcp" and ("host" in named or (positional and not positional[0].isdecimal())):
+        return _dialled(client, dict(zip(("host", "port"), positional), **named))
     address = server_address(client) if kind in SPOKEN else None
     if address is None:
         raise ValueError(f"a client port of the kind {client} cannot be asked from here")
@@ -68,6 +71,14 @@ def client_address(client: str, peer: str, at: ClientAddress) -> ClientAddress:
     if not address.interface and (not host or host_of(f"tcp:host={_quoted(host)}") == "localhost"):
         host = at.host or LOOPBACK
     return ClientAddress(host, address.port)
+
+
+def _dialled(client: str, arguments: dict[str, str]) -> ClientAddress:
+    """The address that the client endpoint `tcp:HOST:PORT` leads to.  Raises ValueError."""
+    host, port = arguments.get("host", ""), arguments.get("port", "")
+    if not host or not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+        raise ValueError(f"{client} names no port of a host")
+    return ClientAddress(host, int(port))
 
 
 def _quoted(host: str) -> str:

@@ -1,6 +1,6 @@
 """A configuration file, read into plain values; every mistake is one clear line.
 
-All replicas are given the same file; each takes its own section `[replica N]` of it.  `settings.py`
+All replicas may be given the same file; each takes its own section `[replica N]` of it.  `settings.py`
 declares every setting.  Folders named in the file are relative to its own folder, because a daemon does
 not stay in the folder in which it was started.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from epaxos.config.addresses import client_for
+from epaxos.config.addresses import client_for, reached_at
 from epaxos.config.checks import check
 from epaxos.config.endpoints import (
     CLIENT_EXAMPLE,
@@ -37,13 +37,20 @@ _PEER_EXAMPLES = {
 }
 
 
-def load(path: str | os.PathLike[str]) -> Config:
-    """Read and check the file.  Raises ConfigError."""
-    return read(IniFile.parse(Path(path)))
+def load(path: str | os.PathLike[str], *, has_founders: bool = True) -> Config:
+    """Read and check the file.  Raises ConfigError.
+
+    `has_founders`: see `read`.
+    """
+    return read(IniFile.parse(Path(path)), has_founders=has_founders)
 
 
-def read(file: IniFile, members: Section = REPLICA) -> Config:
-    """Check the sections.  `members`: what the section of a member holds.  Raises ConfigError."""
+def read(file: IniFile, members: Section = REPLICA, *, has_founders: bool = True) -> Config:
+    """Check the sections.  `members`: what the section of a member holds.  Raises ConfigError.
+
+    `has_founders`: it has to have the sections of all first members.  A replica that joins a cluster, or
+    that knows the members from its folder, needs its own section alone.
+    """
     ids = _check_sections(file)
     sections: dict[str, Any] = {
         name: section.holder(**file.read(section)) for name, section in SECTIONS.items()
@@ -55,6 +62,8 @@ def read(file: IniFile, members: Section = REPLICA) -> Config:
         state_machine=MappingProxyType(file.options(_OPTIONS)),
         replicas=tuple(_replica(file, members, id, transport) for id in ids),
     )
+    if has_founders:
+        config.check_founders()
     check(config)
     return config
 
@@ -74,11 +83,6 @@ def _check_sections(file: IniFile) -> list[int]:
     ids.sort()
     if not ids:
         raise file.error("the section [replica 0] is missing")
-    for expected, id in enumerate(ids):
-        if id != expected:
-            raise file.error(
-                f"the section [replica {expected}] is missing; replicas are 0, 1, 2 … without a gap"
-            )
     return ids
 
 
@@ -97,4 +101,8 @@ def _replica(file: IniFile, members: Section, id: int, transport: str) -> Replic
             f" reach it, for example {examples['peer_connect']}"
         )
     data = Path(os.path.normpath(file.path.absolute().parent / values["data"]))
-    return ReplicaConfig(id=id, **{**values, "peer_connect": connect, "data": data})
+    derived = {
+        f"{key}_connect": values.get(f"{key}_connect") or reached_at(values[key], connect)
+        for key in ("client", "status")
+    }
+    return ReplicaConfig(id=id, **{**values, **derived, "peer_connect": connect, "data": data})

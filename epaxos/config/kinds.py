@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from epaxos.config.endpoints import check_peer_client, check_peer_server, check_server
+from epaxos.config.endpoints import check_client, check_peer_client, check_peer_server, check_server
 
 __all__ = [
     "CLIENT_ENDPOINT",
@@ -19,6 +19,7 @@ __all__ = [
     "FOLDER",
     "NAME",
     "PASSWORD",
+    "PEER_CLIENT_ENDPOINT",
     "PEER_ENDPOINT",
     "SERVER_ENDPOINT",
     "YES_OR_NO",
@@ -186,4 +187,7 @@ SERVER_ENDPOINT = _endpoint(check_server, "a server endpoint string of Twisted")
 PEER_ENDPOINT = _endpoint(
     check_peer_server, "a server endpoint string of Twisted, or udp:PORT:interface=ADDRESS"
 )
-CLIENT_ENDPOINT = _endpoint(check_peer_client, "a client endpoint string of Twisted, or udp:ADDRESS:PORT")
+CLIENT_ENDPOINT = _endpoint(check_client, "a client endpoint string of Twisted")
+PEER_CLIENT_ENDPOINT = _endpoint(
+    check_peer_client, "a client endpoint string of Twisted, or udp:ADDRESS:PORT"
+)

@@ -19,7 +19,8 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Config:
-    """One configuration file: a field for each section, by its name, and the members in order.
+    """One configuration file: a field for each section, by its name, and the members in the order of their
+    numbers.  The numbers of first members have no gap; a file for members that came later may name any.
 
     `state_machine` holds the options of the state machine as they are in the file.  The address of a port
     that a member does not have is "", which only a replica within another program may lack.
@@ -42,15 +43,33 @@ class Config:
 
     @property
     def epoch(self) -> Epoch:
-        """The epoch that these members make."""
-        return Epoch.first(self.n)
+        """The first epoch, which these members make."""
+        return Epoch(0, tuple(replica.id for replica in self.replicas))
+
+    def find(self, id: int) -> ReplicaConfig | None:
+        """The member `id`; None when the file has no section for it."""
+        return next((replica for replica in self.replicas if replica.id == id), None)
 
     def replica(self, id: int) -> ReplicaConfig:
         """The member `id`.  Raises ConfigError when the file has none."""
-        if not 0 <= id < self.n:
+        found = self.find(id)
+        if found is None:
             ids = ", ".join(str(replica.id) for replica in self.replicas)
             raise ConfigError(f"{self.path}: there is no section [replica {id}]; the replicas are {ids}")
-        return self.replicas[id]
+        return found
+
+    @property
+    def has_founders(self) -> bool:
+        """Whether the members can be the first ones of a cluster: they are 0, 1, 2 … without a gap."""
+        return all(replica.id == number for number, replica in enumerate(self.replicas))
+
+    def check_founders(self) -> None:
+        """Raise ConfigError unless the file has a section for each first member: 0, 1, 2 … without a gap."""
+        for expected, replica in enumerate(self.replicas):
+            if replica.id != expected:
+                raise self.error(
+                    f"the section [replica {expected}] is missing; replicas are 0, 1, 2 … without a gap"
+                )
 
     def error(self, text: str) -> ConfigError:
         """An error that names this file."""

@@ -20,7 +20,8 @@ EXAMPLE_REPLICAS = 3
 
 _OPTIONS = (
     "Options of the state machine, handed to it as they are.  kv has none.",
-    "One section for each member, numbered from 0 without a gap.",
+    "One section for each first member, numbered from 0 without a gap.  A replica that joins the cluster"
+    " later needs its own section alone.",
 )
 _INI_BEGIN = """\
 # A cluster of three replicas on one host.  Every replica is given this same file:
@@ -92,7 +93,7 @@ def _reference_section(name: str, sentence: str, settings: Mapping[str, Setting]
     for key, setting in settings.items():
         cells = (f"`{key}`", _default(setting), setting.kind.allowed(), _single_spaced(_meaning(setting)))
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join([f"## `[{name}]`", "", sentence, "", *rows, ""])
+    return "\n".join([f"## `[{name}]`", "", fill(_single_spaced(sentence), WIDTH), "", *rows, ""])
 
 
 def _default(setting: Setting) -> str:

@@ -22,6 +22,7 @@ from epaxos.config.kinds import (
     FOLDER,
     NAME,
     PASSWORD,
+    PEER_CLIENT_ENDPOINT,
     PEER_ENDPOINT,
     SERVER_ENDPOINT,
     YES_OR_NO,
@@ -309,19 +310,30 @@ class Security:
 
 @dataclass(frozen=True)
 class ReplicaConfig:
-    """`[replica N]`: member N of the cluster, with `data` as an absolute path."""
+    """`[replica N]`: member N of the cluster, with `data` as an absolute path.
+
+    `peer_connect`, `client_connect` and `status_connect` are derived where the file does not give them; the
+    last two are empty where they cannot be.
+    """
 
     id: int
     peer: str = _no_default(PEER_ENDPOINT, "Where the replica listens for the other replicas.")
     client: str = _no_default(SERVER_ENDPOINT, "Where it listens for Redis clients.")
     status: str = _no_default(SERVER_ENDPOINT, "Where it listens for GET /status over HTTP.")
     peer_connect: str = _no_default(
-        CLIENT_ENDPOINT,
+        PEER_CLIENT_ENDPOINT,
         "How the other replicas reach `peer`.",
         "Not needed when `peer` is tcp:PORT:interface=ADDRESS or unix:PATH.  With transport = udp the address"
         " is an IP address, not a name.",
         is_required=False,
     )
+    client_connect: str = _no_default(
+        CLIENT_ENDPOINT,
+        "How `client` is reached, for epaxosctl and whoever asks for the members.",
+        "Not needed when `client` is tcp:PORT on the host that `peer_connect` names, or unix:PATH.",
+        is_required=False,
+    )
+    status_connect: str = _no_default(CLIENT_ENDPOINT, "The same for `status`.", is_required=False)
     data: Path = _no_default(  # noqa: RUF009  # it is a field
         FOLDER,
         "The folder of its data, which is made when it is missing.",
@@ -331,7 +343,7 @@ class ReplicaConfig:
 
 def _of(name: str, holder: type) -> Section:
     """The section whose settings are declared as fields of `holder`."""
-    sentence = (holder.__doc__ or "").partition(": ")[2]
+    sentence = (holder.__doc__ or "").partition("\n")[0].partition(": ")[2]
     settings = {each.name: each.metadata.get("setting") for each in dataclasses.fields(holder)}
     return Section(
         name,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from epaxos.ctl.address import Address, client_address
 from epaxos.ctl.connection import Connection
@@ -15,7 +15,19 @@ from epaxos.ctl.errors import AskError, CtlError, Refused
 from epaxos.ctl.options import Settings
 from epaxos.protocol.values.ids import NUMBER_LIMIT
 
-__all__ = ["Answer", "Member", "ask_all", "members_at", "status_of"]
+__all__ = [
+    "Answer",
+    "Candidate",
+    "Change",
+    "Member",
+    "ask_all",
+    "candidates_at",
+    "history_at",
+    "members_at",
+    "status_of",
+]
+
+_Row = TypeVar("_Row")
 
 ASKED_AT_ONCE = 32
 HERE = "here"
@@ -26,7 +38,8 @@ HERE = "here"
 class Member:
     """A member, and its state as the replica that was asked sees it.
 
-    `peer`: how the other replicas reach it; `client`, `status`: where it listens.
+    `peer`: how the other replicas reach it; `client`, `status`: how others do, or, where that is not known,
+    on what it listens.  `uid`: that of its data folder; empty when it is not known.
     """
 
     number: int
@@ -34,6 +47,28 @@ class Member:
     client: str
     status: str
     state: str
+    uid: str = ""
+
+
+class Candidate(NamedTuple):
+    """A replica that wants to join.  `behind_bytes`: what it lacks of the state; None: it has not said."""
+
+    number: int
+    peer: str
+    client: str
+    status: str
+    behind_bytes: int | None
+    uid: str
+
+
+class Change(NamedTuple):
+    """A list of members that began: with which epoch, when and why it was proposed, in seconds since 1970,
+    and the numbers of the members."""
+
+    epoch: int
+    at: int
+    why: str
+    members: tuple[int, ...]
 
 
 @dataclass
@@ -80,9 +115,27 @@ def _is_number(value: Any) -> bool:
 
 def members_at(settings: Settings) -> list[Member]:
     """The members, as the replica of `--at` names them.  Raises CtlError."""
+    rows = _rows_at(settings, _member, "MEMBERS")
+    if not rows:
+        raise CtlError(f"{settings.at} knows no members yet: it has not reached the cluster that it joins")
+    return sorted(rows, key=lambda member: member.number)
+
+
+def candidates_at(settings: Settings) -> list[Candidate]:
+    """Who wants to join, as the replica of `--at` knows it.  Raises CtlError."""
+    return _rows_at(settings, _candidate, "CANDIDATES")
+
+
+def history_at(settings: Settings) -> list[Change]:
+    """The lists of members that the replica of `--at` has seen begin, the oldest first.  Raises CtlError."""
+    return _rows_at(settings, _change, "MEMBERS", "HISTORY")
+
+
+def _rows_at(settings: Settings, read: Callable[[Any], _Row], *question: str) -> list[_Row]:
+    """What `read` makes of each row that the replica of `--at` answers.  Raises CtlError."""
     try:
         with settings.connect() as connection:
-            reply = connection.ask("EPAXOS", "MEMBERS")
+            reply = connection.ask("EPAXOS", *question)
     except Refused as refused:
         if refused.reply.startswith("ERR unknown command"):
             raise CtlError(f"{settings.at} is no replica that epaxosctl can ask: {refused.reply}") from None
@@ -90,23 +143,46 @@ def members_at(settings: Settings) -> list[Member]:
     except AskError as error:
         raise CtlError(str(error)) from None
     try:
-        return sorted(map(_member, _list(reply)), key=lambda member: member.number)
+        return list(map(read, _list(reply)))
     except ValueError:
         raise CtlError(f"{settings.at}: its list of members cannot be understood") from None
 
 
-def _list(reply: Any) -> list[Any]:
-    if not isinstance(reply, list) or not reply:
+def _list(reply: Any, least: int = 0) -> list[Any]:
+    """The reply, a list of `least` elements or more.  Raises ValueError."""
+    if not isinstance(reply, list) or len(reply) < least:
         raise ValueError("no list")
     return reply
 
 
 def _member(row: Any) -> Member:
-    """A row of the reply.  Further columns are left to later versions."""
-    number, *texts = _list(row)
-    if not isinstance(number, int) or len(texts) < 4 or not all(isinstance(t, bytes) for t in texts[:4]):
-        raise ValueError("no member")
-    return Member(number, *(text.decode(errors="replace") for text in texts[:4]))
+    """A row of the reply.  Further columns are left to later versions; an earlier one tells no uid."""
+    number, peer, client, status, state, *more = _list(row, 5)
+    uid = _text(more[0]) if more and isinstance(more[0], bytes) else ""
+    return Member(_number(number), _text(peer), _text(client), _text(status), _text(state), uid)
+
+
+def _candidate(row: Any) -> Candidate:
+    number, peer, client, status, behind, uid = _list(row, 6)[:6]
+    behind_bytes = None if behind is None else _number(behind)
+    return Candidate(_number(number), _text(peer), _text(client), _text(status), behind_bytes, _text(uid))
+
+
+def _change(row: Any) -> Change:
+    epoch, at, why, members = _list(row, 4)[:4]
+    return Change(_number(epoch), _number(at), _text(why), tuple(map(_number, _list(members))))
+
+
+def _number(value: Any) -> int:
+    if not _is_number(value):
+        raise ValueError("no number")
+    return int(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise ValueError("no text")
+    return value.decode(errors="replace")
 
 
 def status_of(connection: Connection) -> dict[str, Any]:

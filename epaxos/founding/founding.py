@@ -11,7 +11,7 @@ Pure: it knows neither clock nor network; the uuid is drawn by a callable that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -43,7 +43,8 @@ class Founding:
     """The first start, as the member `number` of `numbers` with the folder `uid` takes part in it.
 
     `founded` is the list of members in the folder; None when the folder waits for one.  `draw_uuid` draws a
-    random uuid.  The caller asks `to_write` and `to_tell` after each call of an `on_` method.
+    random uuid.  `found_at` says of each member where others find it.  The caller asks `to_write` and
+    `to_tell` after each call of an `on_` method.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Founding:
         numbers: Sequence[int],
         founded: Membership | None,
         draw_uuid: Callable[[], int],
+        found_at: Mapping[int, Member] | None = None,
     ) -> None:
         self.founded = founded
         self._number = number
         self._uid = uid
         self._others = sorted(set(numbers) - {number})
         self._draw_uuid = draw_uuid
+        self._found_at = found_at or {}
         self._seen: dict[int, _Seen] = {}
         self._list: Membership | None = None  # which is being written
         self._asked = False
@@ -157,7 +160,10 @@ class Founding:
 
     def _make(self) -> Membership:
         uids = {number: seen.uid for number, seen in self._seen.items()} | {self._number: self._uid}
-        members = tuple(Member(number, uid) for number, uid in sorted(uids.items()))
+        members = tuple(
+            self._found_at.get(number, Member(number, uid))._replace(uid=uid)
+            for number, uid in sorted(uids.items())
+        )
         return Membership(self._draw_uuid(), 0, VERSION, members)
 
 

@@ -39,10 +39,16 @@ from epaxos.interfaces.store import (
 from epaxos.interfaces.time import ITimeout, ITimeoutService
 from epaxos.interfaces.transfer import IStateTransfer
 from epaxos.interfaces.transport import ITransport
+from epaxos.protocol.values.changes import Add, Change, Move, Nothing, Remove, Replace
+from epaxos.protocol.values.control import Candidate
+from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.messages import Batch
 
 __all__ = [
+    "Add",
     "Batch",
+    "Candidate",
+    "Change",
     "Checkpoint",
     "Command",
     "CommandError",
@@ -63,9 +69,15 @@ __all__ = [
     "ITimeoutService",
     "ITransport",
     "Identity",
+    "Member",
+    "Membership",
+    "Move",
+    "Nothing",
     "Outcome",
     "Ready",
     "Refusal",
+    "Remove",
+    "Replace",
     "Reply",
     "Restored",
     "SimpleString",

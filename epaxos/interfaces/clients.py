@@ -9,6 +9,9 @@ from zope.interface import Interface
 
 from epaxos.interfaces.backup import IBackups
 from epaxos.interfaces.commands import Command, CommandInfo, Outcome
+from epaxos.protocol.values.changes import Change
+from epaxos.protocol.values.control import Candidate
+from epaxos.protocol.values.membership import Membership
 
 if TYPE_CHECKING:  # the core and execution/ see this package, and nothing of Twisted through it
     from twisted.internet.defer import Deferred
@@ -59,6 +62,30 @@ class IClients(Interface):
 
     def backups() -> IBackups | None:
         """The backups that were made; None when nothing is kept on disk."""
+
+    def membership() -> Membership | None:
+        """The members of the present epoch; None while they are not known, as in clusters that were made
+        by early versions and have never had a turn."""
+
+    def history() -> Sequence[Membership]:
+        """The lists of members that this replica has seen begin, the oldest first: at most the last 100."""
+
+    def candidates() -> Sequence[Candidate]:
+        """Who is no member, is connected now, and wants to become one; by number."""
+
+    def foresee(change: Change, force: bool = False) -> Sequence[str]:
+        """What `change` would do, in lines for the operator.  Nothing is changed.
+
+        Raises Refusal when `change` would be refused now.
+        """
+
+    def change(change: Change, force: bool = False) -> Deferred[Membership]:
+        """Let the next epoch begin, with the members after `change` (docs: protocol/epochs).
+
+        The Deferred fires with the new list once its epoch is safe, and at once when the present list, in an
+        epoch that is safe, is so already.  It fails with Refusal.  `force`: also when there are not enough of
+        the new members to go on with.
+        """
 
     def status() -> Deferred[dict[str, Any]]:
         """What `GET /status` shows (docs: operating/status), when it is known.  The Deferred may be

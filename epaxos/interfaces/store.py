@@ -39,7 +39,11 @@ class WrongDataError(StoreError):
 
 
 class Identity(NamedTuple):
-    """The owner of the data of a store, which refuses to be opened with another identity."""
+    """The owner of the data of a store, which refuses to be opened with another identity.
+
+    `epoch` are the first members of the cluster; once the store is in a later epoch, it makes no difference
+    any more.  That of a replica which joins is `Epoch.none()`.
+    """
 
     cluster: str
     replica: int
@@ -124,7 +128,8 @@ class Restored(NamedTuple):
     Everything belongs to the newest epoch: the one that `opened` began, or epoch 0 when it is None.
     `uid` is the random number that was made with the data, never 0 where there is one.  `founded` are the
     first members of the cluster, None when this store was never told.  `unfounded`: the store is waiting to
-    be told, because its replica has neither voted nor heard who belongs to the cluster.
+    be told, because its replica has neither voted nor heard who belongs to the cluster.  `past`: the lists of
+    members that began here, the oldest first, at most the last 100.
     """
 
     fresh: bool
@@ -139,6 +144,7 @@ class Restored(NamedTuple):
     uid: int = 0
     founded: Membership | None = None
     unfounded: bool = False
+    past: tuple[Membership, ...] = ()
 
 
 class IStore(Interface):
@@ -181,7 +187,8 @@ class IStore(Interface):
         """
 
     def find(epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
-        """The record and the batch of an instance of an epoch that has ended; None when it is not held.
+        """The record and the batch of an instance of the newest epoch that is durable, or of the one before;
+        None when it is not held.
 
         Only what was durable when the next epoch was opened is found.  Blocks for less than a millisecond.
         Raises StoreError.

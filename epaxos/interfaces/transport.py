@@ -34,12 +34,18 @@ class ITransport(Interface):
         on_control: Callable[[int, Control], None],
     ) -> Deferred[None]:
         """Listen and connect.  From now on `on_received(sender, epoch, messages)` is called with the messages
-        of an epoch that arrive, and `on_control(sender, control)` with what belongs to no epoch.
+        of an epoch that arrive, and `on_control(sender, control)` with what belongs to no epoch.  Senders
+        are named by the numbers of members.  `messages` is empty when they cannot be read here: the members
+        of that epoch are not known, or `sender` is none of them.  Those of an epoch after that of the newest
+        list are read by the number of its rows: where that epoch has another number, they are of no use.
 
         `on_connection(replica, True)` is called when there is a connection with a replica after there was
         none, `on_connection(replica, False)` when all are lost and no new one can be made at once.  A
-        transport without connections (UDP) never calls it.  The Deferred fails when the address cannot be
-        listened on.
+        transport without connections (UDP) calls it for guests alone, and where this replica is no member.
+        The Deferred fails when the address cannot be listened on.
+
+        A *guest* is in none of the lists that count (`know`), and asks to join or was a member once.  Control
+        messages are taken of it and sent to it, and nothing else; its number is that of no member.
         """
 
     def send(epoch: int, outgoing: Sequence[tuple[int, Message]]) -> None:
@@ -61,8 +67,16 @@ class ITransport(Interface):
     def uid_of(replica: int) -> int | None:
         """The uid of the data folder of `replica`, as it said when it connected; None when it did not."""
 
-    def know(membership: Membership) -> None:
-        """From now on take only the members of this list, each with the data folder that the list says."""
+    def speaks_members(replica: int) -> bool:
+        """Whether the version of `replica`, as far as it is known now, knows of lists of other members."""
+
+    def know(membership: Membership, previous: Membership | None = None) -> None:
+        """The epoch of `membership` has begun after that of `previous`.
+
+        From now on there are links to all members of both lists, each at the address of the newest list
+        that names it, and none to others.  Only the data folders that one of the lists names may send
+        messages of epochs.  It is called without `previous` once the epoch before is of no use any more.
+        """
 
     def is_connected(replica: int) -> bool:
         """Whether there is a connection to `replica` now; over UDP, whether a datagram came from it

@@ -44,14 +44,14 @@ class _Work:
 class Applier:
     """Applies what the executor releases, in its order, and runs reads between batches.
 
-    `id`: the own row.  `now`: the clock of `ITimeoutService`.  `fail(text)` is called when a batch
+    `row`: the own one.  `now`: the clock of `ITimeoutService`.  `fail(text)` is called when a batch
     cannot be applied; it stops the replica.  `end(id, batch)` is called when the epoch ends with `id`:
     everything before it is applied, and everything behind it is void.
     """
 
     def __init__(
         self,
-        id: int,
+        row: int,
         executor: IExecutor,
         machine: IStepwise,
         in_flight: InFlight,
@@ -63,7 +63,7 @@ class Applier:
     ) -> None:
         self.running = False
         self.commands_applied = 0
-        self._id = id
+        self._row = row
         self._executor = executor
         self._machine = machine
         self._in_flight = in_flight
@@ -123,9 +123,10 @@ class Applier:
         """The state is restored: batches may be applied."""
         self.running = True
 
-    def move(self, executor: IExecutor) -> None:
-        """The next epoch begins: what was released of the one before is void."""
+    def move(self, row: int, executor: IExecutor) -> None:
+        """The next epoch begins, with this own row: what was released of the one before is void."""
         self._released.clear()
+        self._row = row
         self._executor = executor
 
     def stop(self) -> None:
@@ -174,7 +175,7 @@ class Applier:
             self._end(id, batch)
             return False
         wanted = False
-        if id.replica == self._id:
+        if id.replica == self._row:
             wanted = self._in_flight.is_wanted(id)
             self._reads.on_own_batch(id, batch)
         try:
@@ -218,7 +219,7 @@ class Applier:
         id, batch = self._released.popleft()
         self.commands_applied += batch.commands
         self._checkpoints.on_applied(id, batch)
-        if id.replica == self._id:
+        if id.replica == self._row:
             self._in_flight.on_applied(id, replies)
 
     def _read(self, ends: float) -> None:

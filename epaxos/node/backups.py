@@ -45,15 +45,14 @@ class _Taken:
 
 
 class Backups:
-    """Makes the backups of replica `id`, one at a time.
+    """Makes the backups of a replica, one at a time.
 
     `turn()` begins the next epoch; `digest()` is that of the present state.
     """
 
     def __init__(
-        self, id: int, store: IStore, turn: Callable[[], Deferred[int]], digest: Callable[[], Deferred[str]]
+        self, store: IStore, turn: Callable[[], Deferred[int]], digest: Callable[[], Deferred[str]]
     ) -> None:
-        self._id = id
         self._store = store
         self._turn = turn
         self._digest = digest
@@ -109,10 +108,13 @@ class Backups:
                 return await self._taken.digest
         raise Refusal(f"{TURNS_MAX} epochs were ended by other members, try again")
 
-    def on_end(self, epoch: int, id: InstanceId) -> str:
-        """The epoch ends with `id`.  Returns the name of the backup to be made of its state, or ""."""
+    def on_end(self, epoch: int, row: int, id: InstanceId) -> str:
+        """The epoch, in which this replica has the row `row`, ends with `id`.
+
+        Returns the name of the backup to be made of its state, or "".
+        """
         wanted = self._wanted
-        if wanted is None or id.replica != self._id or (epoch, id.slot) < wanted[1:]:
+        if wanted is None or id.replica != row or (epoch, id.slot) < wanted[1:]:
             return ""
         self._wanted = None
         self._taken = _Taken(epoch + 1, self._digest())

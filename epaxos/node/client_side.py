@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -19,12 +20,17 @@ from epaxos.interfaces import (
     Refusal,
 )
 from epaxos.node.backups import Backups
+from epaxos.node.candidates import Candidates
+from epaxos.node.digest import StateDigest
 from epaxos.node.ending import Ending
 from epaxos.node.epochs import Epochs
 from epaxos.node.intake import Intake
 from epaxos.node.status import Status
 from epaxos.node.submissions import Submission
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.changes import Change, Nothing
+from epaxos.protocol.values.control import Candidate
+from epaxos.protocol.values.membership import Membership
 
 __all__ = ["ClientSide"]
 
@@ -39,6 +45,7 @@ class ClientSide(Ending):
     _epochs: Epochs
     _backups: Backups
     _core: Replica
+    _candidates: Candidates
 
     def __init__(
         self,
@@ -48,8 +55,9 @@ class ClientSide(Ending):
         fatal: Callable[[str], None],
         wrong: Callable[[str], None],
         begin_again: Callable[[], None] | None,
+        removed: Callable[[str], None] | None,
     ) -> None:
-        super().__init__(id, store, fatal, wrong, begin_again)
+        super().__init__(id, store, fatal, wrong, begin_again, removed)
         self._state_machine = state_machine
 
     def _wake(self) -> None:
@@ -84,11 +92,35 @@ class ClientSide(Ending):
         """See IClients.  While a batch is applied in part, the status waits for the end of it."""
         return self._status.get()
 
+    def membership(self) -> Membership | None:
+        """See IClients."""
+        joining = self._epochs.joining
+        return self._epochs.membership if joining is None else joining.newest
+
+    def history(self) -> Sequence[Membership]:
+        """See IClients."""
+        return tuple(self._epochs.past)
+
+    def candidates(self) -> Sequence[Candidate]:
+        """See IClients."""
+        return self._candidates.all()
+
+    def foresee(self, change: Change, force: bool = False) -> Sequence[str]:
+        """See IClients."""
+        return self._turns.foresee(self._epochs.membership, change, force)
+
+    def change(self, change: Change, force: bool = False) -> Deferred[Membership]:
+        """See IClients."""
+        outside = self._epochs.outside
+        if outside:
+            return fail(Refusal(outside.removeprefix("CLUSTERDOWN ")))
+        changed = self._turns.ask(self._epochs.membership, change, force)
+        self._wake()
+        return changed
+
     def turn(self) -> Deferred[int]:
         """See IClients."""
-        turned = self._turns.ask(self._epochs.membership)
-        self._wake()
-        return turned
+        return self.change(Nothing()).addCallback(attrgetter("number"))
 
     def backup(self, name: str) -> Deferred[dict[str, Any]]:
         """See IClients."""
@@ -99,3 +131,7 @@ class ClientSide(Ending):
     def backups(self) -> IBackups | None:
         """See IClients."""
         return self._backups.folder
+
+    def _digest_of(self, digest: StateDigest) -> Deferred[str]:
+        """The digest of the present state, in which no batch is applied in part."""
+        return digest.of(self._applier.commands_applied, self._state_machine.entries)

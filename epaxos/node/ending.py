@@ -1,4 +1,5 @@
-"""How a node ends before it is told to: it fails, or its store gets the state of another replica."""
+"""How a node ends before it is told to: it fails, its store gets the state of another replica, or it is no
+member any more."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _log = Logger()
 class Ending:
     """The ends of the node of replica `id`, after each of which it does nothing any more.
 
-    `fatal`, `wrong` and `begin_again`: see Node.
+    `fatal`, `wrong`, `begin_again` and `removed`: see Node.
     """
 
     _applier: Applier
@@ -36,12 +37,14 @@ class Ending:
         fatal: Callable[[str], None],
         wrong: Callable[[str], None],
         begin_again: Callable[[], None] | None,
+        removed: Callable[[str], None] | None,
     ) -> None:
         self.id = id
         self._store = store
         self._fatal = fatal
         self._wrong = wrong
         self._begin_again = begin_again
+        self._removed = fatal if removed is None else removed
         self._running = False
 
     def fail(self, text: str, is_wrong: bool = False) -> None:
@@ -55,6 +58,14 @@ class Ending:
                 self._refuse_all("CLUSTERDOWN the replica has failed")
             finally:
                 (self._wrong if is_wrong else self._fatal)(text)
+
+    def _end_removed(self, text: str) -> None:
+        """Stop at once: this replica is no member any more, and nobody needs it, because of `text`."""
+        if self._running:
+            self._running = False
+            _log.info("{what}: it stops", what=text)
+            self._refuse_all("CLUSTERDOWN this replica is not a member any more")
+            self._removed(text)
 
     def _on_bug(self) -> None:
         """Stop the replica, because its state may be wrong after an exception."""

@@ -8,7 +8,7 @@ the very same node.  What each component does: see the package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -30,8 +30,8 @@ from epaxos.interfaces import (
 from epaxos.node.alarm import Alarm
 from epaxos.node.applier import Applier
 from epaxos.node.backups import DIGEST_PAUSE_S, Backups
+from epaxos.node.candidates import Candidates
 from epaxos.node.checkpoints import Checkpoints
-from epaxos.node.client_side import ClientSide
 from epaxos.node.digest import StateDigest
 from epaxos.node.disk_watch import DiskWatch
 from epaxos.node.epochs import Epochs
@@ -40,6 +40,7 @@ from epaxos.node.in_flight import InFlight
 from epaxos.node.intake import Intake
 from epaxos.node.journal import Journal
 from epaxos.node.limits import Batching, Keep
+from epaxos.node.moving import Moving, rows_of
 from epaxos.node.next_turn import next_turn
 from epaxos.node.outbox import Outbox
 from epaxos.node.pacing import Pacing
@@ -55,9 +56,10 @@ from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
+from epaxos.protocol.values.ids import Deps
 from epaxos.protocol.values.instance import Instance
-from epaxos.protocol.values.messages import Batch, Message
+from epaxos.protocol.values.membership import Member
+from epaxos.protocol.values.messages import Message
 from epaxos.protocol.values.output import Output
 from epaxos.protocol.values.timing import Timing
 
@@ -67,15 +69,20 @@ _log = Logger()
 
 
 @implementer(IClients)
-class Node(ClientSide):
+class Node(Moving):
     """Replica `id` of the cluster `cluster`, which was founded with the members of `epoch`.
 
     `executor` makes the executor of an epoch.
     `fatal(text)` is called once when the replica must stop: a write failed, or a batch cannot be
     understood.  `wrong(text)` is called instead when its data is not that of this replica, or when another
     process has the same id.  `begin_again()` is called when the store holds the state of another replica
-    instead of its own: a new node has to be made, and started on it.  After any of these the node does
-    nothing any more.
+    instead of its own: a new node has to be made, and started on it.  `removed(text)` is called when the
+    replica is no member any more, and nobody needs what it holds: it must not be started again.  After any
+    of these the node does nothing any more.
+
+    `joins`: this replica, and where it is, if it may join a cluster: that is so only while its store has
+    never held a list of members.  `wall_clock`: seconds since 1970, for people; by default they are told
+    nothing.  `found_at`: where the configuration says that members are, for a list that does not say it.
 
     While the disk does not answer, the node neither sends nor takes messages, and time stands still
     for the core.  So the other replicas see it as failed, and what it holds stays bounded.
@@ -99,20 +106,28 @@ class Node(ClientSide):
         fatal: Callable[[str], None],
         wrong: Callable[[str], None] | None = None,
         begin_again: Callable[[], None] | None = None,
+        removed: Callable[[str], None] | None = None,
+        joins: Member | None = None,
+        wall_clock: Callable[[], float] | None = None,
+        found_at: Mapping[int, Member] | None = None,
         keep: Keep | None = None,
         slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
         self.n = epoch.n
         self._identity = Identity(cluster, id, epoch, state_machine_name)
-        super().__init__(id, state_machine, store, fatal, fatal if wrong is None else wrong, begin_again)
-        self._new_core = partial(Replica, id, timing=timing, random=random, slots_reserved=slots_reserved)
+        wrong = fatal if wrong is None else wrong
+        super().__init__(id, state_machine, store, fatal, wrong, begin_again, removed)
+        self._joins = joins
+        self._rows = rows_of(epoch)
+        row = self._rows.get(id, 0)
+        self._new_core = partial(Replica, timing=timing, random=random, slots_reserved=slots_reserved)
         self._new_executor = executor
         self._executor = executor(epoch)
         self._transport = transport
         self._timeouts = timeouts
         self._timeout_s = batching.request_timeout_s
         now, entries = timeouts.now, state_machine.entries
-        core = self._core = self._new_core(epoch)
+        core = self._core = self._new_core(row, epoch)
         disk = self._disk = DiskWatch(timing.suspect_after_s)
         self._journal = Journal(id, store, disk, now, self._on_durable)
         self._outbox = Outbox(transport.send, now)
@@ -120,31 +135,32 @@ class Node(ClientSide):
         self._pacing = Pacing(batching.window)
         reads = self._reads = Reads(core, state_machine)
         in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now, timing.suspect_after_s)
-        following = self._following = Following(id, epoch.n)
+        following = self._following = Following(id, epoch)
+        candidates = self._candidates = Candidates(now)
         self._turns = Turns(
-            id, epoch.n, following, transport, now, self._timeout_s,
-            keep or Keep(), partial(random.getrandbits, 128),
+            id, following, transport, candidates, now, self._timeout_s,
+            keep or Keep(), partial(random.getrandbits, 128), wall_clock or _nobody_knows, found_at,
         )  # fmt: skip
         self._transfers = Transfers(id, store, transport, now, timing.resend_s, self._leave, self.fail)
         self._epochs = Epochs(
-            id, following, self._turns, self._transfers, store, transport, now, timing.resend_s,
-            self._receive, self.fail,
+            id, following, candidates, self._turns, self._transfers, store, transport, now, timing.resend_s,
+            self._receive_early, self.fail, self._end_removed,
         )  # fmt: skip
         self._checkpoints = Checkpoints(
             store, self._executor, entries, timeouts, batching.checkpoint_s,
             self._on_checkpoint_due, self._on_checkpoint_durable,
         )  # fmt: skip
         self._applier = Applier(
-            id, self._executor, stepwise(state_machine), in_flight, reads, self._checkpoints,
+            row, self._executor, stepwise(state_machine), in_flight, reads, self._checkpoints,
             now, self.fail, self._on_end,
         )  # fmt: skip
         self._refusals = Refusals(self._timeout_s, intake, in_flight, core, self._executor, disk)
         self._status = Status(
             self._identity, core, intake, reads, self._applier, store, transport,
-            StateDigest(timeouts), entries, self._epochs.status,
+            StateDigest(timeouts), entries, self._epochs.status, self._member_numbers,
         )  # fmt: skip
         digest = partial(self._digest_of, StateDigest(timeouts, DIGEST_PAUSE_S))
-        self._backups = Backups(id, store, self.turn, digest)
+        self._backups = Backups(store, self.turn, digest)
         self._alarm = Alarm(timeouts, self._wake)
         self._carrying_out = False
         self._turn_due: ITimeout | None = None
@@ -160,18 +176,23 @@ class Node(ClientSide):
 
     def _open(self) -> Deferred[None]:
         restored = self._store.open(self._identity)
-        self._epochs.restore(restored.founded, restored.opened)
-        if restored.opened is not None:
-            self._begin(restored.opened.membership.epoch)
-        restore(self.id, restored, self._state_machine, self._executor, self._core, self._timeouts.now)
-        self._checkpoints.restore(restored.executed)
-        self._applier.start()
+        self._epochs.restore(restored, self._joins)
+        if self._epochs.outside:
+            self._rows = {}
+        else:
+            if restored.opened is not None:
+                self._begin(restored.opened.membership.epoch)
+            restore(self.id, restored, self._state_machine, self._executor, self._core, self._timeouts.now)
+            self._checkpoints.restore(restored.executed)
+            self._applier.start()
         self._running = True
         started = self._transport.start(self._on_messages, self._on_connection, self._on_control)
         return started.addCallback(self._on_started)
 
     def _on_started(self, _: None) -> None:
-        self._checkpoints.schedule()
+        self._epochs.on_started()
+        if not self._epochs.outside:
+            self._checkpoints.schedule()
         self._wake()
 
     def stop(self) -> Deferred[None]:
@@ -189,7 +210,7 @@ class Node(ClientSide):
     def _on_transport_stopped(self, _: None, was_running: bool) -> Deferred[None]:
         """The last checkpoint has no state, because the store could not use it any more.  What was
         not applied is executed again after the next start."""
-        if was_running:
+        if was_running and not self._epochs.outside:
             checkpoint = None if self._applier.lags else self._checkpoints.take(with_state=False)
             last = WriteSet(reserved=self._core.last_used_slot(), checkpoint=checkpoint, sync=True)
             last.epoch = self._following.number
@@ -199,14 +220,17 @@ class Node(ClientSide):
     # -- what arrives
 
     def _on_messages(self, sender: int, epoch: int, messages: Sequence[Message]) -> None:
+        row = self._rows.get(sender)
         if self._running and self._disk.hangs:
-            self._core.on_heard(sender)
+            if row is not None:
+                self._core.on_heard(row)
         elif self._running:
             try:
-                if epoch == self._following.number:
-                    self._receive(sender, messages)
+                if row is not None and epoch == self._following.number:
+                    self._receive(row, messages)
                 else:
-                    self._core.on_heard(sender)
+                    if row is not None:
+                        self._core.on_heard(row)
                     self._epochs.on_other_epoch(sender, epoch, messages)
             except DoubledError as why:
                 self.fail(str(why), is_wrong=True)
@@ -214,9 +238,14 @@ class Node(ClientSide):
                 self._on_bug()
             self._wake()
 
-    def _receive(self, sender: int, messages: Sequence[Message]) -> None:
+    def _receive(self, row: int, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._core.receive(sender, message)
+            self._core.receive(row, message)
+
+    def _receive_early(self, sender: int, messages: Sequence[Message]) -> None:
+        """Messages of the present epoch that came before it was opened here."""
+        if sender in self._rows:
+            self._receive(self._rows[sender], messages)
 
     def _on_control(self, sender: int, control: Control) -> None:
         if self._running and not self._disk.hangs:
@@ -229,10 +258,12 @@ class Node(ClientSide):
     def _on_connection(self, replica: int, is_there: bool) -> None:
         if self._running:
             try:
-                if is_there:
-                    self._core.on_connected(replica)
-                else:
-                    self._core.on_disconnected(replica)
+                row = self._rows.get(replica)
+                if row is not None and is_there:
+                    self._core.on_connected(row)
+                elif row is not None:
+                    self._core.on_disconnected(row)
+                self._epochs.on_connection(replica, is_there)
             except Exception:
                 self._on_bug()
             self._wake()
@@ -242,6 +273,8 @@ class Node(ClientSide):
         if not (self._running and output.awaits_durability):
             return
         self._journal.on_synced()
+        if self._epochs.outside:
+            return
         try:
             self._outbox.add(output.promises)
             if output.decided_durably:
@@ -254,14 +287,14 @@ class Node(ClientSide):
         self._wake()
 
     def _on_checkpoint_due(self) -> None:
-        if self._running:
+        if self._running and not self._epochs.outside:
             try:
                 self._checkpoints.write_when_settled(self._applier.is_settled)
             except Exception:
                 self._on_bug()
 
     def _on_checkpoint_durable(self, executed: Deps) -> None:
-        if self._running:
+        if self._running and not self._epochs.outside:
             try:
                 self._core.on_executed(executed)
             except Exception:
@@ -285,6 +318,9 @@ class Node(ClientSide):
             return
         try:
             now = self._timeouts.now()
+            if self._epochs.outside:
+                self._turn_outside(now)
+                return
             if self._disk.look(now):
                 self._journal.on_hang(now)
                 self._outbox.drop()
@@ -314,7 +350,7 @@ class Node(ClientSide):
             epochs.on_time()
         if now >= turns.due:
             turns.on_time(self._core, epochs.membership)
-        if turns.wanted:
+        if turns.wanted and not epochs.outside:
             turns.propose(self._core, epochs.membership)
         if self._transfers.is_active:
             self._refusals.refuse_unproposed(self._transfers.refusal())
@@ -354,42 +390,10 @@ class Node(ClientSide):
             self._executor.commit(instance.id, instance.cmd, instance.deps)
         self._in_flight.on_decided(decided)
 
-    def _on_end(self, id: InstanceId, batch: Batch) -> None:
-        """`id` has ended the epoch, and everything before it is in the state (docs: protocol/epochs, T3)."""
-        assert batch.successor is not None
-        backup = self._backups.on_end(self._epochs.number, id)
-        record = self._epochs.end(id, batch.successor, self._core)
-        epoch = record.membership.epoch
-        start = self._checkpoints.take(with_state=False)._replace(executed=no_deps(epoch), beyond=())
-        self._begin(epoch)
-        self._checkpoints.schedule()
-        opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record, backup=backup)
-        self._store.write(opening, partial(self._on_opened, epoch.number))
-        self._wake()
 
-    def _on_opened(self, epoch: int) -> None:
-        """The beginning of the epoch is durable here."""
-        self._epochs.on_durable(epoch)
-        self._backups.on_durable(epoch)
-
-    def _digest_of(self, digest: StateDigest) -> Deferred[str]:
-        """The digest of the present state, in which no batch is applied in part."""
-        return digest.of(self._applier.commands_applied, self._state_machine.entries)
-
-    def _begin(self, epoch: Epoch) -> None:
-        """From now on work in `epoch`, which has just been opened or restored."""
-        previous = self._core if self._running else None
-        core, executor = self._new_core(epoch, previous=previous), self._new_executor(epoch)
-        if self._running:
-            core.tick(self._timeouts.now())
-        self._core, self._executor = core, executor
-        self._outbox.move(epoch.number)
-        self._journal.epoch = epoch.number
-        self._applier.move(executor)
-        self._checkpoints.move(epoch, executor)
-        self._in_flight.move(core)
-        self._refusals.move(core, executor)
-        self._status.move(core)
+def _nobody_knows() -> float:
+    """The time, where nobody tells it."""
+    return 0.0
 
 
 def _nothing() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from operator import le
 
 from epaxos.node.backoff import Backoff
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps
 from epaxos.protocol.values.messages import Commit, Message
 
@@ -33,12 +34,14 @@ class Outbox:
     When no other message joined the delayed Commits, the next delays are skipped (`Backoff`).  So
     replicas that are far from each other, or that have a single rare client, do not wait.
 
+    `send(epoch, messages)` gets each message with the number of the member that it is for.
     `epoch`: the number of the epoch of all messages.  `now`: the clock of `ITimeoutService`.  `due`: the
     time at which delayed Commits leave at the latest; None when there are none.
     """
 
     def __init__(self, send: Callable[[int, Sequence[_Item]], None], now: Callable[[], float]) -> None:
         self.epoch = 0
+        self._numbers: tuple[int, ...] | None = None  # of the rows, where they differ from them
         self.due: float | None = None
         self._send = send
         self._now = now
@@ -48,7 +51,7 @@ class Outbox:
         self._backoff = Backoff()
 
     def add(self, messages: Sequence[_Item]) -> None:
-        """Messages for this turn, each with the replica that it is for."""
+        """Messages for this turn, each with the row that it is for."""
         self._outgoing += messages
 
     @property
@@ -63,20 +66,28 @@ class Outbox:
         if outgoing or self.due is not None:
             leaving = self._choose(self._now(), outgoing, executed)
             if leaving:
-                self._send(self.epoch, leaving)
+                self._give(leaving)
+
+    def _give(self, leaving: Sequence[_Item]) -> None:
+        """Hand messages, each with the row that it is for, to the transport."""
+        numbers = self._numbers
+        if numbers is not None:
+            leaving = [(numbers[row], message) for row, message in leaving]
+        self._send(self.epoch, leaving)
 
     def send_delayed(self) -> None:
         """Send the delayed Commits, when no turn follows."""
-        self._send(self.epoch, self._end_delay())
+        self._give(self._end_delay())
 
-    def move(self, epoch: int) -> None:
-        """Epoch `epoch` begins.  The Commits of the one before leave, above all that of the instance that has
+    def move(self, epoch: Epoch) -> None:
+        """`epoch` begins.  The Commits of the one before leave, above all that of the instance that has
         ended it; everything else of it is void."""
         leaving = [*self._end_delay(), *(item for item in self._outgoing if isinstance(item[1], Commit))]
         self._outgoing.clear()
         if leaving:
-            self._send(self.epoch, leaving)
-        self.epoch = epoch
+            self._give(leaving)
+        self.epoch = epoch.number
+        self._numbers = None if epoch.members == tuple(range(epoch.n)) else epoch.members
 
     def drop(self) -> None:
         """Forget everything that was not sent."""

@@ -66,6 +66,17 @@ class Refusals:
         """Refuse what was not proposed, because of `text`; by default, because the disk hangs."""
         self._intake.refuse_all(f"{text}; the command was not run")
 
+    def refuse_void(self, text: str) -> None:
+        """The epoch has ended, and this replica is no member of the next one: whatever has not run is void,
+        and nobody will run it.  Of a bundle whose batch has run, only the reads are missing."""
+        for bundle in self._in_flight.bundles():
+            has_run = bundle.has_run
+            outcome = Unavailable(f"{text}; the command {'may have' if has_run else 'was not'} run", has_run)
+            for submission in bundle.submissions:
+                submission.answer(outcome)
+        self._in_flight.clear()
+        self.refuse_unproposed(text)
+
     def refuse_all(self, text: str) -> None:
         """Refuse everything, because of `text`, and forget it: the replica stops."""
         for bundle in self._in_flight.bundles():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ __all__ = ["Status"]
 class Status:
     """A view of one replica as a whole, and the digest of its state at the same moment.
 
-    `entries()`: the whole state.  `epoch()`: what is shown of the epoch.
+    `entries()`: the whole state.  `epoch()`: what is shown of the epoch.  `members()`: their numbers, by row.
     """
 
     def __init__(
@@ -36,7 +36,9 @@ class Status:
         digest: StateDigest,
         entries: Callable[[], Iterable[tuple[bytes, bytes]]],
         epoch: Callable[[], dict[str, Any]],
+        members: Callable[[], Sequence[int]],
     ) -> None:
+        self._members = members
         self._epoch = epoch
         self._identity = identity
         self._digest = digest
@@ -70,7 +72,7 @@ class Status:
             "id": self._identity.replica,
             "cluster": self._identity.cluster,
             "state_machine": self._identity.state_machine,
-            "members": [{"id": id, "up": self._is_up(id)} for id in range(self._identity.epoch.n)],
+            "members": [{"id": id, "up": self._is_up(row, id)} for row, id in enumerate(self._members())],
             "epoch": self._epoch(),
             "next_slot": core.next_slot,
             "committed": list(core.table.committed),
@@ -92,9 +94,9 @@ class Status:
             },
         }
 
-    def _is_up(self, id: int) -> bool:
+    def _is_up(self, row: int, id: int) -> bool:
         return id == self._identity.replica or (
-            self._transport.is_connected(id) and not self._core.suspects(id)
+            self._transport.is_connected(id) and not self._core.suspects(row)
         )
 
 

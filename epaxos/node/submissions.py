@@ -113,6 +113,11 @@ class Bundle:
         """Whether a caller still waits."""
         return any(submission.done is not None for submission in self.submissions)
 
+    @property
+    def has_run(self) -> bool:
+        """Whether its batch, if it has one, was applied."""
+        return self.separation.batch is not None and self._replies is not None
+
     def on_applied(self, replies: Sequence[Reply]) -> None:
         """The batch was applied, and gave these replies."""
         self._replies = replies

@@ -53,8 +53,8 @@ class Transfers:
         self._began_at = 0.0
         self._log_at = math.inf
 
-    def start(self) -> None:
-        """The store is open."""
+    def start(self, is_for_us: Callable[[StateOffer], bool] | None = None) -> None:
+        """The store is open.  Only states of which `is_for_us` is true are installed; by default, any."""
         transfer: IStateTransfer | None = self._store.transfer
         if transfer is not None:
             transport = self._transport
@@ -70,6 +70,7 @@ class Transfers:
                 self._on_whole,
                 self._tell,
                 self._warn,
+                is_for_us,
             )
 
     @property
@@ -86,6 +87,11 @@ class Transfers:
     def due(self) -> float:
         """When `on_time` has to be called next."""
         return math.inf if self._target is None else min(self._target.due, self._log_at)
+
+    @property
+    def behind(self) -> int | None:
+        """The bytes that are missing of the state that is being taken; None while that is not known."""
+        return None if self._target is None else self._target.behind
 
     def status(self) -> dict[str, Any] | None:
         """What `GET /status` shows: how far the transfer is; None when there is none."""
@@ -108,7 +114,8 @@ class Transfers:
     def want(self, own: int, newest: Membership, sources: Sequence[tuple[int, int]]) -> None:
         """Take the state of a later epoch than `own`, from one of `sources`, each a member and its uid.
 
-        `newest`: the newest epoch that is known.
+        `newest`: the newest epoch that is known.  `own` is 0 for a replica that joins, as in epoch 0 nobody
+        gives a state.
         """
         target = self._target
         if target is None:
@@ -117,8 +124,10 @@ class Transfers:
             self._began_at = self._now()
             self._log_at = self._began_at + LOG_EVERY_S
             _log.info(
-                "replica {id} is in epoch {own}, and the cluster in epoch {newest}: it takes the state of"
-                " another member; clients are refused meanwhile",
+                "replica {id} takes the state of a member, because it is in epoch {own}, and the cluster in"
+                " epoch {newest}; clients are refused meanwhile"
+                if newest.find(self._id) is not None
+                else "replica {id} takes the state of a member",
                 id=self._id,
                 own=own,
                 newest=newest.number,
@@ -178,7 +187,7 @@ class Transfers:
 
     def _log_progress(self) -> None:
         status = self.status()
-        if status is not None:
+        if status is not None and status["taken_bytes"] < status["bytes"]:
             _log.info(
                 "replica {id} takes the state of replica {source}: {taken} of {whole} MB",
                 id=self._id,

@@ -26,7 +26,9 @@ __all__ = ["IClient", "IClientConnection", "IServer", "Member"]
 class Member(NamedTuple):
     """A member of the cluster, and its state as this replica sees it.
 
-    `peer`: how the other replicas reach it; `client`, `status`: where it listens.
+    `peer`: how the other replicas reach it; `client`, `status`: how others do, or, where that is not known,
+    on what it listens; empty when neither is known.  `uid`: that of its data folder in hex; empty when it is
+    not known.
     """
 
     id: int
@@ -34,6 +36,7 @@ class Member(NamedTuple):
     client: str
     status: str
     state: str
+    uid: str = ""
 
 
 class IServer(Interface):

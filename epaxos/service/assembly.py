@@ -36,11 +36,13 @@ from epaxos.node.stepwise import stepwise
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import MEMORY_KEEPS_ALL, batching, client_limits, keep, tcp_settings, udp_settings
-from epaxos.service.clients import door, members, shown_settings
+from epaxos.service.clients import door, shown_settings
+from epaxos.service.configuration import member_in
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
-from epaxos.service.exit_status import FAILED, WRONG_DATA
+from epaxos.service.exit_status import FAILED, REMOVED, WRONG_DATA
 from epaxos.service.first_start import FirstStart
 from epaxos.service.life import Parts, Port
+from epaxos.service.members_view import MembersView, tell_differences
 from epaxos.service.opened_store import OpenedStore
 from epaxos.service.peer_tls import secured
 from epaxos.service.service import ReplicaService
@@ -67,23 +69,26 @@ def build(
     refuse: Callable[[str, int], Exception],
     fail: Callable[[str, int], None],
     descriptors: int | None = None,
+    seed: str = "",
     factory: IStateMachineFactory | None = None,
     ready: Callable[[], None] | None = None,
 ) -> ReplicaService:
     """Replica `id` of `config`.  `refuse`, `fail` and `ready`: see ReplicaService.
 
+    `seed`: the peer address of a member whose cluster the replica joins, if it was never a member.
     `descriptors`: how many files and connections the process may have open; None: no bound is known.
     `factory` makes the state machine; None: the plugin that the configuration names does.  Raises
     ConfigError, also for what only the classes can check, such as an unknown state machine.
     """
     new_state_machine = partial(_state_machine, config, factory)
-    make = partial(_parts, config, id, reactor, fail, descriptors, new_state_machine)
+    make = partial(_parts, config, id, seed, reactor, fail, descriptors, new_state_machine)
     return ReplicaService(make, refuse, fail, reactor, ready)
 
 
 def _parts(
     config: Config,
     id: int,
+    seed: str,
     reactor: Any,
     fail: Callable[[str, int], None],
     descriptors: int | None,
@@ -94,23 +99,26 @@ def _parts(
     reader = SharedReader()
     limits = client_limits(config, descriptors)
     random = Random()
-    transport = _transport(config, id, reactor, random, reader)
+    transport = _transport(config, id, seed, reactor, random, reader)
     machine = new_state_machine()
     timeouts = ITimeoutService(ReactorTimeouts(reactor, reader))
-    node, first_start = _node(config, id, reactor, machine, timeouts, random, transport, fail, begin_again)
+    node, first_start = _node(
+        config, id, seed, reactor, machine, timeouts, random, transport, fail, begin_again
+    )
     clients = IClients(node)
+    view = MembersView(config, id, transport.is_connected, node.membership, lambda: first_start.joins)
     idle = IdleSessions(id, machine.idle, clients, timeouts, time.time, config.limits.session_timeout_s)
     who = door(config, id)
     redis_clients = RespFactory(
         clients,
         Complaints(_log, reactor),
         limits,
-        {"cluster": config.cluster.name, "replica": id, "replicas": config.n}.copy,
+        view.about,
         reader,
         reactor,
         shown_settings(config),
         door=who,
-        members=partial(members, config, id, transport.is_connected),
+        members=view.members,
     )
     factories: dict[str, IProtocolFactory] = {
         "client": redis_clients,
@@ -121,12 +129,13 @@ def _parts(
         for key, factory in factories.items()
         if (address := getattr(config.replica(id), key))
     ]
-    return Parts(node, first_start, ports, redis_clients.hang_up, idle)
+    return Parts(node, first_start, ports, redis_clients.hang_up, idle, view.is_member, view.count)
 
 
 def _node(
     config: Config,
     id: int,
+    seed: str,
     reactor: Any,
     machine: ExactlyOnce,
     timeouts: ITimeoutService,
@@ -151,6 +160,7 @@ def _node(
         finally:
             fail(text, WRONG_DATA)
 
+    found_at = {replica.id: member_in(config, replica.id) for replica in config.replicas}
     store = OpenedStore(IStore(_store(config, id, reactor, store_failed)))
     node = Node(
         id,
@@ -168,10 +178,25 @@ def _node(
         fatal=lambda text: fail(text, FAILED),
         wrong=lambda text: fail(text, WRONG_DATA),
         begin_again=begin_again,
+        removed=lambda text: fail(text, REMOVED),
+        joins=member_in(config, id) if seed else None,
+        wall_clock=time.time,
+        found_at=found_at,
         keep=keep(config),
     )
-    identity = Identity(config.cluster.name, id, config.epoch, config.cluster.state_machine)
-    return node, FirstStart(identity, store, transport, config.timing.suspect_after_s, reactor, is_wrong)
+    epoch = Epoch.none() if seed else config.epoch
+    first_start = FirstStart(
+        Identity(config.cluster.name, id, epoch, config.cluster.state_machine),
+        store,
+        transport,
+        config.timing.suspect_after_s,
+        reactor,
+        is_wrong,
+        found_at=found_at,
+        seed=seed,
+        met=partial(tell_differences, config),
+    )
+    return node, first_start
 
 
 def _executor(epoch: Epoch) -> IExecutor:
@@ -189,9 +214,10 @@ def _state_machine(config: Config, factory: IStateMachineFactory | None) -> Exac
 
 
 def _transport(
-    config: Config, id: int, reactor: Any, random: Random, reader: SharedReader
+    config: Config, id: int, seed: str, reactor: Any, random: Random, reader: SharedReader
 ) -> TcpTransport | UdpTransport:
-    identity = PeerIdentity(config.cluster.name, id, config.epoch)
+    founders = config.epoch if config.has_founders and not seed else None
+    identity = PeerIdentity(config.cluster.name, id, founders)
     if config.cluster.transport == "udp":
         return UdpTransport(
             identity,

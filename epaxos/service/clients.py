@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 from twisted.logger import Logger
@@ -10,9 +9,8 @@ from twisted.logger import Logger
 from epaxos.config.addresses import server_address
 from epaxos.config.model import Config
 from epaxos.net.door import Door
-from epaxos.resp.interfaces import Member
 
-__all__ = ["door", "members", "shown_settings"]
+__all__ = ["door", "shown_settings"]
 
 _log = Logger()
 
@@ -53,18 +51,6 @@ def _is_within_host(endpoint: str) -> bool:
         return ip_address(address.interface).is_loopback
     except ValueError:
         return address.interface == "localhost"
-
-
-def members(config: Config, id: int, is_connected: Callable[[int], bool]) -> Sequence[Member]:
-    """The members of the cluster, as replica `id` sees them.  `is_connected`: as that of ITransport."""
-    found = []
-    for replica in config.replicas:
-        if replica.id == id:
-            state = "here"
-        else:
-            state = "connected" if is_connected(replica.id) else "not connected"
-        found.append(Member(replica.id, replica.peer_connect, replica.client, replica.status, state))
-    return found
 
 
 def shown_settings(config: Config) -> dict[str, str]:

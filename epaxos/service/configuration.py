@@ -4,15 +4,46 @@ from __future__ import annotations
 
 import os
 
+from epaxos.config.endpoints import check_peer_client, is_udp
 from epaxos.config.file import load
-from epaxos.config.model import Config
+from epaxos.config.model import Config, ConfigError
+from epaxos.protocol.values.membership import Member
 from epaxos.service.endpoints import check_datagrams
 
-__all__ = ["load_and_check"]
+__all__ = ["load_and_check", "member_in"]
 
 
-def load_and_check(path: str | os.PathLike[str]) -> Config:
-    """Read the configuration file.  Raises ConfigError."""
-    config = load(path)
+def load_and_check(path: str | os.PathLike[str], id: int | None = None, seed: str = "") -> Config:
+    """Read the configuration file of replica `id`.  Raises ConfigError.
+
+    The file need not have the sections of other members where the replica knows them without it: from its
+    folder, or from the member at the address `seed`, whose cluster it joins.
+    """
+    config = load(path, has_founders=False)
+    replica = None if id is None else config.find(id)
+    if seed:
+        _check_seed(config, seed)
+    elif replica is None or not (replica.data / "db").exists():
+        config.check_founders()
     check_datagrams(config)
     return config
+
+
+def _check_seed(config: Config, seed: str) -> None:
+    """Raise ConfigError unless a replica can join a cluster at this address."""
+    try:
+        check_peer_client(seed)
+        if is_udp(seed) is not (config.cluster.transport == "udp"):
+            raise ValueError(f"it is not for transport = {config.cluster.transport}")
+    except ValueError as why:
+        raise ConfigError(f"--join {seed}: is not the peer address of a member: {why}") from None
+    if config.storage.engine == "memory":
+        raise config.error("[storage] engine = memory: a replica that keeps nothing cannot join a cluster")
+
+
+def member_in(config: Config, id: int) -> Member:
+    """Where others find replica `id`, as the file says; empty where it does not.  The uid is not known."""
+    replica = config.find(id)
+    if replica is None:
+        return Member(id, 0)
+    return Member(id, 0, replica.peer_connect, replica.client_connect, replica.status_connect)

@@ -1,5 +1,5 @@
 """How the process of a replica ends, and with which exit status: 0 if it was told to stop, 1 if it failed,
-3 if its data is not that of this replica, so that a restart does not help.
+3 if its data is not that of this replica, so that a restart does not help, 4 if it is no member any more.
 
 twistd has neither status: a service that fails makes no difference to it, and after SIGTERM it dies of that
 signal once more, however cleanly it had stopped.
@@ -26,13 +26,16 @@ from twisted.logger import Logger
 
 from epaxos.service.log_file import ReplicaLog
 
-__all__ = ["FAILED", "FAIL_S_MAX", "STOP_S_MAX", "WRONG_DATA", "Process", "StartError"]
+__all__ = ["FAILED", "FAIL_S_MAX", "REMOVED", "STOP_S_MAX", "WRONG_DATA", "Process", "StartError"]
 
 FAILED = 1
 """The exit status of a replica that could not start or could not go on."""
 WRONG_DATA = 3
 """The exit status of a replica whose data is damaged, lost, a copy, or of another replica or cluster.  No
 restart helps: RestartPreventExitStatus in conf/epaxos@.service."""
+REMOVED = 4
+"""The exit status of a replica that is no member of its cluster any more, or can never become one, and that
+nobody needs."""
 FAIL_S_MAX = 10.0
 """The longest time, in seconds, until a replica that failed has ended, even if its disk or stderr hangs."""
 STOP_S_MAX = 25.0

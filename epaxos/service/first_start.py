@@ -1,13 +1,15 @@
 """What comes before the node: the store is opened, and the replica waits until it knows who its peers are.
 
-A folder that holds data, or the list of the first members, lets the node start at once.  A new folder waits
-for the list (`founding/founding.py`); until then the replica neither votes nor serves.  Afterwards this part
-goes on telling the list to members that do not know it.
+A folder that holds data, or a list of members, lets the node start at once.  A new folder waits for the list
+of the first members (`founding/founding.py`); until then the replica neither votes nor serves.  Afterwards
+this part goes on telling the list to members that do not know it.
+
+A replica that joins a cluster waits for nothing here, because its node makes it a member.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from secrets import randbelow
 from typing import Protocol
 
@@ -15,10 +17,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from epaxos.config.model import ConfigError
 from epaxos.founding.founding import Folder, Founding, WrongFolderError
 from epaxos.interfaces import Identity, WriteSet
 from epaxos.protocol.values.control import Control, Founded
-from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, Membership
+from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, Member, Membership
 from epaxos.service.opened_store import OpenedStore
 from epaxos.transport.introductions import Hears, Introduction, Myself
 
@@ -42,12 +45,17 @@ class Introduces(Protocol):
     def send_control(self, replica: int, control: Control) -> bool:
         """Send a control message; False when it is dropped."""
 
+    def know(self, membership: Membership) -> None:
+        """Take only the members of this list."""
+
 
 class FirstStart:
     """The first start of the replica that `identity` names, with its `store` and `transport`.
 
     `wrong(text)` is called when this replica has to stop, because its folder is not what the others know.
-    `patience_s`: a process that is silent for this time may be gone.
+    `patience_s`: a process that is silent for this time may be gone.  `found_at` says where others find this
+    replica, and the first members.  `seed`: the address of a member whose cluster the replica joins, unless
+    its folder knows the members.  `met(membership)` is told the list of members that the folder holds.
     """
 
     _log = Logger()
@@ -61,6 +69,10 @@ class FirstStart:
         clock: IReactorTime,
         wrong: Callable[[str], None],
         draw: Callable[[int], int] = randbelow,
+        *,
+        found_at: Mapping[int, Member] | None = None,
+        seed: str = "",
+        met: Callable[[Membership], None] | None = None,
     ) -> None:
         self._identity = identity
         self._store = store
@@ -69,6 +81,10 @@ class FirstStart:
         self._clock = clock
         self._wrong = wrong
         self._draw = draw
+        self._found_at = found_at or {}
+        self._seed = seed
+        self._met = met
+        self._joins = False
         self._founding: Founding | None = None
         self._myself: Myself | None = None
         self._may_start: Deferred[None] | None = None
@@ -76,32 +92,88 @@ class FirstStart:
         self._logged_at: float | None = None
         self._stopped = False
 
+    @property
+    def joins(self) -> bool:
+        """Whether the replica was never a member, and joins a cluster."""
+        return self._joins
+
     # -- life
 
     def run(self) -> Deferred[None]:
         """Open the store, which blocks.  Fires when the node may start.
 
-        Raises StoreError; fails as the transport's `open` does.
+        Raises StoreError, ConfigError; fails as the transport's `open` does.
         """
         restored = self._store.open_early(self._identity)
+        founded = restored.founded
+        self._check_first(founded)
+        joins = self._joins = bool(self._seed) and founded is None
         self._myself = Myself(
             restored.uid,
             1 + self._draw(UID_LIMIT - 1),
             lambda: self._store.written,
-            restored.founded,
-            restored.unfounded,
+            founded,
+            restored.unfounded and not joins,
+            self._address(founded),
+            self._seed if joins else "",
         )
-        if restored.unfounded or restored.founded is not None:
-            numbers: Sequence[int] = self._identity.epoch.members
+        if founded is not None:
+            self._tell_known(founded)
+        elif joins:
+            self._log.info(
+                "replica {id} joins the cluster of the member at {seed}, with the uid {uid:016x}",
+                id=self._identity.replica,
+                seed=self._seed,
+                uid=restored.uid,
+            )
+        if founded is not None or (restored.unfounded and not joins):
+            epoch = self._identity.epoch if founded is None else founded.epoch
             self._founding = Founding(
-                self._identity.replica, restored.uid, numbers, restored.founded, self._draw_uuid
+                self._identity.replica,
+                restored.uid,
+                epoch.members,
+                founded,
+                self._draw_uuid,
+                self._found_at,
             )
         self._transport.introduce(self._myself, self, self._patience_s)
-        if not restored.unfounded:
+        if joins or not restored.unfounded:
             return succeed(None)
         may_start = self._may_start = Deferred()
         self._transport.open().addCallbacks(lambda _: self._go_on(), may_start.errback)
         return may_start
+
+    def _check_first(self, founded: Membership | None) -> None:
+        """Raise ConfigError unless the configuration has the sections of all members, as long as they are the
+        first ones, in their first epoch."""
+        if founded is None or founded.number or not self._found_at:
+            return
+        numbers = [member.number for member in founded.members]
+        if sorted(self._found_at) != numbers:
+            raise ConfigError(
+                f"the members are {', '.join(map(str, numbers))}: the configuration needs the sections of"
+                " these alone, until they are changed"
+            )
+
+    def _address(self, founded: Membership | None) -> str:
+        """How others reach this replica: as a list says that counts, else as the configuration does."""
+        number = self._identity.replica
+        member = None if founded is None or not founded.next_number else founded.find(number)
+        own = self._found_at.get(number, Member(number, 0))
+        return own.peer_connect if member is None else member.peer_connect or own.peer_connect
+
+    def _tell_known(self, founded: Membership) -> None:
+        """Say what counts over the command line and the configuration."""
+        if self._seed:
+            self._log.info(
+                "replica {id}: --join {seed} is of no effect, because its folder knows the members (epoch"
+                " {number})",
+                id=self._identity.replica,
+                seed=self._seed,
+                number=founded.number,
+            )
+        if self._met is not None:
+            self._met(founded)
 
     def stop(self) -> None:
         """Do nothing more."""
@@ -189,9 +261,7 @@ class FirstStart:
         restored = self._store.restored
         if restored is not None:
             self._store.restored = restored._replace(founded=founded, unfounded=False)
-        if self._myself is not None:
-            self._myself.membership = founded
-            self._myself.unfounded = False
+        self._transport.know(founded)
         self._log.info(
             "first start: the cluster has the uuid {uuid:032x}, and the members {members}",
             uuid=founded.uuid,

@@ -59,7 +59,8 @@ class Parts(NamedTuple):
     """What a replica is made of.
 
     `first_start` opens the store and waits until the replica knows who belongs to the cluster.  `hang_up()`
-    closes the connections of clients.
+    closes the connections of clients.  `is_member()`: whether the replica is a member of the cluster, and
+    `members()` how many there are; by default it is, of those of the node.
     """
 
     node: StartableNode
@@ -67,6 +68,8 @@ class Parts(NamedTuple):
     ports: Sequence[Port]
     hang_up: Callable[[], None]
     upkeep: Upkeep
+    is_member: Callable[[], bool] = lambda: True
+    members: Callable[[], int] | None = None
 
 
 class Life:
@@ -104,7 +107,15 @@ class Life:
         if not self._is_over:
             self.is_ready = True
             self.parts.upkeep.start()
-            self._log.info("replica {id} of {n} is ready for clients", id=node.id, n=node.n)
+            self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        parts = self.parts
+        if parts.is_member():
+            n = parts.node.n if parts.members is None else parts.members()
+            self._log.info("replica {id} of {n} is ready for clients", id=parts.node.id, n=n)
+        else:
+            self._log.info("replica {id} is not a member: clients are refused", id=parts.node.id)
 
     async def _listen(self) -> None:
         for port in self.parts.ports:

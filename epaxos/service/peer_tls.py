@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +12,7 @@ from twisted.logger import Logger
 
 from epaxos.config.model import Config
 from epaxos.net.quiet_log import Complaints
+from epaxos.service.endpoints import Dial
 from epaxos.transport.handshake import Refused
 from epaxos.transport.proof import check_member, member_of
 
@@ -23,11 +25,11 @@ _log = Logger()
 
 
 class PeerEndpoints(NamedTuple):
-    """Where a replica listens for the others, how it reaches each of them, and the URIs by which the other
-    side of a connection proves who it is; None: it need not."""
+    """Where a replica listens for the others, how it reaches them, and the URIs by which the other side of a
+    connection proves who it is; None: it need not."""
 
     listen: IStreamServerEndpoint
-    dial: Mapping[int, IStreamClientEndpoint]
+    dial: Dial
     names_of: Callable[[object], Sequence[str]] | None
 
 
@@ -41,7 +43,7 @@ def secured(
     config: Config,
     id: int,
     listen: IStreamServerEndpoint,
-    dial: Mapping[int, IStreamClientEndpoint],
+    dial: Dial,
     clock: IReactorTime,
 ) -> PeerEndpoints:
     """The endpoints of replica `id`: within TLS as the configuration says.  Raises ConfigError."""
@@ -59,14 +61,23 @@ def secured(
         )
 
     credentials = _credentials(config, id, complain, renewed)
-    from epaxos.net.mutual_tls import TlsDialling, TlsListening, peer_uris
+    from epaxos.net.mutual_tls import TlsListening, peer_uris
 
     _log.info(
         "replicas have to prove who they are; the certificate of this one is valid until {until}",
         until=credentials.current.valid_until,
     )
-    peers = {peer: TlsDialling(endpoint, credentials) for peer, endpoint in dial.items()}
-    return PeerEndpoints(TlsListening(listen, credentials), peers, peer_uris)
+    return PeerEndpoints(
+        TlsListening(listen, credentials), partial(_within_tls, dial, credentials), peer_uris
+    )
+
+
+def _within_tls(
+    dial: Dial, credentials: RenewedCredentials, number: int, address: str, is_member: bool
+) -> IStreamClientEndpoint:
+    from epaxos.net.mutual_tls import TlsDialling
+
+    return TlsDialling(dial(number, address, is_member), credentials)
 
 
 def _credentials(

@@ -45,15 +45,22 @@ def _id(text: str) -> int:
 class Options(usage.Options):
     """The options of `twistd epaxos`."""
 
-    synopsis = "--id NUMBER --config FILE"
+    synopsis = "--id NUMBER --config FILE [--join ENDPOINT]"
     longdesc = (
         "Runs one replica of an epaxos cluster.  SIGTERM stops it.  Exit status 0: it was told to stop;"
-        " 1: it failed; 3: its data is damaged, lost, a copy or another's.  conf/cluster.ini is an example"
-        " of a configuration."
+        " 1: it failed; 3: its data is damaged, lost, a copy or another's; 4: it is no member any more."
+        "  conf/cluster.ini is an example of a configuration."
     )
     optParameters = [
         ["id", "i", None, "The number of this replica; [replica NUMBER] is its section of the file.", _id],
         ["config", "c", None, "The configuration file of the cluster, the same for all its replicas."],
+        [
+            "join",
+            "j",
+            "",
+            "Join the cluster that has a member at this peer address, such as tcp:10.0.0.1:7000.  Of no"
+            " effect once the replica has been a member.",
+        ],
     ]
     optFlags = [["check", None, "Only check the configuration, and say that it is good or what is wrong."]]
 
@@ -89,14 +96,15 @@ class Options(usage.Options):
             if self[name] is None:
                 raise usage.UsageError(f"--{name} is missing")
         try:
-            self.config = load_and_check(self["config"])
+            self.config = load_and_check(self["config"], self["id"], self["join"])
             replica = self.config.replica(self["id"])
             if self["check"]:
                 check_peer_tls(self.config, replica.id)
         except ConfigError as error:
             sys.exit(f"epaxos: {error}")
         if self["check"]:
-            print(f"{self.config.path}: good; replica {replica.id} of {self.config.n} in {replica.data}")
+            rest = f"which joins at {self['join']}," if self["join"] else f"of {self.config.n}"
+            print(f"{self.config.path}: good; replica {replica.id} {rest} in {replica.data}")
             if self.config.storage.engine == "memory":
                 print(f"{self.config.path}: {MEMORY_KEEPS_ALL}")
             sys.exit(0)
@@ -142,6 +150,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             refuse=process.refuse,
             fail=process.fail,
             descriptors=raise_limit(),
+            seed=options["join"],
         )
     except ConfigError as error:
         sys.exit(f"epaxos: {error}")

@@ -31,6 +31,8 @@ WAITS_FOR_ROOM_S = 5.0
 """Seconds until a source is asked again when the disk has no room for its state."""
 GROWTH_BYTES = 1_000_000
 """Bytes that the state of the source may have grown by since the offer that is installed."""
+NAMED_EVERY_S = 1.0
+"""Seconds between two looks at the source, once all of its state was taken and it cannot be installed yet."""
 ROUNDS_MAX = 10
 """Offers of one source that are taken until the last one is installed, however much its state has grown."""
 
@@ -58,8 +60,9 @@ class Target:
 
     `send(replica, control)` sends.  Pieces of at most `piece_bytes` are asked for; what is not answered
     within `again_s` on the clock `now` is asked again.  `install(offer)` is called once all of the offer has
-    been taken; from then on nothing is done until `give_up`.  `tell(text)` gets lines for the log, a few for
-    each source, and `warn(text)` those that an operator should look at.
+    been taken; from then on nothing is done until `give_up`.  An offer of which `is_for_us` is not true is
+    taken, too, but never installed: the source is asked again and again for a later one.  `tell(text)` gets
+    lines for the log, a few for each source, and `warn(text)` those that an operator should look at.
 
     All methods raise StoreError when the disk fails.
     """
@@ -74,6 +77,7 @@ class Target:
         install: Callable[[StateOffer], None],
         tell: Callable[[str], None] | None = None,
         warn: Callable[[str], None] | None = None,
+        is_for_us: Callable[[StateOffer], bool] | None = None,
     ) -> None:
         self.due = math.inf
         """When `on_time` has to be called next, on the clock `now`."""
@@ -83,6 +87,7 @@ class Target:
         self._now = now
         self._again_s = again_s
         self._install = install
+        self._is_for_us = is_for_us or _is_for_everybody
         self._tell = tell or _nothing
         self._warn = warn or self._tell
         self._phase = _Phase.IDLE
@@ -121,6 +126,11 @@ class Target:
             return Progress(self._source[0], self._beyond + 1, 0, 0)
         taken = offer.bytes - self._missing(offer)
         return Progress(self._source[0], offer.membership.number, taken, offer.bytes)
+
+    @property
+    def behind(self) -> int | None:
+        """The bytes of the offer that have not been taken; None while there is no offer."""
+        return None if self._offer is None else self._missing(self._offer)
 
     def _missing(self, offer: StateOffer) -> int:
         """The bytes of `offer` that have not been taken."""
@@ -217,7 +227,7 @@ class Target:
             self._begin_anew()
         elif _is_older(offer, known):
             return
-        elif self._is_whole and self._is_near(offer, known):
+        elif self._is_whole and self._is_for_us(known) and self._is_near(offer, known):
             self._finish(known)
             return
         if any(part.length < self._taken.get(part[:2], 0) for part in offer.parts):
@@ -325,7 +335,9 @@ class Target:
             return
         self._is_whole = True
         self._rounds += 1
-        if self._rounds >= ROUNDS_MAX:
+        if not self._is_for_us(offer):
+            self._ask(NAMED_EVERY_S)
+        elif self._rounds >= ROUNDS_MAX:
             self._finish(offer)
         else:
             self._ask()
@@ -353,7 +365,7 @@ class Target:
                 self._ask()
             else:
                 self._go_on()
-        elif self._is_whole and self._offer is not None:
+        elif self._is_whole and self._offer is not None and self._is_for_us(self._offer):
             self._finish(self._offer)
         else:
             self._next_source(why)
@@ -368,6 +380,11 @@ def _is_older(offer: StateOffer, known: StateOffer) -> bool:
     return any(mine < its for mine, its in zip(offer.executed, known.executed)) or any(
         part.length < lengths.get(part[:2], 0) for part in offer.parts
     )
+
+
+def _is_for_everybody(offer: StateOffer) -> bool:
+    """Every member may become what is offered."""
+    return True
 
 
 def _nothing(text: str) -> None:

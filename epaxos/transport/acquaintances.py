@@ -9,10 +9,18 @@ Pure but for the clock that it is handed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from epaxos.protocol.values.membership import Membership
-from epaxos.transport.introductions import Introduction, Myself, Refusal, Refused
+from epaxos.transport.guests import Guests
+from epaxos.transport.introductions import (
+    WIRE_OF_CHANGES,
+    Introduction,
+    Myself,
+    Refusal,
+    Refused,
+)
+from epaxos.transport.roster import Roster
 
 __all__ = ["Acquaintances", "Heard"]
 
@@ -34,7 +42,7 @@ class Heard:
 
 
 class Acquaintances:
-    """The others, as the replica `number` of `n` knows them.
+    """The others, as the replica `number` knows them: the members in `roster`, and `guests`.
 
     `patience_s`: a process that says nothing for this time may be gone.  `wrong(text)` is called when this
     replica has to stop, with one line for the operator.  `now` tells the time in seconds.
@@ -43,7 +51,7 @@ class Acquaintances:
     def __init__(
         self,
         number: int,
-        n: int,
+        roster: Roster,
         cluster: str,
         myself: Myself,
         patience_s: float,
@@ -51,9 +59,11 @@ class Acquaintances:
         wrong: Callable[[str], None],
     ) -> None:
         self.myself = myself
+        self.roster = roster
+        self.guests = Guests(now)
         self._number = number
-        self._n = n
         self._cluster = cluster
+        self._uuid = 0  # of the cluster that this replica joins, as the first one said that it met
         self.patience_s = patience_s
         self._now = now
         self._wrong = wrong
@@ -64,17 +74,20 @@ class Acquaintances:
     # -- others that greet
 
     def examine(self, sender: int, who: Introduction | None, frames: int | None) -> None:
-        """Take note of the greeting of the member `sender`.  Raises Refused when it may not speak.
+        """Take note of the greeting of the replica `sender`.  Raises Refused when it may not speak.
 
-        `frames`: how many frames have come over the connection that there is with this member already; None
-        when there is none.
+        `frames`: how many frames have come over the connection that there is with this replica already; None
+        when there is none.  Who is no member becomes a guest, or is refused.
         """
         if who is None:
             membership = self.myself.membership
-            if membership is not None and membership.number:
+            if self.myself.seed or (membership is not None and membership.number):
                 raise Refused(OLD_VERSION)
             return
-        self._check_folder(sender, who)
+        if self._is_guest(sender, who):
+            self.guests.admit(sender, who)
+        else:
+            self._check_folder(sender, who)
         heard = self._heard.get(sender)
         if heard is None or heard.last.uid != who.uid:
             self._heard[sender] = Heard(who)
@@ -87,6 +100,35 @@ class Acquaintances:
         heard.last = who
         heard.written = max(heard.written, who.written)
 
+    def _is_guest(self, sender: int, who: Introduction) -> bool:
+        """Whether `who` is no member, and is let in for control messages alone.  Raises Refused.
+
+        Such is a replica that joins; for one that joins, everybody while it knows no list; and who knows our
+        cluster, and is in none of the lists that count: it slept while the members changed, or it is a new
+        member of an epoch of which nobody has told here.
+        """
+        mine, roster = self.myself, self.roster
+        if who.joins and mine.seed:
+            raise Refused("this replica joins the cluster as well")
+        if who.joins and mine.membership is None:
+            raise Refused("the first members of this cluster are not known yet")
+        if mine.membership is None and not mine.seed:
+            return False
+        self._check_uuid(who)
+        if mine.membership is None:
+            if not self._uuid or not who.uuid:
+                raise Refused("this replica has not reached the cluster that it joins", Refusal.LATER)
+            return True
+        if who.joins and sender < mine.membership.unused and roster.uid_of(sender) != who.uid:
+            raise Refused(_used(sender, roster.has(sender), mine.membership.unused), Refusal.USED)
+        return not roster.has(sender) and _can_be_told(who) and (who.joins or bool(who.uuid))
+
+    def _check_uuid(self, who: Introduction) -> None:
+        """Raise Refused when `who` belongs to another cluster."""
+        uuid = self.myself.uuid or self._uuid
+        if who.uuid and uuid and who.uuid != uuid:
+            raise Refused(f"cluster {self._cluster!a} has another uuid here", Refusal.FOREIGN)
+
     def _check_folder(self, sender: int, who: Introduction) -> None:
         """Raise Refused when the folder of `who` is not the one of the member `sender`."""
         mine = self.myself
@@ -97,9 +139,8 @@ class Acquaintances:
             if heard is not None and heard.last.uid != who.uid and not heard.last.unfounded:
                 raise Refused(_other_uid(sender, heard.last.uid, who.uid), Refusal.WIPED)
             return
-        if who.uuid and who.uuid != mine.uuid:
-            raise Refused(f"cluster {self._cluster!a} has another uuid here", Refusal.FOREIGN)
-        known = mine.membership.uid_of(sender)
+        self._check_uuid(who)
+        known = self.roster.uid_of(sender)
         if known != who.uid:
             raise Refused(_other_uid(sender, known, who.uid), Refusal.WIPED)
 
@@ -142,10 +183,33 @@ class Acquaintances:
         heard = self._heard.get(number)
         return None if heard is None else heard.last.uid
 
-    def know(self, membership: Membership) -> None:
-        """From now on only folders in this list are taken."""
+    def know(self, membership: Membership, previous: Membership | None = None) -> None:
+        """From now on only folders in these lists are taken, and guests.
+
+        Who was a member until now, and is there, stays as a guest, so that it can be told.
+        """
+        before = set(self.roster.others)
         self.myself.membership = membership
         self.myself.unfounded = False
+        self.roster.know(membership, previous)
+        for number, _ in self.guests.items():
+            if self.roster.has(number):
+                self.guests.forget(number)
+        for number in before.difference(self.roster.others):
+            heard = self._heard.get(number)
+            if heard is None or not _can_be_told(heard.last) or not self.guests.has_room:
+                self._heard.pop(number, None)
+            else:
+                self.guests.admit(number, heard.last)
+
+    def forget_guests(self, connected: Iterable[int]) -> bool:
+        """Forget the guests that are gone, which none of those `connected` is; whether there were any."""
+        for number in connected:
+            self.guests.hear(number)
+        gone = self.guests.gone()
+        for number in gone:
+            self._heard.pop(number, None)
+        return bool(gone)
 
     def heard_of(self, sender: int) -> tuple[int, int]:
         """The highest number of a write that was heard of the folder of `sender`, and the process that spoke
@@ -162,13 +226,22 @@ class Acquaintances:
     # -- what others answer
 
     def on_accepted(self, peer: int, by: Introduction | None, heard_written: int) -> None:
-        """The member `peer` takes this process for what it says.  Raises Refused when `peer` is not the one
+        """The replica `peer` takes this process for what it says.  Raises Refused when `peer` is not the one
         that belongs to its number."""
         if by is None:
             return
         if heard_written > self.myself.written():
             self._wrong(self._older(peer, heard_written))
-        self._check_folder(peer, by)
+        guest = self.guests.uid_of(peer)
+        if guest is not None and guest != by.uid:
+            raise Refused(_other_uid(peer, guest, by.uid))
+        if self.myself.seed and self.myself.membership is None:
+            self._check_uuid(by)
+            self._uuid = by.uuid
+        elif guest is not None:
+            self._check_uuid(by)
+        else:
+            self._check_folder(peer, by)
         if by.uuid and by.uuid == self.myself.uuid:
             self._accepted_by_own = True
 
@@ -194,12 +267,15 @@ class Acquaintances:
             )
         elif kind == Refusal.FOREIGN:
             self._on_foreign(peer, by)
+        elif kind == Refusal.USED:
+            self._wrong(f"the number {self._number} is or was that of a member, says replica {peer}")
 
     def _on_foreign(self, peer: int, by: Introduction | None) -> None:
         """One of the two is wrong.  Who was taken by a member of its own cluster is not; else it is the one
         that most others refuse."""
         self._foreign.add(peer)
-        if not self._accepted_by_own and len(self._foreign) >= min(self._n // 2 + 1, self._n - 1):
+        n = self.roster.n
+        if not self._accepted_by_own and len(self._foreign) >= max(1, min(n // 2 + 1, n - 1)):
             theirs = 0 if by is None else by.uuid
             self._wrong(
                 f"replica {peer} is of another cluster that has the name {self._cluster!a} as well: its uuid"
@@ -211,6 +287,18 @@ class Acquaintances:
             f"this folder is older than what it has said: replica {peer} has heard of its write"
             f" {heard_written}, and it holds {self.myself.written()}: it is a copy, or was put back"
         )
+
+
+def _can_be_told(who: Introduction) -> bool:
+    """Whether it can be dialled, and understands lists of other members."""
+    return who.wire >= WIRE_OF_CHANGES and bool(who.address)
+
+
+def _used(number: int, is_member: bool, unused: int) -> str:
+    state = "is a member" if is_member else "was a member before"
+    return (
+        f"replica {number} {state}, and no number is used again: a new member has the number {unused} or more"
+    )
 
 
 def _other_uid(number: int, known: int | None, uid: int) -> str:

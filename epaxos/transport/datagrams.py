@@ -9,7 +9,7 @@ A datagram is, all numbers big-endian:
     4       1      version of this header: 2
     5       1      length m of the proof at the end: 0, there is none yet
     6       2      which key made the proof: 0, there is none yet
-    8       8      the cluster: a digest of its uuid, or of its name and its number of replicas
+    8       8      the cluster: a digest of its uuid, or of its name and a number of replicas
     16      8      the sender: a digest of the uid of its folder
     24      8      the receiver: the same; zeros in a greeting, and where it is not known
     32      1      what it holds: 0 messages, 1 a control message, 2 a greeting, 3 an answer to one
@@ -29,7 +29,8 @@ room for the proof is kept free already.
 
 Two replicas say Hello and Answer to each other as over a stream, each once a second until it is answered.
 Before a greeting was accepted, nothing else is taken from its address.  The digest of the name stands in
-everything but messages, and in messages of a replica that does not know the uuid.
+everything but messages, and in messages of a replica that does not know the uuid.  The number in it is that
+of the sender's configuration; versions that know that members come and go take any.
 
 Datagrams from outside are hostile: each that does not fit is a DatagramError, and the bytes held of long
 messages are bounded.  The transport needs neither order nor delivery, so sessions and numbers only serve to
@@ -41,10 +42,12 @@ Pure: bytes in, bytes out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
+from epaxos.protocol.values.membership import MEMBERS_MAX
 from epaxos.protocol.values.transfer import PIECE_BYTES_MAX
 from epaxos.transport.handshake import PeerIdentity
 from epaxos.wire.frames import EPOCH_LIMIT
@@ -68,6 +71,7 @@ __all__ = [
     "body_bytes_max",
     "digest_of",
     "piece_bytes_max",
+    "sender_of",
 ]
 
 DATAGRAM_BYTES_LIMIT = 65_507
@@ -86,6 +90,7 @@ MESSAGES, CONTROL, HELLO, ANSWER = range(4)
 _MAGIC = b"EPXD"
 _HEADER = Struct("!4sBBH8s8s8sB3xIQQHH")
 HEADER_BYTES = _HEADER.size
+_SENDER = slice(16, 24)
 _PROOF_BYTES = 32  # kept free for it
 _NOBODY = bytes(8)
 _FRAGMENTS_MAX = 4096
@@ -122,8 +127,14 @@ def piece_bytes_max(datagram_bytes_max: int) -> int:
     return min(PIECE_BYTES_MAX, body_bytes_max(datagram_bytes_max) - 64)
 
 
-def _digest(identity: PeerIdentity) -> bytes:
-    return blake2b(f"{identity.epoch.n} {identity.cluster}".encode(), digest_size=8).digest()
+def _digest(cluster: str, n: int) -> bytes:
+    return blake2b(f"{n} {cluster}".encode(), digest_size=8).digest()
+
+
+@lru_cache(maxsize=8)
+def _digests(cluster: str) -> frozenset[bytes]:
+    """The digests of the name of a cluster, with each number of replicas that it may have."""
+    return frozenset(_digest(cluster, n) for n in range(MEMBERS_MAX + 1))
 
 
 def digest_of(number: int) -> bytes:
@@ -148,7 +159,7 @@ class DatagramWriter:
     """
 
     def __init__(self, identity: PeerIdentity, uid: int, session: int, bytes_max: int) -> None:
-        self._name = self._cluster = _digest(identity)
+        self._name = self._cluster = _digest(identity.cluster, identity.n)
         self._sender = digest_of(uid)
         self._receiver = _NOBODY
         self._session = session
@@ -227,22 +238,22 @@ class DatagramReader:
     """
 
     def __init__(self, identity: PeerIdentity, uid: int) -> None:
-        self._name = self._cluster = _digest(identity)
-        self._knows_uuid = False
+        self._names = _digests(identity.cluster)
+        self._cluster: bytes | None = None
         self._receiver = digest_of(uid)
-        self._sender = _NOBODY
+        self.sender = _NOBODY
+        """The digest of the uid of the folder whose greeting was accepted."""
         self._session = 0
         self._long: _LongMessage | None = None
         self.sequence = Sequence()
 
     def know(self, uuid: int) -> None:
         """The uuid of the cluster; 0 while it is not known."""
-        self._knows_uuid = bool(uuid)
-        self._cluster = digest_of(uuid) if uuid else self._name
+        self._cluster = digest_of(uuid) if uuid else None
 
     def expect(self, uid: int, session: int) -> None:
         """The greeting of the folder `uid` in this session was accepted."""
-        self._sender = digest_of(uid)
+        self.sender = digest_of(uid)
         self._session = session
 
     def read(self, datagram: bytes) -> Datagram:
@@ -262,11 +273,11 @@ class DatagramReader:
             raise DatagramError(f"signed with key {key}, here are no keys")
         if kind > ANSWER:
             raise DatagramError(f"a datagram of kind {kind}")
-        if cluster != self._name and (kind or (self._knows_uuid and cluster != self._cluster)):
-            raise DatagramError("of another cluster, or one of another number of replicas")
+        if cluster != self._cluster and cluster not in self._names and (kind or self._cluster is not None):
+            raise DatagramError("of another cluster")
         if receiver != self._receiver and (kind < HELLO or receiver != _NOBODY):
             raise DatagramError("for another folder than the one here")
-        if kind < HELLO and (sender != self._sender or session != self._session):
+        if kind < HELLO and (sender != self.sender or session != self._session):
             raise NotGreetedError("from a process whose greeting was not accepted yet")
         if epoch >= EPOCH_LIMIT or (kind and epoch):
             raise DatagramError(f"kind {kind} of epoch {epoch}")
@@ -293,6 +304,11 @@ class DatagramReader:
             self._long = None
             raise DatagramError(f"a message of more than {LONG_MESSAGE_BYTES_MAX} bytes")
         return b""
+
+
+def sender_of(datagram: bytes) -> bytes:
+    """The digest of the uid of its sender, as the datagram says."""
+    return datagram[_SENDER]
 
 
 class _LongMessage:

@@ -11,6 +11,7 @@ another member than the one that it dialled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -29,10 +30,13 @@ from epaxos.wire.codec import WireError
 __all__ = [
     "HANDSHAKE_BYTES_MAX",
     "VERSION",
+    "WHOEVER",
+    "Greeting",
     "PeerIdentity",
     "Refused",
     "accept",
     "check_answer",
+    "check_receiver",
     "examine",
     "greet",
     "refuse",
@@ -44,6 +48,9 @@ VERSION = 1
 HANDSHAKE_BYTES_MAX = 1024
 """No frame of a handshake is longer."""
 
+WHOEVER = 2**32 - 1
+"""The receiver of a greeting whose sender has the address of a member, and does not know its number."""
+
 _PROTOCOL = "epaxos"
 _CLUSTER_BYTES_MAX = 255
 _REFUSAL_CHARS_MAX = 200
@@ -51,17 +58,34 @@ _REFUSAL_CHARS_MAX = 200
 
 @dataclass(frozen=True)
 class PeerIdentity:
-    """One member of a cluster, in `epoch`.  Raises ValueError when it cannot be."""
+    """The replica `replica` of a cluster.  `epoch` has its first members, as the configuration says; None
+    where it does not, because the replica joins later.  Raises ValueError when it cannot be."""
 
     cluster: str
     replica: int
-    epoch: Epoch
+    epoch: Epoch | None
 
     def __post_init__(self) -> None:
         if not 0 < len(self.cluster.encode()) <= _CLUSTER_BYTES_MAX:
             raise ValueError(f"the name of a cluster takes 1 to {_CLUSTER_BYTES_MAX} bytes in UTF-8")
-        if self.replica not in self.epoch.members:
+        if not 0 <= self.replica < WHOEVER:
+            raise ValueError(f"{self.replica} is not the number of a replica")
+        if self.epoch is not None and self.replica not in self.epoch.members:
             raise ValueError(f"there is no replica {self.replica} in a cluster of {self.epoch.n}")
+
+    @property
+    def n(self) -> int:
+        """How many first members the configuration has; 0 where it does not say."""
+        return 0 if self.epoch is None else self.epoch.n
+
+
+class Greeting(NamedTuple):
+    """What a replica says that has dialled: its number, whom it wants to reach, and what it says of itself,
+    None for a version that does not."""
+
+    sender: int
+    receiver: int
+    who: Introduction | None
 
 
 def greet(identity: PeerIdentity, receiver: int, who: Introduction | None = None) -> bytes:
@@ -70,7 +94,7 @@ def greet(identity: PeerIdentity, receiver: int, who: Introduction | None = None
         protocol=_PROTOCOL,
         version=VERSION,
         cluster=identity.cluster,
-        replicas=identity.epoch.n,
+        replicas=identity.n,
         sender=identity.replica,
         receiver=receiver,
     )
@@ -79,11 +103,12 @@ def greet(identity: PeerIdentity, receiver: int, who: Introduction | None = None
     return hello.SerializeToString()
 
 
-def examine(identity: PeerIdentity, greeting: bytes) -> tuple[int, Introduction | None]:
-    """The replica that greets `identity`, and what it says of itself.
+def examine(identity: PeerIdentity, greeting: bytes) -> Greeting:
+    """What a replica says that greets `identity`.
 
     Raises Refused, with a reason for the answer, when a replica is wrong here, and WireError when the bytes
-    are no greeting.
+    are no greeting.  Who knows the uuid of its cluster, or joins one, goes by lists of members, which the
+    caller has to look into, and whether this is the replica that it looks for (`check_receiver`).
     """
     try:
         hello = wire.Hello.FromString(greeting)
@@ -95,15 +120,32 @@ def examine(identity: PeerIdentity, greeting: bytes) -> tuple[int, Introduction 
         raise Refused(f"protocol version {hello.version}, here it is {VERSION}")
     if hello.cluster != identity.cluster:
         raise Refused(f"cluster {hello.cluster!a}, here it is {identity.cluster!a}")
-    if hello.replicas != identity.epoch.n:
-        raise Refused(f"a cluster of {hello.replicas} replicas, here it has {identity.epoch.n}")
-    if hello.receiver != identity.replica:
-        raise Refused(f"looking for replica {hello.receiver}, here is {identity.replica}")
-    if hello.sender not in identity.epoch.members:
-        raise Refused(f"no replica {hello.sender} in this cluster of {identity.epoch.n}")
+    who = read_introduction(hello)
+    found = Greeting(hello.sender, hello.receiver, who)
+    if who is None or not (who.uuid or who.joins):
+        _check_by_configuration(identity, found, hello.replicas)
     if hello.sender == identity.replica:
         raise Refused(f"the dialler says that it is replica {hello.sender}, which is here")
-    return hello.sender, read_introduction(hello)
+    return found
+
+
+def _check_by_configuration(identity: PeerIdentity, greeting: Greeting, n: int) -> None:
+    """Raise Refused unless both sides have the same first members."""
+    epoch = identity.epoch
+    if epoch is None:
+        return
+    if n != epoch.n:
+        raise Refused(f"a cluster of {n} replicas, here it has {epoch.n}")
+    check_receiver(identity, greeting)
+    if greeting.sender not in epoch.members:
+        raise Refused(f"no replica {greeting.sender} in this cluster of {epoch.n}")
+
+
+def check_receiver(identity: PeerIdentity, greeting: Greeting) -> None:
+    """Raise Refused unless `identity` is who the dialler looks for."""
+    receiver, who = greeting.receiver, greeting.who
+    if receiver != identity.replica and not (receiver == WHOEVER and who is not None and who.joins):
+        raise Refused(f"looking for replica {receiver}, here is {identity.replica}")
 
 
 def accept(accepted: Accepted | None = None) -> bytes:
@@ -128,6 +170,8 @@ def _add(answer: wire.Answer, accepted: Accepted) -> None:
         write_introduction(accepted.by, answer.introduction)
     answer.heard_written = accepted.heard_written
     answer.heard_process = accepted.heard_process
+    if accepted.number is not None:
+        answer.number = accepted.number
 
 
 def check_answer(data: bytes) -> Accepted:
@@ -138,7 +182,8 @@ def check_answer(data: bytes) -> Accepted:
         raise WireError("not an answer to a greeting") from None
     if answer.protocol != _PROTOCOL:
         raise WireError("not an answer to a greeting")
-    accepted = Accepted(read_introduction(answer), answer.heard_written, answer.heard_process)
+    number = answer.number if answer.HasField("number") else None
+    accepted = Accepted(read_introduction(answer), answer.heard_written, answer.heard_process, number)
     if not answer.accepted:
         printable = ascii(answer.refusal[:_REFUSAL_CHARS_MAX])[1:-1]  # it may be anybody's text
         raise Refused(printable or "no reason given", answer.kind, accepted)

@@ -6,7 +6,7 @@ length of their greeting are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -19,10 +19,20 @@ from epaxos.protocol.values.control import Control, Written
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import Connection, Connections, TcpSettings
-from epaxos.transport.handshake import HANDSHAKE_BYTES_MAX, PeerIdentity, accept, examine, refuse
+from epaxos.transport.handshake import (
+    HANDSHAKE_BYTES_MAX,
+    WHOEVER,
+    Greeting,
+    PeerIdentity,
+    accept,
+    check_receiver,
+    examine,
+    refuse,
+)
 from epaxos.transport.introductions import Accepted, Introduction, Refused
 from epaxos.transport.proof import NO_PROOFS, Proofs
-from epaxos.wire.codec import WireError, decode_frame
+from epaxos.transport.roster import Roster
+from epaxos.wire.codec import WireError
 from epaxos.wire.control import UnknownKindError, decode_control
 from epaxos.wire.frames import CONTROL, EPOCH_LIMIT, TAG_BYTES, FrameError, FrameReader, pack
 
@@ -42,6 +52,8 @@ class Incoming(Connection):
         self._wire = 1
         self.frames = 0
         self.sender: int | None = None
+        self.uid = 0
+        """That of the folder of the sender; 0 for a version that does not say."""
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -73,10 +85,11 @@ class Incoming(Connection):
             raise WireError("it spoke before its greeting was answered")
         owner = self._owner
         try:
-            sender, who = examine(owner.identity, frames[0])
+            greeting = examine(owner.identity, frames[0])
+            sender, receiver, who = greeting
             owner.proofs.of_dialler(self.transport, sender)
             self._name = f"from replica {sender}"
-            heard = owner.examine(sender, who)
+            heard = owner.examine(greeting)
         except Refused as refusal:
             answer = refuse(str(refusal), refusal.kind, refusal.told or owner.answer())
             self._tcp.write(pack([answer], HANDSHAKE_BYTES_MAX))
@@ -85,16 +98,21 @@ class Incoming(Connection):
             self.hang_up()
             return
         self.sender = sender
+        self.uid = 0 if who is None else who.uid
         self._reader.bytes_max = self._settings.frame_bytes_max
         if owner.acquaintances is not None and who is not None and who.wire > 1:
             self._wire = who.wire
             self._reader.bytes_max += TAG_BYTES
         self._quiet_for(self._settings.silence_s)
-        self._tcp.write(pack([accept(owner.answer(*heard))], HANDSHAKE_BYTES_MAX))
+        number = owner.identity.replica if receiver == WHOEVER else None
+        self._tcp.write(pack([accept(owner.answer(*heard, number))], HANDSHAKE_BYTES_MAX))
         owner.on_accepted(self, sender, who)
 
     def _receive(self, sender: int, frames: list[tuple[int, bytes]]) -> None:
-        """Hand up the messages, those of one epoch that come one after the other together."""
+        """Hand up the messages, those of one epoch that come one after the other together.
+
+        Where they cannot be read, the epoch alone is told: the sender is ahead or behind.
+        """
         owner = self._owner
         messages: list[Message] = []
         last = 0
@@ -106,7 +124,11 @@ class Incoming(Connection):
             if tag == CONTROL:
                 self._receive_control(sender, frame)
             elif tag < EPOCH_LIMIT:
-                messages += decode_frame(frame, owner.identity.epoch)  # all epochs have as many members
+                decoded = owner.roster.decode(sender, tag, frame)
+                if decoded is None:
+                    owner.receive(sender, tag, ())
+                else:
+                    messages += decoded
             else:
                 raise WireError(f"a frame of epoch {tag}")
         if messages:
@@ -158,13 +180,13 @@ class Incoming(Connection):
 
 
 class IncomingFactory(Factory):
-    """Accepts connections.
+    """Accepts connections.  `roster` says who the members are.
 
     `receive(sender, epoch, messages)` gets the messages that arrive; `connected(sender, True)` is called when
     a replica has connected, `connected(sender, False)` when it has no connection any more.  `proofs` decides
     who may speak as which replica, before anything else is believed.  Without `acquaintances` replicas are
     known by their numbers alone.  `control(sender, control)` gets control messages, and `met(sender, who)` is
-    called when a replica that introduces itself has connected.
+    called when a member that introduces itself has connected, and `admitted()` when a guest was let in.
     """
 
     noisy = False
@@ -172,6 +194,7 @@ class IncomingFactory(Factory):
     def __init__(
         self,
         identity: PeerIdentity,
+        roster: Roster,
         receive: Callable[[int, int, Sequence[Message]], None],
         connected: Callable[[int, bool], None],
         complaints: Complaints,
@@ -183,6 +206,7 @@ class IncomingFactory(Factory):
         self.reader = reader
         self.proofs = proofs
         self.identity = identity
+        self.roster = roster
         self.receive = receive
         self.complaints = complaints
         self.clock = clock
@@ -192,6 +216,7 @@ class IncomingFactory(Factory):
         self.acquaintances: Acquaintances | None = None
         self.control: Callable[[int, Control], None] = _nothing
         self.met: Callable[[int, Introduction | None], None] = _nothing
+        self.admitted: Callable[[], None] = _no_guests
         self._connected = connected
         self._strangers: set[Incoming] = set()
         self._accepted: dict[int, Incoming] = {}
@@ -211,15 +236,23 @@ class IncomingFactory(Factory):
         self._strangers.add(connection)
         return connection
 
-    def examine(self, sender: int, who: Introduction | None) -> tuple[int, int]:
-        """What was heard of the replica `sender` before.  Raises Refused when it may not speak."""
+    def examine(self, greeting: Greeting) -> tuple[int, int]:
+        """What was heard before of the replica that greets.  Raises Refused when it may not speak.
+
+        One that was a member once may look for another replica, which had the address of this one.  It is
+        refused, but as a guest it is dialled, and told.
+        """
         acquaintances = self.acquaintances
         if acquaintances is None:
             return (0, 0)
+        sender, _, who = greeting
         heard = acquaintances.heard_of(sender)
         connection = self._accepted.get(sender)
         try:
             acquaintances.examine(sender, who, None if connection is None else connection.frames)
+            if sender in acquaintances.guests:
+                self.admitted()
+            check_receiver(self.identity, greeting)
         except Refused as refusal:
             refusal.told = self.answer(*heard)
             if connection is not None and acquaintances.is_banned(sender):
@@ -227,11 +260,13 @@ class IncomingFactory(Factory):
             raise
         return heard
 
-    def answer(self, heard_written: int = 0, heard_process: int = 0) -> Accepted | None:
+    def answer(
+        self, heard_written: int = 0, heard_process: int = 0, number: int | None = None
+    ) -> Accepted | None:
         """What an answer says beside yes or no; None when this process does not introduce itself."""
         if self.acquaintances is None:
             return None
-        return Accepted(self.acquaintances.myself.introduction(), heard_written, heard_process)
+        return Accepted(self.acquaintances.myself.introduction(), heard_written, heard_process, number)
 
     def on_control(self, sender: int, control: Control) -> None:
         """A control message has come."""
@@ -249,7 +284,7 @@ class IncomingFactory(Factory):
         if before is not None:
             before.replaced()
         self._connected(sender, True)
-        if self.acquaintances is not None:
+        if self.acquaintances is not None and sender not in self.acquaintances.guests:
             self.met(sender, who)
 
     def on_lost(self, connection: Incoming) -> None:
@@ -259,6 +294,19 @@ class IncomingFactory(Factory):
             del self._accepted[connection.sender]
             self._connected(connection.sender, False)
 
+    @property
+    def senders(self) -> list[int]:
+        """The replicas that have a connection."""
+        return list(self._accepted)
+
+    def keep(self, uids: Mapping[int, int | None]) -> None:
+        """End the connections of all replicas but these, and of those with another folder than the one beside
+        the number; None: its folder is not known."""
+        for sender, connection in list(self._accepted.items()):
+            uid = uids.get(sender)
+            if sender not in uids or (uid is not None and connection.uid not in (0, uid)):
+                connection.reject("it is no member any more")
+
     def close(self) -> Deferred[None]:
         """End all connections.  Fires when the last one is lost."""
         return self.connections.close()
@@ -266,3 +314,7 @@ class IncomingFactory(Factory):
 
 def _nothing(sender: int, said: object) -> None:
     """Do nothing, because nobody waits for it."""
+
+
+def _no_guests() -> None:
+    """Do nothing, because nobody is let in as a guest."""

@@ -10,30 +10,48 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from epaxos.protocol.values.control import Control
+from epaxos.protocol.values.control import TRANSFERS, Candidate, Control, EpochIs
 from epaxos.protocol.values.ids import NUMBER_LIMIT
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX, Membership
+from epaxos.protocol.values.transfer import StateOffer
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import WireError
 
 __all__ = [
     "WIRE",
+    "WIRE_OF_CHANGES",
+    "WIRE_OF_STATES",
     "Accepted",
     "Hears",
     "Introduction",
     "Myself",
     "Refusal",
     "Refused",
+    "form_of",
     "read_introduction",
     "write_introduction",
 ]
 
-WIRE = 3
+WIRE = 4
 """The newest form of what is sent.  Form 1, of versions that know of no epochs, has no control messages.  In
 form 2 each frame is preceded by its epoch, and a control message of an unknown kind ends the connection.  In
-form 3, which has the transfer of a state, a control message of an unknown kind is dropped."""
+form 3, which has the transfer of a state, a control message of an unknown kind is dropped.  Form 4 has lists
+of other members than the first ones, and candidates."""
+WIRE_OF_STATES = 3
+"""The first form that has the transfer of a state."""
+WIRE_OF_CHANGES = 4
+"""The first form that has lists of other members."""
 
 _UUID_BYTES = 16
+
+
+def form_of(control: Control) -> int:
+    """The first form that has this control message, with all that it says."""
+    if isinstance(control, Candidate):
+        return WIRE_OF_CHANGES
+    if isinstance(control, (EpochIs, StateOffer)) and control.membership.next_number:
+        return WIRE_OF_CHANGES
+    return WIRE_OF_STATES if isinstance(control, TRANSFERS) else 2
 
 
 class Refusal(IntEnum):
@@ -53,6 +71,8 @@ class Refusal(IntEnum):
     """The folder is older than what it has said."""
     EMPTY = 6
     """The folder is empty, and this cluster, which knows no uids yet, has data."""
+    USED = 7
+    """A replica that joins has a number that is or was that of a member."""
 
 
 class Refused(Exception):
@@ -69,17 +89,21 @@ class Refused(Exception):
 
 class Accepted(NamedTuple):
     """What an answer says beside yes or no: who answers, None for a version that does not say; the highest
-    number of a write that was heard of the folder of the dialler, and the process that said so last."""
+    number of a write that was heard of the folder of the dialler, and the process that said so last; and the
+    `number` of who answers, for a dialler that does not know whom it has dialled."""
 
     by: Introduction | None
     heard_written: int = 0
     heard_process: int = 0
+    number: int | None = None
 
 
 class Introduction(NamedTuple):
     """What a process says of itself: the `uid` of its folder, the random number of the `process`, the uuid of
     its cluster (0: not known), the number of the newest durable write, and whether it waits for the first
-    list of members.  `wire` is the newest form of what is sent that it takes.
+    list of members.  `wire` is the newest form of what is sent that it takes.  `joins`: it was never a member
+    and wants to become one.  `address` is the endpoint string by which others reach it; "" when it is not
+    known.
     """
 
     uid: int
@@ -88,6 +112,8 @@ class Introduction(NamedTuple):
     written: int = 0
     unfounded: bool = False
     wire: int = WIRE
+    joins: bool = False
+    address: str = ""
 
 
 @dataclass
@@ -95,7 +121,8 @@ class Myself:
     """This process, as it introduces itself.
 
     `written` tells the number of the newest durable write; `membership` is the newest list of members that
-    the folder holds, and `unfounded` that it waits for the first one.
+    is known, and `unfounded` that the folder waits for the first one.  `address` is the endpoint string by
+    which others reach it.  A replica that joins has the address of a member as its `seed`.
     """
 
     uid: int
@@ -103,6 +130,8 @@ class Myself:
     written: Callable[[], int]
     membership: Membership | None = None
     unfounded: bool = False
+    address: str = ""
+    seed: str = ""
 
     @property
     def uuid(self) -> int:
@@ -111,7 +140,15 @@ class Myself:
 
     def introduction(self) -> Introduction:
         """What is said now."""
-        return Introduction(self.uid, self.process, self.uuid, self.written(), self.unfounded)
+        return Introduction(
+            self.uid,
+            self.process,
+            self.uuid,
+            self.written(),
+            self.unfounded,
+            joins=bool(self.seed),
+            address=self.address,
+        )
 
 
 class Hears(Protocol):
@@ -133,7 +170,7 @@ class Hears(Protocol):
 
 def write_introduction(who: Introduction, to: wire.Introduction) -> None:
     """Write `who` into the message `to`."""
-    to.uid, to.process, uuid, to.written, to.unfounded, to.wire = who
+    to.uid, to.process, uuid, to.written, to.unfounded, to.wire, to.joins, to.address = who
     to.uuid = uuid.to_bytes(_UUID_BYTES, "big") if uuid else b""
 
 
@@ -144,6 +181,8 @@ def read_introduction(message: wire.Hello | wire.Answer) -> Introduction | None:
     who = message.introduction
     if not (who.uid and who.process) or len(who.uuid) not in (0, _UUID_BYTES) or who.written >= NUMBER_LIMIT:
         raise WireError("an impossible introduction")
+    if len(who.address.encode()) > ADDRESS_BYTES_MAX:
+        raise WireError(f"an address of {len(who.address)} characters")
     return Introduction(
         who.uid,
         who.process,
@@ -151,4 +190,6 @@ def read_introduction(message: wire.Hello | wire.Answer) -> Introduction | None:
         who.written,
         who.unfounded,
         max(1, min(who.wire, WIRE)),
+        who.joins,
+        who.address,
     )

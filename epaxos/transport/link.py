@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from epaxos.net.quiet_log import Complaints
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.connection import Connections, TcpSettings
-from epaxos.transport.handshake import PeerIdentity, greet
+from epaxos.transport.handshake import WHOEVER, PeerIdentity, greet
 from epaxos.transport.introductions import Accepted, Refused
 from epaxos.transport.outgoing import Outgoing
 from epaxos.transport.presence import Presence
@@ -55,7 +55,7 @@ class LinkState(Enum):
 
 
 class Link:
-    """The way to the replica `peer`, in one of the states of LinkState.
+    """The way to the replica `peer`, or to WHOEVER is at the endpoint, in one of the states of LinkState.
 
     `dial` begins; `stop` ends.  `acquaintances` are what this process knows of the others; without them it
     does not introduce itself, and the frames have form 1.  `wire` is the form of the frames of the present
@@ -82,7 +82,7 @@ class Link:
         self.acquaintances: Acquaintances | None = None
         self.met: Callable[[int, Accepted], None] = _nothing
         self.state = LinkState.IDLE
-        self._name = f"to replica {peer}"
+        self._name = "to the cluster" if peer == WHOEVER else f"to replica {peer}"
         self._identity = identity
         self._peer = peer
         self._endpoint = endpoint

@@ -4,7 +4,8 @@ Messages travel once the two sides have accepted each other's greetings (`greeti
 
 This transport repeats nothing and orders nothing, because the timers of the protocol send again, and its
 rules allow duplicates and any order.  Datagrams are accepted only from the addresses of the other replicas,
-and only when their header fits; all others are counted and dropped, never answered, and cost no memory.
+and only when their header fits.  From any other address only a greeting is taken, of a replica that joins or
+was a member once.  All others are counted and dropped, never answered, and cost no memory.
 That keeps out mistakes and strangers, but nobody who can forge addresses on this network: `datagrams.py`
 says how a proof of the sender will be carried.
 
@@ -13,21 +14,19 @@ A batch has to fit into one datagram, so that only a lost datagram loses it: `ba
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError, MessageLengthError
-from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
-from epaxos.protocol.values.control import TRANSFERS, Control, Founded, Written
+from epaxos.protocol.values.control import Control, Founded, Written
 from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
@@ -39,21 +38,25 @@ from epaxos.transport.datagrams import (
     MESSAGES,
     Datagram,
     DatagramError,
+    DatagramReader,
     NotGreetedError,
     batch_bytes_max,
     piece_bytes_max,
 )
 from epaxos.transport.encode_turn import TurnEncoder
-from epaxos.transport.greetings import Greetings, UdpPeer
-from epaxos.transport.handshake import PeerIdentity
-from epaxos.transport.introductions import WIRE, Hears, Myself
-from epaxos.wire.codec import WireError, decode_frame
+from epaxos.transport.greetings import Greetings
+from epaxos.transport.handshake import WHOEVER, PeerIdentity
+from epaxos.transport.introductions import WIRE_OF_CHANGES, WIRE_OF_STATES, Hears, Myself, form_of
+from epaxos.transport.roster import Roster
+from epaxos.transport.udp_peers import UdpPeer, UdpPeers
+from epaxos.transport.udp_socket import UdpSocket
+from epaxos.wire.codec import WireError
 from epaxos.wire.control import decode_control, encode_control
 
 __all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
 
-DATAGRAMS_PER_TURN = 256
-"""The most datagrams that are received in one turn, before other work runs."""
+ROWS_OF_JOINER = 7
+"""Rows for which a replica that joins leaves room beside a batch, as it does not know how many there are."""
 
 _RECEIVE_BYTES_MAX = 65_536  # a datagram is received whole, whatever limit the sender has
 
@@ -82,10 +85,11 @@ class UdpSettings:
 
 @implementer(ITransport)
 class UdpTransport:
-    """Connects the replica `identity` with its `peers`: where each other replica is.
+    """Connects the replica `identity` with the others.
 
-    `introduce` has to be called before `start`.  `session` is larger in each life of the replica.  Raises
-    ValueError when `peers` are not exactly the other replicas.
+    `where(number, address)` says where a replica is, by its address, "" for where the configuration says; it
+    raises ValueError where it cannot.  `introduce` has to be called before `start`.  `session` is larger in
+    each life of the replica.
     """
 
     _log = Logger()
@@ -94,32 +98,33 @@ class UdpTransport:
         self,
         identity: PeerIdentity,
         listen: UdpAddress,
-        peers: Mapping[int, UdpAddress],
+        where: Callable[[int, str], UdpAddress],
         *,
         session: int,
         reactor: Any,
         settings: UdpSettings,
     ) -> None:
-        others = set(identity.epoch.members) - {identity.replica}
-        if set(peers) != others:
-            raise ValueError(f"addresses are needed for the replicas {sorted(others)}, not {sorted(peers)}")
         self._identity = identity
         self._listen = listen
         self._reactor = reactor
         self._settings = settings
         self._complaints = Complaints(self._log, reactor)
         self._encoder = TurnEncoder(LONG_MESSAGE_BYTES_MAX, self._complaints)
-        self._session = session
-        self._addresses = dict(peers)
-        self._peers: dict[int, UdpPeer] = {}
+        self._where = where
+        self._roster = Roster(identity.replica, identity.epoch)
+        self._all_peers = UdpPeers(identity, session, settings.datagram_bytes_max)
+        self._peers = self._all_peers.by_number
         self._greetings: Greetings | None = None
-        self._senders: dict[tuple[str, int], int] = {address: id for id, address in peers.items()}
+        self._asked: int | None = None  # who is at the address of the seed, where this replica joins
+        self._connection: Callable[[int, bool], None] | None = None
         self._receive: Callable[[int, int, Sequence[Message]], None] | None = None
         self._control: Callable[[int, Control], None] | None = None
         self._acquaintances: Acquaintances | None = None
         self._port: Any = None
-        self._socket: _Socket | None = None
-        self.batch_bytes_max: int | None = batch_bytes_max(settings.datagram_bytes_max, identity.epoch.n)
+        self._socket: UdpSocket | None = None
+        self.batch_bytes_max: int | None = batch_bytes_max(
+            settings.datagram_bytes_max, identity.n or ROWS_OF_JOINER
+        )
         self.piece_bytes_max = piece_bytes_max(settings.datagram_bytes_max)
         self._bytes_sent = 0
         self._bytes_received = 0
@@ -139,10 +144,11 @@ class UdpTransport:
         connection: Callable[[int, bool], None] | None = None,
         control: Callable[[int, Control], None] | None = None,
     ) -> Deferred[None]:
-        """As `ITransport.start`.  Raises RuntimeError when it is called again; never calls `connection`."""
+        """As `ITransport.start`.  Raises RuntimeError when it is called again."""
         if self._receive is not None:
             raise RuntimeError("the transport is started already")
         self._receive = receive
+        self._connection = connection
         self._control = control
         return self.open() if self._socket is None else succeed(None)
 
@@ -152,28 +158,20 @@ class UdpTransport:
         `patience_s`: a process that is silent for this time may be gone.
         """
         identity, settings = self._identity, self._settings
+        if myself.membership is not None:
+            self._roster.know(myself.membership)
+        self._all_peers.uid = myself.uid
         acquaintances = self._acquaintances = Acquaintances(
             identity.replica,
-            identity.epoch.n,
+            self._roster,
             identity.cluster,
             myself,
             patience_s,
             self._reactor.seconds,
             hears.on_wrong,
         )
-        self._peers = {
-            id: UdpPeer(identity, myself.uid, id, address, self._session, settings.datagram_bytes_max)
-            for id, address in self._addresses.items()
-        }
         self._greetings = Greetings(
-            identity,
-            acquaintances,
-            hears,
-            self._peers,
-            self._write,
-            self._refuse,
-            settings.heard_within_s,
-            self._reactor,
+            identity, acquaintances, hears, self._all_peers, self, settings.heard_within_s, self._reactor
         )
 
     def open(self) -> Deferred[None]:
@@ -183,7 +181,7 @@ class UdpTransport:
         """
         if self._greetings is None:
             raise RuntimeError("the transport was not introduced")
-        self._socket = _Socket(self._on_datagram, self._reactor)
+        self._socket = UdpSocket(self._on_datagram, self._reactor)
         try:
             self._port = self._reactor.listenUDP(
                 self._listen.port, self._socket, self._listen.host, _RECEIVE_BYTES_MAX
@@ -191,8 +189,9 @@ class UdpTransport:
         except CannotListenError:
             return fail()
         self._log.info("listening for replicas on {where}, by UDP", where=self._listen)
-        self._enlarge_buffers()
+        self._socket.enlarge_buffers(self._settings.buffer_bytes)
         self._greetings.begin()
+        self.follow()
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
@@ -212,7 +211,7 @@ class UdpTransport:
         for replica, chunks in self._encoder.encode(outgoing, reachable).items():
             peer = self._peers[replica]
             for datagram in peer.writer.write(chunks, epoch):
-                self._write(peer, datagram)
+                self.write(peer, datagram)
 
     def send_control(self, replica: int, control: Control) -> bool:
         """Send a control message, a long one in fragments.  False when it is dropped, because the replica has
@@ -220,7 +219,7 @@ class UdpTransport:
         peer = self._peers.get(replica)
         if peer is None or not peer.accepted or self._port is None or self._greetings is None:
             return False
-        if isinstance(control, TRANSFERS) and not peer.takes(WIRE):
+        if not peer.takes(form_of(control)):
             return False
         body = encode_control(control)
         if len(body) > LONG_MESSAGE_BYTES_MAX:
@@ -231,25 +230,33 @@ class UdpTransport:
 
     def speaks_epochs(self, replica: int) -> bool:
         """As `ITransport.speaks_epochs`: its greeting says so."""
+        return self._speaks(replica, WIRE_OF_STATES)
+
+    def speaks_members(self, replica: int) -> bool:
+        """As `ITransport.speaks_members`."""
+        return self._speaks(replica, WIRE_OF_CHANGES)
+
+    def _speaks(self, replica: int, form: int) -> bool:
         peer = self._peers.get(replica)
-        return peer is not None and peer.accepted and peer.takes(WIRE) and self.is_connected(replica)
+        return peer is not None and peer.accepted and peer.takes(form) and self.is_connected(replica)
 
     def uid_of(self, replica: int) -> int | None:
         """As `ITransport.uid_of`."""
         return None if self._acquaintances is None else self._acquaintances.uid_of(replica)
 
-    def know(self, membership: Membership) -> None:
+    def know(self, membership: Membership, previous: Membership | None = None) -> None:
         """As `ITransport.know`."""
         if self._acquaintances is not None:
-            self._acquaintances.know(membership)
+            self._acquaintances.know(membership, previous)
+            self.follow()
 
     def is_connected(self, replica: int) -> bool:
         """As `ITransport.is_connected`: whether a datagram of it came just now."""
         peer = self._peers.get(replica)
-        if peer is None or self._receive is None:
+        if peer is None or self._receive is None or self._greetings is None:
             return False
         silent_s: float = self._reactor.seconds() - peer.heard_at_s
-        return silent_s <= self._settings.heard_within_s
+        return silent_s <= self._greetings.silence_s(replica)
 
     def backlog_bytes(self, replica: int) -> int:
         """As `ITransport.backlog_bytes`: what the socket does not take is lost."""
@@ -275,7 +282,43 @@ class UdpTransport:
             "datagrams_doubled": sum(sequence.doubled for sequence in sequences),
         }
 
-    def _write(self, peer: UdpPeer, datagram: bytes) -> None:
+    # -- Way
+
+    def follow(self) -> None:
+        """See Way: the peers are the members and the guests, and nobody else."""
+        acquaintances, greetings = self._acquaintances, self._greetings
+        if acquaintances is None or greetings is None or self._port is None:
+            return
+        members = {number: self._roster.address_of(number) for number in self._roster.others}
+        others = {number: guest.address for number, guest in acquaintances.guests.items()}
+        if acquaintances.myself.seed and self._roster.membership is None:
+            others[WHOEVER if self._asked is None else self._asked] = acquaintances.myself.seed
+        wanted: dict[int, tuple[str, int]] = {}
+        for number, address in {**others, **members}.items():
+            try:
+                wanted[number] = self._where(number, address)
+            except ValueError as error:
+                self._complaints.warn(f"to replica {number}", f"it is not reached at {address!a}: {error}")
+        new = self._all_peers.update(wanted)
+        greetings.keep()
+        for peer in new:
+            greetings.greet(peer)
+
+    def on_guest(self, number: int, is_there: bool) -> None:
+        """See Way."""
+        if self._connection is not None:
+            self._connection(number, is_there)
+        if number == self._asked and not is_there:
+            self._asked = None
+            self.follow()
+
+    def on_seed(self, number: int) -> None:
+        """See Way."""
+        self._asked = number
+        self.follow()
+
+    def write(self, peer: UdpPeer, datagram: bytes) -> None:
+        """See Way."""
         try:
             self._port.write(datagram, peer.address)
         except (OSError, MessageLengthError) as error:
@@ -289,11 +332,10 @@ class UdpTransport:
 
     def _on_datagram(self, datagram: bytes, address: tuple[str, int]) -> None:
         self._bytes_received += len(datagram)
-        sender = self._senders.get(address)
-        if sender is None:
-            self._refuse(f"from {address[0]}", "a datagram from an address where no replica is")
+        peer = self._all_peers.find(address, datagram)
+        if peer is None:
+            self._on_stranger(datagram, address)
             return
-        peer = self._peers[sender]
         try:
             kind, epoch, session, body = peer.reader.read(datagram)
             self._received += 1
@@ -304,19 +346,35 @@ class UdpTransport:
         except NotGreetedError:
             self._refused += 1  # nothing to warn of: the two greet each other again
         except (DatagramError, WireError) as error:
-            self._refuse(f"from {peer.name}", f"a datagram is refused: {error}")
+            self.refuse(f"from {peer.name}", f"a datagram is refused: {error}")
+
+    def _on_stranger(self, datagram: bytes, address: tuple[str, int]) -> None:
+        """A datagram from an address where no replica is: of use only when it is a greeting, in one piece."""
+        acquaintances, greetings = self._acquaintances, self._greetings
+        if acquaintances is None or greetings is None:
+            return
+        try:
+            kind, _, session, body = DatagramReader(self._identity, acquaintances.myself.uid).read(datagram)
+            if kind == HELLO and body:
+                greetings.on_greeting(address, session, body)
+                return
+        except (DatagramError, WireError):
+            pass
+        self.refuse(f"from {address[0]}", "a datagram from an address where no replica is")
 
     def _on_frame(self, peer: UdpPeer, epoch: int, frame: bytes) -> None:
-        """Hand up the messages of a frame."""
-        messages = decode_frame(frame, self._identity.epoch)  # all epochs have as many members
+        """Hand up the messages of a frame; where they cannot be read, the epoch alone."""
+        if not frame:
+            return
+        messages = self._roster.decode(peer.id, epoch, frame)
         peer.heard_at_s = self._reactor.seconds()
-        if messages and self._receive is not None:
-            self._receive(peer.id, epoch, messages)
+        if self._receive is not None and messages != []:
+            self._receive(peer.id, epoch, messages or ())
 
     def _on_other(self, greetings: Greetings, peer: UdpPeer, datagram: Datagram) -> None:
         """A greeting, an answer to one, or a control message."""
         if datagram.kind == HELLO:
-            greetings.on_greeting(peer, datagram.session, datagram.body)
+            greetings.on_greeting(peer.address, datagram.session, datagram.body)
         elif datagram.kind == ANSWER:
             greetings.on_answer(peer, datagram.body)
         else:
@@ -327,60 +385,7 @@ class UdpTransport:
             elif self._control is not None:
                 self._control(peer.id, control)
 
-    def _refuse(self, subject: str, reason: str) -> None:
+    def refuse(self, subject: str, reason: str) -> None:
+        """See Way."""
         self._refused += 1
         self._complaints.warn(subject, reason)
-
-    def _enlarge_buffers(self) -> None:
-        """Ask for buffers that hold a burst, because datagrams that do not fit are lost."""
-        wanted = self._settings.buffer_bytes
-        handle: socket.socket = self._port.getHandle()
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            handle.setsockopt(socket.SOL_SOCKET, option, wanted)
-        granted = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        if granted < wanted:
-            self._log.warn(
-                "the receive buffer is {granted} bytes, not {wanted}: under load datagrams are lost;"
-                " raise net.core.rmem_max",
-                granted=granted,
-                wanted=wanted,
-            )
-
-
-class _Socket(DatagramProtocol):
-    """Hands on at most DATAGRAMS_PER_TURN datagrams a turn, so that a flood of them does not delay timers.
-
-    Twisted bounds only the bytes that it receives in a turn, and empty datagrams have none.
-    """
-
-    noisy = False
-
-    def __init__(self, receive: Callable[[bytes, tuple[str, int]], None], reactor: Any) -> None:
-        self._receive_datagram = receive
-        self._reactor = reactor
-        self._count = 0
-        self._throughput = 0
-        self._end_of_turn: IDelayedCall | None = None
-
-    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        """See DatagramProtocol."""
-        if self._end_of_turn is None:
-            self._end_of_turn = self._reactor.callLater(0, self._on_end_of_turn)
-        self._count += 1
-        if self._count == DATAGRAMS_PER_TURN:
-            port: Any = self.transport
-            self._throughput, port.maxThroughput = port.maxThroughput, 0
-        self._receive_datagram(datagram, addr)
-
-    def _on_end_of_turn(self) -> None:
-        self._end_of_turn = None
-        if self._count >= DATAGRAMS_PER_TURN:
-            port: Any = self.transport
-            port.maxThroughput = self._throughput
-        self._count = 0
-
-    def stop(self) -> None:
-        """Nothing more will come."""
-        if self._end_of_turn is not None:
-            self._end_of_turn.cancel()
-            self._end_of_turn = None

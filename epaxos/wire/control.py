@@ -8,12 +8,12 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
+from epaxos.protocol.values.control import Candidate, Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.ids import NUMBER_LIMIT
 from epaxos.wire import transfer
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import WireError, id_of
-from epaxos.wire.membership import decode_membership, decode_previous, encode_membership
+from epaxos.wire.membership import decode_member, decode_membership, decode_previous, encode_membership
 
 __all__ = ["UnknownKindError", "decode_control", "encode_control"]
 
@@ -61,14 +61,15 @@ def _encode_epoch_is(control: EpochIs, out: wire.Control) -> None:
     if control.previous is not None and control.opened_by is not None:
         encode_membership(control.previous, to.previous)
         to.replica, to.slot = control.opened_by
+    to.is_safe = control.is_safe
 
 
 def _decode_epoch_is(message: wire.EpochIs) -> EpochIs:
     membership = decode_membership(message.membership)
     if not message.HasField("previous"):
-        return EpochIs(membership)
+        return EpochIs(membership, is_safe=message.is_safe)
     previous = decode_previous(message.previous, membership)
-    return EpochIs(membership, id_of(message, len(previous.members)), previous)
+    return EpochIs(membership, id_of(message, len(previous.members)), previous, message.is_safe)
 
 
 def _encode_written(control: Written, out: wire.Control) -> None:
@@ -93,11 +94,27 @@ def _decode_founded(message: wire.Founded) -> Founded:
     return Founded(membership)
 
 
+def _encode_candidate(control: Candidate, out: wire.Control) -> None:
+    to, member = out.candidate, control.member
+    to.number, to.uid, to.peer_connect, to.client_connect, to.status_connect = member
+    if control.behind is not None:
+        to.behind = control.behind
+
+
+def _decode_candidate(message: wire.Candidate) -> Candidate:
+    addresses = message.peer_connect, message.client_connect, message.status_connect
+    member = decode_member(message.number, message.uid, *addresses)
+    if message.behind >= NUMBER_LIMIT:
+        raise WireError(f"a candidate that lacks {message.behind} bytes")
+    return Candidate(member, message.behind if message.HasField("behind") else None)
+
+
 _ENCODERS: dict[type[Control], Callable[[Any, wire.Control], None]] = {
     Standing: _encode_standing,
     EpochIs: _encode_epoch_is,
     Written: _encode_written,
     Founded: _encode_founded,
+    Candidate: _encode_candidate,
     **transfer.ENCODERS,
 }
 
@@ -106,5 +123,6 @@ _DECODERS: dict[str, Callable[[Any], Control]] = {
     "epoch_is": _decode_epoch_is,
     "written": _decode_written,
     "founded": _decode_founded,
+    "candidate": _decode_candidate,
     **transfer.DECODERS,
 }

@@ -61,18 +61,34 @@ class Batch(_message.Message):
     def __init__(self, writes: _Optional[_Iterable[bytes]] = ..., reads: _Optional[_Iterable[bytes]] = ..., payload: _Optional[bytes] = ..., commands: _Optional[int] = ..., barrier: bool = ..., successor: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
 
 class Membership(_message.Message):
-    __slots__ = ("uuid", "epoch", "version", "numbers", "uids")
+    __slots__ = ("uuid", "epoch", "version", "numbers", "uids", "next_number", "changed_numbers", "changed_uids", "peer_connects", "client_connects", "status_connects", "why", "at")
     UUID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NUMBERS_FIELD_NUMBER: _ClassVar[int]
     UIDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_UIDS_FIELD_NUMBER: _ClassVar[int]
+    PEER_CONNECTS_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_CONNECTS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_CONNECTS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
     uuid: bytes
     epoch: int
     version: int
     numbers: _containers.RepeatedScalarFieldContainer[int]
     uids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, uuid: _Optional[bytes] = ..., epoch: _Optional[int] = ..., version: _Optional[int] = ..., numbers: _Optional[_Iterable[int]] = ..., uids: _Optional[_Iterable[int]] = ...) -> None: ...
+    next_number: int
+    changed_numbers: _containers.RepeatedScalarFieldContainer[int]
+    changed_uids: _containers.RepeatedScalarFieldContainer[int]
+    peer_connects: _containers.RepeatedScalarFieldContainer[str]
+    client_connects: _containers.RepeatedScalarFieldContainer[str]
+    status_connects: _containers.RepeatedScalarFieldContainer[str]
+    why: str
+    at: int
+    def __init__(self, uuid: _Optional[bytes] = ..., epoch: _Optional[int] = ..., version: _Optional[int] = ..., numbers: _Optional[_Iterable[int]] = ..., uids: _Optional[_Iterable[int]] = ..., next_number: _Optional[int] = ..., changed_numbers: _Optional[_Iterable[int]] = ..., changed_uids: _Optional[_Iterable[int]] = ..., peer_connects: _Optional[_Iterable[str]] = ..., client_connects: _Optional[_Iterable[str]] = ..., status_connects: _Optional[_Iterable[str]] = ..., why: _Optional[str] = ..., at: _Optional[int] = ...) -> None: ...
 
 class PreAccept(_message.Message):
     __slots__ = ("replica", "slot", "batch", "deps", "fast_quorum")
@@ -259,7 +275,7 @@ class Hello(_message.Message):
     def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., cluster: _Optional[str] = ..., replicas: _Optional[int] = ..., sender: _Optional[int] = ..., receiver: _Optional[int] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("protocol", "accepted", "refusal", "introduction", "kind", "heard_written", "heard_process")
+    __slots__ = ("protocol", "accepted", "refusal", "introduction", "kind", "heard_written", "heard_process", "number")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
@@ -267,6 +283,7 @@ class Answer(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     HEARD_WRITTEN_FIELD_NUMBER: _ClassVar[int]
     HEARD_PROCESS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     protocol: str
     accepted: bool
     refusal: str
@@ -274,32 +291,38 @@ class Answer(_message.Message):
     kind: int
     heard_written: int
     heard_process: int
-    def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ..., kind: _Optional[int] = ..., heard_written: _Optional[int] = ..., heard_process: _Optional[int] = ...) -> None: ...
+    number: int
+    def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ..., kind: _Optional[int] = ..., heard_written: _Optional[int] = ..., heard_process: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Introduction(_message.Message):
-    __slots__ = ("uid", "process", "uuid", "written", "unfounded", "wire")
+    __slots__ = ("uid", "process", "uuid", "written", "unfounded", "wire", "joins", "address")
     UID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_FIELD_NUMBER: _ClassVar[int]
     UNFOUNDED_FIELD_NUMBER: _ClassVar[int]
     WIRE_FIELD_NUMBER: _ClassVar[int]
+    JOINS_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     uid: int
     process: int
     uuid: bytes
     written: int
     unfounded: bool
     wire: int
-    def __init__(self, uid: _Optional[int] = ..., process: _Optional[int] = ..., uuid: _Optional[bytes] = ..., written: _Optional[int] = ..., unfounded: bool = ..., wire: _Optional[int] = ...) -> None: ...
+    joins: bool
+    address: str
+    def __init__(self, uid: _Optional[int] = ..., process: _Optional[int] = ..., uuid: _Optional[bytes] = ..., written: _Optional[int] = ..., unfounded: bool = ..., wire: _Optional[int] = ..., joins: bool = ..., address: _Optional[str] = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("standing", "epoch_is", "state_ask", "state_offer", "piece_ask", "piece", "written", "founded")
+    __slots__ = ("standing", "epoch_is", "state_ask", "state_offer", "piece_ask", "piece", "candidate", "written", "founded")
     STANDING_FIELD_NUMBER: _ClassVar[int]
     EPOCH_IS_FIELD_NUMBER: _ClassVar[int]
     STATE_ASK_FIELD_NUMBER: _ClassVar[int]
     STATE_OFFER_FIELD_NUMBER: _ClassVar[int]
     PIECE_ASK_FIELD_NUMBER: _ClassVar[int]
     PIECE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_FIELD_NUMBER: _ClassVar[int]
     FOUNDED_FIELD_NUMBER: _ClassVar[int]
     standing: Standing
@@ -308,9 +331,10 @@ class Control(_message.Message):
     state_offer: StateOffer
     piece_ask: PieceAsk
     piece: Piece
+    candidate: Candidate
     written: Written
     founded: Founded
-    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ..., state_ask: _Optional[_Union[StateAsk, _Mapping]] = ..., state_offer: _Optional[_Union[StateOffer, _Mapping]] = ..., piece_ask: _Optional[_Union[PieceAsk, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ..., written: _Optional[_Union[Written, _Mapping]] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ...) -> None: ...
+    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., epoch_is: _Optional[_Union[EpochIs, _Mapping]] = ..., state_ask: _Optional[_Union[StateAsk, _Mapping]] = ..., state_offer: _Optional[_Union[StateOffer, _Mapping]] = ..., piece_ask: _Optional[_Union[PieceAsk, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., written: _Optional[_Union[Written, _Mapping]] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("epoch", "installed", "asks")
@@ -323,16 +347,36 @@ class Standing(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., installed: _Optional[int] = ..., asks: bool = ...) -> None: ...
 
 class EpochIs(_message.Message):
-    __slots__ = ("membership", "previous", "replica", "slot")
+    __slots__ = ("membership", "previous", "replica", "slot", "is_safe", "committed")
     MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
+    IS_SAFE_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
     membership: Membership
     previous: Membership
     replica: int
     slot: int
-    def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ..., previous: _Optional[_Union[Membership, _Mapping]] = ..., replica: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...
+    is_safe: bool
+    committed: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, membership: _Optional[_Union[Membership, _Mapping]] = ..., previous: _Optional[_Union[Membership, _Mapping]] = ..., replica: _Optional[int] = ..., slot: _Optional[int] = ..., is_safe: bool = ..., committed: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("number", "uid", "peer_connect", "client_connect", "status_connect", "behind")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    PEER_CONNECT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_CONNECT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_CONNECT_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    uid: int
+    peer_connect: str
+    client_connect: str
+    status_connect: str
+    behind: int
+    def __init__(self, number: _Optional[int] = ..., uid: _Optional[int] = ..., peer_connect: _Optional[str] = ..., client_connect: _Optional[str] = ..., status_connect: _Optional[str] = ..., behind: _Optional[int] = ...) -> None: ...
 
 class StateAsk(_message.Message):
     __slots__ = ("beyond",)

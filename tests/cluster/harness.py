@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 import redis
 
-from epaxos.config.example import example
+from epaxos.config.example import example, replica_section
 from epaxos.tools.demo import free_base_port
 from tests.cluster.links import Links
 from tests.cluster.load import connect
@@ -51,6 +51,9 @@ class Cluster:
     `settings` are further sections of its configuration.  With `linked`, replicas reach each other over
     `links`, which can be cut and delayed; each then has a configuration of its own, and with
     `settings_of` further sections of its own.  `source` is the folder of another epaxos to run.
+
+    `members` are the numbers of those that it has now, which a test that changes them keeps up to date; there
+    are ports for `room` further ones (`join`).
     """
 
     def __init__(
@@ -62,17 +65,23 @@ class Cluster:
         linked: bool = False,
         settings_of: Callable[[int], str] = lambda id: "",
         source: Path | None = None,
+        room: int = 0,
     ) -> None:
         self.n = n
+        self.members = list(range(n))
         self.use(source)
         self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
-        self.hosts = ["127.0.0.1"] * n
-        base = free_base_port(n)
-        self.redis_ports = [base + 100 + id for id in range(n)]
-        self.status_ports = [base + 200 + id for id in range(n)]
+        self.hosts = ["127.0.0.1"] * (n + room)
+        base = self.base_port = free_base_port(n + room)
+        self.redis_ports = [base + 100 + id for id in range(n + room)]
+        self.status_ports = [base + 200 + id for id in range(n + room)]
         self.config = self.folder / "cluster.ini"
         self.config.write_text(example(n, base, data="data", transport=transport) + settings)
+        self.settings = settings
+        self.transport = transport
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.seeds: dict[int, str] = {}
+        """The address of a member that each replica is started with that joins."""
         self.revived = 0
         self._entered = False
         self._links = Links([base + id for id in range(n)], transport) if linked else None
@@ -92,7 +101,7 @@ class Cluster:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
-            for id in range(self.n):
+            for id in sorted({*self.members, *self.processes}):
                 print(f"---- the end of the log of replica {id}\n{self.log(id)[-3000:]}", file=sys.stderr)
         for process in self.processes.values():
             process.kill()
@@ -109,7 +118,12 @@ class Cluster:
 
     def config_of(self, id: int) -> Path:
         """The configuration file of the replica."""
-        return self.config if self._links is None else self.folder / f"replica-{id}.ini"
+        is_own = self._links is not None or id in self.seeds
+        return self.own_config(id) if is_own else self.config
+
+    def own_config(self, id: int) -> Path:
+        """A configuration file of the replica alone."""
+        return self.folder / f"replica-{id}.ini"
 
     def _linked_config(self, id: int) -> str:
         """The configuration of the cluster, in which `id` reaches the others over its links."""
@@ -137,7 +151,9 @@ class Cluster:
 
     def command(self, id: int) -> list[str]:
         """The command line that runs the replica in the foreground."""
-        return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config_of(id))]
+        seed = self.seeds.get(id)
+        join = [] if seed is None else ["--join", seed]
+        return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config_of(id)), *join]
 
     def start(self, *ids: int, file_bytes_max: int | None = None, prlimit: Sequence[str] = ()) -> Cluster:
         """Start these replicas, or all, and do not wait until they are ready (see `ready`).
@@ -147,7 +163,7 @@ class Cluster:
         """
         limits = [*prlimit, *([] if file_bytes_max is None else [f"--fsize={file_bytes_max}"])]
         command = ["prlimit", *limits, "--"] if limits else []
-        for id in ids or range(self.n):
+        for id in ids or self.members:
             with self.log_file(id).open("ab") as log:
                 self.processes[id] = subprocess.Popen(
                     [*command, *self.command(id)],
@@ -158,6 +174,34 @@ class Cluster:
                     env=self._environment,
                 )
         return self
+
+    def join(self, id: int, seed: int, own: str = "", *, wait: bool = True) -> Cluster:
+        """Start replica `id`, which has a file of its own, so that it joins the cluster of the member `seed`.
+
+        `own`: its section, where it is not the usual one.
+        With `wait`, until every member that runs says that it has the state, and so may be added.
+        """
+        own = own or replica_section(id, self.base_port, "data", self.transport)
+        name = "[cluster]\nname = example\n" + ("transport = udp\n" if self.transport == "udp" else "")
+        self.own_config(id).write_text(f"{name}{own}{self.settings}")
+        self.seeds[id] = f"{self.transport}:127.0.0.1:{self.base_port + seed}"
+        self.start(id)
+        if wait:
+            asked = [member for member in self.members if member in self.processes]
+            wait_until(f"replica {id} can be added", lambda: all(self.may_add(id, at) for at in asked), 30)
+        return self
+
+    def may_add(self, id: int, asked: int) -> bool:
+        """Whether the member `asked` says that replica `id` wants to join, and has the state."""
+        candidates = self.client(asked).execute_command("EPAXOS", "CANDIDATES")
+        behind = {candidate[0]: candidate[4] for candidate in candidates}
+        return behind.get(id) is not None and behind[id] <= 1_000_000
+
+    def change(self, asked: int, *words: object) -> list[int]:
+        """Ask this member for a change of the members, as `EPAXOS ...`.  Returns the new ones."""
+        _, members = self.client(asked).execute_command("EPAXOS", *map(str, words))
+        self.members = list(members)
+        return self.members
 
     def revive(self) -> None:
         """Start again the replicas that somebody else has killed, as a service manager would.
@@ -196,7 +240,7 @@ class Cluster:
 
     def ready(self, *ids: int, up: Iterable[int] | None = None, timeout_s: float = 30) -> Cluster:
         """Wait until each of these replicas (or all) sees each of `up` (by default, of these) up."""
-        asked = ids or tuple(range(self.n))
+        asked = ids or tuple(self.members)
         wanted = set(asked if up is None else up)
 
         def is_ready() -> bool:
@@ -246,7 +290,7 @@ class Cluster:
 
     def statuses(self) -> list[dict[str, Any]]:
         """The status of each replica; of none when one does not answer, as when it begins again."""
-        statuses = [self.try_status(id) for id in range(self.n)]
+        statuses = [self.try_status(id) for id in self.members]
         return [] if None in statuses else [status for status in statuses if status is not None]
 
     def settled(self, timeout_s: float = 30) -> int:

@@ -68,7 +68,7 @@ class CtlTests(SynchronousTestCase):
         done = run_process("inspect", cluster.data(2), "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         found = json.loads(done.stdout)
-        self.assertEqual((found["replica"], found["n"], found["state_machine"]), (2, 3, "kv"))
+        self.assertEqual((found["replica"], found["members"], found["state_machine"]), (2, [0, 1, 2], "kv"))
         self.assertGreaterEqual(found["written"], found["synced"])
         self.assertGreater(found["synced"], 1)
         done = run_process("inspect", cluster.data(1))

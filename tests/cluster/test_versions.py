@@ -1,4 +1,4 @@
-"""A cluster of the version before uids, upgraded one replica after the other, and back, under load.
+"""Clusters of earlier versions, upgraded one replica after the other, and back, under load.
 
 The older version is built as a wheel from the history of this repository.  Skipped, with a word, where there
 is no history, or no pip.
@@ -15,14 +15,18 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
 
+import redis
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from epaxos.service.exit_status import REMOVED, WRONG_DATA
 from tests.cluster.harness import Cluster
 from tests.cluster.load import Load
 from tests.test_packaging import ROOT
 
 BEFORE_UIDS = "2425dae"
 """The last revision whose replicas know of no uids."""
+BEFORE_CHANGES = "a0b8820"
+"""The last revision whose replicas know of epochs, and of no other members in them."""
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
 
 
@@ -34,12 +38,12 @@ def _run(*command: object, folder: Path = ROOT) -> bytes:
 
 
 @cache
-def before_uids() -> Path:
-    """A folder with what the wheel of the older version installs."""
+def installed(revision: str) -> Path:
+    """A folder with what the wheel of this revision installs."""
     if shutil.which("git") is None:
         raise SkipTest("there is no git")
     folder = Path(mkdtemp(prefix="epaxos-before-"))
-    tree = _run("git", "archive", "--format=tar", BEFORE_UIDS)
+    tree = _run("git", "archive", "--format=tar", revision)
     with tarfile.open(fileobj=BytesIO(tree)) as archive:
         archive.extractall(folder / "tree", filter="data")
     _run(*PIP, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, folder / "tree")
@@ -48,7 +52,12 @@ def before_uids() -> Path:
     return folder / "installed"
 
 
-class VersionTests(SynchronousTestCase):
+def before_uids() -> Path:
+    """The last version that knows of no uids."""
+    return installed(BEFORE_UIDS)
+
+
+class VersionsCase(SynchronousTestCase):
     def load(self, cluster: Cluster) -> Load:
         return Load(dict(enumerate(cluster.redis_ports)), clients=2)
 
@@ -68,6 +77,8 @@ class VersionTests(SynchronousTestCase):
             for bad in ("Traceback", "internal error", "not a frame", "unknown kind"):
                 self.assertNotIn(bad, cluster.log(id))
 
+
+class BeforeUidsTests(VersionsCase):
     def test_an_old_cluster_upgraded_one_by_one(self) -> None:
         """And one put back in between, while its folder is what the old version knows."""
         old = before_uids()
@@ -117,3 +128,39 @@ class VersionTests(SynchronousTestCase):
     def change_one_beside(self, cluster: Cluster) -> None:
         self.assertEqual(cluster.terminate(0), 0)
         cluster.start(0).ready(0, up=(0, 1))
+
+
+class BeforeChangesTests(VersionsCase):
+    def test_an_old_cluster_upgraded_and_changed(self) -> None:
+        """Its members may change once all of them know how; the old version refuses its folders then."""
+        old = installed(BEFORE_CHANGES)
+        with Cluster(source=old, room=1).start().ready() as cluster:
+            with self.load(cluster) as load:
+                load.wait_for_more(20, 0, 1, 2)
+                self.assertEqual(cluster.client(0).execute_command("EPAXOS", "TURN"), 1)
+                cluster.settled()
+                self.change(cluster, 0, None)
+                self.change(cluster, 1, None, kill=True)
+                load.wait_for_more(20, 0, 1, 2)
+                refused = "replica 2 is of a version that knows of no changes of the members"
+                with self.assertRaisesRegex(redis.ResponseError, refused):
+                    cluster.client(0).execute_command("EPAXOS", "REMOVE", "1")
+                self.assertEqual(cluster.client(0).execute_command("EPAXOS", "TURN"), 2)
+                cluster.settled()
+                self.change(cluster, 1, old)  # the folder is one that the old version knows
+                self.change(cluster, 1, None)
+                self.change(cluster, 2, None)
+                load.wait_for_more(20, 0, 1, 2)
+                cluster.join(3, 1)
+                self.assertEqual(cluster.change(0, "REPLACE", 2, "BY", 3), [0, 1, 3])
+                self.assertEqual(cluster.ended(2, 30), REMOVED)
+                cluster.ready()
+            cluster.settled()
+            cluster.equal_digests()
+            for id in cluster.members:
+                self.assertEqual(load.missing(cluster.client(id)), [], f"seen at replica {id}")
+            self.assertEqual(cluster.terminate(0), 0)
+            cluster.use(old)
+            cluster.start(0)
+            self.assertEqual(cluster.ended(0), WRONG_DATA)
+            self.assertIn("it is in storage format 5, and this version knows only", cluster.log(0))

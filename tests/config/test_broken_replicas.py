@@ -86,6 +86,18 @@ class BrokenReplicaTests(ConfigCase):
             ),
             (
                 f"status = tcp:7202{local}",
+                f"status = tcp:7202{local}\nclient_connect = tcp:{'a' * 250}:7102",
+                f"[replica 2] client_connect = tcp:{'a' * 250}:7102:"
+                " is longer than 256 bytes, or not printable",
+            ),
+            (
+                f"status = tcp:7202{local}",
+                f"status = tcp:7202{local}\nclient_connect = udp:127.0.0.1:7102",
+                "[replica 2] client_connect = udp:127.0.0.1:7102: is not an endpoint:"
+                " there is no endpoint type 'udp'; a valid one is tcp:127.0.0.1:7000",
+            ),
+            (
+                f"status = tcp:7202{local}",
                 f"status = tcp:7102{local}",
                 f"[replica 2] status = tcp:7102{local}:"
                 " port 7102 of 127.0.0.1 is taken by [replica 2] client",

@@ -113,6 +113,49 @@ class LoadTests(ConfigCase):
         self.assertEqual(config.replica(0).peer_connect, "tcp:10.0.0.1:7000")
         self.assertEqual(config.replica(1).peer_connect, "tcp:ten.example:7000")
 
+    def test_how_clients_come(self) -> None:
+        """Where a replica is reached for clients and for its status: as the file says, or derived from it."""
+        names = "[cluster]\nname = c\n[replica 0]\ndata = d\n"
+        for lines, client, status in (
+            (
+                "peer = tcp:7000:interface=10.0.0.1\nclient = tcp:6379:interface=10.0.0.2\n"
+                "status = unix:/run/status\n",
+                "tcp:10.0.0.2:6379",
+                "unix:/run/status",
+            ),
+            (  # every interface of the host at which the others reach it
+                "peer = tcp:7000\npeer_connect = tcp:one.example:7000\n"
+                "client = tcp:6379\nstatus = tcp:7200\n",
+                "tcp:one.example:6379",
+                "tcp:one.example:7200",
+            ),
+            (  # that host has another name for everybody else; who knows TLS has to say whom it trusts
+                "peer = tcp:7000:interface=127.0.0.1\nclient = tcp:6379\nstatus = ssl:7200:privateKey=k\n",
+                "",
+                "",
+            ),
+            (
+                "peer = tcp:7000:interface=127.0.0.1\nclient = tcp:6379\nstatus = tcp:7200\n"
+                "client_connect = tcp:ten.example:6379\nstatus_connect = ssl:ten.example:443\n",
+                "tcp:ten.example:6379",
+                "ssl:ten.example:443",
+            ),
+        ):
+            replica = self.load(names + lines).replica(0)
+            self.assertEqual((replica.client_connect, replica.status_connect), (client, status))
+
+    def test_a_file_of_one_that_joins(self) -> None:
+        """It needs its own section alone, and may have others."""
+        first, *others = re.split(r"(?=\[replica )", example(4))
+        path = self.write(first + others[3])
+        self.assertEqual([replica.id for replica in load(path, has_founders=False).replicas], [3])
+        config = load(self.write(first + others[3] + others[1]), has_founders=False)
+        self.assertEqual([replica.id for replica in config.replicas], [1, 3])
+        self.assertEqual(config.replica(3).peer, "tcp:7003:interface=127.0.0.1")
+        self.assertIsNone(config.find(0))
+        error = self.assertRaises(ConfigError, config.replica, 0)
+        self.assertEqual(str(error), f"{config.path}: there is no section [replica 0]; the replicas are 1, 3")
+
     def test_other_id(self) -> None:
         path = self.write(example(3))
         for id in (3, -1):

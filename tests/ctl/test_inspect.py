@@ -24,7 +24,7 @@ class InspectTests(StoreCase):
         lines = dict(map(str.strip, line.split("  ", 1)) for line in done.stdout.splitlines())
         self.assertEqual(lines["format"], str(FORMAT))
         self.assertEqual(lines["cluster"], "test")
-        self.assertEqual(lines["replica"], "1 of 3")
+        self.assertEqual((lines["replica"], lines["members"]), ("1", "0 1 2"))
         self.assertRegex(lines["uid"], "^[0-9a-f]{16}$")
         self.assertEqual(lines["executed"], "5 5 0, and 2 instances beyond")
         self.assertEqual(lines["epoch"], "0")

@@ -251,7 +251,6 @@ class NoMembersTests(SynchronousTestCase):
         self.check({"EPAXOS MEMBERS": Raw(b"")}, ": it did not answer EPAXOS within 0.5 s")
         row = member(0, "tcp:7100")
         for spoilt in (
-            [],
             None,
             7,
             b"x",
@@ -263,6 +262,9 @@ class NoMembersTests(SynchronousTestCase):
             [row, 7],
         ):
             self.check({"EPAXOS MEMBERS": spoilt}, ": its list of members cannot be understood")
+        self.check(
+            {"EPAXOS MEMBERS": []}, " knows no members yet: it has not reached the cluster that it joins"
+        )
 
     def test_a_wrong_password(self) -> None:
         with Fake({"AUTH no": ValueError("WRONGPASS invalid")}) as a:

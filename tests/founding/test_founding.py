@@ -33,6 +33,23 @@ class StepTests(SynchronousTestCase):
         member.on_durable()
         self.assertEqual((member.founded, member.to_tell()), (first(1), []))
 
+    def test_where_the_members_are(self) -> None:
+        """The list says what its maker was told of each; the uids are those that were met."""
+        found_at = {number: Member(number, 0, f"tcp:{number}:1", f"tcp:{number}:2") for number in (0, 1)}
+        member = Founding(0, 100, range(3), None, lambda: UUID, found_at)
+        self.meet(member, 1, 2)
+        written = member.to_write()
+        assert written is not None
+        self.assertEqual(
+            written.members,
+            (
+                Member(0, 100, "tcp:0:1", "tcp:0:2"),
+                Member(1, 101, "tcp:1:1", "tcp:1:2"),
+                Member(2, 102),
+            ),
+        )
+        self.assertEqual(written.next_number, 0, "earlier versions can read it")
+
     def test_the_lowest_makes_the_list_when_all_are_there(self) -> None:
         member = founding(0)
         self.meet(member, 1)

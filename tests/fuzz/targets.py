@@ -71,6 +71,7 @@ from epaxos.transport.handshake import PeerIdentity, greet
 from epaxos.transport.incoming import IncomingFactory
 from epaxos.transport.introductions import Introduction, Myself
 from epaxos.transport.outgoing import Outgoing
+from epaxos.transport.roster import Roster
 from epaxos.wire.codec import WireError, decode_batch, decode_frame, encode, encode_batch
 from epaxos.wire.frames import FrameError, FrameReader
 from tests.defaults import default_limits, default_tcp
@@ -336,8 +337,10 @@ def incoming(data: bytes) -> None:
     clock = Clock()
     controls: list[Control] = []
     received: list[Message] = []
+    roster = Roster(0, HERE.epoch)
     factory = IncomingFactory(
         HERE,
+        roster,
         lambda sender, epoch, messages: received.extend(messages),
         lambda sender, is_open: None,
         _complaints(clock),
@@ -347,7 +350,9 @@ def incoming(data: bytes) -> None:
     )
     if introduced:
         me = Myself(100, 200, lambda: 1, choices.of((None, MEMBERS)))
-        factory.acquaintances = Acquaintances(0, N, "example", me, 1.0, clock.seconds, _never)
+        if me.membership is not None:
+            roster.know(me.membership)
+        factory.acquaintances = Acquaintances(0, roster, "example", me, 1.0, clock.seconds, _never)
         factory.control = lambda sender, control: controls.append(control)
     connection: Any = factory.buildProtocol(None)
     wire = _Peer()

@@ -14,7 +14,9 @@ from tests.generated.page import page, rows
 
 __all__ = [
     "BACKUP_FIELDS",
+    "CHANGE_FIELDS",
     "INSPECT_FIELDS",
+    "MEMBERS_FIELDS",
     "READY_FIELDS",
     "RESTORE_FIELDS",
     "STATUS_FIELDS",
@@ -27,8 +29,9 @@ STATUS_FIELDS = {
     "cluster": "the name of the cluster; null when no member answered",
     "members[].id": "the number of a member",
     "members[].peer": "the endpoint by which the other replicas reach it",
-    "members[].client": "the endpoint on which it listens for clients",
-    "members[].status_port": "the endpoint on which it listens for `GET /status`",
+    "members[].client": "the endpoint by which clients reach it, or, where that is not known, the one on "
+    "which it listens for them",
+    "members[].status_port": "the same for `GET /status`",
     "members[].state": "what the replica of `--at` says of it: `here`, `connected` or `not connected`",
     "members[].asked": "where it was asked",
     "members[].reached": "whether it answered, as a member of this cluster and with this number",
@@ -50,7 +53,7 @@ INSPECT_FIELDS = {
     "format": "the storage format",
     "cluster": "the name of the cluster that the data belong to",
     "replica": "the number of the replica that they belong to",
-    "n": "the number of replicas of the cluster",
+    "members": "the numbers of the members in that epoch; none in a folder that waits to join a cluster",
     "state_machine": "the name of the state machine whose state it is",
     "uid": "the uid of the folder, in hex; null when it has none",
     "written": "the number of the last write that is there",
@@ -74,6 +77,32 @@ INSPECT_FIELDS = {
     "database.torn_bytes": "the bytes at the end of its log that are torn; the next start sets them aside",
     "incoming_bytes": "the bytes that were taken of the state of another member, and have no effect until "
     "all of it is there; null when no transfer is unfinished",
+}
+MEMBERS_FIELDS = {
+    "at": "the replica that was asked, as in `--at`",
+    "members[].id": "the number of a member; with `--history`, `members` is null",
+    "members[].uid": "the uid of its data folder, in hex; null when it is not known",
+    "members[].state": "what the replica of `--at` says of it: `here`, `connected` or `not connected`",
+    "members[].peer": "the endpoint by which the other replicas reach it",
+    "members[].client": "the endpoint by which clients reach it, or, where that is not known, the one on "
+    "which it listens for them",
+    "members[].status_port": "the same for `GET /status`",
+    "candidates[].id": "the number of a replica that wants to join; with `--history`, `candidates` is null",
+    "candidates[].uid": "the uid of its data folder, in hex",
+    "candidates[].peer": "the endpoint by which the other replicas reach it",
+    "candidates[].client": "the endpoint by which clients will reach it; empty when it is not known",
+    "candidates[].status_port": "the same for `GET /status`",
+    "candidates[].behind_bytes": "the bytes of the state that it still lacks; null when it has not said",
+    "history[].epoch": "the epoch with which a list of members began; without `--history`, `history` is null",
+    "history[].at": "when it was proposed, by the clock of who did it, in seconds since 1970; 0: not known",
+    "history[].why": "why, and by whom, in a few words; empty when it is not known",
+    "history[].members": "the numbers of its members",
+}
+CHANGE_FIELDS = {
+    "dry_run": "whether nothing was done, because of `--dry-run`",
+    "epoch": "the number of the epoch that has begun, and is safe; null with `--dry-run`",
+    "members": "the numbers of its members; null with `--dry-run`",
+    "lines": "what would happen, in lines for people; null without `--dry-run`",
 }
 TURN_FIELDS = {"epoch": "the number of the epoch that has begun, and is safe"}
 BACKUP_FIELDS = {
@@ -117,6 +146,8 @@ FIELDS = {
     "status": STATUS_FIELDS,
     "wait-ready": READY_FIELDS,
     "inspect": INSPECT_FIELDS,
+    "members": MEMBERS_FIELDS,
+    **dict.fromkeys(("add", "move", "remove", "replace"), CHANGE_FIELDS),
     "turn": TURN_FIELDS,
 }
 

@@ -35,6 +35,14 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "a write has waited longer than `suspect_after_s`. Go to another replica",
         SAYS,
     ),
+    "CLUSTERDOWN this replica is not a member any more": (
+        "it was [removed](../operating/members.md). Go to a member",
+        SAYS,
+    ),
+    "CLUSTERDOWN this replica is not a member yet": (
+        "it [joins](../operating/members.md#a-replica-joins), and nobody has added it yet. Go to a member",
+        NO,
+    ),
     "CLUSTERDOWN the replica does not run": (
         "it stops, or waits for the other members at [the first start](../operating/run.md#the-first-start). "
         "The command was not run",
@@ -165,9 +173,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR …: … …": ("an argument that a command of [a machine](../using/state-machines.md) does not take", NO),
     "ERR …": (
-        "`EPAXOS TURN` was refused, and the text says why: [the next epoch]"
-        "(../operating/epaxosctl.md#the-next-epoch). After a text that says that the next epoch may still "
-        "begin, look at `epoch.number` of the [status](status.md). Or one of the commands for "
+        "`EPAXOS TURN`, or a change of the members, was refused, and the text says why: [the next epoch]"
+        "(../operating/epaxosctl.md#the-next-epoch), [change the members](../operating/members.md"
+        "#when-it-is-refused). After a text that says that the next epoch may still begin, look at "
+        "`epoch.number` of the [status](status.md). Or one of the commands for "
         "[backups](../operating/backup.md) was",
         SAYS,
     ),

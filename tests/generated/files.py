@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from epaxos.storage.leveldb.records import FORMAT, FORMAT_OF_EPOCHS
+from epaxos.storage.leveldb.records import FORMAT, FORMAT_OF_CHANGES, FORMAT_OF_EPOCHS
 from tests.generated.page import docstring_of, page
 
 __all__ = ["files"]
@@ -31,9 +31,12 @@ def files() -> str:
         "Files on disk",
         "the docstrings of epaxos/storage",
         f"This is storage format {FORMAT}, or {FORMAT_OF_EPOCHS} once the folder has left "
-        "[epoch 0](../internals/protocol/epochs.md). A folder of another format is refused at the start. "
+        f"[epoch 0](../internals/protocol/epochs.md), or {FORMAT_OF_CHANGES} once "
+        "[the members](../operating/members.md) are not the first ones any more, and in a folder that waits "
+        "to join. A folder of another format is refused at the start. "
         f"Versions that know of no epochs refuse format {FORMAT_OF_EPOCHS}, so after the first turn there is "
-        "no way back to them. The records `uid` and `founded` "
+        f"no way back to them. Versions that know of no changes of the members refuse format "
+        f"{FORMAT_OF_CHANGES}. The records `uid` and `founded` "
         "([the first start](../operating/run.md#the-first-start)) are new in format 3; "
         "versions before ignore them, and a folder without a uid gets one when it is opened. All files "
         "of a folder belong together: nothing in it may be removed, copied or put back alone, but for "

@@ -211,10 +211,13 @@ class Wires:
     def speaks_epochs(self, replica: int) -> bool:
         return False
 
+    def speaks_members(self, replica: int) -> bool:
+        return False
+
     def uid_of(self, replica: int) -> int | None:
         return None
 
-    def know(self, membership: Membership) -> None:
+    def know(self, membership: Membership, previous: Membership | None = None) -> None:
         pass
 
     def is_connected(self, replica: int) -> bool:

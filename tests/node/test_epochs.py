@@ -11,14 +11,18 @@ from typing import Any, cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import EpochRecord, IStore, ITransport, WriteSet
+from epaxos.interfaces import EpochRecord, IStore, ITransport, Restored, WriteSet
+from epaxos.node.candidates import Candidates
 from epaxos.node.dropping import DROP_EVERY_S, DROPPED_AT_ONCE
 from epaxos.node.epochs import EARLY_FRAMES_MAX, Epochs
 from epaxos.node.following import Following
+from epaxos.node.leaving import LINGER_S
 from epaxos.node.transfers import Transfers
 from epaxos.node.turns import Turns
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.values.control import Control, EpochIs, Standing
+from epaxos.protocol.values.changes import Change, Move, Remove, Replace, changed
+from epaxos.protocol.values.control import Candidate, Control, EpochIs, Standing
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.membership import VERSION, Member, Membership
@@ -32,7 +36,7 @@ from epaxos.protocol.values.messages import (
     Read,
     Recover,
 )
-from epaxos.protocol.values.transfer import PieceAsk
+from epaxos.protocol.values.transfer import PieceAsk, StateOffer
 
 ASKS_AGAIN_S = 0.5
 UUID = 77
@@ -108,13 +112,19 @@ class Transport:
         self.controls.append((replica, control))
         return True
 
-    def know(self, membership: Membership) -> None:
+    def know(self, membership: Membership, previous: Membership | None = None) -> None:
         self.known.append(membership)
 
     def take(self) -> list[tuple[int, Control]]:
         """What was told since the last call."""
         controls, self.controls = self.controls, []
         return controls
+
+
+def held(founded: Membership | None, record: EpochRecord | None = None) -> Restored:
+    """What a store held with these first members, or with this newest epoch."""
+    nothing = (0, 0, 0)
+    return Restored(False, 0, nothing, nothing, (), (), (), (), record, 10, founded)
 
 
 class Core:
@@ -136,14 +146,15 @@ class RecordedTransfers:
 
     def __init__(self) -> None:
         self.is_possible = True
+        self.behind: int | None = None
         self.due = math.inf
         self.wanted: list[tuple[int, int, Sequence[tuple[int, int]]]] = []
         self.opened: list[int] = []
         self.controls: list[tuple[int, Control]] = []
         self.turns = 0
 
-    def start(self) -> None:
-        """Nothing has to be opened."""
+    def start(self, is_for_us: Callable[[StateOffer], bool]) -> None:
+        self.is_for_us = is_for_us
 
     def status(self) -> None:
         return None
@@ -167,10 +178,10 @@ class RecordedTurns:
     def __init__(self) -> None:
         self.begun = self.safe = 0
 
-    def on_begun(self) -> None:
+    def on_begun(self, membership: Membership) -> None:
         self.begun += 1
 
-    def on_safe(self) -> None:
+    def on_safe(self, membership: Membership) -> None:
         self.safe += 1
 
 
@@ -186,16 +197,19 @@ class EpochsCase(SynchronousTestCase):
         self.core = cast(Replica, self.fake)
         self.received: list[tuple[int, Sequence[Message]]] = []
         self.fatal: list[str] = []
+        self.removed: list[str] = []
         self.epochs = self.new()
-        self.epochs.restore(FIRST, None)
+        self.epochs.restore(held(FIRST))
 
     def new(self) -> Epochs:
-        self.following = Following(0, self.n)
+        self.following = Following(0, Epoch.first(self.n))
+        self.candidates = Candidates(self.clock.seconds)
         self.turns = RecordedTurns()
         self.transfers = RecordedTransfers()
         return Epochs(
             0,
             self.following,
+            self.candidates,
             cast(Turns, self.turns),
             cast(Transfers, self.transfers),
             cast(IStore, self.store),
@@ -204,11 +218,12 @@ class EpochsCase(SynchronousTestCase):
             ASKS_AGAIN_S,
             lambda sender, messages: self.received.append((sender, messages)),
             self.fatal.append,
+            self.removed.append,
         )
 
     def restarted(self, record: EpochRecord) -> Epochs:
         self.epochs = self.new()
-        self.epochs.restore(record.membership, record)
+        self.epochs.restore(held(record.membership, record))
         return self.epochs
 
     def end(self, durable: bool = True) -> EpochRecord:
@@ -308,8 +323,9 @@ class OpeningTests(EpochsCase):
     def test_a_member_alone(self) -> None:
         self.n = 1
         self.epochs = self.new()
-        self.epochs.restore(FIRST, None)
-        self.end(durable=False)
+        alone = FIRST._replace(members=FIRST.members[:1])
+        self.epochs.restore(held(alone))
+        self.epochs.end(OPENED_BY, alone.successor(), self.core)
         self.assertEqual(self.turns.safe, 0)
         self.epochs.on_durable(1)
         self.assertEqual(self.turns.safe, 1)
@@ -371,7 +387,7 @@ class OtherEpochTests(EpochsCase):
         self.transport.take()
         self.epochs.on_other_epoch(1, 0, [Read(1, (b"k",))])
         self.assertEqual(self.transport.sent, [])
-        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1)))])
+        self.assertEqual(self.transport.take(), [(1, EpochIs(members(1), is_safe=True))])
 
     def test_the_next_epoch_is_kept(self) -> None:
         frames = [(sender, [Recover(InstanceId(0, sender), 3)]) for sender in (1, 2, 1)]
@@ -514,7 +530,7 @@ class ControlTests(EpochsCase):
 
     def test_before_the_first_list_is_known(self) -> None:
         self.epochs = self.new()
-        self.epochs.restore(None, None)
+        self.epochs.restore(held(None))
         self.told(1, EpochIs(members(1), OPENED_BY, members(0)))
         self.assertEqual(self.fake.heard, [OPENED_BY])
 
@@ -560,7 +576,7 @@ class RestoreTests(EpochsCase):
     def test_in_epoch_0(self) -> None:
         self.store.instances = {0: [InstanceId(0, 1)]}
         self.epochs = self.new()
-        self.epochs.restore(FIRST, None)
+        self.epochs.restore(held(FIRST))
         self.assertEqual((self.epochs.number, self.following.is_settled), (0, True))
         self.wait(1)
         self.assertEqual(self.store.writes, [])
@@ -672,3 +688,177 @@ class DroppingTests(EpochsCase):
         self.epochs.on_time()
         self.assertEqual(self.store.dropped(), [(0, 3)])
         self.assertFalse(self.following.is_settled)
+
+
+NEW = Member(5, 15)
+
+
+class MembersTests(EpochsCase):
+    """Epochs with other members."""
+
+    def change(self, change: Change, durable: bool = True) -> Membership:
+        """The present epoch ends, and the next one has other members."""
+        present = self.epochs.membership
+        assert present is not None
+        membership = changed(present, change).successor()
+        self.epochs.end(OPENED_BY, membership, self.core)
+        if durable:
+            self.epochs.on_durable(membership.number)
+        return membership
+
+    def test_who_is_asked_and_told(self) -> None:
+        """The members of the new epoch, by their numbers."""
+        membership = self.change(Replace(1, NEW))
+        self.assertEqual(self.transport.take(), [(2, Standing(1, 1)), (5, Standing(1, 1))])
+        self.wait(ASKS_AGAIN_S)
+        self.assertEqual(self.transport.take(), [(2, Standing(1, 1, True)), (5, Standing(1, 1, True))])
+        self.assertEqual(self.epochs.outside, "")
+        self.follow(1)
+        self.assertFalse(self.following.is_safe)
+        self.follow(5)
+        self.assertTrue(self.following.is_safe)
+        self.follow(2)
+        self.assertEqual(self.transport.known, [membership, membership])
+        self.assertEqual(list(self.epochs.past), [membership])
+
+    def test_who_was_removed_goes_on_until_it_is_safe(self) -> None:
+        self.change(Remove(0), durable=False)
+        self.assertEqual(self.epochs.outside, "CLUSTERDOWN this replica is not a member any more")
+        self.follow(1, 2)
+        self.wait(0)
+        self.assertEqual(self.removed, [], "what it holds may be lost yet")
+        self.epochs.on_durable(1)
+        self.wait(0)
+        self.assertEqual(self.removed, ["replica 0 is not a member of epoch 1, which is safe"])
+
+    def test_it_goes_on_for_a_while_for_those_who_take_its_state(self) -> None:
+        self.change(Replace(0, NEW))
+        self.follow(1, 2)
+        self.wait(LINGER_S - 0.1)
+        self.assertEqual(self.removed, [])
+        self.follow(1)  # it does not begin anew
+        self.wait(0.1)
+        self.assertEqual(len(self.removed), 1)
+        self.wait(LINGER_S)
+        self.assertEqual(len(self.removed), 1)
+
+    def test_it_goes_when_nobody_needs_it(self) -> None:
+        self.change(Replace(0, NEW))
+        self.follow(1, 2)
+        self.follow(5)
+        self.wait(0)
+        self.assertEqual(len(self.removed), 1)
+
+    def test_it_answers_and_is_asked_meanwhile(self) -> None:
+        membership = self.change(Remove(0))
+        self.transport.take()
+        self.epochs.on_other_epoch(1, 0, [Recover(InstanceId(0, 9), 3)])
+        self.assertEqual(self.transport.take(), [(1, EpochIs(membership, OPENED_BY, FIRST))])
+        self.epochs.on_other_epoch(1, 1, [Recover(InstanceId(0, 9), 3)])
+        self.assertEqual(self.transport.take(), [], "it is no member of that one")
+        self.follow(1)
+        self.wait(0)
+        self.assertEqual(self.removed, [])
+        self.follow(2)
+        self.wait(0)
+        self.assertEqual(len(self.removed), 1)
+
+    def test_it_was_removed_and_starts_again(self) -> None:
+        record = record_of(1)._replace(membership=changed(FIRST, Remove(0)).successor())
+        self.restarted(record)
+        self.assertNotEqual(self.epochs.outside, "")
+        self.wait(0)
+        self.assertEqual(self.transport.take(), [(1, Standing(1, 1, True)), (2, Standing(1, 1, True))])
+        self.follow(1, 2)
+        self.wait(0)
+        self.assertEqual(len(self.removed), 1)
+
+    def test_it_hears_of_an_epoch_without_it(self) -> None:
+        """It goes on in its own until that one is safe; if R is told, it runs R."""
+        without = changed(FIRST, Remove(0)).successor()
+        self.told(1, EpochIs(without))
+        self.assertEqual((self.removed, self.transfers.wanted), ([], []))
+        self.told(1, EpochIs(without, OPENED_BY, FIRST, True))
+        self.assertEqual((self.removed, self.fake.heard), ([], [OPENED_BY]))
+        self.told(1, EpochIs(without, is_safe=True))
+        self.assertEqual(self.removed, ["replica 0 is not a member any more: see epoch 1"])
+
+    def test_a_later_epoch_says_that_the_next_one_is_safe(self) -> None:
+        self.told(1, EpochIs(changed(FIRST, Remove(0))._replace(number=2)))
+        self.assertEqual(len(self.removed), 1)
+
+    def test_it_was_removed_and_hears_of_a_later_epoch(self) -> None:
+        self.change(Remove(0))
+        later = changed(changed(FIRST, Remove(0)), Remove(2))._replace(number=2)
+        self.told(1, EpochIs(later, OPENED_BY, later._replace(number=1)))
+        self.assertEqual((len(self.removed), self.fake.heard), (1, []))
+
+    def test_r_of_somebody_who_is_no_member(self) -> None:
+        """Nothing of this epoch can be fetched there."""
+        named = changed(FIRST, Replace(1, NEW)).successor()
+        self.told(5, EpochIs(named, OPENED_BY, FIRST))
+        self.assertEqual((self.fake.heard, self.transfers.wanted), ([], [(0, 1, [(5, 15)])]))
+        self.assertEqual(self.transport.known, [named])
+
+    def test_links_to_those_who_give_the_state_stay(self) -> None:
+        """The present epoch was settled long ago; that is of no interest any more."""
+        present = self.change(Replace(1, NEW))
+        self.follow(2, 5)
+        self.transport.known.clear()
+        newest = changed(present, Replace(2, Member(6, 16)))._replace(number=4)
+        self.told(6, EpochIs(newest))
+        self.told(6, Standing(4, 4))
+        self.follow(5)
+        self.assertEqual(self.transport.known, [newest])
+
+    def test_who_was_just_removed_can_give_the_state(self) -> None:
+        named = changed(FIRST, Remove(1))._replace(number=3)
+        self.told(1, EpochIs(named, OPENED_BY, FIRST._replace(number=2)))
+        self.assertEqual(self.transfers.wanted, [(0, 3, [(1, 11)])])
+
+    def test_only_a_state_that_names_it_is_for_it(self) -> None:
+        for change, is_for_us in ((Remove(1), True), (Remove(0), False)):
+            offer = StateOffer(changed(FIRST, change).successor(), OPENED_BY, FIRST, (0,), (), ())
+            self.assertIs(self.transfers.is_for_us(offer), is_for_us)
+
+    def test_frames_that_were_read_by_other_rows(self) -> None:
+        self.epochs.on_other_epoch(1, 1, [Read(1, (b"k",))])
+        self.change(Remove(2))
+        self.wait(0)
+        self.assertEqual(self.received, [])
+        self.epochs.on_other_epoch(1, 2, [Read(2, (b"k",))])
+        self.change(Move(1, "tcp:there"))
+        self.wait(0)
+        self.assertEqual(self.received, [(1, [Read(2, (b"k",))])])
+
+    def test_a_candidate(self) -> None:
+        """It is told where this replica is, in epoch 0 as well, and is remembered."""
+        self.told(9, Candidate(NEW, 3))
+        self.assertEqual(self.transport.take(), [(9, EpochIs(FIRST, is_safe=True))])
+        self.assertEqual(self.candidates.all(), [Candidate(NEW, 3)])
+        self.assertTrue(self.following.is_settled)
+
+    def test_a_guest_is_told_at_once(self) -> None:
+        membership = self.change(Remove(2))
+        self.transport.take()
+        self.epochs.on_connection(1, True)
+        self.assertEqual(self.transport.take(), [])
+        self.epochs.on_connection(2, True)
+        self.assertEqual(self.transport.take(), [(2, EpochIs(membership, OPENED_BY, FIRST))])
+
+    def test_one_that_joins(self) -> None:
+        self.epochs = self.new()
+        self.epochs.restore(held(None), Member(0, 0, "tcp:here"))
+        self.assertEqual(self.epochs.outside, "CLUSTERDOWN this replica is not a member yet")
+        self.epochs.on_connection(1, True)
+        self.assertEqual(self.transport.take(), [(1, Candidate(Member(0, 10, "tcp:here"), None))])
+        self.epochs.on_other_epoch(1, 3, [Read(1, (b"k",))])
+        self.told(1, Standing(3, 3, True))
+        self.assertEqual(self.transport.take(), [], "it belongs to no epoch")
+        assert self.epochs.joining is not None
+
+    def test_one_that_is_a_member_does_not_join(self) -> None:
+        for founded, record in ((FIRST, None), (members(1), record_of(1))):
+            self.epochs = self.new()
+            self.epochs.restore(held(founded, record), Member(0, 0))
+            self.assertEqual((self.epochs.joining, self.epochs.outside), (None, ""))

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from epaxos.interfaces import Outcome, Unavailable
+from epaxos.node.refusals import Refusals
+from epaxos.node.separation import ReadNames, Separation
+from epaxos.node.submissions import Bundle, Submission
 from epaxos.protocol.values.messages import Commit
 from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
+from tests.node.recorder import Recorder, words
 
 
 class TimeoutTests(UnavailableCase):
@@ -72,3 +82,30 @@ class CatchingUpTests(UnavailableCase):
         cluster.release(Commit)
         cluster.run(3)
         self.assertEqual(cluster.logs[2].texts, cluster.logs[0].texts)
+
+
+class RemovedTests(SynchronousTestCase):
+    """The replica is not a member any more: what has not run is void, and nobody will run it."""
+
+    def test_what_is_said_of_each(self) -> None:
+        told: list[Outcome] = []
+
+        def bundle(commands: list[list[bytes]], has_run: bool = False) -> Bundle:
+            """A bundle, of which at most the batch has run."""
+            machine = Recorder()
+            separation = Separation(commands, ReadNames(machine), machine)
+            made = Bundle(separation, [Submission(commands, told.append, 1.0, 0)], 0.0)
+            if has_run:
+                made.on_applied([b"ran"])
+            return made
+
+        write, read = words("SET k a", "GET j")
+        in_flight = SimpleNamespace(bundles=lambda: iter(bundles), clear=lambda: bundles.clear())
+        bundles = [bundle([write]), bundle([read]), bundle([write, read]), bundle([write, read], True)]
+        intake = SimpleNamespace(refuse_all=lambda text: told.append(Unavailable(text, False)))
+        refusals = Refusals(1.0, cast(Any, intake), cast(Any, in_flight), *cast(Any, (None, None, None)))
+        refusals.refuse_void("CLUSTERDOWN gone")
+        void, ran = "CLUSTERDOWN gone; the command was not run", "CLUSTERDOWN gone; the command may have run"
+        outcomes = [(str(one), one.may_have_run) for one in told if isinstance(one, Unavailable)]
+        self.assertEqual(outcomes, [(void, False)] * 3 + [(ran, True), (void, False)])
+        self.assertEqual(bundles, [])

@@ -53,7 +53,7 @@ class PlainTests(TurnsCase):
         self.assertEqual(cluster.texts(), [{b"k": b"123"}] * 3)
         for id in range(3):
             self.assertEqual(cluster.disks[id].contents.closed, {}, "nobody needs them any more")
-            self.assertEqual([each.number for each in cluster.wires[id].known], [1, 2, 3])
+            self.assertEqual(cluster.wires[id].known_numbers(), [1, 2, 3])
 
     def test_how_long_it_takes(self) -> None:
         """A round trip for the end, one message that tells it, and one that tells who has followed."""
@@ -359,7 +359,7 @@ class WrittenTests(TurnsCase):
             (opening,) = cluster.openings(id)
             assert opening.opened is not None and opening.checkpoint is not None
             self.assertEqual((opening.epoch, opening.sync), (1, True))
-            self.assertEqual(opening.opened.membership, FIRST.successor())
+            self.assertEqual(opening.opened.membership, FIRST.successor("turn, by replica 0"))
             self.assertEqual(opening.opened.previous, FIRST)
             self.assertEqual(opening.opened.opened_by.replica, 0)
             self.assertEqual((opening.checkpoint.executed, opening.checkpoint.beyond), (NOTHING, ()))

@@ -222,11 +222,18 @@ class TurningWires:
     def speaks_epochs(self, replica: int) -> bool:
         return True
 
+    def speaks_members(self, replica: int) -> bool:
+        return True
+
     def uid_of(self, replica: int) -> int | None:
         return 10 + replica
 
-    def know(self, membership: Membership) -> None:
+    def know(self, membership: Membership, previous: Membership | None = None) -> None:
         self.known.append(membership)
+
+    def known_numbers(self) -> list[int]:
+        """The epochs of which it knew the members, one after the other."""
+        return list(dict.fromkeys(one.number for one in self.known))
 
     def is_connected(self, replica: int) -> bool:
         return (self.id, replica) not in self.cluster.cut

@@ -81,6 +81,18 @@ class InterferenceTests(SynchronousTestCase):
                         expected[other.replica] = max(expected[other.replica], other.slot)
                 self.assertEqual(index.writes_of((key,)), tuple(expected), f"seed {seed}")
 
+    def test_a_read_names_what_changes_the_members(self) -> None:
+        """Who has voted in the next epoch may never have left this one."""
+        joined = SUCCESSOR._replace(members=(*SUCCESSOR.members, Member(9, 9)))
+        replaced = SUCCESSOR._replace(members=(*SUCCESSOR.members[:-1], Member(9, 9)))
+        moved = SUCCESSOR._replace(
+            members=tuple(member._replace(peer_connect="tcp:a:1") for member in SUCCESSOR.members)
+        )
+        for successor, named in ((joined, True), (replaced, True), (moved, False), (SUCCESSOR, False)):
+            index = InterferenceIndex(Epoch(0, SUCCESSOR.epoch.members))
+            index.add(InstanceId(1, 5), Batch.opening(successor))
+            self.assertEqual(index.writes_of((b"a",))[1], 5 if named else 0, successor)
+
     def test_a_read_of_what_was_written_long_ago(self) -> None:
         """What an older generation holds, what is forgotten, and what may be forgotten is named, too."""
         index = InterferenceIndex(Epoch.first(3))

@@ -10,8 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config
-from epaxos.resp.interfaces import Member
-from epaxos.service.clients import door, members, shown_settings
+from epaxos.service.clients import door, shown_settings
 
 LOCAL = "client = tcp:7100:interface=127.0.0.1"
 
@@ -61,21 +60,6 @@ class ClientsTests(SynchronousTestCase):
                     self.assertIn(text, line)
                     self.assertIn(f"client port {client.partition(' = ')[2]}: ", line)
             self.assertEqual(self.warned("requirepass = opensesame", client), [])
-
-    def test_members(self) -> None:
-        found = members(self.config(), 1, lambda id: id == 2)
-        self.assertEqual([member.id for member in found], [0, 1, 2])
-        self.assertEqual([member.state for member in found], ["not connected", "here", "connected"])
-        local = "interface=127.0.0.1"
-        self.assertEqual(
-            found[1], Member(1, "tcp:127.0.0.1:7001", f"tcp:7101:{local}", f"tcp:7201:{local}", "here")
-        )
-
-    def test_a_member_that_listens_everywhere_is_named_by_how_others_reach_it(self) -> None:
-        path = Path(self.mktemp())
-        everywhere = "peer = tcp:7001\npeer_connect = tcp:10.0.0.1:7001"
-        path.write_text(example(3).replace("peer = tcp:7001:interface=127.0.0.1", everywhere))
-        self.assertEqual(members(load(path), 0, lambda id: False)[1].peer, "tcp:10.0.0.1:7001")
 
     def test_what_config_get_shows(self) -> None:
         shown = shown_settings(self.config("requirepass = opensesame"))

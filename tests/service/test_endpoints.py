@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEndpoint
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
@@ -55,7 +55,45 @@ class EndpointTests(ConfigCase):
         reactor = MemoryReactorClock()
         for key in ("peer", "client", "status"):
             self.assertIsInstance(listening(config, 0, key, reactor), TCP4ServerEndpoint)
-        self.assertEqual(sorted(connecting(config, 1, reactor)), [0, 2])
+        reach = connecting(config, 1, reactor)
+        for number in (0, 2):
+            self.assertIsInstance(reach(number, "", True), TCP4ClientEndpoint)
+
+    def test_at_the_address_of_a_list(self) -> None:
+        """What a list says counts; where it says nothing, the configuration does."""
+        reactor = MemoryReactorClock()
+        reach = connecting(self.load(example(3)), 1, reactor)
+        for number, address, port in ((0, "", 7000), (0, "tcp:10.0.0.7:7100", 7100), (9, "tcp:b:7200", 7200)):
+            reach(number, address, True).connect(Factory())
+            self.assertEqual(reactor.tcpClients[-1][1], port)
+        for number, address, text in (
+            (3, "", "no section \\[replica 3\\]"),
+            (0, "tcp:a", "its port is missing"),
+            (0, "carrier:pigeon", "no endpoint type"),
+            (0, "tls:a:7000:trustRoots=/no/roots", "cannot be read"),
+        ):
+            with self.assertRaisesRegex(ValueError, text):
+                reach(number, address, True)
+
+    def test_where_a_guest_may_be(self) -> None:
+        """Anybody may ask to be dialled, so no file, program or socket of this host is used for it."""
+        folder = self.mktemp()
+        unix = example(2).replace("tcp:7000:interface=127.0.0.1", f"unix:{folder}")
+        for text, is_unix in ((example(2), False), (unix, True)):
+            reach = connecting(self.load(text), 0, MemoryReactorClock())
+            reach(5, "tcp:a.example:7000", False)
+            for address in (
+                "ssl:a:1:certKey=/etc/passwd",
+                "tls:a:1",
+                "haproxy:tcp:a:1",
+                "tcp:a:0",
+                "udp:a:1",
+            ):
+                self.assertRaises(ValueError, reach, 5, address, False)
+            if is_unix:
+                reach(5, "unix:/tmp/there", False)
+            else:
+                self.assertRaises(ValueError, reach, 5, "unix:/tmp/there", False)
 
     def test_a_socket_of_systemd_serves_more_than_once(self) -> None:
         """A replica that begins again listens on it once more, as who connects meanwhile does not see."""
@@ -111,7 +149,11 @@ class EndpointTests(ConfigCase):
         config = self.load(example(3, transport="udp"))
         self.assertEqual(config.cluster.transport, "udp")
         self.assertEqual(udp_listening(config, 1), ("127.0.0.1", 7001))
-        self.assertEqual(udp_peers(config, 1), {0: ("127.0.0.1", 7000), 2: ("127.0.0.1", 7002)})
+        where = udp_peers(config, 1)
+        self.assertEqual([where(0, ""), where(2, "")], [("127.0.0.1", 7000), ("127.0.0.1", 7002)])
+        self.assertEqual(where(0, "udp:10.0.0.7:7100"), ("10.0.0.7", 7100))
+        for number, address in ((3, ""), (0, "udp:a.example:7000"), (0, "tcp:10.0.0.7:7100")):
+            self.assertRaises(ValueError, where, number, address)
         elsewhere = "client = tcp:7000\nstatus = tcp:8080\ndata = /var/lib/epaxos\n"
         config = self.load(
             f"[cluster]\nname = c\ntransport = udp\n"
@@ -119,8 +161,8 @@ class EndpointTests(ConfigCase):
             f"[replica 1]\npeer = udp:7000:interface=FE80\\:\\:0002\n{elsewhere}"
         )
         self.assertEqual(udp_listening(config, 0), ("::", 7000))
-        self.assertEqual(udp_peers(config, 0), {1: ("fe80::2", 7000)})
-        self.assertEqual(udp_peers(config, 1), {0: ("fe80::1", 7000)})
+        self.assertEqual(udp_peers(config, 0)(1, ""), ("fe80::2", 7000))
+        self.assertEqual(udp_peers(config, 1)(0, ""), ("fe80::1", 7000))
 
     def test_a_datagram_has_to_hold_a_batch(self) -> None:
         limits = "[limits]\ndatagram_bytes_max = 1200\n"

@@ -16,7 +16,15 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.service.exit_status import FAIL_S_MAX, FAILED, STOP_S_MAX, WRONG_DATA, Process, StartError
+from epaxos.service.exit_status import (
+    FAIL_S_MAX,
+    FAILED,
+    REMOVED,
+    STOP_S_MAX,
+    WRONG_DATA,
+    Process,
+    StartError,
+)
 from epaxos.service.log_file import ReplicaLog
 
 
@@ -277,6 +285,14 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(self.deadlines, [STOP_S_MAX])
         unit = (Path(__file__).parents[2] / "conf/epaxos@.service").read_text()
         self.assertLess(STOP_S_MAX + 1, int(unit.partition("TimeoutStopSec=")[2].split()[0]))
+
+    def test_what_the_unit_does_not_start_again(self) -> None:
+        """No restart helps a replica with the wrong data, or one that is no member any more."""
+        unit = (Path(__file__).parents[2] / "conf/epaxos@.service").read_text()
+        statuses = unit.partition("RestartPreventExitStatus=")[2].splitlines()[0].split()
+        self.assertEqual(statuses, [str(WRONG_DATA), str(REMOVED)])
+        lines = [line for line in unit.splitlines() if line.startswith("ExecStart")]
+        self.assertEqual(len([line for line in lines if " $EPAXOS_OPTIONS" in line]), 2)
 
     def test_signals_about_the_log(self) -> None:
         log = ReplicaLog("x.log")

@@ -12,9 +12,11 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from epaxos.config.model import ConfigError
 from epaxos.interfaces import Identity, IStore, Restored, WriteSet
 from epaxos.protocol.values.control import Control, Founded, Standing
 from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.membership import Member, Membership
 from epaxos.service.first_start import AGAIN_S, FirstStart
 from epaxos.service.opened_store import OpenedStore
 from epaxos.storage.memory import MemoryStore
@@ -61,9 +63,19 @@ class Transport:
         self.sent.append((replica, control))
         return True
 
+    def know(self, membership: Membership) -> None:
+        self.myself.membership = membership
+        self.myself.unfounded = False
+
 
 class FirstStartTests(SynchronousTestCase):
-    def make(self, transport: Transport | None = None, identity: Identity = IDENTITY, **held: Any) -> None:
+    def make(
+        self,
+        transport: Transport | None = None,
+        identity: Identity = IDENTITY,
+        options: dict[str, Any] | None = None,
+        **held: Any,
+    ) -> None:
         self.clock = Clock()
         self.store = Store(**held)
         self.opened = OpenedStore(self.store)
@@ -74,7 +86,14 @@ class FirstStartTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.first = FirstStart(
-            identity, self.opened, self.transport, 1.0, self.clock, self.wrong.append, lambda below: 6
+            identity,
+            self.opened,
+            self.transport,
+            1.0,
+            self.clock,
+            self.wrong.append,
+            lambda below: 6,
+            **(options or {}),
         )
 
     def meet(self, *others: int) -> None:
@@ -142,6 +161,72 @@ class FirstStartTests(SynchronousTestCase):
         self.store.at_once = True
         self.successResultOf(self.first.run())
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_where_it_is_found(self) -> None:
+        """The list that it makes says it of all, and it says it of itself: as the list does that counts."""
+        found_at = {number: Member(number, 0, f"tcp:{number}:1") for number in range(3)}
+        self.make(options={"found_at": found_at}, unfounded=True)
+        self.first.run()
+        self.meet(1, 2)
+        ((write_set, _),) = self.store.writes
+        assert write_set.founded is not None
+        self.assertEqual(
+            [each.peer_connect for each in write_set.founded.members], ["tcp:0:1", "tcp:1:1", "tcp:2:1"]
+        )
+        self.assertEqual(self.transport.myself.address, "tcp:0:1")
+        listed = Membership(7, 4, 1, (Member(0, 100, "tcp:9:9"), Member(1, 101)))
+        for number, next_number, address in ((0, 0, "tcp:0:1"), (0, 3, "tcp:9:9"), (1, 3, "tcp:1:1")):
+            founded = listed._replace(next_number=next_number)
+            identity = IDENTITY._replace(replica=number)
+            self.make(identity=identity, options={"found_at": found_at}, unfounded=False, founded=founded)
+            self.first.run()
+            self.assertEqual(self.transport.myself.address, address)
+
+    def test_first_members_need_their_sections(self) -> None:
+        """Also one that is told to join: until the first epoch has ended, the list alone is not enough."""
+        for numbers, is_refused in (((0, 1, 2), False), ((0,), True), ((0, 1, 2, 3), True)):
+            found_at = {number: Member(number, 0) for number in numbers}
+            options = {"found_at": found_at, "seed": "tcp:a:1"}
+            self.make(options=options, unfounded=False, founded=membership())
+            if is_refused:
+                error = self.assertRaises(ConfigError, self.first.run)
+                self.assertIn("the members are 0, 1, 2: the configuration needs the sections of", str(error))
+            else:
+                self.successResultOf(self.first.run())
+
+    def test_who_joins_waits_for_nothing(self) -> None:
+        """Its node makes it a member; it is told no first list."""
+        joins = IDENTITY._replace(replica=3, epoch=Epoch.none())
+        self.make(identity=joins, options={"seed": "tcp:a:1"}, unfounded=True, uid=103)
+        self.successResultOf(self.first.run())
+        self.assertTrue(self.first.joins)
+        self.assertEqual(self.transport.opens, 0)
+        me = self.transport.myself
+        self.assertEqual((me.seed, me.unfounded, me.membership), ("tcp:a:1", False, None))
+        self.assertIn("replica 3 joins the cluster of the member at tcp:a:1, with the uid", self.lines[-1])
+        self.meet(0)
+        self.first.on_control(0, Founded(membership()))
+        self.assertEqual((self.store.writes, self.transport.sent), ([], []))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_who_is_a_member_joins_no_more(self) -> None:
+        """What its folder says counts over the command line, and over the first members of the file."""
+        met: list[Membership] = []
+        listed = Membership(7, 4, 1, (Member(0, 100), Member(3, 103)), 4)
+        joins = IDENTITY._replace(replica=3, epoch=Epoch.none())
+        options = {"seed": "tcp:a:1", "met": met.append}
+        self.make(identity=joins, options=options, unfounded=False, founded=listed, uid=103)
+        self.successResultOf(self.first.run())
+        self.assertFalse(self.first.joins)
+        self.assertEqual((self.transport.myself.seed, self.transport.myself.membership), ("", listed))
+        self.assertIn(
+            "--join tcp:a:1 is of no effect, because its folder knows the members (epoch 4)", self.lines[-1]
+        )
+        self.assertEqual(met, [listed])
+        self.meet(1)
+        self.assertEqual(self.transport.sent, [], "it is no member")
+        self.meet(0)
+        self.assertEqual(self.transport.sent, [(0, Founded(listed))])
 
     def test_told(self) -> None:
         self.make(identity=IDENTITY._replace(replica=2), unfounded=True, uid=102)

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config, ConfigError
-from epaxos.net.mutual_tls import TlsListening, peer_uris
+from epaxos.net.mutual_tls import TlsDialling, TlsListening, peer_uris
 from epaxos.service.endpoints import connecting, listening
 from epaxos.service.peer_tls import PeerEndpoints, check_peer_tls, secured
 from epaxos.service.tap import Options
@@ -76,7 +76,8 @@ class PeerTlsTests(SynchronousTestCase):
             check_peer_tls(self.config(), id)
             endpoints = self.endpoints(self.config(), id)
             self.assertIsInstance(endpoints.listen, TlsListening)
-            self.assertEqual(sorted(endpoints.dial), [peer for peer in range(3) if peer != id])
+            for address in ("", "tcp:10.0.0.7:7100"):
+                self.assertIsInstance(endpoints.dial((id + 1) % 3, address, True), TlsDialling)
             self.assertIs(endpoints.names_of, peer_uris)
 
     def test_paths(self) -> None:

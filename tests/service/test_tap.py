@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class TapTests(SynchronousTestCase):
 
     def test_every_option_has_help(self) -> None:
         lines = [line.strip() for line in str(Options()).splitlines()]
-        for name in ("-i, --id=", "-c, --config=", "--check", "--help-settings"):
+        for name in ("-i, --id=", "-c, --config=", "-j, --join=", "--check", "--help-settings"):
             (line,) = (line for line in lines if line.startswith(name))
             self.assertGreater(len(line), len(name) + 20)
 
@@ -94,7 +95,7 @@ class TapTests(SynchronousTestCase):
             self.parse_all("epaxos", "--config", str(self.path))
         self.assertEqual(end.exception.code, 1)
         synopsis, line = output.getvalue().splitlines()
-        self.assertRegex(synopsis, r"^Usage: .* epaxos --id NUMBER --config FILE$")
+        self.assertRegex(synopsis, r"^Usage: .* epaxos --id NUMBER --config FILE \[--join ENDPOINT\]$")
         self.assertEqual(line, "epaxos: --id is missing; `twistd epaxos --help` says more")
         output.truncate(0)
         with self.assertRaises(SystemExit):
@@ -133,6 +134,37 @@ class TapTests(SynchronousTestCase):
         self.assertNotIn("\n", said)
         self.assertTrue(said.startswith(f"epaxos: {self.path}: "), said)
         return said
+
+    def test_one_that_joins(self) -> None:
+        """It needs its own section alone; so does one whose folder knows the members."""
+        first, *others = re.split(r"(?=\[replica )", example(4, 7000, data="data"))
+        self.path.write_text(first + others[3])
+        config = ("--id", "3", "--config", str(self.path))
+        options = self.parse(*config, "--join", "tcp:127.0.0.1:7000")
+        self.assertEqual([replica.id for replica in options.config.replicas], [3])
+        with self.assertRaises(SystemExit) as end:
+            self.parse(*config)
+        self.assertEqual(
+            end.exception.code,
+            f"epaxos: {self.path}: the section [replica 0] is missing; replicas are 0, 1, 2 … without a gap",
+        )
+        (self.path.parent / "data" / "3" / "db").mkdir(parents=True)
+        self.assertEqual(self.parse(*config).config.n, 1)
+
+    def test_where_it_cannot_join(self) -> None:
+        for seed, more, said in (
+            (
+                "7000",
+                "",
+                "--join 7000: is not the peer address of a member: there is no endpoint type '7000'",
+            ),
+            ("udp:127.0.0.1:7000", "", "is not the peer address of a member: it is not for transport = tcp"),
+            ("tcp:a:1", "[storage]\nengine = memory\n", "a replica that keeps nothing cannot join a cluster"),
+        ):
+            self.path.write_text(example(3, 7000) + more)
+            with self.assertRaises(SystemExit) as end:
+                self.parse("--id", "2", "--config", str(self.path), "--join", seed)
+            self.assertIn(said, str(end.exception.code))
 
     def test_wrong_configurations(self) -> None:
         good = example(3, 7000)

@@ -47,6 +47,7 @@ class StoreContract:
                 "opened": None,
                 "founded": None,
                 "unfounded": True,
+                "past": (),
             },
         )
         self.close()

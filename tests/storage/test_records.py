@@ -13,7 +13,9 @@ from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
 from epaxos.storage.leveldb.records import (
     RecordFormat,
+    check_founders,
     check_identity,
+    decode_format,
     decode_identity,
     decode_number,
     encode_identity,
@@ -158,9 +160,38 @@ class RecordTests(SynchronousTestCase):
         for change, text in (
             ({"cluster": "green"}, "it belongs to cluster 'blue', not to 'green'"),
             ({"replica": 0}, "it belongs to replica 2, not to replica 0"),
-            ({"epoch": Epoch.first(3)}, "it belongs to a cluster of 5, not of 3"),
             ({"state_machine": "printer"}, "it holds the state of the state machine 'kv', not of 'printer'"),
         ):
             with self.assertRaises(ValueError) as caught:
                 check_identity(IDENTITY, IDENTITY._replace(**change))
             self.assertEqual(str(caught.exception), text)
+
+    def test_other_first_members(self) -> None:
+        """As long as a folder has not left epoch 0, it serves for those that it was made for."""
+        three, five, joins = Epoch.first(3), Epoch.first(5), Epoch.none()
+        for held, wanted, is_founded, text in (
+            (three, three, False, ""),
+            (three, three, True, ""),
+            (joins, joins, False, ""),
+            (five, three, True, "it belongs to a cluster of 5, not of 3"),
+            (joins, three, False, "it waits to join a cluster: start the replica with --join"),
+            (three, joins, True, ""),  # whose list is known is not told to join once more
+            (
+                three,
+                joins,
+                False,
+                "it is that of a first member of a cluster of 3: start the replica without --join",
+            ),
+        ):
+            if text:
+                error = self.assertRaises(ValueError, check_founders, held, wanted, is_founded)
+                self.assertEqual(str(error), text)
+            else:
+                check_founders(held, wanted, is_founded)
+
+    def test_the_identity_of_one_that_joins(self) -> None:
+        """Versions that know of no joining refuse it."""
+        identity = IDENTITY._replace(epoch=Epoch.none())
+        data = encode_identity(identity)
+        self.assertEqual(decode_identity(data), identity)
+        self.assertEqual(decode_format(data), 5)

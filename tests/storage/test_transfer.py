@@ -319,11 +319,14 @@ class RefusedTests(TransferCase):
         fewer = members(1)._replace(members=members(1).members[:2])
         cases: tuple[tuple[str, StateOffer], ...] = (
             ("no order", whole._replace(parts=(*whole.parts, base))),
-            ("another cluster", whole._replace(membership=whole.membership._replace(members=fewer.members))),
-            ("epoch is damaged", whole._replace(previous=fewer)),
+            (
+                "3 rows, and 2 members",
+                whole._replace(membership=whole.membership._replace(members=fewer.members)),
+            ),
+            ("an instance of replica 2", whole._replace(previous=fewer)),
             ("does not fit", whole._replace(previous=members(0))),
             ("replica 3", whole._replace(opened_by=InstanceId(3, 1))),
-            ("expected 3 items", whole._replace(executed=(1, 2))),
+            ("2 rows, and 3 members", whole._replace(executed=(1, 2))),
             ("slot", whole._replace(executed=(1, 2, 2**63))),
             ("impossible", whole._replace(beyond=(InstanceId(0, 0),))),
             ("impossible", whole._replace(beyond=(InstanceId(3, 1),))),

@@ -51,6 +51,7 @@ class Lab:
         self.refused: list[str] = []
         self.told: list[str] = []
         self.sent: list[tuple[int, Control]] = []
+        self.named_from = 0
         self.target = self.new_target()
 
     def disk(self, epoch: int) -> Disk:
@@ -62,7 +63,19 @@ class Lab:
     def new_target(self) -> Target:
         """The one of a new process, on what has been taken before."""
         tell = self.told.append
-        return Target(self.own, self.send, lambda: self.now, AGAIN_S, self.piece_bytes, self.install, tell)
+        return Target(
+            self.own,
+            self.send,
+            lambda: self.now,
+            AGAIN_S,
+            self.piece_bytes,
+            self.install,
+            tell,
+            is_for_us=self.is_for_us,
+        )
+
+    def is_for_us(self, offer: StateOffer) -> bool:
+        return offer.membership.number >= self.named_from
 
     def install(self, offer: StateOffer) -> None:
         self.own.install(offer, partial(self.on_installed, offer))

@@ -223,7 +223,7 @@ class TransportLab:
         self.transport = TcpTransport(
             self.identity,
             self.listener,
-            self.endpoints,
+            lambda peer, address, is_member: self.endpoints[peer],
             clock=self.clock,
             random=Random(1),
             settings=settings,

@@ -7,9 +7,11 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.membership import Membership
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.introductions import Introduction, Refusal, Refused
+from epaxos.transport.roster import Roster
 from tests.transport.lab import introduction, membership, myself
 
 PATIENCE_S = 1.0
@@ -20,9 +22,11 @@ class Case(SynchronousTestCase):
         """Replica 1 of n; what stops it is in `wrong`."""
         self.clock = Clock()
         self.wrong: list[str] = []
-        return Acquaintances(
-            1, n, "home", myself(1, written, **changes), PATIENCE_S, self.clock.seconds, self.wrong.append
-        )
+        me = myself(1, written, **changes)
+        roster = Roster(1, None if me.seed else Epoch.first(n))
+        if me.membership is not None:
+            roster.know(me.membership)
+        return Acquaintances(1, roster, "home", me, PATIENCE_S, self.clock.seconds, self.wrong.append)
 
     def founded(self, n: int = 3, written: int = 0) -> Acquaintances:
         return self.make(n, written, membership=membership(n))

@@ -18,6 +18,7 @@ from epaxos.transport.handshake import (
     greet,
     refuse,
 )
+from epaxos.transport.introductions import WIRE, Accepted, Introduction
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import WireError
 from tests.builds import plain_only
@@ -42,7 +43,7 @@ class GreetingTests(SynchronousTestCase):
     def test_the_right_one_is_known_by_its_id(self) -> None:
         for sender in (0, 2):
             greeting = greet(PeerIdentity("home", sender, Epoch.first(3)), 1)
-            self.assertEqual(examine(HERE, greeting), (sender, None))
+            self.assertEqual(examine(HERE, greeting), (sender, 1, None))
         self.assertEqual(greet(PeerIdentity("home", 0, Epoch.first(3)), 1), hello())
 
     def test_who_is_refused(self) -> None:
@@ -67,7 +68,11 @@ class GreetingTests(SynchronousTestCase):
     @plain_only  # a compiled epoch takes nothing but a tuple of members
     def test_a_greeting_fits_its_bound(self) -> None:
         longest = PeerIdentity("é" * 127, 2**31, Epoch(0, range(2**32 - 1)))  # type: ignore[arg-type]
-        self.assertLess(len(greet(longest, 2**32 - 2)), HANDSHAKE_BYTES_MAX)
+        who = Introduction(2**64 - 1, 2**64 - 1, 2**128 - 1, 2**63 - 1, True, WIRE, True, "é" * 128)
+        self.assertLess(len(greet(longest, 2**32 - 2, who)), HANDSHAKE_BYTES_MAX)
+        self.assertLess(
+            len(refuse("x" * 200, 7, Accepted(who, 2**63, 2**64 - 1, 2**31))), HANDSHAKE_BYTES_MAX
+        )
 
 
 class AnswerTests(SynchronousTestCase):

@@ -154,7 +154,7 @@ class OutgoingTests(LogCase):
         wire = lab.endpoints[0].succeed()
         (greeting,) = FrameReader(1024).feed(wire.writes[0])
         said = examine(PeerIdentity("home", 0, THREE), greeting)
-        self.assertEqual(said, (1, introduction(1, uuid=7, written=3)))
+        self.assertEqual(said, (1, 0, introduction(1, uuid=7, written=3)))
         wire.receive(pack([accept(Accepted(introduction(0)))], 1024))
         wire.writes.clear()
         lab.transport.send(0, [(0, ok(1)), (0, ok(2))])

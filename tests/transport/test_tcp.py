@@ -25,7 +25,6 @@ from tests.transport.lab import (
     SETTINGS,
     LogCase,
     ManualEndpoint,
-    ManualListener,
     TransportLab,
     Wire,
     big,
@@ -38,19 +37,6 @@ class WholeTests(LogCase):
         lab = TransportLab()
         verifyObject(ITransport, lab.transport)
         verifyObject(IPushProducer, lab.link(0).producer)
-
-    def test_the_peers_are_the_other_replicas(self) -> None:
-        for peers in ({}, {0: ManualEndpoint()}, {replica: ManualEndpoint() for replica in range(3)}):
-            self.assertRaises(
-                ValueError,
-                TcpTransport,
-                PeerIdentity("home", 1, Epoch.first(3)),
-                ManualListener(),
-                peers,
-                clock=Clock(),
-                random=Random(1),
-                settings=default_tcp(),
-            )
 
     def test_alone(self) -> None:
         lab = TransportLab(0, 1)
@@ -67,7 +53,7 @@ class WholeTests(LogCase):
         transport = TcpTransport(
             PeerIdentity("home", 0, Epoch.first(2)),
             Taken(),
-            {1: endpoint},
+            lambda number, address, is_member: endpoint,
             clock=Clock(),
             random=Random(1),
             settings=default_tcp(),

@@ -74,7 +74,7 @@ class Member:
         self.transport = TcpTransport(
             identity,
             listen,
-            peers,
+            lambda number, address, is_member: peers[number],
             clock=reactor,
             random=Random(identity.replica),
             settings=settings,

@@ -61,11 +61,10 @@ class SocketTests(TestCase):
         return until(lambda: all(self.transports[a]._peers[b].accepted for a, b in pairs))
 
     def make(self, id: int, process: int = 1) -> UdpTransport:
-        peers = {peer: address for peer, address in enumerate(self.addresses) if peer != id}
         transport = UdpTransport(
             PeerIdentity("home", id, THREE),
             self.addresses[id],
-            peers,
+            lambda number, address: self.addresses[number],
             session=1,
             reactor=self.reactor,
             settings=default_udp(),

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
+from epaxos.protocol.values.control import Candidate, Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.ids import NUMBER_LIMIT, InstanceId
-from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, VERSION, Member, Membership
+from epaxos.protocol.values.membership import (
+    ADDRESS_BYTES_MAX,
+    NUMBER_MAX,
+    UID_LIMIT,
+    UUID_LIMIT,
+    VERSION,
+    WHY_BYTES_MAX,
+    Member,
+    Membership,
+)
 from epaxos.protocol.values.messages import Batch
 from epaxos.protocol.values.transfer import PIECE_BYTES_MAX, Piece, PieceAsk, StateAsk, StateOffer, StatePart
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.batch import decode_batch, encode_batch
 from epaxos.wire.checks import WireError
 from epaxos.wire.control import UnknownKindError, decode_control, encode_control
+from epaxos.wire.membership import encode_membership
 from epaxos.wire.transfer import BEYOND_MAX, PARTS_MAX
 
 FIRST = Membership(UUID_LIMIT - 1, 0, VERSION, (Member(0, 5), Member(1, UID_LIMIT - 1), Member(7, 1)))
-NEXT = FIRST.successor()
+NEXT = FIRST.successor("holds 50 000 instances, by replica 0", 1_700_000_000)
+NEW = Member(9, 17, "tcp:host-9:7000", "unix:/run/epaxos/ü", "x" * ADDRESS_BYTES_MAX)
+CHANGED = NEXT._replace(members=(FIRST.members[0], NEW), next_number=10)
 PARTS = (StatePart(4, True, 2**40, 2**32 - 1), StatePart(4, False, 0, 0), StatePart(5, False, 17, 3))
 
 CONTROLS: list[Control] = [
@@ -37,7 +50,15 @@ CONTROLS: list[Control] = [
     PieceAsk(NUMBER_LIMIT - 1, True, NUMBER_LIMIT - 1 - PIECE_BYTES_MAX, PIECE_BYTES_MAX),
     Piece(0, False, 0, b""),
     Piece(7, True, 70_000, bytes(PIECE_BYTES_MAX)),
+    Candidate(Member(NUMBER_MAX, 1)),
+    Candidate(NEW, 0),
+    Candidate(NEW, NUMBER_LIMIT - 1),
+    Founded(FIRST._replace(members=(Member(0, 5, "tcp:a"), Member(1, 6, "tcp:b", "tcp:c")))),
+    StateOffer(CHANGED, InstanceId(2, 4), FIRST, (4, 9), (InstanceId(1, 11),), PARTS),
+    EpochIs(CHANGED, InstanceId(2, 9), FIRST),
     EpochIs(FIRST),
+    EpochIs(FIRST, is_safe=True),
+    EpochIs(CHANGED, InstanceId(2, 9), FIRST, True),
     EpochIs(NEXT, InstanceId(2, 9), FIRST),
 ]
 
@@ -64,7 +85,36 @@ def _later() -> bytes:
     return message.SerializeToString()
 
 
+def otherwise(change: Callable[[wire.Membership], object]) -> bytes:
+    """A list of other members than the first ones, with one change."""
+    message = wire.Control.FromString(encode_control(EpochIs(CHANGED)))
+    change(message.epoch_is.membership)
+    return message.SerializeToString()
+
+
+def candidate(**fields: Any) -> bytes:
+    """A candidate, with other fields."""
+    return wire.Control(candidate=wire.Candidate(**{"number": 3, "uid": 4, **fields})).SerializeToString()
+
+
 WRONG: dict[str, bytes] = {
+    "a number that was never used": otherwise(lambda it: setattr(it, "next_number", 9)),
+    "a number beyond all": otherwise(lambda it: setattr(it, "next_number", NUMBER_MAX + 2)),
+    "a list in the wrong order": otherwise(
+        lambda it: (it.ClearField("changed_numbers"), it.changed_numbers.extend((9, 0)))
+    ),
+    "other members as an older program reads them": otherwise(lambda it: it.ClearField("next_number")),
+    "addresses of somebody else": otherwise(lambda it: it.peer_connects.append("tcp:z")),
+    "an address that is too long": otherwise(
+        lambda it: it.peer_connects.__setitem__(0, "x" * (ADDRESS_BYTES_MAX + 1))
+    ),
+    "an address of two lines": otherwise(lambda it: it.peer_connects.__setitem__(0, "tcp:a\ntcp:b")),
+    "an endless reason": otherwise(lambda it: setattr(it, "why", "x" * (WHY_BYTES_MAX + 1))),
+    "a time beyond all": otherwise(lambda it: setattr(it, "at", NUMBER_LIMIT)),
+    "a candidate without a uid": candidate(uid=0),
+    "a candidate beyond all numbers": candidate(number=NUMBER_MAX + 1),
+    "a candidate with an endless address": candidate(peer_connect="x" * (ADDRESS_BYTES_MAX + 1)),
+    "a candidate that lacks too much": candidate(behind=NUMBER_LIMIT),
     "no protobuf": b"\xff",
     "no kind": b"",
     "a state ahead of the epoch": wire.Control(
@@ -118,11 +168,14 @@ numbers = st.integers(0, NUMBER_LIMIT - 1)
 @st.composite
 def memberships(draw: st.DrawFn) -> Membership:
     """A list of one to nine members, of an epoch after the first."""
-    ids = draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9, unique=True))
+    ids = sorted(draw(st.lists(st.integers(0, NUMBER_MAX), min_size=1, max_size=9, unique=True)))
     size = len(ids)
     uids = draw(st.lists(st.integers(1, UID_LIMIT - 1), min_size=size, max_size=size, unique=True))
     uuid, epoch = draw(st.integers(1, UUID_LIMIT - 1)), draw(st.integers(1, NUMBER_LIMIT - 1))
-    return Membership(uuid, epoch, draw(st.integers(0, 9)), tuple(map(Member, ids, uids)))
+    addresses = [draw(st.sampled_from(["", "tcp:host", "unix:/ü"])) for _ in range(3 * size)]
+    members = tuple(map(Member, ids, uids, addresses, addresses[size:], addresses[2 * size :]))
+    next_number = draw(st.sampled_from([0, ids[-1] + 1, NUMBER_MAX + 1]))
+    return Membership(uuid, epoch, draw(st.integers(0, 9)), members, next_number, draw(st.text("ab ")), 5)
 
 
 @st.composite
@@ -197,6 +250,19 @@ class OpeningTests(SynchronousTestCase):
         data = encode_batch(batch)
         self.assertEqual(decode_batch(data), batch)
         self.assertLessEqual(len(data), batch.size_bytes)
+
+    def test_other_members_make_a_longer_batch(self) -> None:
+        """Its size says whether a datagram can carry it."""
+        batch = Batch.opening(CHANGED)
+        data = encode_batch(batch)
+        self.assertEqual(decode_batch(data), batch)
+        self.assertLessEqual(len(data), batch.size_bytes)
+
+    def test_an_older_program_never_takes_other_members_for_the_first_ones(self) -> None:
+        """It knows of the first five fields alone."""
+        message = wire.Membership()
+        encode_membership(CHANGED, message)
+        self.assertFalse(message.numbers or message.uids)
 
     def test_it_holds_nothing_of_clients(self) -> None:
         for batch in (

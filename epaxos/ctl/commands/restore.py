@@ -115,8 +115,8 @@ def _document(
         "uuid": f"{membership.uuid:032x}",
         "state_machine": best.state_machine,
         "members": [
-            {"number": number, "uid": f"{uid:016x}", "data": str(folder.absolute())}
-            for (number, uid), folder in zip(membership.members, folders)
+            {"number": member.number, "uid": f"{member.uid:016x}", "data": str(folder.absolute())}
+            for member, folder in zip(membership.members, folders)
         ],
         "source": str(best.path),
         "sources": [

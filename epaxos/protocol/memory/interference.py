@@ -92,7 +92,8 @@ class InterferenceIndex:
     def writes_of(self, keys: Sequence[bytes]) -> Deps:
         """For each row, the highest slot that a read of `keys` has to come after; 0 where there is none.
 
-        What opens the next epoch is not among these, because it writes nothing (docs: protocol/epochs, T10).
+        What opens an epoch with the same members is not among these, because it writes nothing (docs:
+        protocol/epochs, T10).
         """
         found = [self._young.writing(keys), self._forgotten]
         if self._old is not None:
@@ -123,9 +124,10 @@ class _Generation:
 
     def __init__(self, epoch: Epoch) -> None:
         self._nothing = no_deps(epoch)
+        self._members = epoch.members
         self.tops = self._nothing
         self._barriers = self._nothing
-        self._writers_of_all = self._nothing  # those barriers that open no epoch
+        self._writers_of_all = self._nothing  # those barriers that reads have to come after
         self._writes: dict[bytes, Deps] = {}
         self._reads: dict[bytes, Deps] = {}
 
@@ -139,7 +141,7 @@ class _Generation:
         self.tops = tuple(map(max, self.tops, own))
         if batch.barrier:
             self._barriers = merge((self._barriers, own))
-            if batch.successor is None:
+            if batch.successor is None or batch.successor.epoch.members != self._members:
                 self._writers_of_all = merge((self._writers_of_all, own))
             return
         if batch.writes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple, Union
 
 from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.transfer import Piece, PieceAsk, StateAsk, StateOffer
 
-__all__ = ["TRANSFERS", "Control", "EpochIs", "Founded", "Standing", "Written"]
+__all__ = ["TRANSFERS", "Candidate", "Control", "EpochIs", "Founded", "Standing", "Written"]
 
 
 class Standing(NamedTuple):
@@ -28,12 +28,13 @@ class EpochIs(NamedTuple):
 
     `previous` is the membership of the epoch before it, and `opened_by` the instance of that epoch that
     carried `membership`.  Both are None when the sender holds nothing of the epoch before: whoever has not
-    reached its end needs the state.
+    reached its end needs the state.  `is_safe`: the sender knows that this epoch is safe.
     """
 
     membership: Membership
     opened_by: InstanceId | None = None
     previous: Membership | None = None
+    is_safe: bool = False
 
 
 class Written(NamedTuple):
@@ -48,7 +49,17 @@ class Founded(NamedTuple):
     membership: Membership
 
 
-Control = Union[Standing, EpochIs, Written, Founded, StateAsk, StateOffer, PieceAsk, Piece]
+class Candidate(NamedTuple):
+    """The sender is no member and wants to become one.
+
+    `behind`: the bytes of the state of a member that it still lacks; None when it does not know yet.
+    """
+
+    member: Member
+    behind: int | None = None
+
+
+Control = Union[Standing, EpochIs, Written, Founded, Candidate, StateAsk, StateOffer, PieceAsk, Piece]
 
 TRANSFERS = (StateAsk, StateOffer, PieceAsk, Piece)
 """The kinds of control messages with which a state is transferred."""

@@ -27,6 +27,11 @@ class Epoch(NamedTuple):
             raise ValueError(f"a cluster has at least one replica, not {n}")
         return cls(0, tuple(range(n)))
 
+    @classmethod
+    def none(cls) -> Epoch:
+        """That of a replica which is no member yet: it comes before every epoch, and has no members."""
+        return cls(-1, ())
+
     @property
     def n(self) -> int:
         """The number of members, and of rows."""

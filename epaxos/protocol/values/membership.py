@@ -6,7 +6,17 @@ from typing import NamedTuple
 
 from epaxos.protocol.values.epoch import Epoch
 
-__all__ = ["UID_LIMIT", "UUID_LIMIT", "VERSION", "Member", "Membership"]
+__all__ = [
+    "ADDRESS_BYTES_MAX",
+    "MEMBERS_MAX",
+    "NUMBER_MAX",
+    "UID_LIMIT",
+    "UUID_LIMIT",
+    "VERSION",
+    "WHY_BYTES_MAX",
+    "Member",
+    "Membership",
+]
 
 UID_LIMIT = 2**64
 """Uids, which are random, are below this and above 0."""
@@ -14,35 +24,69 @@ UUID_LIMIT = 2**128
 """The uuids of clusters, which are random, are below this and above 0."""
 VERSION = 1
 """The version of the meaning of commands and records.  It rises only with a turn of the epoch."""
+MEMBERS_MAX = 1000
+"""The most members of a list, so that what comes from outside is bounded."""
+NUMBER_MAX = 2**31 - 1
+"""The highest number of a member.  Numbers are never used again, so there have to be enough."""
+ADDRESS_BYTES_MAX = 256
+"""The most bytes of an address in a list; a path of a Unix socket has at most 107."""
+WHY_BYTES_MAX = 200
+"""The most bytes of the text that says why an epoch was begun."""
 
 
 class Member(NamedTuple):
-    """One member: its number, and the uid of its data folder."""
+    """One member: its number, the uid of its data folder, and where others find it.
+
+    `peer_connect` is where other replicas connect to, `client_connect` where clients do, `status_connect`
+    where its status is: strings as the ini file has them.  An empty one means what the ini file of the
+    reader says, because lists that were made by earlier versions have none.
+    """
 
     number: int
     uid: int
+    peer_connect: str = ""
+    client_connect: str = ""
+    status_connect: str = ""
 
 
 class Membership(NamedTuple):
     """The members of epoch `number` of the cluster `uuid`, in the order of their rows.
 
     `version` is the version of the meaning of everything that is proposed in this epoch.
+
+    `next_number` is 0 in a list that is the first one of the cluster, but for its number, and where members
+    are; programs that know of no other lists can read it.  Else no member ever had this number or a higher
+    one.  `why` says in a few words why the epoch was begun, and by whom, and `at` when that was proposed, in
+    seconds since 1970.  Both are for people alone.
     """
 
     uuid: int
     number: int
     version: int
     members: tuple[Member, ...]
+    next_number: int = 0
+    why: str = ""
+    at: int = 0
 
     @property
     def epoch(self) -> Epoch:
         """The epoch as the core knows it."""
         return Epoch(self.number, tuple(member.number for member in self.members))
 
-    def successor(self) -> Membership:
+    @property
+    def unused(self) -> int:
+        """The lowest number that no member ever had, and none above it."""
+        return max(self.next_number, 1 + max(member.number for member in self.members))
+
+    def successor(self, why: str = "", at: int = 0) -> Membership:
         """The next epoch, with the same members."""
-        return self._replace(number=self.number + 1)
+        return self._replace(number=self.number + 1, why=why, at=at)
+
+    def find(self, number: int) -> Member | None:
+        """The member `number`; None when it is not in the list."""
+        return next((member for member in self.members if member.number == number), None)
 
     def uid_of(self, number: int) -> int | None:
         """The uid of the member `number`; None when it is not in the list."""
-        return next((member.uid for member in self.members if member.number == number), None)
+        member = self.find(number)
+        return None if member is None else member.uid

@@ -85,9 +85,13 @@ class Batch(NamedTuple):
         """An upper bound of the bytes on the wire, too high by a few bytes for each key."""
         keys = len(self.writes) + len(self.reads)
         bytes_of_keys = sum(map(len, self.writes)) + sum(map(len, self.reads))
-        members = len(self.successor.members) + 1 if self.barrier and self.successor is not None else 0
-        framing = _KEY_FRAMING_BYTES * keys + _MEMBER_BYTES * members + _BATCH_FRAMING_BYTES
-        return len(self.payload) + bytes_of_keys + framing
+        opening = 0 if self.successor is None else _bytes_of(self.successor)
+        return len(self.payload) + bytes_of_keys + _KEY_FRAMING_BYTES * keys + opening + _BATCH_FRAMING_BYTES
+
+
+def _bytes_of(membership: Membership) -> int:
+    texts = [membership.why, *(text for member in membership.members for text in member[2:])]
+    return _MEMBER_BYTES * (len(membership.members) + 1) + sum(len(text.encode()) for text in texts)
 
 
 NOP = Batch((), (), b"", 0)

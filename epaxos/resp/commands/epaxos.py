@@ -11,10 +11,10 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from epaxos.interfaces import Command, CommandError, Refusal, Reply, SimpleString
+from epaxos.interfaces import Command, CommandError, Reply, SimpleString
 from epaxos.interfaces.redis import NOT_AN_INTEGER
+from epaxos.resp.commands.changes import CHANGES, refused
 from epaxos.resp.commands.spec import Served, Subcommand
 from epaxos.resp.interfaces import IClient
 
@@ -37,21 +37,17 @@ def _as_json(document: Any) -> Reply:
     return json.dumps(document).encode()
 
 
-def _members(client: IClient, command: Command) -> Reply:
-    return [[member.id, *map(str.encode, member[1:])] for member in client.server.members()]
-
-
 def _turn(client: IClient, command: Command) -> Deferred[Reply]:
-    return client.server.replica.turn().addCallbacks(_as_number, _refused)
+    return client.server.replica.turn().addCallbacks(_as_number, refused)
 
 
 def _backup(client: IClient, command: Command) -> Deferred[Reply]:
-    return client.server.replica.backup(_name(command[2])).addCallbacks(_as_json, _refused)
+    return client.server.replica.backup(_name(command[2])).addCallbacks(_as_json, refused)
 
 
 def _backups(client: IClient, command: Command) -> Reply | Deferred[Reply]:
     kept = client.server.replica.backups()
-    return json.dumps([]).encode() if kept is None else kept.listing().addCallbacks(_as_json, _refused)
+    return json.dumps([]).encode() if kept is None else kept.listing().addCallbacks(_as_json, refused)
 
 
 def _read_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
@@ -62,12 +58,12 @@ def _read_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
     if min(numbers) < 0:
         return _NO_NUMBER
     name, file = map(_name, command[2:4])
-    return kept.read(name, file, *numbers).addCallbacks(_as_bytes, _refused)
+    return kept.read(name, file, *numbers).addCallbacks(_as_bytes, refused)
 
 
 def _delete_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
     kept = client.server.replica.backups()
-    return _NO_BACKUPS if kept is None else kept.delete(_name(command[2])).addCallbacks(_as_ok, _refused)
+    return _NO_BACKUPS if kept is None else kept.delete(_name(command[2])).addCallbacks(_as_ok, refused)
 
 
 def _name(data: bytes) -> str:
@@ -84,13 +80,6 @@ def _as_ok(_: None) -> Reply:
 
 def _as_number(epoch: int) -> Reply:
     return epoch
-
-
-def _refused(failure: Failure) -> Reply:
-    """Anything else than a refusal is a bug, and is told as one."""
-    if not isinstance(failure.value, Refusal):
-        failure.raiseException()
-    return CommandError(f"ERR {failure.value}")
 
 
 COMMANDS = {
@@ -113,9 +102,7 @@ COMMANDS = {
             b"SESSION": Subcommand(
                 None, -2, "begin a session for ONCE, and answer its id; SESSION END session: end it"
             ),
-            b"MEMBERS": Subcommand(
-                _members, 2, "number, peer, client, status, and the state seen from here, of each member"
-            ),
+            **CHANGES,
             b"STATUS": Subcommand(_status, 2, "the state of this replica, as JSON"),
             b"TURN": Subcommand(
                 _turn, 2, "begin the next epoch, and answer its number when a majority has it on disk"

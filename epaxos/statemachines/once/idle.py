@@ -1,8 +1,8 @@
 """Ends the sessions that nobody uses any more.
 
 Every replica looks now and then, and proposes to end what was not used for too long, *if* it still was not
-used when that runs.  So nothing depends on who proposes: doubles do nothing.  The replica of row r waits
-longer than that of row r-1, so mostly the lowest one that lives proposes alone.
+used when that runs.  So nothing depends on who proposes: doubles do nothing.  Each replica waits for another
+time, so mostly one proposes alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ LOOKS = 4
 """The looks in the time of a session, at least."""
 ENDS_MAX = 1000
 """Sessions that one look ends."""
+NUMBERS = 8
+"""Replicas whose numbers are equal modulo this look at the same time, so that a high number does not wait
+for ever."""
 
 
 class IdleSessions:
@@ -42,7 +45,7 @@ class IdleSessions:
         self._timeouts = timeouts
         self._now_s = now_s
         self._every_s = min(LOOK_EVERY_S, timeout_s / LOOKS)
-        self._wait_s = timeout_s + id * self._every_s
+        self._wait_s = timeout_s + id % NUMBERS * self._every_s
         self._due: ITimeout | None = None
 
     def start(self) -> None:

@@ -60,7 +60,7 @@ def document_of(manifest: BackupManifest) -> dict[str, Any]:
         "uuid": f"{manifest.uuid:032x}",
         "epoch": manifest.epoch,
         "version": manifest.version,
-        "members": [{"number": number, "uid": f"{uid:016x}"} for number, uid in manifest.members],
+        "members": [{"number": each.number, "uid": f"{each.uid:016x}"} for each in manifest.members],
         "state_machine": manifest.state_machine,
         "replica": manifest.replica,
         "made": manifest.made,

@@ -18,7 +18,7 @@ from epaxos.protocol.values.membership import UID_LIMIT, Membership
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
-from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, decode_epoch_record
+from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, PAST_PREFIX, decode_epoch_record, decode_past
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
@@ -30,6 +30,7 @@ from epaxos.storage.leveldb.records import (
     UID_KEY,
     WRITE_PREFIX,
     RecordFormat,
+    check_founders,
     check_identity,
     decode_format,
     decode_founded,
@@ -92,18 +93,22 @@ def _open(path: Path, create: bool = False) -> Any:
     )
 
 
-def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, WriteSequence, bool]:
-    """The database, its write sequence, and whether it is new.  `folder` is locked.  Raises StoreError."""
+def open_database(folder: DataFolder, identity: Identity) -> tuple[Any, Identity, WriteSequence, bool]:
+    """The database, its own identity, its write sequence, and whether it is new.
+
+    `folder` is locked.  Raises StoreError.
+    """
     with errors_of(folder.path):
         fresh = not folder.holds_database()
         if fresh:
             folder.finish_database(make_database(folder, identity, new_uid(), None))
         db = _open_existing(folder)
         try:
-            sequence, _ = _check(db, folder, identity)
+            held = _check_owner(db, folder, identity)
+            sequence, _ = _check_writes(db, folder)
             if db.get(UID_KEY, verify_checksums=True) is None:
                 _give_uid(db, folder, sequence)
-            return db, sequence, fresh
+            return db, held, sequence, fresh
         except BaseException:
             db.close()
             raise
@@ -116,7 +121,7 @@ def open_unknown(folder: DataFolder) -> tuple[Any, int, Identity, WriteSequence,
         db = _open_existing(folder)
         try:
             format, identity = _identity(db, folder)
-            return db, format, identity, *_check(db, folder, identity)
+            return db, format, identity, *_check_writes(db, folder)
         except BaseException:
             db.close()
             raise
@@ -182,16 +187,24 @@ def _identity(db: Any, folder: DataFolder) -> tuple[int, Identity]:
         raise WrongDataError(f"{folder.path} cannot be used: {why}") from None
 
 
-def _check(db: Any, folder: DataFolder, identity: Identity) -> tuple[WriteSequence, int]:
-    """The sequence of writes, and the number of those that must be there.
-
-    Raises StoreError for another identity, and when a write is missing.
-    """
+def _check_owner(db: Any, folder: DataFolder, identity: Identity) -> Identity:
+    """The identity of the data, which serve the owner `identity`.  Raises WrongDataError when they do not."""
     _, held = _identity(db, folder)
+    is_in_first_epoch = db.get(EPOCH_KEY) is None
     try:
         check_identity(held, identity)
+        if is_in_first_epoch:
+            check_founders(held.epoch, identity.epoch, bool(db.get(FOUNDED_KEY)))
     except ValueError as why:
         raise WrongDataError(f"{folder.path} cannot be used: {why}") from None
+    return held
+
+
+def _check_writes(db: Any, folder: DataFolder) -> tuple[WriteSequence, int]:
+    """The sequence of writes, and the number of those that must be there.
+
+    Raises WrongDataError when a write is missing.
+    """
     try:
         sequence = WriteSequence.restore(_scan(db, WRITE_PREFIX), KEPT_BYTES)
         synced = folder.synced()
@@ -211,7 +224,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
 
     Records, base and batches are read while they are iterated.  Raises StoreError, at once or then.
     """
-    path, nothing = folder.path, no_deps(format.epoch)
+    path = folder.path
     with errors_of(path):
         reserved = db.get(RESERVED_KEY, verify_checksums=True)
         floor = db.get(FLOOR_KEY, verify_checksums=True)
@@ -220,11 +233,13 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
         uid = db.get(UID_KEY, verify_checksums=True)
         founded = db.get(FOUNDED_KEY, verify_checksums=True)
         epoch = db.get(EPOCH_KEY, verify_checksums=True)
+        past = [value for _, value in _scan(db, PAST_PREFIX)]
         has_instances = any(True for _ in _scan(db, INSTANCE_PREFIX))
     try:
         opened = None if epoch is None else decode_epoch_record(epoch, format.n)
         if opened is not None:
             format = RecordFormat(opened.membership.epoch)
+        nothing = no_deps(format.epoch)
         executed, beyond = format.decode_checkpoint(checkpoint) if checkpoint else (nothing, ())
         manifest = decode_manifest(files) if files is not None else Manifest(StateFile(0))
         if (files is None) is not (checkpoint is None):
@@ -241,6 +256,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             uid=decode_uid(uid) if uid is not None else 0,  # `open_database` gives one
             founded=opened.membership if opened is not None else decode_founded(founded or b""),
             opened=opened,
+            past=decode_past(past),
             unfounded=founded == b"" and not (reserved or floor or checkpoint or has_instances),
         )
         return restored, manifest

@@ -31,6 +31,7 @@ __all__ = [
     "CHECKPOINT_KEY",
     "FLOOR_KEY",
     "FORMAT",
+    "FORMAT_OF_CHANGES",
     "FORMAT_OF_EPOCHS",
     "FOUNDED_KEY",
     "IDENTITY_KEY",
@@ -41,6 +42,7 @@ __all__ = [
     "UID_KEY",
     "WRITE_PREFIX",
     "RecordFormat",
+    "check_founders",
     "check_identity",
     "decode_format",
     "decode_founded",
@@ -51,6 +53,7 @@ __all__ = [
     "encode_identity",
     "encode_number",
     "encode_uid",
+    "id_in_key",
     "write_key",
 ]
 
@@ -60,6 +63,9 @@ FORMAT = 3
 A store of another version is refused."""
 FORMAT_OF_EPOCHS = 4
 """The format of a database that has left epoch 0.  Versions that know of no epochs refuse it."""
+FORMAT_OF_CHANGES = 5
+"""The format of a database of a replica that wants to join, or whose epoch has other members than the first
+one, or the same at other addresses.  Versions that know of no such lists refuse it."""
 
 IDENTITY_KEY = b"\x00identity"
 RESERVED_KEY = b"\x01reserved"
@@ -120,7 +126,7 @@ def decode_uid(data: bytes) -> int:
 
 
 def encode_founded(founded: Membership | None) -> bytes:
-    """The first members of the cluster; empty when nobody has told who they are."""
+    """A list of members; empty when nobody has told who they are."""
     if founded is None:
         return b""
     message = wire.Membership()
@@ -146,7 +152,7 @@ def write_key(number: int) -> bytes:
 def encode_identity(identity: Identity) -> bytes:
     """The owner and the format of the data as JSON, which people and every later version can read."""
     fields = {
-        "format": FORMAT,
+        "format": FORMAT if identity.epoch.n else FORMAT_OF_CHANGES,
         "cluster": identity.cluster,
         "replica": identity.replica,
         "n": identity.epoch.n,
@@ -163,11 +169,12 @@ def decode_format(data: bytes) -> int:
 def decode_identity(data: bytes) -> Identity:
     """See `encode_identity`.  Raises ValueError if it is damaged, or of a format that the text names."""
     format, fields = _fields(data)
-    if format not in (FORMAT, FORMAT_OF_EPOCHS):
-        known = f"{FORMAT} and {FORMAT_OF_EPOCHS}"
+    if format not in (FORMAT, FORMAT_OF_EPOCHS, FORMAT_OF_CHANGES):
+        known = f"{FORMAT} to {FORMAT_OF_CHANGES}"
         raise ValueError(f"it is in storage format {format}, and this version knows only formats {known}")
     try:
-        return Identity(epoch=Epoch.first(fields.pop("n")), **fields)
+        n = fields.pop("n")
+        return Identity(epoch=Epoch.first(n) if n else Epoch.none(), **fields)
     except (KeyError, TypeError, ValueError):
         raise ValueError("its identity is damaged") from None
 
@@ -183,11 +190,10 @@ def _fields(data: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def check_identity(held: Identity, wanted: Identity) -> None:
-    """Raise ValueError, which says what differs, unless `held` is `wanted`."""
+    """Raise ValueError, which says what differs, unless `held` is `wanted`, but for the first members."""
     for found, expected, what in (
         (held.cluster, wanted.cluster, "it belongs to cluster {!r}, not to {!r}"),
         (held.replica, wanted.replica, "it belongs to replica {}, not to replica {}"),
-        (held.epoch.n, wanted.epoch.n, "it belongs to a cluster of {}, not of {}"),
         (
             held.state_machine,
             wanted.state_machine,
@@ -196,6 +202,35 @@ def check_identity(held: Identity, wanted: Identity) -> None:
     ):
         if found != expected:
             raise ValueError(what.format(found, expected))
+
+
+def check_founders(held: Epoch, wanted: Epoch, is_founded: bool) -> None:
+    """Raise ValueError unless a folder that was made for the first members `held` serves for `wanted`.
+
+    The folder has not left their epoch.  `is_founded`: it holds their list, so that a replica which is told
+    to join is one of them already.
+    """
+    if held.n == wanted.n or (is_founded and not wanted.n):
+        return
+    if not held.n:
+        raise ValueError("it waits to join a cluster: start the replica with --join")
+    if not wanted.n:
+        raise ValueError(
+            f"it is that of a first member of a cluster of {held.n}: start the replica without --join"
+        )
+    raise ValueError(f"it belongs to a cluster of {held.n}, not of {wanted.n}")
+
+
+def id_in_key(key: bytes, at: int) -> tuple[InstanceId, bool]:
+    """The instance that a key names from the byte `at` on, and whether it is that of its batch (else of its
+    record).  Raises ValueError."""
+    if len(key) != at + _PLACE.size:
+        raise ValueError(f"an instance key of {len(key)} bytes")
+    replica, slot, kind = _PLACE.unpack_from(key, at)
+    id = InstanceId(replica, slot)
+    if not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
+        raise ValueError(f"an impossible instance, {id}")
+    return id, kind == _BATCH
 
 
 class RecordFormat:
@@ -207,7 +242,7 @@ class RecordFormat:
     def __init__(self, epoch: Epoch) -> None:
         self.epoch = epoch
         n = self.n = epoch.n
-        if epoch.number == 0:
+        if epoch.number <= 0:
             self._key = partial(_INSTANCE_KEY.pack, INSTANCE_PREFIX)
             self.prefix = INSTANCE_PREFIX
         else:
@@ -245,14 +280,10 @@ class RecordFormat:
 
     def decode_instance_key(self, key: bytes) -> tuple[InstanceId, bool]:
         """The instance, and whether the key is that of its batch (else of its record)."""
-        at = len(self.prefix)
-        if len(key) != at + _PLACE.size:
-            raise ValueError(f"an instance key of {len(key)} bytes")
-        replica, slot, kind = _PLACE.unpack_from(key, at)
-        id = InstanceId(replica, slot)
-        if replica >= self.n or not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
+        id, is_batch = id_in_key(key, len(self.prefix))
+        if id.replica >= self.n:
             raise ValueError(f"an impossible instance, {id}")
-        return id, kind == _BATCH
+        return id, is_batch
 
     def encode_record(self, record: InstanceRecord) -> bytes:
         """The record without its id, which is in the key."""

@@ -34,7 +34,8 @@ class StoppedFolder:
     """What a data folder holds.  All of it was read, and is whole.
 
     `written`: the number of the last write; `synced`: the number of writes that must be there; `epoch`:
-    the number of the newest epoch, 0 before the first turn, to which slots and instances belong;
+    the number of the newest epoch, 0 before the first turn, to which slots and instances belong; `members`
+    are the numbers of its members, none for a folder that waits to join;
     `executed_beyond`: the number of single instances executed beyond `executed`; `records`, `batches`:
     how many of instances the database holds, without those of earlier epochs; `entries`,
     `state_batches`: what base and logs of the state hold; `torn_bytes`: what the next start will cut off
@@ -52,6 +53,7 @@ class StoppedFolder:
     written: int
     synced: int
     epoch: int
+    members: tuple[int, ...]
     reserved: int
     executed: Deps
     executed_beyond: int
@@ -139,6 +141,7 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             batches += batch is not None
             replica, slot = record.id
             unexecuted += slot > restored.executed[replica] and record.id not in beyond
+        epoch = identity.epoch if restored.opened is None else restored.opened.membership.epoch
         return StoppedFolder(
             path=folder.path,
             format=format,
@@ -146,7 +149,8 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             uid=f"{restored.uid:016x}" if restored.uid else None,
             written=sequence.last,
             synced=synced,
-            epoch=restored.opened.membership.number if restored.opened is not None else 0,
+            epoch=epoch.number,
+            members=epoch.members,
             reserved=restored.reserved,
             executed=restored.executed,
             executed_beyond=len(restored.beyond),

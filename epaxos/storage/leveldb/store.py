@@ -31,8 +31,10 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.membership import MEMBERS_MAX
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
@@ -81,7 +83,6 @@ class LevelDBStore:
         self._sync = sync
         self._shared: SharedWriter | None = None
         self._db: Any = None
-        self._identity: Identity | None = None
         self._ended: EndedEpochs | None = None
         self._thread: WriterThread | None = None
         self._accepts = self._has_failed = False
@@ -110,9 +111,9 @@ class LevelDBStore:
             raise RuntimeError("a store is opened once")
         self._folder.lock()
         try:
-            db, sequence, fresh = open_database(self._folder, identity)
+            db, held, sequence, fresh = open_database(self._folder, identity)
             try:
-                restored, manifest = restore(db, self._folder, RecordFormat(identity.epoch), fresh)
+                restored, manifest = restore(db, self._folder, RecordFormat(held.epoch), fresh)
                 self._folder.make_state()
                 self._remove_left_over()
                 pins = Pins()
@@ -124,9 +125,8 @@ class LevelDBStore:
             self._folder.close()
             raise
         opened = restored.opened
-        format = RecordFormat(identity.epoch if opened is None else opened.membership.epoch)
+        format = RecordFormat(held.epoch if opened is None else opened.membership.epoch)
         self._db = db
-        self._identity = identity
         durable = DurableState(opened, restored.executed, restored.beyond, manifest)
         self.backups = backups = LevelDBBackups(
             identity, self._folder.state, self._folder.backups, self._call_from_thread, sync=self._sync
@@ -148,7 +148,6 @@ class LevelDBStore:
             self,
             shared,
             self._call_from_thread,
-            identity.epoch,
             self._folder.state,
             self._folder.incoming,
             pins,
@@ -225,9 +224,16 @@ class LevelDBStore:
             self._ended.give_back(epoch)
 
     def _format_of(self, epoch: int) -> RecordFormat:
-        if self._identity is None:
+        """The format of an epoch.  Only of the newest and the one before it the members are known: of those
+        before, the keys alone can be read."""
+        if self._shared is None:
             raise RuntimeError("the store is not open")
-        return RecordFormat(self._identity.epoch._replace(number=epoch))
+        durable = self._shared.writer.durable
+        opened = None if durable is None else durable.opened
+        for membership in () if opened is None else (opened.membership, opened.previous):
+            if membership.number == epoch:
+                return RecordFormat(membership.epoch)
+        return RecordFormat(Epoch.first(MEMBERS_MAX)._replace(number=epoch))
 
     def close(self) -> Deferred[None]:
         """See IStore.  May be called again, and when `open` failed."""

@@ -28,7 +28,6 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from epaxos.interfaces import IStateTransfer, StoreError
-from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.transfer import PieceAsk, StateOffer, StatePart
 from epaxos.storage.gil import let_loop_run
 from epaxos.storage.leveldb.epoch_record import decode_epoch_record, encode_epoch_record
@@ -67,7 +66,7 @@ ROOM_KEPT_BYTES = 64 << 20
 
 @implementer(IStateTransfer)
 class LevelDBTransfer:
-    """The transfer of an open store with the first epoch `epoch`.
+    """The transfer of an open store.
 
     `state` and `incoming` are folders; `pins` keeps the files of `state` that others read.
     """
@@ -77,7 +76,6 @@ class LevelDBTransfer:
         owner: TransferOwner,
         shared: SharedWriter,
         call_from_thread: Callable[..., object],
-        epoch: Epoch,
         state: Path,
         incoming: Path,
         pins: Pins,
@@ -87,7 +85,6 @@ class LevelDBTransfer:
         self._owner = owner
         self._shared = shared
         self._call_from_thread = call_from_thread
-        self._n = epoch.n
         self._state = state
         self._incoming = incoming
         self._pins = pins
@@ -274,7 +271,7 @@ class LevelDBTransfer:
         self._call_from_thread(self._tell_taken, attempt, done, is_good)
 
     def _check(self, attempt: int, offer: StateOffer, done: Callable[[str], None]) -> None:
-        why = _impossible(offer, self._n) or self._files.refusal(offer.parts)
+        why = _impossible(offer) or self._files.refusal(offer.parts)
         self._publish(attempt)
         self._call_from_thread(self._on_checked, attempt, offer, why, done)
 
@@ -294,8 +291,8 @@ class LevelDBTransfer:
         self._call_from_thread(self._on_installed, done)
 
 
-def _impossible(offer: StateOffer, n: int) -> str:
-    """Why no store of a cluster of `n` can hold the offer; empty when one can.
+def _impossible(offer: StateOffer) -> str:
+    """Why no store can hold the offer; empty when one can.
 
     What is written has to be what a start can read, so it is decoded as a start does it.
     """
@@ -304,10 +301,13 @@ def _impossible(offer: StateOffer, n: int) -> str:
     logs = files[1:] if offer.parts and offer.parts[0].is_base else files
     base = files[0] if files else StateFile(0)
     try:
-        if len(offer.membership.members) != n or any(part.is_base for part in offer.parts[1:]):
-            raise ValueError("it is of another cluster, or its files are in no order that there can be")
+        if any(part.is_base for part in offer.parts[1:]):
+            raise ValueError("its files are in no order that there can be")
+        rows, n = len(offer.executed), len(offer.membership.members)
+        if rows != n:
+            raise ValueError(f"it has {rows} rows, and {n} members")
         format = RecordFormat(offer.membership.epoch)
-        decode_epoch_record(encode_epoch_record(record), n)
+        decode_epoch_record(encode_epoch_record(record), len(offer.previous.members))
         format.decode_checkpoint(format.encode_checkpoint(offer.executed, offer.beyond))
         decode_manifest(encode_manifest(Manifest(base, tuple(logs))))
     except (ValueError, error) as why:

@@ -11,7 +11,7 @@ from epaxos.interfaces import EpochRecord, WriteSet
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.transfer import StateOffer
 from epaxos.storage.gil import let_loop_run
-from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, encode_epoch_record, raise_format
+from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, encode_epoch_record, past_key, raise_format
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
@@ -237,7 +237,8 @@ class GroupWriter:
         """An epoch begins.  It has neither a reservation nor a floor, and no instances."""
         self._format = RecordFormat(opened.membership.epoch)
         batch.put(EPOCH_KEY, encode_epoch_record(opened))
-        batch.put(IDENTITY_KEY, raise_format(self._db.get(IDENTITY_KEY)))
+        batch.put(past_key(opened.membership), encode_founded(opened.membership))
+        batch.put(IDENTITY_KEY, raise_format(self._db.get(IDENTITY_KEY), opened))
         batch.delete(RESERVED_KEY)
         batch.delete(FLOOR_KEY)
 

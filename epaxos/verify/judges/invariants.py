@@ -14,7 +14,7 @@ from epaxos.interfaces import CommandError, Reply
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.messages import NOP, Batch
-from epaxos.verify.judges.place import epoch_of
+from epaxos.verify.judges.place import covers, epoch_of
 
 __all__ = ["Invariants", "interfere"]
 
@@ -81,7 +81,8 @@ class Invariants:
     """The judge of one run.
 
     `violated(text)` is called for each breach of a rule, `ran(command)` when a command of a client runs for
-    the first time at any replica.  `durable()` returns what each replica has durably executed."""
+    the first time at any replica.  `durable()` returns what each replica has durably executed.
+    `n`: how many members there are at first; `replicas`: how many may ever be, by default as many."""
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Invariants:
         violated: Callable[[str], None],
         ran: Callable[[str], None] = lambda command: None,
         durable: Callable[[], Iterable[Deps]] | None = None,
+        replicas: int | None = None,
     ) -> None:
         self._n = n
         self._violated = violated
@@ -97,7 +99,7 @@ class Invariants:
         self.decisions: dict[InstanceId, _Decision] = {}
         self._by_key: dict[bytes, list[InstanceId]] = {}
         self._barriers: list[InstanceId] = []
-        self._sequences = [_Sequence(n) for _ in range(n)]
+        self._sequences = [_Sequence(n) for _ in range(replicas or n)]
         self._write_order: dict[bytes, list[InstanceId]] = {}
         self._read_after: dict[tuple[bytes, InstanceId], int] = {}
         self._before_barrier: dict[InstanceId, int] = {}
@@ -162,9 +164,9 @@ class Invariants:
         """
         if a == b or not interfere(self.decisions[a].batch, self.decisions[b].batch):
             return
-        if a.slot <= self.decisions[b].deps[a.replica] or b.slot <= self.decisions[a].deps[b.replica]:
+        if covers(self.decisions[b].deps, a) or covers(self.decisions[a].deps, b):
             return
-        if any(b.slot > executed[b.replica] for executed in self._durable()):
+        if not all(covers(executed, b) for executed in self._durable()):
             self._violated(
                 f"Visibility: {a} {self.decisions[a].deps} and {b} {self.decisions[b].deps}"
                 " interfere, and neither names the other"
@@ -318,11 +320,11 @@ class Invariants:
         """Check that the frontier names exactly the instances that were run, apart from NOPs."""
         above = set(beyond)
         for id in sequence.ids:
-            if id.slot > executed[id.replica] and id not in above:
+            if id not in above and not covers(executed, id):
                 self._violated(f"replica {replica} has run {id}, and its checkpoint {executed} forgets it")
         for id, decision in self.decisions.items():
-            covered = id.slot <= executed[id.replica] or id in above
-            if epoch_of(id.slot) < epoch_of(executed[id.replica]):
+            covered = id in above or covers(executed, id)
+            if epoch_of(id.slot) < epoch_of(executed[0]):
                 continue  # it may be void
             if covered and decision.batch != NOP and id not in sequence.ids:
                 self._violated(f"replica {replica} has not run {id}, and its checkpoint {executed} claims it")

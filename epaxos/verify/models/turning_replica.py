@@ -261,7 +261,7 @@ class TurningReplica:
         if self.syncs:
             self._on_durable()
         self._executor = Executor(membership.epoch)
-        self._applier.move(self._executor)
+        self._applier.move(self.id, self._executor)
         self._in_flight.move(self.present.core)
 
     def _on_durable(self) -> None:

@@ -54,6 +54,7 @@ from epaxos.statemachines.once.machine import _run
 from epaxos.statemachines.once.sessions import Sessions
 from epaxos.transfer.source import Source
 from epaxos.transfer.target import Target
+from epaxos.verify.mutants.members import MEMBERS
 from epaxos.verify.mutants.mutation import Edit, Entry, Mutant
 from epaxos.verify.simulation.contents import Contents
 from epaxos.verify.simulation.incoming import Incoming
@@ -830,16 +831,16 @@ _SLEEPERS = (
         "last checkpoint behind an installed state",
         "T8: nothing of the epoch that was left is written behind the state that was installed",
         Node._on_transport_stopped,
-        "if was_running:",
-        "if True:",
+        "if was_running and not self._epochs.outside:",
+        "if not self._epochs.outside:",
         profile="sleepers",
     ),
     _edit(
         "R told, and not held",
         "T6: who holds nothing of the epoch before names no R",
         Epochs._tell_epoch,
-        "if self._closed is None:",
-        "if record.opened_by is None:",
+        "if record is None or self._closed is None:",
+        "if record is None:",
         profile="sleepers",
     ),
     _edit(
@@ -1000,4 +1001,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_TURNS,
     *_SLEEPERS,
     *_ONCE,
+    *MEMBERS,
 )

@@ -47,6 +47,7 @@ _CHECKS = (
     ("Liveness:", "liveness"),
     ("Wholeness:", "wholeness"),
     ("Epochs:", "epochs"),
+    ("Members:", "members"),
     ("Transfer:", "transfer"),
     ("Once:", "exactly once"),
     ("was run in", "executed twice"),

@@ -12,9 +12,11 @@ from zope.interface import implementer
 
 from epaxos.interfaces import Command, CommandInfo, IBackups, IClients, IExecutor, Outcome, WriteSet
 from epaxos.node.node import Node
-from epaxos.protocol.values.control import Standing
+from epaxos.protocol.values.changes import Change
+from epaxos.protocol.values.control import Candidate, Standing
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Batch, Heartbeat, PreAccept
 from epaxos.verify.judges.bounds import allowed, held
 from epaxos.verify.judges.invariants import Invariants
@@ -25,6 +27,7 @@ from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.dice import Dice, seeded
 from epaxos.verify.simulation.disk import Disk, VirtualStore
 from epaxos.verify.simulation.handover import Handover, Offers
+from epaxos.verify.simulation.members import founded, is_member, member_of
 from epaxos.verify.simulation.network import Carried, Network, VirtualTransport
 from epaxos.verify.simulation.observers import Commands, ObservedExecutor, ObservedStateMachine
 from epaxos.verify.simulation.plan import Plan
@@ -35,6 +38,8 @@ from epaxos.verify.trace import Trace
 __all__ = ["Cluster", "Host"]
 
 CLUSTER = "simulated"
+_PER_LISTED = 7
+"""A member in a list has five fields, and a place; a list has seven."""
 STEP_US = (0, 0, 0, 700, 6000)
 """Microseconds that a step of the state machine takes; each process of a replica has one of these."""
 
@@ -90,6 +95,26 @@ class _Connection:
         """See IClients."""
         return self._node.backups()
 
+    def membership(self) -> Membership | None:
+        """See IClients."""
+        return self._node.membership()
+
+    def history(self) -> Sequence[Membership]:
+        """See IClients."""
+        return self._node.history()
+
+    def candidates(self) -> Sequence[Candidate]:
+        """See IClients."""
+        return self._node.candidates()
+
+    def foresee(self, change: Change, force: bool = False) -> Sequence[str]:
+        """See IClients."""
+        return self._node.foresee(change, force)
+
+    def change(self, change: Change, force: bool = False) -> Deferred[Membership]:
+        """See IClients."""
+        return self._node.change(change, force)
+
 
 class Host:
     """The host of one replica: a disk, and at most one process at a time."""
@@ -113,6 +138,10 @@ class Host:
         self._stopping = self._start_again = False
         self.dead = False
         self._claims = Claims(id, cluster.violated)
+        self.gone = False
+        """Whether it was removed: it is never started again."""
+        self.wanted = id < cluster.plan.n
+        """Whether it is to run at all: a spare is, once it was told to join."""
         self._lost: dict[object, Callable[[], None]] = {}
 
     @property
@@ -128,7 +157,7 @@ class Host:
         if self.up:
             self._start_again = self._stopping
             return
-        if self.dead:
+        if self.dead or self.gone or not self.wanted:
             return
         cluster = self._cluster
         self._lives += 1
@@ -145,7 +174,8 @@ class Host:
             self._empty = self._held(node)
         self._note_contents()
         node.start().addErrback(self._on_failure)
-        cluster.invariants.on_state(self.id, machine.entries)
+        if is_member(self.disk.contents, self.id, cluster.plan.n):
+            cluster.invariants.on_state(self.id, machine.entries)
 
     def _new_state_machine(self, process: Process, commands: Commands) -> ObservedStateMachine:
         cluster = self._cluster
@@ -182,6 +212,7 @@ class Host:
             cluster.trace,
             partial(self._before_send, commands),
             partial(self.traps.on_send, True),
+            dials=self.id >= plan.n,
         )
         self._handover = Handover(
             self.id,
@@ -197,7 +228,7 @@ class Host:
         store = VirtualStore(self.disk, process, self._on_write_error, on_write, self._handover)
         node: Node = cluster.components.node(
             self.id,
-            cluster.epoch,
+            cluster.epoch if self.id < plan.n else Epoch(0, (self.id,)),
             cluster=CLUSTER,
             timing=plan.timing,
             batching=plan.batching,
@@ -209,6 +240,8 @@ class Host:
             random=seeded(plan.seed, "core", self.id, self._lives),
             fatal=self._on_fatal,
             begin_again=self.begin_again,
+            removed=partial(cluster.on_removed, self),
+            joins=member_of(self.id) if self.id >= plan.n else None,
             keep=plan.bound,
             slots_reserved=plan.slots_reserved,
         )
@@ -280,6 +313,7 @@ class Host:
         for id, batch in write_set.batches:
             self._on_proposed(commands, place(epoch, id), batch)
         if write_set.opened is not None:
+            cluster.on_begun(self.id, write_set.opened.membership)
             cluster.invariants.on_end(self.id, place(epoch - 1, write_set.opened.opened_by))
         if write_set.checkpoint is not None:
             checkpoint = write_set.checkpoint
@@ -324,7 +358,7 @@ class Host:
         """How many entries the tables of a process have, without those of a state machine that is not ours,
         because nobody knows how many entries that one may need for a key."""
         world: tuple[type, ...] = (
-            *(Commands, Handover, Host, Invariants, ReplicaClock, Trace),
+            *(Cluster, Commands, Handover, Host, Invariants, ReplicaClock, Trace, VirtualTime),
             *(VirtualStore, VirtualTransfer, VirtualTransport),
         )
         subject = self._cluster.components.subject
@@ -346,7 +380,8 @@ class Host:
                     f" but only {unforgotten} slots were used and are not forgotten"
                 )
         unfinished = counters["instances_held"] + counters["instances_waiting"] + counters["commands_queued"]
-        most = allowed(self._empty, self._cluster.n, keys, unfinished)
+        empty = max(host._empty for host in self._cluster.hosts)  # a spare began without other members
+        most = allowed(empty, self._cluster.n, keys, unfinished) + self._cluster.listed()
         found = self._held(self.node)
         if found > most:
             self._cluster.violated(
@@ -400,18 +435,67 @@ class Cluster:
         self.invariants = invariants
         self.violated = violated
         self.components = components
-        self.n = plan.n
+        self.n = plan.n + plan.spares
         self.epoch = Epoch.first(plan.n)
         self.network = Network(
             time,
-            plan.n,
+            self.n,
             plan.network,
             Dice(plan.seed, "network"),
             trace,
-            lambda message: components.recode(message, self.epoch),
+            self._recode,
         )
         self.offers = Offers()
-        self.hosts = [Host(id, self) for id in range(plan.n)]
+        self.lists = {0: founded(self.epoch)}
+        """The members of each epoch that has begun anywhere."""
+        self.hosts = [Host(id, self) for id in range(self.n)]
+
+    def _recode(self, epoch: int, message: Carried) -> Carried:
+        """Encode a message of this epoch and decode it again."""
+        return self.components.recode(message, self.lists.get(epoch, self.lists[0]).epoch)
+
+    # -- members
+
+    def members(self) -> list[int]:
+        """The members of the newest epoch that has begun anywhere."""
+        return [member.number for member in self.lists[max(self.lists)].members]
+
+    def on_begun(self, replica: int, membership: Membership) -> None:
+        """An epoch begins at `replica`, with these members."""
+        number = membership.number
+        known = self.lists.setdefault(number, membership)
+        before = self.lists.get(number - 1)
+        if known != membership:
+            self.violated(f"Members: of epoch {number}, {membership} at replica {replica}, and {known}")
+        elif before is not None:
+            used = [one.number for one in membership.members if before.find(one.number) is None]
+            if membership.unused < before.unused or any(one < before.unused for one in used):
+                self.violated(f"Members: a number is used again in {membership}, after {before}")
+
+    def on_removed(self, host: Host, text: str) -> None:
+        """A process ends for good: it must not be needed any more."""
+        self.trace.note(f"R{host.id}", f"ends: {text}")
+        without = [one for one in self.lists.values() if one.number and one.find(host.id) is None]
+        if not any(self.is_safe(one) for one in without):
+            self.violated(f"Members: replica {host.id} ends, and no epoch without it is safe: {text}")
+        host.gone = True
+        self.time.after(0, partial(host.crash, power=False))
+
+    def listed(self) -> int:
+        """How many entries the lists of members may have that a process has seen begin."""
+        lists = [one for one in self.lists.values() if one.number]
+        return _PER_LISTED * sum(1 + len(one.members) for one in lists) if self.plan.spares else 0
+
+    def is_safe(self, membership: Membership) -> bool:
+        """Whether the state at the beginning of an epoch is durable at a majority of its members."""
+        members = [self.hosts[one.number] for one in membership.members]
+        there = sum(host.disk.contents.epoch >= membership.number for host in members)
+        return 2 * there > len(members)
+
+    def check_safe(self, membership: Membership, who: str) -> None:
+        """Check that the epoch of `membership` is safe, as `who` says."""
+        if not self.is_safe(membership):
+            self.violated(f"Members: {who} that epoch {membership.number} is safe, and it is not")
 
     def start(self) -> None:
         """Start every replica that does not run."""

@@ -13,7 +13,7 @@ from epaxos.execution.executor import Executor
 from epaxos.interfaces import IExecutor, IStateMachine
 from epaxos.node.node import Node
 from epaxos.node.stepwise import stepwise
-from epaxos.protocol.values.control import Control, EpochIs, Founded, Standing, Written
+from epaxos.protocol.values.control import Candidate, Control, EpochIs, Founded, Standing, Written
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
 from epaxos.protocol.values.transfer import Piece, PieceAsk, StateAsk, StateOffer
@@ -40,7 +40,9 @@ def _state_machine() -> IStateMachine:
 
 def _recode(message: Message | Control, epoch: Epoch) -> Message | Control:
     """Encode the message and decode it again, as real transports do."""
-    if isinstance(message, (Standing, EpochIs, Written, Founded, StateAsk, StateOffer, PieceAsk, Piece)):
+    if isinstance(
+        message, (Standing, EpochIs, Written, Founded, Candidate, StateAsk, StateOffer, PieceAsk, Piece)
+    ):
         return decode_control(encode_control(message))
     (decoded,) = decode_frame(encode(message), epoch)
     return decoded

@@ -16,14 +16,16 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
+from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
+from epaxos.protocol.values.membership import Membership
 from epaxos.protocol.values.messages import Batch
 from epaxos.verify.simulation.clock import SECOND, Process, VirtualTime
 from epaxos.verify.simulation.contents import Contents, Installation, Written
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.incoming import Incoming
-from epaxos.verify.simulation.members import founded
+from epaxos.verify.simulation.members import UID_BASE, founded
 from epaxos.verify.simulation.state_transfer import TransferWatch, VirtualTransfer
 
 __all__ = ["Disk", "DiskSettings", "VirtualStore"]
@@ -204,8 +206,15 @@ class VirtualStore:
             [dict(contents.entries)],
             iter(list(contents.log)),
             contents.opened,
-            founded=founded(identity.epoch) if contents.opened is None else contents.opened.membership,
+            uid=UID_BASE + identity.replica,
+            founded=self._founded(identity, contents),
         )
+
+    def _founded(self, identity: Identity, contents: Contents) -> Membership | None:
+        """The newest list that the disk holds.  That of a replica which joins holds none at first."""
+        if contents.opened is not None:
+            return contents.opened.membership
+        return founded(identity.epoch) if identity.epoch == Epoch.first(identity.epoch.n) else None
 
     def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
         """See IStore."""

@@ -62,11 +62,14 @@ CONTROL = -1
 PIECE_BYTES = 64
 """The largest data of a piece, so small that most states take many."""
 
+DIAL_US = 500_000
+"""Microseconds between two looks of a replica that has to find the cluster."""
+
 Carried = Union[Message, Control]
 Receive = Callable[[int, int, Sequence[Message]], None]
 Connection = Callable[[int, bool], None]
 OnControl = Callable[[int, Control], None]
-Recode = Callable[[Carried], Carried]
+Recode = Callable[[int, Carried], Carried]
 
 
 def wide_area_delays(n: int) -> tuple[tuple[int, ...], ...]:
@@ -232,6 +235,10 @@ class Network:
             self._there[replica][other] = is_there
             transport.change_connection(other, is_there)
 
+    def dial(self, replica: int, other: int) -> None:
+        """`replica` looks for `other`, and knows then whether it is there."""
+        self._tell(replica, other, self.reaches(replica, other) and self.reaches(other, replica))
+
     def break_connections(self, a: int, b: int) -> None:
         """Both ends notice that their connections are lost.  The next message makes new ones."""
         if not self._settings.datagrams:
@@ -255,7 +262,7 @@ class Network:
         if not messages:
             return 0
         if self._recode is not None:
-            messages = [self._recode(message) for message in messages]
+            messages = [self._recode(epoch, message) for message in messages]
         if not self._settings.datagrams:
             self._carry_frame(sender, receiver, epoch, tuple(messages))
         else:
@@ -322,7 +329,7 @@ class VirtualTransport:
     """The transport of one process of a replica.
 
     `on_send` is called before messages leave for one replica, `on_sent` after: either may crash the
-    process.
+    process.  `dials`: it looks for the others by itself.
     """
 
     batch_bytes_max = None
@@ -336,7 +343,9 @@ class VirtualTransport:
         trace: Trace,
         on_send: Callable[[int, Sequence[Carried]], None],
         on_sent: Callable[[int, Sequence[Carried]], None],
+        dials: bool = False,
     ) -> None:
+        self._dials = dials
         self._network = network
         self._process = process
         self._replica = replica
@@ -355,7 +364,17 @@ class VirtualTransport:
         self._on_control = on_control
         self._on_connection = on_connection
         self._network.attach(self._replica, self)
+        if self._dials:
+            self._dial()
         return succeed(None)
+
+    def _dial(self) -> None:
+        """Look again and again who is there, as one does who has to find the cluster."""
+        if self._on_received is not None and self._process.alive:
+            for other in range(self._network.n):
+                if self._is_other(other):
+                    self._network.dial(self._replica, other)
+            self._process.time.after(DIAL_US, self._dial)
 
     def deliver(self, sender: int, epoch: int, messages: tuple[Carried, ...]) -> None:
         """Messages arrive.  The process takes them when it has time."""
@@ -417,8 +436,12 @@ class VirtualTransport:
         """See ITransport."""
         return True
 
-    def know(self, membership: Membership) -> None:
+    def know(self, membership: Membership, previous: Membership | None = None) -> None:
         """See ITransport: here nobody has another folder."""
+
+    def speaks_members(self, replica: int) -> bool:
+        """See ITransport."""
+        return True
 
     def uid_of(self, replica: int) -> int | None:
         """See ITransport."""

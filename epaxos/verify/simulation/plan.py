@@ -14,6 +14,7 @@ from epaxos.protocol.values.timing import Timing
 from epaxos.verify.simulation.clock import SECOND
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.disk import DiskSettings
+from epaxos.verify.simulation.faults.changes import changes
 from epaxos.verify.simulation.faults.duels import AT_SEND, duels
 from epaxos.verify.simulation.faults.fault import STAYING, Fault, FaultKind
 from epaxos.verify.simulation.faults.schemes import schemes
@@ -74,7 +75,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is decided before a run begins."""
+    """Everything that is decided before a run begins.
+
+    `n`: how many members there are at first; the `spares` have the numbers behind theirs, and may join.
+    """
 
     seed: int
     profile: str
@@ -89,6 +93,7 @@ class Plan:
     active_us: int
     slots_reserved: int
     bound: Keep = DEFAULT_KEEP
+    spares: int = 0
 
     @classmethod
     def of(cls, seed: int, n: int | None = None, profile: str | None = None) -> Plan:
@@ -434,6 +439,28 @@ def _stretched(plan: Plan, active_us: int) -> Plan:
     )
 
 
+def _members(seed: int, n: int) -> Plan:
+    """A quiet plan in which operators change the members, again and again, while replicas fail."""
+    dice = Dice(seed, "members plan")
+    make = dice.pick_weighted(((_lan, 5), (_wide_area, 1)))
+    spares = dice.between(2, 4)
+    plan = _stretched(make(seed, n + spares), dice.between(30, 60) * SECOND)
+    own = plan.faults if dice.chance(0.3) else ()
+    network = replace(plan.network, recoded=Dice(seed, "members recoded").chance(0.3))
+    if dice.chance(0.4):
+        network = replace(network, datagrams=True, loss=dice.pick((0, 2, 10)), late=dice.pick((0, 5)))
+    return replace(
+        plan,
+        profile="members",
+        n=n,
+        spares=spares,
+        faults=(*own, *changes(dice, n, spares, plan.active_us, max((f.name for f in own), default=-1) + 1)),
+        bound=Keep(instances=20) if dice.chance(0.2) else plan.bound,
+        disk=replace(plan.disk, pinned_us=dice.pick((60 * SECOND, plan.active_us // 100))),
+        network=network,
+    )
+
+
 PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "lan": _lan,
     "wan": _wide_area,
@@ -444,6 +471,7 @@ PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "turns": _turns,
     "sleepers": _sleepers,
     "once": _once,
+    "members": _members,
 }
 
 
@@ -511,10 +539,9 @@ _OF_SCHEMES = (
     FaultKind.HOLD,
     FaultKind.ECHO,
 )
+_OF_EPOCHS = (FaultKind.TURN, FaultKind.CHANGE, FaultKind.JOIN, FaultKind.MEMBERS)
 _AT_ANY_TIME = tuple(
-    kind
-    for kind in FaultKind
-    if kind not in (*_OF_SCHEMES, *STAYING, FaultKind.RECONNECT, FaultKind.TURN, FaultKind.CHANGE)
+    kind for kind in FaultKind if kind not in (*_OF_SCHEMES, *STAYING, *_OF_EPOCHS, FaultKind.RECONNECT)
 )
 
 

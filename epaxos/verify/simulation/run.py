@@ -21,6 +21,7 @@ from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
 from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.faults.faults import Faults
+from epaxos.verify.simulation.members import was_member
 from epaxos.verify.simulation.once_clients import OnceClient
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.survivors import choices, judge_survivors
@@ -107,7 +108,9 @@ class _Run:
         self._time = VirtualTime()
         self._trace = Trace(lambda: self._time.now, trace, show)
         self._history = History()
-        self._invariants = Invariants(plan.n, self.violated, self._history.run, self._durable)
+        self._invariants = Invariants(
+            plan.n, self.violated, self._history.run, self._durable, plan.n + plan.spares
+        )
         self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, components)
         self._faults = Faults(self._cluster)
         self._clients = [self._client(number) for number in plan.workload.clients]
@@ -128,7 +131,8 @@ class _Run:
         )  # fmt: skip
 
     def _durable(self) -> list[Deps]:
-        disks = [host.disk.contents for host in self._cluster.hosts]
+        hosts = self._cluster.hosts
+        disks = [host.disk.contents for host in hosts if host.id < self._plan.n or host.disk.contents.epoch]
         return [places(contents.epoch, contents.executed) for contents in disks]
 
     def violated(self, text: str) -> None:
@@ -216,17 +220,23 @@ class _Run:
     # -- rest
 
     def _well(self) -> list[int]:
-        """The replicas without a lasting fault."""
-        return [replica for replica in range(self._plan.n) if replica not in self._faults.ill]
+        """The members without a lasting fault."""
+        return [replica for replica in self._cluster.members() if replica not in self._faults.ill]
 
     def _at_rest(self) -> bool | str:
         """Whether everything is executed everywhere and forgotten.  When members have lasting faults: whether
         all others have decided and executed everything, which they have to keep for those members, as far as
         the next epoch does not free them of it."""
         well = self._well()
+        all_well = len(well) == len(self._cluster.members())
         names = ["instances_waiting", "recoveries", "instances_in_flight"]
-        if len(well) == self._plan.n:
+        if all_well:
             names.append("instances_held")
+        inside = {*self._cluster.members(), *self._faults.ill}
+        for host in self._cluster.hosts:
+            known = was_member(host.disk.contents, host.id, self._plan.n)
+            if host.up and host.id not in inside and known:
+                return f"replica {host.id} is not a member any more, and does not know it"
         first = self._cluster.status(well[0])
         for replica in well:
             status = self._cluster.status(replica)
@@ -240,7 +250,7 @@ class _Run:
                 return f"replica {replica} is in epoch {status['epoch']}, and {well[0]} in {first['epoch']}"
             if status["epoch"]["number"] and counters["instances_held"] > self._plan.bound.instances:
                 return f"replica {replica} holds more than {self._plan.bound.instances} instances: {status}"
-            if len(well) == self._plan.n and not status["epoch"]["settled"]:
+            if all_well and not status["epoch"]["settled"]:
                 return f"replica {replica} does not know that every member is in epoch {status['epoch']}"
             for name in ("executed", "committed", "digest"):
                 if status[name] != first[name]:
@@ -256,11 +266,11 @@ class _Run:
         disk = self._cluster.hosts[replica].disk
         disk.sync()
         held = {*disk.contents.records, *disk.contents.batches}
-        if disk.contents.closed and not self._faults.ill:
+        if disk.contents.closed and not self._faults.ill.intersection(self._cluster.members()):
             return f"the disk of {replica} holds {disk.contents.closed}, of epochs that have ended"
         if len(disk.contents.closed) > 1:
             return f"the disk of {replica} holds {sorted(disk.contents.closed)}: at most one is needed"
-        if self._faults.ill:
+        if self._faults.ill.intersection(self._cluster.members()):
             held = {id for id in held if id.slot <= disk.contents.floor[id.replica]}
         return f"the disk of {replica} holds {sorted(held)[:20]}" if held else ""
 
@@ -291,7 +301,7 @@ class _Run:
     def result(self) -> Result:
         """The result of the run."""
         counters: dict[str, int] = {}
-        for replica in range(self._plan.n):
+        for replica in range(self._cluster.n):
             status: dict[str, Any] = self._cluster.status(replica) or {"counters": {}}
             for name, count in status["counters"].items():
                 counters[name] = counters.get(name, 0) + count

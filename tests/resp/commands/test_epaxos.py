@@ -23,7 +23,7 @@ from tests.statemachines.once.lab import Site
 LOCAL, ELSEWHERE = IPv4Address("TCP", "127.0.0.1", 1), IPv4Address("TCP", "10.0.0.9", 1)
 STATUS = {"id": 1, "members": [{"id": 0, "up": True}]}
 MEMBERS = [
-    Member(0, "tcp:7000", "tcp:7100", "unix:/s", "connected"),
+    Member(0, "tcp:7000", "tcp:7100", "unix:/s", "connected", "00ff"),
     Member(1, "tcp:7001", "tcp:7101", "tcp:7201", "here"),
 ]
 NOPERM = (
@@ -105,8 +105,8 @@ class CommandTests(EpaxosCase):
     def test_members(self) -> None:
         expected = (
             b"*2\r\n"
-            b"*5\r\n:0\r\n$8\r\ntcp:7000\r\n$8\r\ntcp:7100\r\n$7\r\nunix:/s\r\n$9\r\nconnected\r\n"
-            b"*5\r\n:1\r\n$8\r\ntcp:7001\r\n$8\r\ntcp:7101\r\n$8\r\ntcp:7201\r\n$4\r\nhere\r\n"
+            b"*6\r\n:0\r\n$8\r\ntcp:7000\r\n$8\r\ntcp:7100\r\n$7\r\nunix:/s\r\n$9\r\nconnected\r\n$4\r\n00ff\r\n"
+            b"*6\r\n:1\r\n$8\r\ntcp:7001\r\n$8\r\ntcp:7101\r\n$8\r\ntcp:7201\r\n$4\r\nhere\r\n$0\r\n\r\n"
         )
         self.assertEqual(self.ask(self.serve(), LOCAL, "EPAXOS MEMBERS"), expected)
         self.assertEqual(self.ask(self.serve(), LOCAL, "epaxos members"), expected)
@@ -127,7 +127,7 @@ class CommandTests(EpaxosCase):
         for command, expected in (
             ("EPAXOS", b"-ERR wrong number of arguments for 'epaxos' command\r\n"),
             ("EPAXOS STATUS x", b"-ERR wrong number of arguments for 'epaxos|status' command\r\n"),
-            ("EPAXOS MEMBERS x", b"-ERR wrong number of arguments for 'epaxos|members' command\r\n"),
+            ("EPAXOS MEMBERS x", b"-ERR syntax error\r\n"),
             ("EPAXOS HELP x", b"-ERR wrong number of arguments for 'epaxos|help' command\r\n"),
             ("EPAXOS NOPE", b"-ERR unknown subcommand 'NOPE'. Try EPAXOS HELP.\r\n"),
         ):

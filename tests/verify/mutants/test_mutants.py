@@ -166,9 +166,11 @@ class RecoveryPlanTests(SynchronousTestCase):
         for profile in PROFILES:
             for n in (1, 2, 3, 5, 7):
                 for seed in range(5):
-                    for fault in Plan.of(seed, n, profile).faults:
+                    plan = Plan.of(seed, n, profile)
+                    for fault in plan.faults:
                         self.assertTrue(fault.where)
-                        self.assertTrue(all(0 <= replica < n for replica in fault.where), str(fault))
+                        there = range(n + plan.spares)
+                        self.assertTrue(all(replica in there for replica in fault.where), str(fault))
 
     def test_all_kinds_of_trouble_occur(self) -> None:
         kinds = {fault.kind for seed in range(30) for fault in Plan.of(seed, 5, "recovery").faults}

@@ -43,7 +43,7 @@ class Lab(SynchronousTestCase):
             settings,
             Dice(seed, "network"),
             self.trace,
-            lambda m: self.recoded.append(m) or m,
+            lambda _, m: self.recoded.append(m) or m,
         )
         self.processes = [Process(self.time) for _ in range(self.n)]
         self.received: list[tuple[int, int, int, list[int]]] = []

@@ -20,7 +20,7 @@ class PlanTests(SynchronousTestCase):
 
     def test_everything_comes_up(self) -> None:
         plans = [Plan.of(seed) for seed in SEEDS]
-        for profile in ("turns", "sleepers", "once"):  # which no seed chooses by itself
+        for profile in ("turns", "sleepers", "once", "members"):  # which no seed chooses by itself
             plans += [Plan.of(seed, None, profile) for seed in SEEDS]
         self.assertEqual({plan.profile for plan in plans}, set(PROFILES))
         self.assertEqual({plan.n for plan in plans}, set(range(1, 8)))

@@ -43,6 +43,8 @@ class FaultKind(Enum):
     HOLD = "messages of these kinds come when this ends"
     ECHO = "messages of these kinds come again when this ends"
     TURN = "an operator lets the next epoch begin"
+    JOIN = "asks to join"
+    MEMBERS = "an operator wants other members"
     CHANGE = "pieces of states are changed on their way"
     HUNG = "its disk never answers again"
     DEAF = "hears nobody any more, and is heard"

@@ -9,6 +9,7 @@ from epaxos.verify.simulation.faults.fault import Fault
 from epaxos.verify.simulation.faults.host_faults import HostFaults
 from epaxos.verify.simulation.faults.lasting_faults import LastingFaults
 from epaxos.verify.simulation.faults.link_faults import LinkFaults
+from epaxos.verify.simulation.faults.member_faults import MemberFaults
 from epaxos.verify.simulation.faults.send_faults import SendFaults
 from epaxos.verify.simulation.faults.span import Span
 
@@ -27,6 +28,7 @@ class Faults:
             **SendFaults(span, links).handlers(),
             **links.handlers(),
             **self._lasting.handlers(),
+            **MemberFaults(span).handlers(),
         }
         for fault in cluster.plan.faults:
             cluster.time.at(fault.at, partial(self._happen, fault))
