@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any
 
-__all__ = ["CommandTable", "Kind", "check", "kept_bytes"]
+__all__ = ["CommandTable", "Kind", "check", "is_of_replica", "kept_bytes"]
 
 
 class Kind(Enum):
@@ -65,6 +65,11 @@ def _flags(reply: Any) -> Iterator[tuple[bytes, set[bytes]]]:
     for entry in reply if isinstance(reply, list) else ():
         if isinstance(entry, list) and len(entry) > 2 and isinstance(entry[2], list):
             yield entry[0].upper(), set(entry[2])
+
+
+def is_of_replica(reply: Any) -> bool:
+    """Whether what a server answered to `COMMAND` has the command that every replica has."""
+    return not isinstance(reply, list) or any(name == b"EPAXOS" for name, _ in _flags(reply))
 
 
 class CommandTable:

@@ -74,7 +74,10 @@ class Connection(Protocol):
         replies: list[Any] = []
         try:
             self._reader.feed(data)
-            while len(replies) < len(self._asked) and (reply := self._reader.gets()) is not False:
+            while (reply := self._reader.gets()) is not False:
+                if len(replies) == len(self._asked):  # else all replies from now on were those of others
+                    self.abort(str(reply) if isinstance(reply, ReplyError) else "it answers unasked")
+                    break
                 replies.append(reply)
         except hiredis.ProtocolError:
             self.abort("it does not speak the Redis protocol")

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from epaxos.client.commands import is_of_replica
 from epaxos.client.connection import Connection, Word, connect
 from epaxos.client.errors import ClientError, LostError, ReplyError, is_unavailable
 from epaxos.client.nearest import Distance
@@ -147,13 +148,19 @@ class Contact:
             await connection.closed
 
     async def _greet(self, connection: Connection) -> None:
-        """Measure the first round trip, and ask what the client wants to know of the cluster."""
+        """Measure the first round trip, and ask what the client wants to know of the cluster.
+
+        Raises LostError for a server of Redis: its data are those of somebody else.
+        """
         began = self._manner.clock.seconds()
         ping = connection.ask("PING")
         commands = connection.ask("COMMAND").addErrback(_as_value)
         members = connection.ask("EPAXOS", "MEMBERS").addErrback(_as_value)
         self._measure(await ping, began)
-        self._watcher.on_greeting(self, await commands, await members)
+        table, named = await commands, await members
+        if not is_of_replica(table):
+            raise LostError("it is no replica, but a server of Redis")
+        self._watcher.on_greeting(self, table, named)
 
     async def _be_ready(self) -> None:
         """Returns when the replica is shunned.  Raises LostError when the connection is closed."""

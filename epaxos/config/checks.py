@@ -8,7 +8,7 @@ from epaxos.config.addresses import Address, host_of, server_address
 from epaxos.config.endpoints import is_tls, udp_client, udp_server
 from epaxos.config.model import Config
 from epaxos.config.settings import ReplicaConfig
-from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX
+from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX, is_writable
 
 __all__ = ["check"]
 
@@ -38,7 +38,7 @@ def _check_addresses(config: Config) -> None:
     for replica in config.replicas:
         for key in ("peer_connect", "client_connect", "status_connect"):
             text = getattr(replica, key)
-            if len(text.encode()) > ADDRESS_BYTES_MAX or not text.isprintable():
+            if not is_writable(text, ADDRESS_BYTES_MAX):
                 raise config.error(
                     f"[replica {replica.id}] {key} = {text}: is longer than {ADDRESS_BYTES_MAX} bytes, or not"
                     " printable"

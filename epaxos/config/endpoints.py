@@ -107,6 +107,8 @@ def _check(parse: Callable[[Any, str], object], text: str, example: str) -> None
             raise ValueError(explain(error, example)) from None
     if kind in NETWORK:
         index = 0 if parse is serverFromString else 1
+        if index:
+            _host(named.get("host", *positional[:1]) or "", example)
         _port(named.get("port", positional[index] if len(positional) > index else ""), example)
     if kind == "unix" and not any((*positional[:1], named.get("address"), named.get("path"))):
         raise ValueError(f"the path of the socket is missing; a valid one is {example}")
@@ -170,6 +172,14 @@ def _port(text: str, example: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise ValueError(f"the port must be 1 to 65535, not {text!r}; a valid one is {example}")
     return int(text)
+
+
+def _host(text: str, example: str) -> None:
+    """Raise ValueError where a look-up of the name would raise UnicodeError: Twisted does not expect it."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{text!a} is not the name of a host; a valid one is {example}") from None
 
 
 def _ip_address(text: str, example: str) -> str:

@@ -25,6 +25,7 @@ from epaxos.config.endpoints import (
 from epaxos.config.ini import IniFile, unknown
 from epaxos.config.model import Config
 from epaxos.config.settings import REPLICA, SECTIONS, ReplicaConfig, Section
+from epaxos.protocol.values.membership import NUMBER_MAX
 
 __all__ = ["load", "read"]
 
@@ -77,6 +78,8 @@ def _check_sections(file: IniFile) -> list[int]:
     ids = []
     for name in names:
         if match := _REPLICA_SECTION.fullmatch(name):
+            if len(match[1]) > len(str(NUMBER_MAX)) or int(match[1]) > NUMBER_MAX:
+                raise file.error(f"[{name}]: the highest number of a replica is {NUMBER_MAX}")
             ids.append(int(match[1]))
         elif name not in allowed:
             raise file.error(f"[{name}]: {unknown('section', name, [*allowed, 'replica 0'])}")

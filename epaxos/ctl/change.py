@@ -24,7 +24,7 @@ CHANGE_OPTIONS = [
     click.Option(
         ["--force"],
         is_flag=True,
-        help="Also when too few of the new members are there for the new list to go on with.",
+        help="Do it although a new member lacks the state, or too few members are there to run commands.",
     ),
 ]
 """What every command has that changes the members."""

@@ -36,7 +36,7 @@ class _Seconds(_SecondsBase):
         except ValueError:
             self.fail(f"{value!r} is not a number of seconds", param, ctx)
         if not 0 < seconds <= SECONDS_MAX:
-            self.fail(f"{value!r} is not in the range from 0 to {SECONDS_MAX:_.0f} s", param, ctx)
+            self.fail(f"{value!r} is not above 0 and at most {SECONDS_MAX:_.0f} s", param, ctx)
         return seconds
 
 

@@ -19,8 +19,8 @@ class MayHaveRun(Unavailable):
 class ReplicaFailed(Exception):
     """The replica cannot go on; the text is one line for people.
 
-    `is_wrong`: its data is damaged, lost, a copy, or of another replica or cluster, so that another start
-    does not help.
+    `is_wrong`: another start does not help, because its data is damaged, lost, a copy, or of another replica
+    or cluster, or because it is no member of its cluster any more.
     """
 
     def __init__(self, text: str, is_wrong: bool) -> None:

@@ -10,17 +10,21 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
-from epaxos.config.model import Config, ConfigError
+from epaxos.config.model import Config
 from epaxos.embedded.calls import Calls
 from epaxos.embedded.errors import NotRun, ReplicaFailed
 from epaxos.interfaces import Command, CommandError, IClients
 from epaxos.machines import Machine, MachineFactory
 from epaxos.machines.calls import command_of
 from epaxos.service.assembly import build
-from epaxos.service.exit_status import WRONG_DATA
+from epaxos.service.configuration import check_seed
+from epaxos.service.exit_status import REMOVED, WRONG_DATA
 from epaxos.service.service import ReplicaService
 
 __all__ = ["Replica"]
+
+FOR_GOOD = {WRONG_DATA, REMOVED}
+"""The statuses of failures after which another start does not help."""
 
 
 class Replica(Service):
@@ -29,7 +33,8 @@ class Replica(Service):
     `cluster`: see `cluster()`, or `epaxos.config.file.load` for the configuration of a file; it needs no
     `state_machine`.  `name`: see MachineFactory.  `reactor`: None takes the one that is installed.
     `failed(error)` is called once when the replica cannot go on; it has stopped serving then, and the
-    program goes on.  Without it the log has a line.
+    program goes on.  Without it the log has a line.  `join`: the peer address of a member, if the replica is
+    to join the cluster of that one; of no effect once it was a member.  Raises ConfigError for another text.
 
     All methods are for the thread of the reactor.  A Deferred can be awaited in a coroutine of Twisted; one
     of asyncio awaits `deferred.asFuture(loop)`.
@@ -46,15 +51,19 @@ class Replica(Service):
         name: str = "",
         reactor: Any = None,
         failed: Callable[[ReplicaFailed], None] | None = None,
+        join: str = "",
     ) -> None:
         if reactor is None:
             from twisted.internet import reactor
         cluster.replica(id)
+        if join:
+            check_seed(cluster, join, "join =")
         self.id = id
         self._machine = machine
         self._factory = MachineFactory(machine, name)
         self._config = replace(cluster, cluster=replace(cluster.cluster, state_machine=self._factory.name))
         self._reactor = reactor
+        self._seed = join
         self._tell_failed = failed or self._log_failed
         self._service: ReplicaService | None = None
         self._calls = Calls()
@@ -66,15 +75,16 @@ class Replica(Service):
     def start(self) -> Deferred[None]:
         """Start, unless it runs.  Fires when commands may be called.
 
-        At the first start of a cluster that is when every member is there.  Fails with ReplicaFailed.  Raises
-        ConfigError for what only this host can tell, such as a missing certificate.
+        At the first start of a cluster that is when every member is there.  Calls to a replica that joins
+        raise NotRun until it is added.  Fails with ReplicaFailed.  Raises ConfigError for what only this host
+        can tell, such as a missing certificate, and whatever the machine raises when it is made.
         """
         started: Deferred[None] = Deferred(self._starting.remove)
         self._starting.append(started)
         if not self.running:
             try:
                 self.startService()
-            except ConfigError:
+            except BaseException:
                 self._starting.remove(started)
                 raise
         elif self._service is not None and self._service.is_ready:
@@ -90,13 +100,16 @@ class Replica(Service):
 
     def startService(self) -> None:
         """See IService: as `start`, but a failure is only told to `failed`."""
+        if self.running:  # a parent that is started starts its children, also those that run
+            return
         self._error = None
         service = self._service = build(
             self._config,
             self.id,
             self._reactor,
-            refuse=lambda text, status: ReplicaFailed(text, status == WRONG_DATA),
+            refuse=lambda text, status: ReplicaFailed(text, status in FOR_GOOD),
             fail=self._on_failed,
+            seed=self._seed,
             factory=self._factory,
             ready=self._on_ready,
         )
@@ -120,7 +133,7 @@ class Replica(Service):
     # -- failures
 
     def _on_failed(self, text: str, status: int) -> None:
-        self._fail(ReplicaFailed(text, status == WRONG_DATA))
+        self._fail(ReplicaFailed(text, status in FOR_GOOD))
 
     def _fail(self, error: ReplicaFailed) -> None:
         """Stop because of the first error; what else goes wrong then has the same cause."""

@@ -45,8 +45,15 @@ class Machine:
     def __init_subclass__(cls) -> None:
         """Raises TypeError when a command says too little of itself."""
         super().__init_subclass__()
-        specs = (spec_of(cls, name) for name in dir(cls))
-        cls.command_specs = {spec.name: spec for spec in specs if spec is not None}
+        found: dict[str, CommandSpec] = {}
+        for spec in filter(None, (spec_of(cls, name) for name in dir(cls))):
+            same = found.setdefault(spec.name, spec)
+            if same is not spec:
+                raise TypeError(
+                    f"{cls.__name__}: {same.method} and {spec.method} are one command, because the case of"
+                    " its name does not count"
+                )
+        cls.command_specs = found
 
     def __setattr__(self, name: str, value: object) -> None:
         if self._work is not None and name != "_work":

@@ -56,17 +56,28 @@ def run(
         reply = answer(result)
         return Done(reply, work.changes(), work.read_bytes)
     except CommandError as refusal:
-        return Done(CommandError(str(refusal)), {}, 0)
+        return _refused(name, refusal, is_logged)
     except NotNamedError as why:
         return _failed(name, str(why), is_logged)
     except NotAValueError as why:
         return _failed(name, f"{why} can be neither kept nor answered", is_logged)
     except MemoryError:
         raise ValueError(f"{name} needs more memory than there is") from None
-    except Exception as why:
+    except KeyboardInterrupt:
+        raise ValueError(f"{name} was interrupted") from None
+    except BaseException as why:  # also SystemExit: nothing may end a batch in its midst
         if isinstance(why, RecursionError):
             why.__traceback__ = None  # hundreds of equal lines
         return _failed(name, type(why).__name__, is_logged)
+
+
+def _refused(name: str, refusal: CommandError, is_logged: bool) -> Done:
+    """The outcome when the command says no."""
+    try:
+        text = str(refusal)
+    except Exception as why:  # of a class of the machine
+        return _failed(name, type(why).__name__, is_logged)
+    return Done(CommandError(text), {}, 0)
 
 
 def _failed(name: str, text: str, is_logged: bool) -> Done:

@@ -164,8 +164,8 @@ class HasWork(Protocol):
 class Table(Generic[V]):
     """A table of a machine: a class attribute, which the machine's commands use like a dict.
 
-    `default()` makes the value of a key that has none, such as `int` or `dict`.  A value that equals the
-    default is not kept: the key is then not in the table.
+    `default()`, which is called once, makes the value of a key that has none, such as `int` or `dict`.  A
+    value that equals the default is not kept: the key is then not in the table.
     """
 
     def __init__(self, default: Callable[[], V] | None = None) -> None:
@@ -205,9 +205,10 @@ class View(MutableMapping[Any, V]):
     def __getitem__(self, key: Any) -> V:
         touched = self._work.touch(self._table, key, writes=False)
         if touched.value is _ABSENT:
-            if self._table.default is None:
+            if self._table.encoded_default is None:
                 raise KeyError(key)
-            touched.value = self._table.default()
+            # Not default(), which may return one object again and again.
+            touched.value = decode(self._table.encoded_default)
         value: V = touched.value
         return value
 

@@ -204,7 +204,7 @@ class Epochs:
         """The beginning of epoch `number` is durable here: the others may rely on it."""
         if number == self.number:
             self._following.on_durable()
-            for replica in self._following.others:
+            for replica in self._following.listeners:
                 self._transport.send_control(replica, Standing(number, number))
             self._look()
 
@@ -258,9 +258,8 @@ class Epochs:
         membership, record, is_safe = self.membership, self._record, self._following.is_safe
         if membership is None or not self._following.is_durable:
             return
-        if record is None or self._closed is None:
-            told = EpochIs(membership, is_safe=is_safe)
-        else:
+        told = EpochIs(membership, is_safe=is_safe)
+        if record is not None and self._closed is not None:
             told = EpochIs(membership, record.opened_by, record.previous, is_safe)
         self._transport.send_control(replica, told)
 
@@ -281,7 +280,8 @@ class Epochs:
     def _on_asked(self, sender: int, asked: Standing | Candidate) -> None:
         """A replica says where it is, so that it is told where this one is."""
         if isinstance(asked, Candidate):
-            self._candidates.on_candidate(asked)
+            if asked.member.number == sender:  # nobody else speaks for it, who might name another folder
+                self._candidates.on_candidate(asked)
             self._tell_epoch(sender)
             return
         self._following.on_opened(sender, asked.installed)
@@ -389,8 +389,7 @@ class Epochs:
 
 
 def _holds_all(record: EpochRecord) -> bool:
-    """Whether everything that ran before the end of the epoch before is held.  If not, `committed` says that
-    nothing is, because the instance that ended it is always among what is held."""
+    """Whether all that ran before the end of the epoch before is held; if not, `committed` is all zeros."""
     return any(record.committed)
 
 

@@ -22,13 +22,17 @@ class Following:
         """The newest epoch whose beginning is durable here."""
         self._id = id
         self._opened: dict[int, int] = {}
+        self.members = epoch.members
         self.move(epoch)
 
     def move(self, epoch: Epoch) -> None:
         """`epoch` is the present one."""
+        left = [member for member in self.members if member not in epoch.members]
         self.number = epoch.number
         self.members = epoch.members
         self.others = tuple(member for member in epoch.members if member != self._id)
+        self.listeners = (*self.others, *(member for member in left if member != self._id))
+        """Who has to hear that the epoch has begun here: also who was removed, and waits until it is safe."""
 
     @property
     def is_durable(self) -> bool:

@@ -61,13 +61,17 @@ class Foresight:
         return member.number == self._id or self._transport.is_connected(member.number)
 
     def tell(self, present: Membership, wanted: Membership) -> Iterator[str]:
-        """How many may fail, and who is there, now and then."""
+        """How many may fail, and who is there, now and then; who leaves, joins and moves."""
         yield self._line("now", present, present)
         yield self._line("then", present, wanted)
         for text, one, other in (("leaves", present, wanted), ("joins", wanted, present)):
             for member in one.members:
                 if other.find(member.number) is None:
                     yield f"replica {member.number} {text}"
+        for member in wanted.members:
+            before = present.find(member.number)
+            if before is not None and before != member:
+                yield f"replica {member.number} moves: {_moved(before, member)}"
 
     def _line(self, when: str, present: Membership, membership: Membership) -> str:
         def tell(member: Member) -> str:
@@ -75,6 +79,13 @@ class Foresight:
 
         n = len(membership.members)
         return f"{when}: {n} members, of which {(n - 1) // 2} may fail: {_joined(tell, membership)}"
+
+
+def _moved(before: Member, after: Member) -> str:
+    """The new addresses."""
+    names = ("peer", "client", "status")
+    addresses = zip(names, before[2:], after[2:])
+    return ", ".join(f"{name} {new}" for name, old, new in addresses if new != old)
 
 
 def _joined(tell: Callable[[Member], str], membership: Membership) -> str:

@@ -82,7 +82,11 @@ class Joining:
             return
         uid = newest.uid_of(member.number)
         if member.number < newest.unused and uid != member.uid:
-            state = "is a member with another data folder" if uid else "was a member before"
+            state = (
+                "is a member with another data folder"
+                if uid
+                else "was a member before, or one with a higher number was"
+            )
             self._ended(
                 f"replica {member.number} of this cluster {state}, and no number is used again: a new member"
                 f" has the number {newest.unused}, or a higher one"

@@ -10,7 +10,7 @@ from epaxos.config.model import Config, ConfigError
 from epaxos.protocol.values.membership import Member
 from epaxos.service.endpoints import check_datagrams
 
-__all__ = ["load_and_check", "member_in"]
+__all__ = ["check_seed", "load_and_check", "member_in"]
 
 
 def load_and_check(path: str | os.PathLike[str], id: int | None = None, seed: str = "") -> Config:
@@ -22,21 +22,21 @@ def load_and_check(path: str | os.PathLike[str], id: int | None = None, seed: st
     config = load(path, has_founders=False)
     replica = None if id is None else config.find(id)
     if seed:
-        _check_seed(config, seed)
+        check_seed(config, seed)
     elif replica is None or not (replica.data / "db").exists():
         config.check_founders()
     check_datagrams(config)
     return config
 
 
-def _check_seed(config: Config, seed: str) -> None:
-    """Raise ConfigError unless a replica can join a cluster at this address."""
+def check_seed(config: Config, seed: str, option: str = "--join") -> None:
+    """Raise ConfigError unless a replica can join a cluster at this address, which was given as `option`."""
     try:
         check_peer_client(seed)
         if is_udp(seed) is not (config.cluster.transport == "udp"):
             raise ValueError(f"it is not for transport = {config.cluster.transport}")
     except ValueError as why:
-        raise ConfigError(f"--join {seed}: is not the peer address of a member: {why}") from None
+        raise ConfigError(f"{option} {seed}: is not the peer address of a member: {why}") from None
     if config.storage.engine == "memory":
         raise config.error("[storage] engine = memory: a replica that keeps nothing cannot join a cluster")
 

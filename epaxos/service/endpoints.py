@@ -102,7 +102,9 @@ def _reach(
         if number not in configured:
             raise ValueError(f"there is no section [replica {number}] that says where it is")
         return configured[number]
-    if not is_member:
+    if is_member:
+        check_client(address)
+    else:
         check_guest(address, is_unix)
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, address)  # type: ignore[no-untyped-call]

@@ -248,6 +248,7 @@ class Acquaintances:
     def on_refused(self, peer: int, kind: int, by: Introduction | None, heard_written: int) -> None:
         """The member `peer` refuses this process."""
         uid = self.myself.uid
+        teller = f"replica {peer}" if self.roster.has(peer) else "the member that was asked"
         if kind == Refusal.WIPED:
             self._wrong(
                 f"replica {self._number} was here before under another uid, says replica {peer}: its data was"
@@ -268,7 +269,7 @@ class Acquaintances:
         elif kind == Refusal.FOREIGN:
             self._on_foreign(peer, by)
         elif kind == Refusal.USED:
-            self._wrong(f"the number {self._number} is or was that of a member, says replica {peer}")
+            self._wrong(f"the number {self._number} is or was that of a member, says {teller}")
 
     def _on_foreign(self, peer: int, by: Introduction | None) -> None:
         """One of the two is wrong.  Who was taken by a member of its own cluster is not; else it is the one
@@ -295,7 +296,7 @@ def _can_be_told(who: Introduction) -> bool:
 
 
 def _used(number: int, is_member: bool, unused: int) -> str:
-    state = "is a member" if is_member else "was a member before"
+    state = "is a member" if is_member else "was a member before, or one with a higher number was"
     return (
         f"replica {number} {state}, and no number is used again: a new member has the number {unused} or more"
     )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from epaxos.protocol.values.epoch import Epoch
+from epaxos.protocol.values.membership import NUMBER_MAX
 from epaxos.transport.introductions import (
     Accepted,
     Introduction,
@@ -124,6 +125,8 @@ def examine(identity: PeerIdentity, greeting: bytes) -> Greeting:
     found = Greeting(hello.sender, hello.receiver, who)
     if who is None or not (who.uuid or who.joins):
         _check_by_configuration(identity, found, hello.replicas)
+    if hello.sender > NUMBER_MAX:
+        raise Refused(f"replica {hello.sender}, and the highest number is {NUMBER_MAX}")
     if hello.sender == identity.replica:
         raise Refused(f"the dialler says that it is replica {hello.sender}, which is here")
     return found

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from epaxos.protocol.values.control import TRANSFERS, Candidate, Control, EpochIs
 from epaxos.protocol.values.ids import NUMBER_LIMIT
-from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX, Membership
+from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX, Membership, is_writable
 from epaxos.protocol.values.transfer import StateOffer
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import WireError
@@ -181,8 +181,8 @@ def read_introduction(message: wire.Hello | wire.Answer) -> Introduction | None:
     who = message.introduction
     if not (who.uid and who.process) or len(who.uuid) not in (0, _UUID_BYTES) or who.written >= NUMBER_LIMIT:
         raise WireError("an impossible introduction")
-    if len(who.address.encode()) > ADDRESS_BYTES_MAX:
-        raise WireError(f"an address of {len(who.address)} characters")
+    if not is_writable(who.address, ADDRESS_BYTES_MAX):
+        raise WireError(f"an address of {len(who.address)} characters, or one that is not printable")
     return Introduction(
         who.uid,
         who.process,

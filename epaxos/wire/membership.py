@@ -10,6 +10,7 @@ from epaxos.protocol.values.membership import (
     WHY_BYTES_MAX,
     Member,
     Membership,
+    is_writable,
 )
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import WireError
@@ -86,7 +87,7 @@ def decode_member(
 
 
 def _check_text(text: str, bytes_max: int) -> None:
-    if len(text.encode()) > bytes_max or not text.isprintable():
+    if not is_writable(text, bytes_max):
         raise WireError("a text that is too long, or is not printable")
 
 

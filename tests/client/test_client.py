@@ -13,7 +13,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from epaxos.client import Client, MayHaveRunError, ReplyError, UnavailableError
+from epaxos.client import Client, MayHaveRunError, ReplyError, UnavailableError, contacts
 from epaxos.client.client import CALLS_MAX
 from epaxos.client.commands import SHORT_BYTES
 from epaxos.client.sessions import KEPT_BYTES_MAX
@@ -428,6 +428,47 @@ class NearestTests(ClientTestCase):
         self.assertEqual((yield client.call("INCR", "n")), 3)
         self.assertEqual(len(client._contacts._by_name), 1)
 
+    def lists(self, *ids: int) -> None:
+        """These are the members now."""
+        self.replicas.members = [
+            [id, b"", b"tcp:%d:interface=127.0.0.1" % self.servers[id].port, b"", b"up"] for id in ids
+        ]
+
+    @inlineCallbacks
+    def test_all_members_are_replaced_while_no_connection_is_made_anew(self) -> Any:
+        """A client that has met the first ones alone follows to those that came later."""
+        self.patch(contacts, "LOOK_EVERY_S", 0.05)
+        self.lists(0)
+        client = self.client(0)
+        yield client.call("INCR", "n")
+        self.lists(0, 1)
+        yield until(lambda: bool(self.servers[1].told("EXISTS")))
+        yield self.servers[0].stop()
+        self.lists(1, 2)
+        yield until(lambda: bool(self.servers[2].told("EXISTS")))
+        yield self.servers[1].stop()
+        self.lists(2)
+        self.assertEqual((yield client.call("INCR", "n")), 2)
+
+    @inlineCallbacks
+    def test_who_is_left_names_the_members_when_one_is_lost(self) -> Any:
+        self.lists(0, 1)
+        client = self.client(0)
+        yield client.connect()
+        yield until(lambda: all(server.told("EXISTS") for server in self.servers[:2]))
+        asked = [server.told("EPAXOS") for server in self.servers[:2]]
+        self.assertEqual([len(each) for each in asked], [1, 1])
+        self.lists(1, 2)
+        yield self.servers[0].stop()
+        yield until(lambda: bool(self.servers[2].told("EXISTS")))
+
+    @inlineCallbacks
+    def test_who_may_not_ask_for_members_does_not_go_on_asking(self) -> Any:
+        self.patch(contacts, "LOOK_EVERY_S", 0.01)
+        yield self.client(0).call("INCR", "n")
+        yield deferLater(reactor, 0.2)
+        self.assertLessEqual(len(self.servers[0].told("EPAXOS")) - 1, 2)  # one of them begins the session
+
     @inlineCallbacks
     def test_members_are_not_asked_for(self) -> Any:
         self.replicas.members = [[1, b"", b"tcp:%d" % self.servers[1].port, b"", b"up"]]
@@ -452,6 +493,21 @@ class PasswordTests(ClientTestCase):
         self.servers[0].password = b"another"
         self.servers[1].password = b"secret"
         self.assertEqual((yield self.client(password="secret").call("INCR", "n")), 1)
+
+    @inlineCallbacks
+    def test_a_server_of_redis_is_not_asked(self) -> Any:
+        """Even if it is the nearest, and reads would succeed there."""
+        table = [[b"get", 2, [b"readonly"], 1, 1, 1]]
+        self.servers[0].fate = lambda words: table if words[0] == b"COMMAND" else None
+        self.servers[1].delay_s = 0.02
+        client = self.client()
+        for value in range(3):
+            yield client.call("SET", "a", value)
+            self.assertEqual((yield client.call("GET", "a")), b"%d" % value)
+        self.assertEqual(self.servers[0].told("SET", "GET"), [])
+        alone = self.client(0, timeout_s=0.5, discover=False)
+        error = yield self.assertFailure(alone.call("GET", "a"), UnavailableError)
+        self.assertIn("it is no replica, but a server of Redis", str(error))
 
 
 class EndpointTests(ClientTestCase):

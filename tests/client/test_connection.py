@@ -47,6 +47,21 @@ class ConnectionTests(SynchronousTestCase):
         self.connection.dataReceived(b"-ERR unknown command\r\n")
         self.assertEqual(str(self.failureResultOf(replied, ReplyError).value), "ERR unknown command")
 
+    def test_who_answers_unasked_is_left(self) -> None:
+        """Else each reply would be taken for that of the command after."""
+        for unasked, why in (
+            (b"+OK\r\n", "it answers unasked"),
+            (b"-ERR too many clients\r\n", "ERR too many"),
+        ):
+            connection, transport = Connection(), StringTransport()
+            connection.makeConnection(transport)
+            replied = connection.ask("GET", "a")
+            connection.dataReceived(b":1\r\n" + unasked)
+            self.assertEqual(self.successResultOf(replied), 1)
+            self.assertTrue(transport.disconnected)
+            connection.connectionLost(Failure(ConnectionDone()))
+            self.assertIn(why, str(self.failureResultOf(connection.ask("GET", "b"), LostError).value))
+
     def test_when_it_is_lost_all_who_wait_are_told(self) -> None:
         waiting = [self.connection.ask("GET", key) for key in "ab"]
         self.connection.close()

@@ -387,6 +387,11 @@ class MovingTests(MembersCase):
             cluster.terminate(1)
             cluster.start(1).ready()
             self.assertIn(f"replica 2 is reached at {peer}, says epoch ", cluster.log(1))
+            self.settled(cluster)
+            self.remove(cluster, 0, asked=1)
+            self.settled(cluster)
+            self.remove(cluster, 2, asked=1)
+            cluster.client(1).set("a", "alone")
 
 
 class RefusedTests(MembersCase):

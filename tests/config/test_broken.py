@@ -32,6 +32,8 @@ class BrokenTests(ConfigCase):
             ("[clutser]\nname = x\n", "[clutser]: unknown section; did you mean 'cluster'?"),
             ("[replica 00]\n", "[replica 00]: unknown section; did you mean 'replica 0'?"),
             ("[DEFAULT]\nname = x\n", f"[DEFAULT]: unknown section; known are {known}"),
+            ("[replica 2147483648]\n", "[replica 2147483648]: the highest number of a replica is 2147483647"),
+            (f"[replica {10**99}]\n", f"[replica {10**99}]: the highest number of a replica is 2147483647"),
             ("[xyz]\n" + example(1), f"[xyz]: unknown section; known are {known}"),
         ):
             self.refused(text, expected)

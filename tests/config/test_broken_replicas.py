@@ -81,13 +81,19 @@ class BrokenReplicaTests(ConfigCase):
             ),
             (
                 f"peer = tcp:7002{local}",
+                "peer = tcp:7002\npeer_connect = tcp:10.0..1:7002",
+                "[replica 2] peer_connect = tcp:10.0..1:7002: is not an endpoint: '10.0..1' is not the name"
+                " of a host; a valid one is tcp:127.0.0.1:7000",
+            ),
+            (
+                f"peer = tcp:7002{local}",
                 "peer = tcp:7002\npeer_connect = tcp:127.0.0.1:7001",
                 "[replica 2] peer_connect = tcp:127.0.0.1:7001: is that of [replica 1] too",
             ),
             (
                 f"status = tcp:7202{local}",
-                f"status = tcp:7202{local}\nclient_connect = tcp:{'a' * 250}:7102",
-                f"[replica 2] client_connect = tcp:{'a' * 250}:7102:"
+                f"status = tcp:7202{local}\nclient_connect = tcp:{'a' * 50}{'.a' * 100}:7102",
+                f"[replica 2] client_connect = tcp:{'a' * 50}{'.a' * 100}:7102:"
                 " is longer than 256 bytes, or not printable",
             ),
             (

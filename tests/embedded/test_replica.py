@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 
 from epaxos.config.model import ConfigError
 from epaxos.embedded import MayHaveRun, NotRun, Replica, ReplicaFailed, calls, cluster
-from epaxos.interfaces import CommandError, StoreError, Unavailable
+from epaxos.interfaces import CommandError, IClients, Replace, StoreError, Unavailable
 from epaxos.machines import Machine, Refused, Table, command
 from epaxos.storage.leveldb.store import LevelDBStore
 from epaxos.tools.demo import free_base_port
@@ -55,7 +55,7 @@ class ReplicaTests(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        base = free_base_port(3)
+        base = self.base = free_base_port(4)
         self.folder = Path(self.mktemp()).absolute()
         peers = [f"tcp:{base + id}:interface=127.0.0.1" for id in range(3)]
         self.config = cluster("counters", peers, self.folder, SETTINGS)
@@ -235,6 +235,45 @@ class ReplicaTests(TestCase):
         self.assertIn("state machine", await self.fails(ReplicaFailed, other.start()))
         self.assertTrue(self.failures[0].is_wrong)
 
+    def test_one_takes_the_place_of_another(self) -> Deferred[None]:
+        return self.run_it(self._one_takes_the_place())
+
+    async def _one_takes_the_place(self) -> None:
+        """The one that joins serves once it is added; the other one is told that no start helps."""
+        a, b, c = await self.start()
+        self.assertEqual(await a.call("incr", "k"), 1)
+        peers = [replica.peer for replica in self.config.replicas]
+        config = cluster(
+            "counters", [*peers, f"tcp:{self.base + 3}:interface=127.0.0.1"], self.folder, SETTINGS
+        )
+        d = Replica(config, 3, Counter, join=f"tcp:127.0.0.1:{self.base}")
+        self.addCleanup(d.stop)
+        await d.start()
+        self.assertIn("is not a member yet", await self.fails(NotRun, d.call("value", "k")))
+        clients = IClients(a._service.node)
+        while not any(one.behind is not None for one in clients.candidates()):
+            await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+        (candidate,) = clients.candidates()
+        await clients.change(Replace(2, candidate.member))
+        while not self.failures:
+            await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+        self.assertIn("replica 2 is not a member", str(self.failures[0]))
+        self.assertTrue(self.failures[0].is_wrong)
+        self.assertIn("is not a member", await self.fails(NotRun, c.call("value", "k")))
+        while True:
+            try:
+                self.assertEqual(await d.call("incr", "k"), 2)
+                break
+            except NotRun:
+                await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+        await b.stop()
+        self.assertEqual(await d.call("incr", "k"), 3)
+
+    def test_where_it_cannot_join(self) -> None:
+        for seed, text in (("udp:127.0.0.1:1", "transport = tcp"), ("nowhere", "join = nowhere: is not")):
+            with self.assertRaisesRegex(ConfigError, text):
+                Replica(self.config, 0, Counter, join=seed)
+
     def test_a_disk_that_fails(self) -> Deferred[None]:
         return self.run_it(self._disk_fails())
 
@@ -273,6 +312,30 @@ class ReplicaTests(TestCase):
         self.assertEqual(await self.replicas[1].call("incr", "k"), 1)
         await parent.stopService()
         await self.fails(NotRun, self.replicas[1].call("incr", "k"))
+
+    def test_a_parent_that_starts_what_runs(self) -> Deferred[None]:
+        return self.run_it(self._started_twice())
+
+    async def _started_twice(self) -> None:
+        parent = MultiService()
+        await self.start()
+        for replica in self.replicas:
+            replica.setServiceParent(parent)
+        parent.startService()
+        self.assertEqual(await self.replicas[0].call("incr", "k"), 1)
+        self.assertEqual(self.failures, [])
+        await parent.stopService()
+
+    def test_a_machine_that_cannot_be_made(self) -> None:
+        class Broken(Machine):
+            def __init__(self) -> None:
+                raise RuntimeError("no")
+
+        replica = Replica(self.config, 0, Broken)
+        for _ in range(2):
+            self.assertRaises(RuntimeError, replica.start)
+            self.assertFalse(replica.running)
+        self.successResultOf(replica.stop())
 
     def test_wrong_members(self) -> None:
         self.assertRaises(ConfigError, Replica, self.config, 3, Counter)

@@ -237,6 +237,52 @@ class CommandsTests(SynchronousTestCase):
         self.assertEqual(wrong.call("all"), {"k": 4})
         self.assertEqual(sys.getrecursionlimit(), limit)
 
+    def test_nothing_ends_a_batch_in_its_midst(self) -> None:
+        class Own(Refused):
+            def __str__(self) -> str:
+                raise LookupError
+
+        class Leaving(Machine):
+            """Raises what is no Exception, or a refusal without a text."""
+
+            numbers = Table(int)
+
+            @command(writes="key")
+            def leave(self, key: str, how: int) -> None:
+                self.numbers[key] = 1
+                raise (SystemExit(3), GeneratorExit(), BaseException("x"), Own("text"))[how]
+
+            @command(writes="key")
+            def interrupted(self, key: str) -> None:
+                raise KeyboardInterrupt
+
+            @command(reads="key")
+            def get(self, key: str) -> int:
+                return self.numbers[key]
+
+        leaving = Alone(Leaving)
+        for how, kind in enumerate(("SystemExit", "GeneratorExit", "BaseException", "LookupError")):
+            error = self.assertRaises(CommandError, leaving.call, "leave", "k", how)
+            self.assertEqual(str(error), f"ERR leave failed: {kind}; nothing was changed")
+            self.assertEqual(len(self.flushLoggedErrors()), 1)
+        self.assertEqual(leaving.call("get", "k"), 0)
+        self.assertRaises(ValueError, leaving.call, "interrupted", "k")
+
+    def test_a_default_is_never_shared(self) -> None:
+        shared: list[str] = []
+
+        class Sharing(Machine):
+            names = Table(lambda: shared)
+
+            @command(writes="key")
+            def add(self, key: str) -> list[str]:
+                self.names[key].append(key)
+                return self.names[key]
+
+        sharing = Alone(Sharing)
+        self.assertEqual([sharing.call("add", key) for key in "aab"], [["a"], ["a", "a"], ["b"]])
+        self.assertEqual(shared, [])
+
     def test_without_memory_the_replica_has_to_stop(self) -> None:
         self.assertRaises(ValueError, Alone(Wrong).call, "no_memory", "k")
 
@@ -277,6 +323,18 @@ class SignaturesTests(SynchronousTestCase):
             error = self.assertRaises(TypeError, type, "Mine", (Machine,), body)
             self.assertIn(f"Mine.{method.__name__}: ", str(error))
             self.assertIn(text, str(error))
+
+    def test_two_methods_of_one_name(self) -> None:
+        class First(Machine):
+            @command(writes="key")
+            def set(self, key: str) -> None: ...
+
+        def replacement(self: Machine, key: str) -> None: ...
+
+        method = command(writes="key")(replacement)
+        error = self.assertRaises(TypeError, type, "Mine", (First,), {"Set": method})
+        self.assertIn("Mine: Set and set are one command", str(error))
+        self.assertEqual(list(type("Mine", (First,), {"set": method}).command_specs), ["SET"])  # type: ignore[attr-defined]
 
     def test_what_command_shows(self) -> None:
         self.assertEqual(

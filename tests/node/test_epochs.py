@@ -707,9 +707,10 @@ class MembersTests(EpochsCase):
         return membership
 
     def test_who_is_asked_and_told(self) -> None:
-        """The members of the new epoch, by their numbers."""
+        """The members of the new epoch, by their numbers; and told is who was removed, too."""
         membership = self.change(Replace(1, NEW))
-        self.assertEqual(self.transport.take(), [(2, Standing(1, 1)), (5, Standing(1, 1))])
+        told = [(2, Standing(1, 1)), (5, Standing(1, 1)), (1, Standing(1, 1))]
+        self.assertEqual(self.transport.take(), told)
         self.wait(ASKS_AGAIN_S)
         self.assertEqual(self.transport.take(), [(2, Standing(1, 1, True)), (5, Standing(1, 1, True))])
         self.assertEqual(self.epochs.outside, "")
@@ -833,9 +834,11 @@ class MembersTests(EpochsCase):
 
     def test_a_candidate(self) -> None:
         """It is told where this replica is, in epoch 0 as well, and is remembered."""
-        self.told(9, Candidate(NEW, 3))
-        self.assertEqual(self.transport.take(), [(9, EpochIs(FIRST, is_safe=True))])
+        self.told(NEW.number, Candidate(NEW, 3))
+        self.assertEqual(self.transport.take(), [(NEW.number, EpochIs(FIRST, is_safe=True))])
         self.assertEqual(self.candidates.all(), [Candidate(NEW, 3)])
+        self.told(NEW.number + 1, Candidate(NEW._replace(uid=99), 0))
+        self.assertEqual(self.candidates.all(), [Candidate(NEW, 3)], "nobody else speaks for it")
         self.assertTrue(self.following.is_settled)
 
     def test_a_guest_is_told_at_once(self) -> None:

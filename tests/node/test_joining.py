@@ -115,11 +115,16 @@ class JoiningTests(SynchronousTestCase):
         self.assertEqual(
             self.ended,
             [
-                "replica 3 of this cluster was a member before, and no number is used again: a new member has"
-                " the number 4, or a higher one"
+                "replica 3 of this cluster was a member before, or one with a higher number was, and no"
+                " number is used again: a new member has the number 4, or a higher one"
             ],
         )
         self.assertEqual(self.transfers.wanted, [])
+
+    def test_a_higher_number_is_added_first(self) -> None:
+        """Whoever joins with a lower number ends, and is not told that it was a member."""
+        self.told(changed(FIRST, Add(SELF._replace(number=4, uid=14))))
+        self.assertRegex(self.ended[0], "^replica 3 .* or one with a higher number was, .* has the number 5")
 
     def test_a_number_of_another_folder(self) -> None:
         self.told(changed(FIRST, Add(SELF._replace(uid=14))))

@@ -418,6 +418,13 @@ class ChangeTests(TurnsCase):
         self.assertFalse(self.turns.wanted)
         self.assertRaises(Refusal, self.turns.foresee, self.membership, Remove(7), True)
 
+    def test_where_a_member_would_be_found(self) -> None:
+        """Only what changes is named, so that a wrong address is seen before it counts."""
+        lines = self.turns.foresee(
+            self.membership, Move(1, "tcp:10.0.0.9:7000", "", "tcp:10.0.0.9:7200"), False
+        )
+        self.assertEqual(lines[2:], ["replica 1 moves: peer tcp:10.0.0.9:7000, status tcp:10.0.0.9:7200"])
+
     def test_a_candidate_waits_for_a_state(self) -> None:
         """In epoch 0 there is none to give, so the next one begins by itself; later there is."""
         self.candidate()

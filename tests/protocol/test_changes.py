@@ -15,7 +15,7 @@ from epaxos.protocol.values.changes import (
     describe,
     located,
 )
-from epaxos.protocol.values.membership import MEMBERS_MAX, VERSION, Member, Membership
+from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX, MEMBERS_MAX, VERSION, Member, Membership
 
 FIRST = Membership(7, 4, VERSION, (Member(0, 10), Member(1, 11), Member(2, 12, "tcp:a", "tcp:b")))
 NEW = Member(3, 13, "tcp:c")
@@ -104,6 +104,9 @@ class ChangedTests(SynchronousTestCase):
             ((Replace(1, Member(1, 99)),), "replica 1 is a member"),
             ((Add(Member(3, 11)),), "is that of another member"),
             ((Remove(0), Remove(1), Remove(2)), "the only member"),
+            ((Move(1, "tcp:a\x07"),), "an address is printable"),
+            ((Move(1, "", "x" * (ADDRESS_BYTES_MAX + 1)),), "has at most 256 bytes"),
+            ((Move(1, "", "", "\xe4" * (ADDRESS_BYTES_MAX // 2 + 1)),), "has at most 256 bytes"),
         ):
             self.assertIn(text, str(self.assertRaises(ValueError, after, *changes)))
 

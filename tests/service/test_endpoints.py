@@ -70,6 +70,7 @@ class EndpointTests(ConfigCase):
             (3, "", "no section \\[replica 3\\]"),
             (0, "tcp:a", "its port is missing"),
             (0, "carrier:pigeon", "no endpoint type"),
+            (0, "tcp:a..b:7000", "is not the name of a host"),
             (0, "tls:a:7000:trustRoots=/no/roots", "cannot be read"),
         ):
             with self.assertRaisesRegex(ValueError, text):
@@ -87,6 +88,8 @@ class EndpointTests(ConfigCase):
                 "tls:a:1",
                 "haproxy:tcp:a:1",
                 "tcp:a:0",
+                "tcp:a..b:1",
+                f"tcp:{'a' * 64}:1",
                 "udp:a:1",
             ):
                 self.assertRaises(ValueError, reach, 5, address, False)

@@ -270,7 +270,9 @@ class ChangingTests(Changing):
         self.replica(0, self.listed(4, 0))
         joins = self.replica(5, seed=self.at(0))
         yield until(lambda: bool(joins.heard.wrong))
-        self.assertIn("the number 5 is or was that of a member, says replica", joins.heard.wrong[0])
+        self.assertIn(
+            "the number 5 is or was that of a member, says the member that was", joins.heard.wrong[0]
+        )
 
     @inlineCallbacks
     def test_a_member_is_started_again(self) -> Any:

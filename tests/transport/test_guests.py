@@ -84,7 +84,12 @@ class AdmittedTests(Case):
 
     def test_who_is_not(self) -> None:
         for number, who, kind, text in (
-            (6, joiner(6), Refusal.USED, "replica 6 was a member before, and no number is used again: a new"),
+            (
+                6,
+                joiner(6),
+                Refusal.USED,
+                "or one with a higher number was, and no number is used again: a new",
+            ),
             (3, joiner(3, uid=5), Refusal.USED, "a new member has the number 7 or more"),
             (7, joiner(7, uuid=8), Refusal.FOREIGN, "another uuid"),
             (0, introduction(0, address=AT), Refusal.WIPED, "in no list of members"),
@@ -178,4 +183,6 @@ class JoiningTests(Case):
     def test_a_number_that_was_used_stops_it(self) -> None:
         known = self.joins()
         known.on_refused(0, Refusal.USED, introduction(0), 0)
-        self.assertEqual(self.wrong, ["the number 1 is or was that of a member, says replica 0"])
+        self.assertEqual(
+            self.wrong, ["the number 1 is or was that of a member, says the member that was asked"]
+        )

@@ -10,6 +10,7 @@ from epaxos.protocol.values.epoch import Epoch
 from epaxos.transport.handshake import (
     HANDSHAKE_BYTES_MAX,
     VERSION,
+    WHOEVER,
     PeerIdentity,
     Refused,
     accept,
@@ -39,6 +40,9 @@ def hello(**changes: Any) -> bytes:
     return wire.Hello(**{**fields, **changes}).SerializeToString()
 
 
+JOINS = {"introduction": wire.Introduction(uid=1, process=1, joins=True)}
+
+
 class GreetingTests(SynchronousTestCase):
     def test_the_right_one_is_known_by_its_id(self) -> None:
         for sender in (0, 2):
@@ -56,13 +60,22 @@ class GreetingTests(SynchronousTestCase):
             ({"receiver": 2}, "looking for replica 2, here is 1"),
             ({"sender": 1}, "the dialler says that it is replica 1"),
             ({"sender": 3}, "no replica 3"),
+            ({"sender": 2**31, **JOINS}, "replica 2147483648, and the highest number is 2147483647"),
+            ({"sender": WHOEVER, **JOINS}, "replica 4294967295, and the highest"),
         ]
         for changes, text in cases:
             refusal = self.assertRaises(Refused, examine, HERE, hello(**changes))
             self.assertIn(text, str(refusal))
 
     def test_who_is_not_even_answered(self) -> None:
-        for greeting in (b"", b"\xff\xff", hello(protocol="raft"), b"\x0a\x01\xff"):
+        nowhere = {"introduction": wire.Introduction(uid=1, process=1, address="tcp:a\x1b[2J")}
+        for greeting in (
+            b"",
+            b"\xff\xff",
+            hello(protocol="raft"),
+            b"\x0a\x01\xff",
+            hello(**nowhere),
+        ):
             self.assertRaises(WireError, examine, HERE, greeting)
 
     @plain_only  # a compiled epoch takes nothing but a tuple of members

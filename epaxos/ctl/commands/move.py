@@ -1,4 +1,4 @@
-"""`epaxosctl move`: a member is found at other addresses."""
+"""`epaxosctl move`: all members learn the new addresses of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from epaxos.ctl.options import Command, Settings
 __all__ = ["command"]
 
 HELP = """
-Have the member NUMBER be found at other addresses.
+Tell all members the new addresses of the member NUMBER.
 
 Each is a client endpoint string, as peer_connect, client_connect and status_connect of its section in the
 configuration file; what is not given stays.  Its own file has to say where it listens.

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Union
 
-from epaxos.protocol.values.membership import MEMBERS_MAX, Member, Membership
+from epaxos.protocol.values.membership import (
+    ADDRESS_BYTES_MAX,
+    MEMBERS_MAX,
+    Member,
+    Membership,
+    is_writable,
+)
 
 __all__ = ["Add", "Change", "Move", "Nothing", "Remove", "Replace", "changed", "describe", "located"]
 
@@ -110,6 +116,8 @@ def _move(membership: Membership, change: Move) -> Membership:
     member = membership.find(number)
     if member is None:
         raise ValueError(_unknown(membership, number))
+    if not all(is_writable(address, ADDRESS_BYTES_MAX) for address in addresses):
+        raise ValueError(f"an address is printable, and has at most {ADDRESS_BYTES_MAX} bytes")
     there = member[2:]
     moved = Member(number, member.uid, *(new or old for new, old in zip(addresses, there)))
     if moved == member:
@@ -136,7 +144,11 @@ def _with(membership: Membership, others: tuple[Member, ...], member: Member) ->
     """The list of `others` and `member`, who was never a member before."""
     number, unused = member.number, membership.unused
     if number < unused:
-        state = "is a member" if membership.find(number) is not None else "was a member before"
+        state = (
+            "is a member"
+            if membership.find(number) is not None
+            else "was a member before, or one with a higher number was"
+        )
         raise ValueError(
             f"replica {number} {state}, and no number is used again: a new member has the number {unused},"
             " or a higher one"

@@ -16,6 +16,7 @@ __all__ = [
     "WHY_BYTES_MAX",
     "Member",
     "Membership",
+    "is_writable",
 ]
 
 UID_LIMIT = 2**64
@@ -32,6 +33,11 @@ ADDRESS_BYTES_MAX = 256
 """The most bytes of an address in a list; a path of a Unix socket has at most 107."""
 WHY_BYTES_MAX = 200
 """The most bytes of the text that says why an epoch was begun."""
+
+
+def is_writable(text: str, bytes_max: int) -> bool:
+    """Whether a list of members may hold this text: it is printable, and has at most `bytes_max` bytes."""
+    return len(text.encode()) <= bytes_max and text.isprintable()
 
 
 class Member(NamedTuple):

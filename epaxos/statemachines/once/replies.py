@@ -43,8 +43,16 @@ def _encode(reply: Any, left: int, pending: list[Any]) -> bytes | None:
     if len(text) > left:
         return None
     kind = b"+" if isinstance(reply, SimpleString) else b"-"
-    data = text.encode("utf-8", "surrogateescape")
+    data = _encode_text(text)
     return b"%b%d\n%b" % (kind, len(data), data)
+
+
+def _encode_text(text: str) -> bytes:
+    """As a connection writes it: a text that is no text in UTF-8 must not stop the replica."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return text.encode("utf-8", "replace")
 
 
 def decode_reply(data: bytes) -> Reply:

@@ -741,9 +741,9 @@ _TURNS = (
         "T3 in two writes",
         "T3: the epoch and the checkpoint at its beginning are written in one step",
         Node._on_end,
-        "opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record)",
+        "opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number, opened=record, backup=backup)",
         """\
-self._store.write(WriteSet(epoch=epoch.number, opened=record), _nothing)
+self._store.write(WriteSet(epoch=epoch.number, opened=record), lambda: None)
     opening = WriteSet(checkpoint=start, sync=True, epoch=epoch.number)
 """,
         profile="turns",
@@ -760,8 +760,8 @@ self._store.write(WriteSet(epoch=epoch.number, opened=record), _nothing)
         "opened, and not durable",
         "T3: that an epoch is opened is told when it is durable",
         Node._on_end,
-        "self._store.write(opening, partial(self._epochs.on_durable, epoch.number))",
-        "self._store.write(opening, partial(bool)); self._epochs.on_durable(epoch.number)",
+        "self._store.write(opening, partial(self._on_opened, epoch.number))",
+        "self._store.write(opening, partial(bool)); self._on_opened(epoch.number)",
         profile="turns",
     ),
     _edit(

@@ -11,7 +11,6 @@ from epaxos.node.moving import Moving
 from epaxos.node.node import Node
 from epaxos.node.outbox import Outbox
 from epaxos.node.wishes import Wishes
-from epaxos.protocol.memory.interference import _Generation
 from epaxos.protocol.values.quorums import Quorums
 from epaxos.verify.mutants.mutation import Edit, Mutant
 
@@ -23,13 +22,6 @@ def _edit(name: str, rule: str, target: Any, old: str, new: str, n: int | None =
 
 
 MEMBERS = (
-    _edit(
-        "reads pass other members",
-        "a read comes after what changes the members",
-        _Generation.add,
-        "batch.successor is None or batch.successor.epoch.members != self._members",
-        "batch.successor is None",
-    ),
     _edit(
         "who was removed counts",
         "safe(k+1) counts members of k+1 alone",

@@ -33,9 +33,11 @@ class Claims:
                 f" and {synced} is on its disk"
             )
 
-    def check(self, heartbeat: Heartbeat, node: Any) -> None:
-        """`node` sends this in its present epoch.  Looks only at what it has not claimed before."""
-        epoch = node._following.number
+    def check(self, epoch: int, heartbeat: Heartbeat, node: Any) -> None:
+        """`node` sends this in `epoch`.  Looks only at what it has not claimed before, in its present epoch:
+        of an epoch that it has left it holds the instances on its disk alone."""
+        if epoch != node._following.number:
+            return
         if epoch != self._epoch:
             self._epoch, self._checked = epoch, (0,) * len(heartbeat.committed)
         if heartbeat.committed == self._checked:

@@ -338,8 +338,8 @@ class Host:
         for message in messages:
             if isinstance(message, PreAccept):
                 self._on_proposed(commands, place(epoch, message.id), message.batch)
-            elif isinstance(message, Heartbeat) and epoch == self._epoch and self.node is not None:
-                self._claims.check(message, self.node)
+            elif isinstance(message, Heartbeat) and self.node is not None:
+                self._claims.check(epoch, message, self.node)
             elif isinstance(message, Standing):
                 self._claims.check_epoch(message, self.disk.contents.epoch)
         self.traps.on_send(False, epoch, messages)

@@ -39,10 +39,10 @@ TOO_LONG = "ONCELOST the reply was longer than 1024 bytes: the command has run, 
 class OnceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.site = Site()
-        self.id = self.site.session()
+        self.session = self.site.session()
 
     def once(self, number: int, acked: int, command: str) -> object:
-        (reply,) = self.site.run(f"EPAXOS ONCE {self.id} {number} {acked} {command}")
+        (reply,) = self.site.run(f"EPAXOS ONCE {self.session} {number} {acked} {command}")
         return reply
 
     def test_it_runs_once(self) -> None:
@@ -66,7 +66,7 @@ class OnceTests(SynchronousTestCase):
 
     def test_acknowledging_its_own_reply_is_refused(self) -> None:
         with self.assertRaises(CommandError) as refusal:
-            self.site.propose(words(f"EPAXOS ONCE {self.id} 3 3 INCR a"))
+            self.site.propose(words(f"EPAXOS ONCE {self.session} 3 3 INCR a"))
         self.assertEqual(str(refusal.exception), PASSED)
 
     def test_an_unknown_session_runs_nothing_and_none_is_made(self) -> None:
@@ -74,7 +74,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual(self.site.run(once, once, "EXISTS a"), [NOSESSION, NOSESSION, 0])
 
     def test_the_end_of_a_session(self) -> None:
-        end = f"EPAXOS SESSION END {self.id}"
+        end = f"EPAXOS SESSION END {self.session}"
         self.assertEqual(self.site.run(end, end), [1, 0])
         self.assertEqual(self.once(1, 0, "INCR a"), NOSESSION)
 
@@ -84,14 +84,14 @@ class OnceTests(SynchronousTestCase):
             ((_, uses),) = self.site.machine.idle(5000, 9)
             self.site.clock = clock
             self.assertEqual(self.once(1, 0, "INCR a"), 1)
-            self.assertEqual(self.site.run(f"EPAXOS SESSION END {self.id} {uses}"), [0])
-        self.assertEqual(self.site.run(f"EPAXOS SESSION END {self.id} {uses + 1}"), [1])
+            self.assertEqual(self.site.run(f"EPAXOS SESSION END {self.session} {uses}"), [0])
+        self.assertEqual(self.site.run(f"EPAXOS SESSION END {self.session} {uses + 1}"), [1])
 
     def test_a_clock_that_is_behind_does_not_age_a_session(self) -> None:
         self.site.clock = 10
         self.once(1, 0, "INCR a")
         self.assertEqual(self.site.machine.idle(999, 9), [])
-        self.assertEqual(self.site.machine.idle(1000, 9), [(bytes.fromhex(self.id), 1)])
+        self.assertEqual(self.site.machine.idle(1000, 9), [(bytes.fromhex(self.session), 1)])
 
     def test_a_long_reply_is_given_once(self) -> None:
         self.site.run(f"SET a {'x' * 1018}", f"SET b {'x' * 1019}")
@@ -121,7 +121,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual(found, [False] * 13 + [True] * 7)
         self.assertEqual(self.once(1, 0, "GET a"), PASSED)
         (session,) = [
-            value for key, value in self.site.state().items() if key == key_of(bytes.fromhex(self.id))
+            value for key, value in self.site.state().items() if key == key_of(bytes.fromhex(self.session))
         ]
         self.assertLess(len(session), SESSION_BYTES_MAX)
 
@@ -134,7 +134,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual(self.once(3, 0, "INCR a"), 1)
 
     def test_everything_of_one_batch_in_its_order(self) -> None:
-        once = f"EPAXOS ONCE {self.id}"
+        once = f"EPAXOS ONCE {self.session}"
         replies = self.site.run(
             "SET a 5",
             f"{once} 1 0 INCR a",
@@ -147,7 +147,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual(replies, ["OK", 6, b"6", 6, 7, 8, b"8"])
 
     def test_a_long_batch_is_run_in_steps(self) -> None:
-        commands = words(*(f"EPAXOS ONCE {self.id} {number} 0 INCR a" for number in range(1, 101)))
+        commands = words(*(f"EPAXOS ONCE {self.session} {number} 0 INCR a" for number in range(1, 101)))
         batch = self.site.propose(commands)
         steps = list(self.site.machine.apply_in_steps(Ready(InstanceId(0, 9), batch, True)))
         self.assertEqual(steps, [None, None, None, list(range(1, 101))])
@@ -159,7 +159,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual(
             refusal, f"ERR there are {SESSIONS_MAX} sessions already: no session can begin before one ends"
         )
-        self.site.run(f"EPAXOS SESSION END {self.id}")
+        self.site.run(f"EPAXOS SESSION END {self.session}")
         self.site.session()
 
 

@@ -52,6 +52,13 @@ class ReplyTests(SynchronousTestCase):
         for reply in long:
             self.assertIsNone(encode_reply(reply))
 
+    def test_an_error_that_is_no_text(self) -> None:
+        """As a connection writes it: the bytes of a client stay, other surrogates are replaced."""
+        for text, kept in (("ERR \udcff", "ERR \udcff"), ("ERR \ud800", "ERR ?")):
+            data = encode_reply([CommandError(text)])
+            assert data is not None
+            self.assertEqual(comparable(decode_reply(data)), [(CommandError, kept)])
+
     def test_deep_lists(self) -> None:
         deep: Any = None
         for _ in range(300):

@@ -25,10 +25,11 @@ class ClaimsTests(SynchronousTestCase):
         for slot in slots:
             self.rows[row][slot] = SimpleNamespace(phase=phase)
 
-    def claim(self, *committed: int) -> list[str]:
+    def claim(self, *committed: int, behind: int = 0) -> list[str]:
         self.violations.clear()
         vector: Deps = committed
-        self.claims.check(Heartbeat(vector, (0, 0, 0)), self.node)
+        epoch = self.node._following.number - behind
+        self.claims.check(epoch, Heartbeat(vector, (0, 0, 0)), self.node)
         return self.violations
 
     def test_what_is_held_or_forgotten(self) -> None:
@@ -43,6 +44,10 @@ class ClaimsTests(SynchronousTestCase):
             self.claim(5, 1, 0),
             [f"Claims: replica 1 claims {id}, and does not hold it" for id in ("0.4", "1.1")],
         )
+
+    def test_an_epoch_that_has_ended(self) -> None:
+        """What is held of it is on the disk, not in the table."""
+        self.assertEqual(self.claim(5, 1, 0, behind=1), [])
 
     def test_an_epoch_that_is_not_synced(self) -> None:
         self.claims.check_epoch(Standing(2, 2), 2)
