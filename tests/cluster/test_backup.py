@@ -242,6 +242,8 @@ class RescueTests(OnlineCase):
             for number in range(300, 400):
                 cluster.client(number % 3).set(f"key {number}", number)
             digest = cluster.equal_digests()[0]["digest"]
+            held = lambda: cluster.status(1)["counters"]["instances_held"]  # noqa: E731
+            wait_until("what was run is durable, so a kill takes nothing of it", lambda: not held())
             refused = self.ctl(
                 *("restore", "--from", cluster.data(0), "--name", "new", "--data", cluster.folder / "new"),
                 code=1,

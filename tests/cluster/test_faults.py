@@ -48,7 +48,7 @@ class BreakTests(SynchronousTestCase):
         self.assertEqual(text.count(begin), 1)
         read = (
             "        if {command[0] for command in commands} == {b'GET'}:\n"
-            "            data = self._state_machine._state.data\n"
+            "            data = self._state_machine._machine._state.data\n"
             "            done([data.get(command[1]) for command in commands])\n"
             "            return\n"
         )
