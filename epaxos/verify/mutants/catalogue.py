@@ -839,8 +839,8 @@ _SLEEPERS = (
         "R told, and not held",
         "T6: who holds nothing of the epoch before names no R",
         Epochs._tell_epoch,
-        "if record is None or self._closed is None:",
-        "if record is None:",
+        "if record is not None and self._closed is not None:",
+        "if record is not None:",
         profile="sleepers",
     ),
     _edit(
