@@ -48,7 +48,10 @@ class Counter(Machine):
         return name
 
 
-SETTINGS = {"timing": {"heartbeat_s": 0.05, "suspect_after_s": 0.3}, "limits": {"request_timeout_s": 1}}
+SETTINGS = {
+    "timing": {"heartbeat_s": 0.05, "suspect_after_s": 0.3, "resend_s": 0.1},
+    "limits": {"request_timeout_s": 3},
+}
 
 
 class ReplicaTests(TestCase):
@@ -169,6 +172,8 @@ class ReplicaTests(TestCase):
         return self.run_it(self._without_a_quorum())
 
     async def _without_a_quorum(self) -> None:
+        self.config = replace(self.config, limits=replace(self.config.limits, request_timeout_s=1.0))
+        self.replicas = [self.new(id) for id in range(3)]
         a, b, c = await self.start()
         await gatherResults([b.stop(), c.stop()])
         text = await self.fails(MayHaveRun, a.call("incr", "k"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -31,10 +31,10 @@ class ForgettingTests(SynchronousTestCase):
         longest = turns = 0.0
         while core.table.floor != far:
             self.assertLessEqual(core.next_deadline(), lab.now + 0.2)
-            begin = perf_counter()
+            begin = thread_time()
             core.tick(lab.now)
             output = core.take_output()
-            longest = max(longest, perf_counter() - begin)
+            longest = max(longest, thread_time() - begin)
             turns += 1
             if core.table.floor != far:
                 self.assertLessEqual(core.next_deadline(), lab.now, "the next turn follows at once")
