@@ -86,10 +86,8 @@ class CommandSpec:
 
     @cached_property
     def is_plain_read(self) -> bool:
-        """Whether it only reads the one key that is its first argument."""
-        last = len(self.parameters) - 1
-        takes_many = self.has_rest and last == 0
-        return self.only_reads and not self.reads_all and self.reads == {0} and not takes_many
+        """Whether it only reads the one key that is its first argument, which is never left out."""
+        return self.only_reads and not self.reads_all and self.reads == {0} and self.needed > 0
 
     @cached_property
     def needed(self) -> int:

@@ -424,6 +424,19 @@ class RunnerTests(SynchronousTestCase):
         self.run_batch("add a 2")
         self.assertEqual(self.runner.read([[b"GET", b"a"], [b"=get", b"b"]]), [2, b"0"])
 
+    def test_a_read_whose_key_may_be_left_out(self) -> None:
+        """The replica takes the key of a read from its first argument, so this one needs an instance."""
+
+        class Defaulted(Store):
+            @command(reads="key")
+            def first(self, key: str = "a") -> int:
+                return self.numbers[key]
+
+        runner = MachineRunner(Defaulted())
+        self.assertFalse(runner.is_read(b"first"))
+        runner.check([b"first"])
+        self.assertEqual(runner.batch([[b"first"]]).reads, (b"a",))
+
     def test_steps(self) -> None:
         """A batch is done in steps, and one that nobody waits for has no replies."""
         runner = MachineRunner(Store(), bytes_per_step=1)

@@ -35,9 +35,13 @@ def entries_of_all(
 def take_sessions(entries: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     """Leave the entries of clients as they were; return those of sessions, by their ids."""
     sessions = []
+    clients = {}
     for key in list(filter(PREFIX.__le__, entries)):
         if key.startswith(_SESSION):
             sessions.append((key[len(_SESSION) :], entries.pop(key)))
         elif key.startswith(_KEY):
-            entries[key[len(_KEY) :]] = entries.pop(key)
+            clients[key[len(_KEY) :]] = entries.pop(key)
+    entries.update(
+        clients
+    )  # now, because a key of a client may look like an entry that was still to be taken
     return sessions

@@ -288,6 +288,7 @@ class StateTests(SynchronousTestCase):
             PREFIX,
             PREFIX + b"k",
             PREFIX + b"kk",
+            PREFIX + b"k" + PREFIX,
             PREFIX + b"s" + b"x" * 16,
             COMMON,
             b"\xff" * 99,
@@ -295,11 +296,12 @@ class StateTests(SynchronousTestCase):
         site.apply(site.propose([[b"SET", name, b"%d" % n] for n, name in enumerate(names)]))
         state = site.state()
         self.assertEqual(len(state), len(names) + 1)
-        after = Site()
-        after.machine.restore(state, ())
-        self.assertEqual(after.state(), site.state())
-        self.assertEqual(dict(after.inside.entries()), {name: b"%d" % n for n, name in enumerate(names)})
-        self.assertEqual(after.machine.idle(1000, 9), [(id, 0)])
+        for entries in (sorted(state.items()), sorted(state.items(), reverse=True)):
+            after = Site()
+            after.machine.restore(dict(entries), ())
+            self.assertEqual(after.state(), site.state())
+            self.assertEqual(dict(after.inside.entries()), {name: b"%d" % n for n, name in enumerate(names)})
+            self.assertEqual(after.machine.idle(1000, 9), [(id, 0)])
 
     def test_the_state_of_a_version_without_sessions(self) -> None:
         site = Site()
