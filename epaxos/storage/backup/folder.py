@@ -122,8 +122,10 @@ class BackupFolder:
             return os.pread(opened.fileno(), size, offset)
 
     def delete(self, name: str) -> None:
-        """Remove a backup.  It is not there any more from the first moment on."""
-        self.manifest(name)
+        """Remove a backup, also one that is damaged.  It is not there any more from the first moment on."""
+        self._check(name)
+        if name not in self.names():
+            raise Refusal(f"there is no backup {name}")
         self.remove_left_over()
         (self.path / name).rename(self._old)
         self._sync_folder(self.path)
