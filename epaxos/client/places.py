@@ -18,7 +18,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from epaxos.config.addresses import host_of
+from epaxos.config.addresses import is_local
 from epaxos.config.client_address import LOOPBACK, ClientAddress, client_address, parse_address
 from epaxos.config.endpoints import CLIENT_EXAMPLE, explain
 from epaxos.config.file import load
@@ -57,9 +57,12 @@ def places_in(path: str | PathLike[str]) -> tuple[list[str], str]:
     Raises ConfigError for a file with mistakes, and ValueError where a client port speaks TLS, because the
     file does not say which certificates a client is to trust.
     """
-    config = load(path)
+    config = load(path, has_founders=False)
     here = ClientAddress(LOOPBACK)
-    found = [client_address(replica.client, replica.peer_connect, here) for replica in config.replicas]
+    found = [
+        client_address(replica.client_connect or replica.client, replica.peer_connect, here)
+        for replica in config.replicas
+    ]
     return list(map(str, found)), config.security.requirepass
 
 
@@ -77,12 +80,8 @@ def _at(reactor: Any, address: ClientAddress) -> Place:
     host, port, path = address
     if path:
         return Place(path, UNIXClientEndpoint(reactor, path), address)
-    name = "localhost" if _is_local(host) else host
+    name = "localhost" if is_local(host) else host
     return Place(f"{name}:{port}", _tcp(reactor, host, port), address)
-
-
-def _is_local(host: str) -> bool:
-    return host == "::1" or (":" not in host and host_of(f"tcp:host={host}") == "localhost")
 
 
 def _tcp(reactor: Any, host: str, port: int) -> Any:

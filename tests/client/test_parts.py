@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Any, cast
 
@@ -21,6 +22,8 @@ from epaxos.client.sessions import KEPT_BYTES_MAX, Session, Sessions
 from epaxos.client.silence import BYTES_PER_S, Silence
 from epaxos.config.client_address import ClientAddress
 from epaxos.config.example import example
+from epaxos.ctl.ini import ini_of
+from epaxos.ctl.members import Member
 from epaxos.interfaces import CommandError, SimpleString
 from epaxos.statemachines.once.replies import REPLY_BYTES_MAX, encode_reply
 from epaxos.statemachines.once.sessions import KEPT_BYTES, SESSION_BYTES_MAX
@@ -297,3 +300,14 @@ class PlacesTests(SynchronousTestCase):
         with open(path, "w") as file:
             file.write(example(3, 7000, data="data") + "\n[security]\nrequirepass = secret\n")
         self.assertEqual(places_in(path), ([f"127.0.0.1:{7100 + id}" for id in range(3)], "secret"))
+
+    def test_a_configuration_of_later_members(self) -> None:
+        """As `epaxosctl members --ini` prints it: with a gap, and where clients reach each of them."""
+        members = [
+            Member(0, "tcp:10.0.0.1:7000", "tcp:db.example:6379", "", "here"),
+            Member(4, "tcp:10.0.0.5:7000", "tcp:10.0.0.5:6379", "tcp:10.0.0.5:7200", "connected"),
+        ]
+        members[0].status = "tcp:10.0.0.1:7200"
+        path = Path(self.mktemp())
+        path.write_text(ini_of("a", "kv", 7, members))
+        self.assertEqual(places_in(path), (["db.example:6379", "10.0.0.5:6379"], ""))
