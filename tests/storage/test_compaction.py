@@ -13,7 +13,7 @@ from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord, Value
 from epaxos.protocol.values.messages import Batch, Phase
 from epaxos.storage.leveldb import compaction, ended
-from epaxos.storage.leveldb.compaction import parts_of
+from epaxos.storage.leveldb.compaction import key_ranges
 from epaxos.storage.leveldb.ended import EndedEpochs
 from tests.storage.case import StoreCase
 from tests.storage.loop import IDENTITY, PATIENCE_S
@@ -54,7 +54,7 @@ class PartsTests(SynchronousTestCase):
         random = Random(1)
         keys = sorted(bytes([4]) + random.randbytes(random.choice((9, 18))) for _ in range(200))
         tables = Tables(*keys)
-        parts = list(parts_of(tables, b"\x03", b"\x05"))
+        parts = list(key_ranges(tables, b"\x03", b"\x05"))
         self.assertEqual(parts, sorted(parts))
         for start, stop in parts:
             self.assertTrue(0 < tables.approximate_size(start, stop) <= compaction.PART_BYTES)
@@ -62,12 +62,12 @@ class PartsTests(SynchronousTestCase):
         self.assertEqual(whole, tables.approximate_size(b"\x03", b"\x05"))
 
     def test_nothing(self) -> None:
-        self.assertEqual(list(parts_of(Tables(b"\x02a", b"\x05a"), b"\x03", b"\x05")), [])
+        self.assertEqual(list(key_ranges(Tables(b"\x02a", b"\x05a"), b"\x03", b"\x05")), [])
 
     def test_one_long_value(self) -> None:
         """It is compacted, whatever its size."""
         self.patch(compaction, "PART_BYTES", 1)
-        parts = list(parts_of(Tables(b"\x04a"), b"\x03", b"\x05"))
+        parts = list(key_ranges(Tables(b"\x04a"), b"\x03", b"\x05"))
         self.assertEqual(len(parts), 1)
 
     def test_it_stops_in_the_middle(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from epaxos.protocol.values.ids import NUMBER_LIMIT
 from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, Member
 from epaxos.protocol.values.transfer import StatePart
+from epaxos.storage.state.manifest import decode_manifest, encode_manifest, manifest_of
 from epaxos.storage.state.names import file_of, part_path
 
 __all__ = ["MANIFEST", "BackupManifest", "decode_backup", "document_of", "encode_backup", "name_of"]
@@ -101,7 +102,6 @@ def _manifest(document: dict[str, Any]) -> BackupManifest:
         StatePart(*file_of(each["name"]), _number(each["bytes"]), _number(each["crc"], 1 << 32))
         for each in document["files"]
     ]
-    generations = [part.generation for part in parts if not part.is_base]
     manifest = BackupManifest(
         _text(document["cluster"]),
         int(document["uuid"], 16),
@@ -119,11 +119,10 @@ def _manifest(document: dict[str, Any]) -> BackupManifest:
         and all(0 < member.uid < UID_LIMIT for member in members)
         and not any(part.is_base for part in parts[1:])
         and all(part.length for part in parts)
-        and generations == sorted(set(generations))
-        and (not generations or parts[0].generation <= generations[0])
     )
     if not is_possible:
         raise ValueError("impossible")
+    decode_manifest(encode_manifest(manifest_of(parts)))  # it raises for files that make no state
     return manifest
 
 

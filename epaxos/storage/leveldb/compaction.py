@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["parts_of"]
+__all__ = ["key_ranges"]
 
 PART_BYTES = 8 << 20
 """About the most bytes of tables that are compacted at a time, which takes some 10 ms."""
@@ -13,7 +13,7 @@ KEY_BYTES = 24
 """More than a key has."""
 
 
-def parts_of(db: Any, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+def key_ranges(db: Any, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The parts between two keys in which there are any tables, each of about PART_BYTES at most."""
     waiting = [(_number(start), _number(stop))]
     while waiting:

@@ -17,7 +17,7 @@ from typing import Any
 
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.storage.leveldb import engine
-from epaxos.storage.leveldb.compaction import parts_of
+from epaxos.storage.leveldb.compaction import key_ranges
 from epaxos.storage.leveldb.records import INSTANCE_PREFIX, LATER_PREFIX, RecordFormat, encode_number
 
 __all__ = ["EndedEpochs", "ids_held"]
@@ -111,7 +111,7 @@ class EndedEpochs:
 
     def _compact(self, end: bytes) -> None:
         try:
-            for start, stop in parts_of(self._db, INSTANCE_PREFIX, end):
+            for start, stop in key_ranges(self._db, INSTANCE_PREFIX, end):
                 if self._stopped.is_set():
                     return
                 self._db.compact_range(start=start, stop=stop)

@@ -1,7 +1,8 @@
 """How the database says in which epoch the replica is, from the first turn of the epoch on.
 
 The key `\\x01epoch` says how the newest epoch began: its members, those of the epoch before, the instance
-that ended that one, and the slots up to which it is held.  It is absent in epoch 0.  One write puts it there
+that ended that one, and the slots up to which it is held.  It is absent in epoch 0.  The keys `\\x01past`
+and one byte hold the last PAST_MAX lists of members that began here, for people.  One write puts both there
 with the checkpoint at the beginning of the epoch, raises the format of the database, and takes away the
 reservation and the floor of the epoch before (docs: protocol/epochs, T3).  So does the write that installs
 the state of another replica (T8); of the epoch before nothing is held then.  The format is 4, and 5 once the

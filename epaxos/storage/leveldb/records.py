@@ -53,7 +53,6 @@ __all__ = [
     "encode_identity",
     "encode_number",
     "encode_uid",
-    "id_in_key",
     "write_key",
 ]
 
@@ -221,18 +220,6 @@ def check_founders(held: Epoch, wanted: Epoch, is_founded: bool) -> None:
     raise ValueError(f"it belongs to a cluster of {held.n}, not of {wanted.n}")
 
 
-def id_in_key(key: bytes, at: int) -> tuple[InstanceId, bool]:
-    """The instance that a key names from the byte `at` on, and whether it is that of its batch (else of its
-    record).  Raises ValueError."""
-    if len(key) != at + _PLACE.size:
-        raise ValueError(f"an instance key of {len(key)} bytes")
-    replica, slot, kind = _PLACE.unpack_from(key, at)
-    id = InstanceId(replica, slot)
-    if not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
-        raise ValueError(f"an impossible instance, {id}")
-    return id, kind == _BATCH
-
-
 class RecordFormat:
     """Encodes and decodes keys and values, some of which depend on the number of replicas.
 
@@ -280,10 +267,14 @@ class RecordFormat:
 
     def decode_instance_key(self, key: bytes) -> tuple[InstanceId, bool]:
         """The instance, and whether the key is that of its batch (else of its record)."""
-        id, is_batch = id_in_key(key, len(self.prefix))
-        if id.replica >= self.n:
+        at = len(self.prefix)
+        if len(key) != at + _PLACE.size:
+            raise ValueError(f"an instance key of {len(key)} bytes")
+        replica, slot, kind = _PLACE.unpack_from(key, at)
+        id = InstanceId(replica, slot)
+        if replica >= self.n or not 0 < slot < NUMBER_LIMIT or kind > _BATCH:
             raise ValueError(f"an impossible instance, {id}")
-        return id, is_batch
+        return id, kind == _BATCH
 
     def encode_record(self, record: InstanceRecord) -> bytes:
         """The record without its id, which is in the key."""

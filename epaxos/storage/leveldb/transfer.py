@@ -35,7 +35,7 @@ from epaxos.storage.leveldb.records import RecordFormat
 from epaxos.storage.leveldb.shared import SharedWriter
 from epaxos.storage.leveldb.writer import record_of
 from epaxos.storage.state.incoming import IncomingFiles, Taken, read_progress
-from epaxos.storage.state.manifest import Manifest, StateFile, decode_manifest, encode_manifest, parts_of
+from epaxos.storage.state.manifest import decode_manifest, encode_manifest, manifest_of, parts_of
 from epaxos.storage.state.names import part_path
 from epaxos.storage.state.pins import Pins
 
@@ -297,9 +297,6 @@ def _impossible(offer: StateOffer) -> str:
     What is written has to be what a start can read, so it is decoded as a start does it.
     """
     record = record_of(offer)
-    files = [StateFile(part.generation, part.length, part.crc) for part in offer.parts]
-    logs = files[1:] if offer.parts and offer.parts[0].is_base else files
-    base = files[0] if files else StateFile(0)
     try:
         if any(part.is_base for part in offer.parts[1:]):
             raise ValueError("its files are in no order that there can be")
@@ -309,7 +306,7 @@ def _impossible(offer: StateOffer) -> str:
         format = RecordFormat(offer.membership.epoch)
         decode_epoch_record(encode_epoch_record(record), len(offer.previous.members))
         format.decode_checkpoint(format.encode_checkpoint(offer.executed, offer.beyond))
-        decode_manifest(encode_manifest(Manifest(base, tuple(logs))))
+        decode_manifest(encode_manifest(manifest_of(offer.parts)))
     except (ValueError, error) as why:
         return str(why)
     return ""

@@ -32,7 +32,7 @@ from epaxos.protocol.values.transfer import StatePart
 from epaxos.storage.folder import sync_folder
 from epaxos.storage.gil import let_loop_run
 from epaxos.storage.state.manifest import Manifest, StateFile
-from epaxos.storage.state.names import base_path, found_in, links_of, log_path, part_path
+from epaxos.storage.state.names import base_path, bytes_freed, found_in, links_of, log_path, part_path
 from epaxos.storage.state.piece_file import PieceFile
 from epaxos.storage.state.pieces import encode_batches, encode_entries
 from epaxos.storage.state.pins import Pins
@@ -187,7 +187,7 @@ class StateFiles:
         while self._removable and left > 0:
             path = self._removable[-1]
             with suppress(FileNotFoundError):
-                size = path.stat().st_size if links_of(path) == 1 else 0
+                size = bytes_freed(path)
                 if size > left:
                     os.truncate(path, size - left)
                     return True

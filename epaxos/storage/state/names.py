@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["base_path", "file_of", "found_in", "links_of", "log_path", "part_path"]
+__all__ = ["base_path", "bytes_freed", "file_of", "found_in", "links_of", "log_path", "part_path"]
 
 _NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.(base|log)")
 
@@ -39,6 +39,12 @@ def links_of(path: Path) -> int:
         return path.stat().st_nlink
     except FileNotFoundError:
         return 0
+
+
+def bytes_freed(path: Path) -> int:
+    """The bytes that the disk gets back with this name: none while the file has another.  Raises OSError."""
+    found = path.stat()
+    return found.st_size if found.st_nlink == 1 else 0
 
 
 def found_in(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from epaxos.storage.gil import let_loop_run
-from epaxos.storage.state.names import links_of
+from epaxos.storage.state.names import bytes_freed
 
 __all__ = ["remove_in_steps"]
 
@@ -19,7 +19,7 @@ them."""
 def remove_in_steps(path: Path) -> None:
     """Remove a file, a long one in steps; of a file that has another name only this one.  Raises OSError."""
     with suppress(FileNotFoundError):
-        size = path.stat().st_size if links_of(path) == 1 else 0
+        size = bytes_freed(path)
         while size > CUT_BYTES:
             size -= CUT_BYTES
             os.truncate(path, size)
