@@ -123,8 +123,7 @@ class Contact:
 
     def _on_failure(self, error: ClientError) -> None:
         self.why = str(error)
-        is_refusal = isinstance(error, ReplyError) and _is_refusal(error)
-        self.refusal = error if isinstance(error, ReplyError) and is_refusal else None
+        self.refusal = error if isinstance(error, ReplyError) and _is_refusal(error) else None
         self._watcher.on_change()
 
     async def _serve(self, connection: Connection) -> None:

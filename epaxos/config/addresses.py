@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from epaxos.config.endpoints import CHECKED, NETWORK, WILDCARDS, split, udp_server
 
-__all__ = ["Address", "client_for", "host_of", "reached_at", "server_address"]
+__all__ = ["Address", "client_for", "host_of", "is_local", "quoted", "reached_at", "server_address"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Address:
         return f"port {self.port}" + (f" of {self.interface}" if self.interface else "")
 
 
-def _quote(argument: str) -> str:
+def quoted(argument: str) -> str:
+    """An argument as it stands in an endpoint string."""
     return re.sub(r"([\\:=])", r"\\\1", argument)
 
 
@@ -63,10 +64,10 @@ def client_for(server: str) -> str | None:
     if address is None or kind not in {*CHECKED, "udp"}:
         return None
     if address.port is None:
-        return f"unix:{_quote(address.path)}"
+        return f"unix:{quoted(address.path)}"
     if not address.interface:
         return None
-    return f"{'udp' if address.is_udp else 'tcp'}:{_quote(address.interface)}:{address.port}"
+    return f"{'udp' if address.is_udp else 'tcp'}:{quoted(address.interface)}:{address.port}"
 
 
 def reached_at(server: str, peer_connect: str) -> str:
@@ -83,7 +84,12 @@ def reached_at(server: str, peer_connect: str) -> str:
     host = host_of(peer_connect)
     if address is None or address.port is None or kind not in CHECKED or host == "localhost":
         return ""
-    return f"tcp:{_quote(host)}:{address.port}"
+    return f"tcp:{quoted(host)}:{address.port}"
+
+
+def is_local(host: str) -> bool:
+    """Whether this is a name of the host itself, or a loopback address."""
+    return host.startswith("127.") or host in {"localhost", "::1"}
 
 
 def host_of(client: str) -> str:
@@ -92,4 +98,4 @@ def host_of(client: str) -> str:
     if kind == "unix":
         return "localhost"
     host = named.get("host", positional[0] if positional else client)
-    return "localhost" if host.startswith("127.") or host in {"localhost", "::1"} else host
+    return "localhost" if is_local(host) else host

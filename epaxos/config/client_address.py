@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from epaxos.config.addresses import host_of, server_address
+from epaxos.config.addresses import is_local, server_address
 from epaxos.config.endpoints import WILDCARDS, split
 
 __all__ = ["LOOPBACK", "ClientAddress", "client_address", "parse_address"]
@@ -68,7 +68,7 @@ def client_address(client: str, peer: str, at: ClientAddress) -> ClientAddress:
     if address.port is None:
         return ClientAddress("", path=address.path)
     host = address.interface or _host_in(peer)
-    if not address.interface and (not host or host_of(f"tcp:host={_quoted(host)}") == "localhost"):
+    if not address.interface and (not host or is_local(host)):
         host = at.host or LOOPBACK
     return ClientAddress(host, address.port)
 
@@ -79,7 +79,3 @@ def _dialled(client: str, arguments: dict[str, str]) -> ClientAddress:
     if not host or not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
         raise ValueError(f"{client} names no port of a host")
     return ClientAddress(host, int(port))
-
-
-def _quoted(host: str) -> str:
-    return host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")

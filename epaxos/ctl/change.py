@@ -9,10 +9,11 @@ import click
 from epaxos.ctl.errors import AskError, CtlError, printable
 from epaxos.ctl.options import Settings
 from epaxos.ctl.output import print_json, progress
+from epaxos.protocol.values.membership import NUMBER_MAX
 
 __all__ = ["CHANGE_OPTIONS", "NUMBER", "change"]
 
-NUMBER = click.IntRange(0, 2**31 - 1)
+NUMBER = click.IntRange(0, NUMBER_MAX)
 """The number of a replica."""
 
 CHANGE_OPTIONS = [

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 
+from epaxos.config.addresses import quoted
 from epaxos.config.endpoints import split
 from epaxos.ctl.members import Member
 
@@ -57,6 +58,5 @@ def listening_at(address: str) -> str:
         return address
     host, port = values["host"], values.get("port", "")
     if isIPv6Address(host):
-        interface = host.replace(":", "\\:")
-        return f"{'udp' if kind == 'udp' else 'tcp6'}:{port}:interface={interface}"
+        return f"{'udp' if kind == 'udp' else 'tcp6'}:{port}:interface={quoted(host)}"
     return f"{kind}:{port}:interface={host}" if isIPAddress(host) else f"{kind}:{port}"

@@ -107,7 +107,7 @@ class Replica(Service):
             self._config,
             self.id,
             self._reactor,
-            refuse=lambda text, status: ReplicaFailed(text, status in FOR_GOOD),
+            refuse=_failure,
             fail=self._on_failed,
             seed=self._seed,
             factory=self._factory,
@@ -133,7 +133,7 @@ class Replica(Service):
     # -- failures
 
     def _on_failed(self, text: str, status: int) -> None:
-        self._fail(ReplicaFailed(text, status in FOR_GOOD))
+        self._fail(_failure(text, status))
 
     def _fail(self, error: ReplicaFailed) -> None:
         """Stop because of the first error; what else goes wrong then has the same cause."""
@@ -190,3 +190,8 @@ class Replica(Service):
             return fail(NotRun("the replica does not run", False))
         status: Deferred[dict[str, Any]] = IClients(self._service.node).status()
         return status
+
+
+def _failure(text: str, status: int) -> ReplicaFailed:
+    """The failure for which a process of its own would end with `status`."""
+    return ReplicaFailed(text, status in FOR_GOOD)

@@ -14,6 +14,7 @@ __all__ = [
     "OK",
     "SHOWN_BYTES_MAX",
     "SYNTAX_ERROR",
+    "bytes_of",
     "fits",
     "integer_of",
     "text_of",
@@ -46,6 +47,14 @@ def integer_of(text: bytes) -> int | None:
         if INTEGER_MIN <= number <= INTEGER_MAX:
             return number
     return None
+
+
+def bytes_of(text: str) -> bytes:
+    """A text as clients get it, with the bytes that `text_of` made surrogates of.  It never fails."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return text.encode("utf-8", "replace")
 
 
 def text_of(data: bytes, bytes_max: int = SHOWN_BYTES_MAX) -> str:

@@ -27,7 +27,8 @@ from epaxos.machines.commands import CommandSpec
 from epaxos.machines.machine import Machine
 from epaxos.machines.running import as_json, as_reply, run
 from epaxos.statemachines.columns import decode_columns, decode_commands, encode_commands
-from epaxos.statemachines.shards import ShardedDict
+from epaxos.statemachines.redis.shards import ShardedDict
+from epaxos.statemachines.steps import replies_of
 
 __all__ = ["AS_JSON", "MachineRunner"]
 
@@ -102,7 +103,7 @@ class MachineRunner:
 
     def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """See IStateMachine."""
-        return _last(self.read_in_steps(commands))
+        return replies_of(self.read_in_steps(commands))
 
     def read_in_steps(self, commands: Sequence[Command]) -> Steps:
         """See IStepwise."""
@@ -110,7 +111,7 @@ class MachineRunner:
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
-        return [_last(self.apply_in_steps(one)) for one in ready]
+        return [replies_of(self.apply_in_steps(one)) for one in ready]
 
     def apply_in_steps(self, ready: Ready) -> Steps:
         """See IStepwise."""
@@ -164,13 +165,4 @@ class MachineRunner:
         for part in parts:
             self._kept.set_all(part, part.values())
         for one in ready:
-            _last(self.apply_in_steps(one._replace(wanted=False)))
-
-
-def _last(steps: Steps) -> Sequence[Reply]:
-    """Take all steps at once."""
-    given: Sequence[Reply] = ()
-    for replies in steps:
-        if replies is not None:
-            given = replies
-    return given
+            replies_of(self.apply_in_steps(one._replace(wanted=False)))

@@ -170,7 +170,6 @@ class Table(Generic[V]):
 
     def __init__(self, default: Callable[[], V] | None = None) -> None:
         self.name = ""
-        self.default = default
         self.encoded_default = None if default is None else encode(default())
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from epaxos.interfaces import CommandError, Reply, SimpleString
+from epaxos.interfaces.redis import bytes_of
 
 __all__ = [
     "STEP_BYTES",
@@ -138,7 +139,7 @@ def encode_reply(reply: Reply, resp: int) -> bytes:
         return b":%d\r\n" % reply
     if isinstance(reply, CommandError):
         text = str(reply).replace("\r", " ").replace("\n", " ")
-        return b"-%b\r\n" % _error_bytes(text)
+        return b"-%b\r\n" % bytes_of(text)
     if isinstance(reply, list):
         return _head(reply, resp) + b"".join([encode_reply(element, resp) for element in reply])
     raise TypeError(f"not a reply: {type(reply).__name__}")
@@ -204,11 +205,3 @@ def measure(replies: Sequence[Reply]) -> Measure:
             nested += [reply for reply in some if isinstance(reply, list)]
             encoded += sum(len(str(reply)) for reply in some if isinstance(reply, (str, CommandError)))
     return Measure(encoded, own, large)
-
-
-def _error_bytes(text: str) -> bytes:
-    """Encode the text of an error, so that bytes of the client in it come back unchanged."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # other surrogates
-        return text.encode("utf-8", "replace")

@@ -103,7 +103,7 @@ class Printer:
         """See IStateMachine.  Does not print the lines again."""
         self._printed = entries
         for instance in ready:
-            self._apply(instance, _print_nothing)
+            self.replay(instance)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""

@@ -14,8 +14,8 @@ from epaxos.interfaces import IClients, ITimeout, ITimeoutService, Outcome
 __all__ = ["IdleSessions"]
 
 LOOK_EVERY_S = 60.0
-"""Seconds between two looks, and those that each row waits longer than the one before; less where the
-sessions' time is short."""
+"""Seconds between two looks; less where the sessions' time is short.  A replica waits longer than that time
+by as many of these as its number is modulo NUMBERS."""
 LOOKS = 4
 """The looks in the time of a session, at least."""
 ENDS_MAX = 1000

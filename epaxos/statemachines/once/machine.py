@@ -31,6 +31,7 @@ from epaxos.statemachines.once.commands import SPELLINGS, Begin, Once, parse
 from epaxos.statemachines.once.envelope import MARK, Kind, Part, decode_parts, encode_parts
 from epaxos.statemachines.once.keys import entries_of_all, take_sessions
 from epaxos.statemachines.once.sessions import Sessions
+from epaxos.statemachines.steps import replies_of
 
 __all__ = ["ExactlyOnce"]
 
@@ -141,7 +142,7 @@ class ExactlyOnce:
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
-        return [_replies_of(self.apply_in_steps(one)) for one in ready]
+        return [replies_of(self.apply_in_steps(one)) for one in ready]
 
     def apply_in_steps(self, ready: Ready) -> Steps:
         """See IStepwise."""
@@ -178,7 +179,7 @@ class ExactlyOnce:
         again = _replayer(machine, self._stepwise)
         for one in chain(envelopes, rest):
             is_envelope = one.batch.payload.startswith(MARK)
-            _replies_of(_run(self._sessions, again, one) if is_envelope else again(one))
+            replies_of(_run(self._sessions, again, one) if is_envelope else again(one))
 
 
 # Generators stand outside of classes, because mypyc compiles none inside a decorated class.
@@ -246,12 +247,3 @@ def _whole(steps: Steps, tidying: list[Steps]) -> Generator[None, None, Sequence
             return replies
         yield None
     raise ValueError("a batch was applied without replies")
-
-
-def _replies_of(steps: Steps) -> Sequence[Reply]:
-    """Take all steps at once, and return the replies."""
-    given: Sequence[Reply] = ()
-    for replies in steps:
-        if replies is not None:
-            given = replies
-    return given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from epaxos.interfaces import CommandError, Reply, SimpleString
+from epaxos.interfaces.redis import bytes_of
 
 __all__ = ["REPLY_BYTES_MAX", "decode_reply", "encode_reply"]
 
@@ -43,16 +44,8 @@ def _encode(reply: Any, left: int, pending: list[Any]) -> bytes | None:
     if len(text) > left:
         return None
     kind = b"+" if isinstance(reply, SimpleString) else b"-"
-    data = _encode_text(text)
+    data = bytes_of(text)
     return b"%b%d\n%b" % (kind, len(data), data)
-
-
-def _encode_text(text: str) -> bytes:
-    """As a connection writes it: a text that is no text in UTF-8 must not stop the replica."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # surrogates that stand for no byte
-        return text.encode("utf-8", "replace")
 
 
 def decode_reply(data: bytes) -> Reply:

@@ -33,6 +33,7 @@ from epaxos.statemachines.redis.growing import Value
 from epaxos.statemachines.redis.shards import ShardedDict
 from epaxos.statemachines.redis.spec import Data, Found, Keys
 from epaxos.statemachines.redis.state import ELEMENTS_PER_STEP, State, join, run_in_steps
+from epaxos.statemachines.steps import replies_of
 
 __all__ = ["KeyValueStore"]
 
@@ -80,7 +81,7 @@ class KeyValueStore:
 
     def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """See IStateMachine."""
-        return _replies_of(self.read_in_steps(commands))
+        return replies_of(self.read_in_steps(commands))
 
     def read_in_steps(self, commands: Sequence[Command]) -> Steps:
         """See IStepwise."""
@@ -100,7 +101,7 @@ class KeyValueStore:
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
-        return [_replies_of(self.apply_in_steps(instance)) for instance in ready]
+        return [replies_of(self.apply_in_steps(instance)) for instance in ready]
 
     def apply_in_steps(self, ready: Ready) -> Steps:
         """See IStepwise."""
@@ -130,7 +131,7 @@ class KeyValueStore:
         for part in parts:
             data.set_all(part, part.values())
         for instance in ready:
-            _replies_of(self.apply_in_steps(Ready(instance.id, instance.batch, False)))
+            replies_of(self.apply_in_steps(Ready(instance.id, instance.batch, False)))
 
     def keys(self) -> int:
         """See ICountsKeys."""
@@ -197,12 +198,3 @@ def _joined(found: list[Any]) -> Steps:
 def _as_bytes(entries: Iterable[tuple[bytes, Value]]) -> Iterator[tuple[bytes, bytes]]:
     for key, value in entries:
         yield key, value if type(value) is bytes else bytes(value)
-
-
-def _replies_of(steps: Steps) -> Sequence[Reply]:
-    """Take all steps at once, and return the replies."""
-    given: Sequence[Reply] = ()
-    for replies in steps:
-        if replies is not None:
-            given = replies
-    return given
