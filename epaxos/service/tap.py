@@ -53,7 +53,7 @@ class Options(usage.Options):
     )
     optParameters = [
         ["id", "i", None, "The number of this replica; [replica NUMBER] is its section of the file.", _id],
-        ["config", "c", None, "The configuration file of the cluster, the same for all its replicas."],
+        ["config", "c", None, "The configuration file: of the cluster, or of this replica alone."],
         [
             "join",
             "j",

@@ -168,7 +168,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "ERR … failed: …; nothing was changed": (
         "a command of [a machine](../using/state-machines.md#what-a-machine-must-promise) has a bug. The log "
-        "of the replica that was asked says where",
+        "of the replica that was asked says where; inside of `EPAXOS ONCE`, the log of every replica",
         "yes, and was undone",
     ),
     "ERR …: … …": ("an argument that a command of [a machine](../using/state-machines.md) does not take", NO),

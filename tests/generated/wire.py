@@ -85,8 +85,9 @@ def wire() -> str:
         "epaxos/wire/wire.proto, the docstrings of epaxos/protocol/values/messages.py and of "
         "epaxos/transport",
         f"This is version {VERSION} of what replicas say to each other. Replicas of different versions "
-        f"refuse each other. The form of the frames is agreed on for each link: {WIRE}, or 1 with a replica "
-        "that knows of no uids. Clients speak the Redis protocol, RESP2 or RESP3.",
+        "refuse each other. The form of the frames is agreed on for each link: the newest that both take, "
+        f"at most {WIRE}; 1 with a replica that knows of no uids. Clients speak the Redis protocol, RESP2 or "
+        "RESP3.",
         *beside,
         "## Messages",
         *parts,
