@@ -52,7 +52,7 @@ class ReadRounds:
         self._number += 1
         needed = state.quorums.read - 1
         asked = state.latency.fastest(needed, self._is_last_resort)
-        read = self._rounds[self._number] = ReadRound(keys, self._writes_of(keys), asked)
+        read = self._rounds[self._number] = ReadRound(keys, state.index.writes_of(keys), asked)
         self._ask(self._number, read, asked)
         patience_s = max(state.timing.fast_path_wait_s, 2 * state.latency.usual_s(asked))
         self._deadlines.set(self._number, state.now + patience_s)
@@ -67,9 +67,6 @@ class ReadRounds:
     def _is_last_resort(self, replica: int) -> bool:
         return replica in self._unanswered or self._state.failures.suspects(replica)
 
-    def _writes_of(self, keys: tuple[bytes, ...]) -> Deps:
-        return self._state.index.writes_of(keys)
-
     def _ask(self, number: int, read: ReadRound, replicas: tuple[int, ...]) -> None:
         message = Read(number, read.keys)
         for replica in replicas:
@@ -77,7 +74,7 @@ class ReadRounds:
 
     def on_read(self, sender: int, message: Read) -> None:
         """Another replica reads: name the writes that are known here."""
-        self._state.send(sender, ReadOK(message.number, self._writes_of(message.keys)))
+        self._state.send(sender, ReadOK(message.number, self._state.index.writes_of(message.keys)))
 
     def on_read_ok(self, sender: int, message: ReadOK) -> None:
         """An answer.  The instances that it names may be new here, and may need recovery."""

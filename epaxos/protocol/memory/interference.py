@@ -73,20 +73,12 @@ class InterferenceIndex:
         In id's own row only slots below its own count, because a later instance of that row names id
         (docs: protocol/rules, "Commit").
         """
-        slots = list(self.named_by(batch))
-        own = id.replica
-        slots[own] = min(slots[own], id.slot - 1)
-        return tuple(slots)
-
-    def named_by(self, batch: Batch) -> Deps:
-        """The same as `deps_of`, for a batch that belongs to no instance."""
         found = self._young.interfering(batch)
         if self._old is not None:
             found = merge((found, self._old.interfering(batch)))
-        slots = list(map(max, found, self._forgotten))
-        if self._unknown is not None:
-            row, slot = self._unknown
-            slots[row] = max(slots[row], slot)
+        slots = self._with_every_key(found)
+        own = id.replica
+        slots[own] = min(slots[own], id.slot - 1)
         return tuple(slots)
 
     def writes_of(self, keys: Sequence[bytes]) -> Deps:
@@ -95,14 +87,18 @@ class InterferenceIndex:
         What opens an epoch with the same members is not among these, because it writes nothing (docs:
         protocol/epochs, T10).
         """
-        found = [self._young.writing(keys), self._forgotten]
+        found = self._young.writing(keys)
         if self._old is not None:
-            found.append(self._old.writing(keys))
-        slots = list(merge(found))
+            found = merge((found, self._old.writing(keys)))
+        return tuple(self._with_every_key(found))
+
+    def _with_every_key(self, found: Deps) -> list[int]:
+        """`found`, and the slots that count for every key: those that are forgotten, and the unknown one."""
+        slots = list(map(max, found, self._forgotten))
         if self._unknown is not None:
             row, slot = self._unknown
             slots[row] = max(slots[row], slot)
-        return tuple(slots)
+        return slots
 
     def forget(self, floor: Deps) -> None:
         """Drop each generation of which every member has executed everything, as `floor` says."""
