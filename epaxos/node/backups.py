@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.python.failure import Failure
 
 from epaxos.interfaces import IBackups, IStore, Refusal
 from epaxos.protocol.values.ids import InstanceId
@@ -97,6 +98,8 @@ class Backups:
                 raise Refusal(self._ends_with) from None
             raise
         finally:
+            if self._taken is not None:  # nobody waits for its digest any more
+                self._taken.digest.addErrback(_ignore).cancel()
             self._making = self._wanted = self._taken = None
 
     async def _take(self) -> str:
@@ -130,3 +133,7 @@ class Backups:
         if self._making is not None:
             self._ends_with = text
             self._making.cancel()
+
+
+def _ignore(failure: Failure) -> None:
+    """It was cancelled, or whoever made the backup has heard of it."""

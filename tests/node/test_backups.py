@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -12,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from epaxos.interfaces import IBackups, Refusal, WriteSet
-from epaxos.node.backups import TURNS_MAX
+from epaxos.node.backups import TURNS_MAX, Backups
 from epaxos.node.digest import digest_of
 from epaxos.node.turns import Turns
+from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, PreAccept
 from tests.node.turning import FIRST, TurningCluster
 
@@ -287,3 +289,18 @@ class WeatherTests(SynchronousTestCase):
                 backup.addErrback(lambda failure: failure.trap(Refusal))
         self.assertGreater(made, 40)
         self.assertGreater(missing, 20, "most are made while the client goes on")
+
+
+class GivenUpTests(SynchronousTestCase):
+    def test_while_the_beginning_is_not_durable(self) -> None:
+        """Nobody waits for the digest any more, so the walk over the whole state ends."""
+        turned: Deferred[int] = Deferred()
+        cancelled: list[Deferred[str]] = []
+        store: Any = SimpleNamespace(backups=Kept())
+        backups = Backups(store, lambda: turned, lambda: Deferred(cancelled.append))
+        made = backups.ask(NAME, 0, 1)
+        self.assertEqual(backups.on_end(0, 2, InstanceId(2, 1)), NAME)
+        turned.callback(1)
+        made.cancel()
+        self.assertEqual(str(self.failureResultOf(made, Refusal).value), "the client has left")
+        self.assertEqual(len(cancelled), 1)
