@@ -71,7 +71,7 @@ class IClients(Interface):
         """The lists of members that this replica has seen begin, the oldest first: at most the last 100."""
 
     def candidates() -> Sequence[Candidate]:
-        """Who is no member, is connected now, and wants to become one; by number."""
+        """Who is no member, and has asked to become one within the last seconds; by number."""
 
     def foresee(change: Change, force: bool = False) -> Sequence[str]:
         """What `change` would do, in lines for the operator.  Nothing is changed.

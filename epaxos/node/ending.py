@@ -60,7 +60,8 @@ class Ending:
                 (self._wrong if is_wrong else self._fatal)(text)
 
     def _end_removed(self, text: str) -> None:
-        """Stop at once: this replica is no member any more, and nobody needs it, because of `text`."""
+        """Stop at once, because of `text`: this replica is no member any more and nobody needs it, or it can
+        never become one."""
         if self._running:
             self._running = False
             _log.info("{what}: it stops", what=text)

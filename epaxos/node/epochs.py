@@ -38,7 +38,7 @@ _log = Logger()
 EARLY_FRAMES_MAX = 256
 """Frames of the next epoch that are kept until this replica opens it, too; the oldest are dropped."""
 ASKED_MAX = 1000
-"""Replicas of which it is remembered when they were asked: more than there are members."""
+"""Replicas of which it is remembered when they were asked: as many as a list may have members."""
 NOT_YET = "CLUSTERDOWN this replica is not a member yet"
 NOT_ANY_MORE = "CLUSTERDOWN this replica is not a member any more"
 PAST_MAX = 100
@@ -50,7 +50,7 @@ class Epochs:
 
     `asks_again_s`: the time between two questions to a replica that has not answered.  `receive(sender,
     messages)` takes messages of the present epoch.  `fatal(text)` is called when this replica must stop, and
-    `removed(text)` when it is no member any more and nobody needs it.
+    `removed(text)` when it is no member any more and nobody needs it, or can never become one.
     """
 
     def __init__(
@@ -286,8 +286,7 @@ class Epochs:
             return
         self._following.on_opened(sender, asked.installed)
         if asked.epoch < self.number:
-            if self._record is not None:
-                self._tell_epoch(sender)
+            self._tell_epoch(sender)
         elif asked.epoch > self.number:
             self._ask(sender)
         elif asked.asks:

@@ -77,8 +77,8 @@ class Node(Moving):
     understood.  `wrong(text)` is called instead when its data is not that of this replica, or when another
     process has the same id.  `begin_again()` is called when the store holds the state of another replica
     instead of its own: a new node has to be made, and started on it.  `removed(text)` is called when the
-    replica is no member any more, and nobody needs what it holds: it must not be started again.  After any
-    of these the node does nothing any more.
+    replica is no member any more and nobody needs what it holds, or when it can never become one: it must
+    not be started again.  After any of these the node does nothing any more.
 
     `joins`: this replica, and where it is, if it may join a cluster: that is so only while its store has
     never held a list of members.  `wall_clock`: seconds since 1970, for people; by default they are told

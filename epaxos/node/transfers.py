@@ -53,8 +53,8 @@ class Transfers:
         self._began_at = 0.0
         self._log_at = math.inf
 
-    def start(self, is_for_us: Callable[[StateOffer], bool] | None = None) -> None:
-        """The store is open.  Only states of which `is_for_us` is true are installed; by default, any."""
+    def start(self, is_for_us: Callable[[StateOffer], bool]) -> None:
+        """The store is open.  Only states of which `is_for_us` is true are installed."""
         transfer: IStateTransfer | None = self._store.transfer
         if transfer is not None:
             transport = self._transport
@@ -68,9 +68,9 @@ class Transfers:
                 self._asks_again_s,
                 transport.piece_bytes_max,
                 self._on_whole,
+                is_for_us,
                 self._tell,
                 self._warn,
-                is_for_us,
             )
 
     @property

@@ -220,6 +220,7 @@ class Turns:
         membership = membership or _first(self._transport, self._following.members, self._new_uuid)
         if membership is None:
             return
+        membership = located(membership, self._found_at)
         wish = self._wishes.next(self._following.number)
         change: Change = Nothing() if wish is None else wish.change
         if wish is not None and _is_change(change):
@@ -233,7 +234,7 @@ class Turns:
             why = "a candidate waits for a state"
         elif wish is None:
             why = f"{held.instances} instances are held for others, about {held.bytes() / 1e6:.1f} MB"
-        successor = changed(located(membership, self._found_at), change).successor(
+        successor = changed(membership, change).successor(
             f"{why}, by replica {self._id}", int(self._wall_clock())
         )
         core.propose(Batch.opening(successor))

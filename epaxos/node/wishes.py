@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -77,11 +76,11 @@ class Wishes:
         for wish in self._take(membership.number):
             wish.answer.callback(membership)
 
-    def _take(self, number: int) -> Iterator[Wish]:
+    def _take(self, number: int) -> list[Wish]:
         """Those who want epoch `number`, or an earlier one; they wait no more."""
         taken = [wish for wish in self._wishes if wish.number <= number]
         self._wishes = [wish for wish in self._wishes if wish.number > number]
-        return iter(taken)
+        return taken
 
     def refuse(self, text: str, wish: Wish | None = None) -> None:
         """Answer this operator, or all of them, with Refusal."""

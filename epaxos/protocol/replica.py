@@ -53,7 +53,7 @@ from epaxos.protocol.values.timing import Timing
 __all__ = ["Replica"]
 
 Handler = Callable[[int, Any], object]
-"""Handles a message of the replica whose number comes first."""
+"""Handles a message of the replica whose row comes first."""
 
 
 class _InTurn:

@@ -37,7 +37,7 @@ from epaxos.protocol.values.epoch import Epoch
 from epaxos.resp.server import RespFactory
 from epaxos.service.bounds import MEMORY_KEEPS_ALL, batching, client_limits, keep, tcp_settings, udp_settings
 from epaxos.service.clients import door, shown_settings
-from epaxos.service.configuration import member_in
+from epaxos.service.configuration import member_in, members_in
 from epaxos.service.endpoints import connecting, listening, udp_listening, udp_peers
 from epaxos.service.exit_status import FAILED, REMOVED, WRONG_DATA
 from epaxos.service.first_start import FirstStart
@@ -160,7 +160,7 @@ def _node(
         finally:
             fail(text, WRONG_DATA)
 
-    found_at = {replica.id: member_in(config, replica.id) for replica in config.replicas}
+    found_at = members_in(config)
     store = OpenedStore(IStore(_store(config, id, reactor, store_failed)))
     node = Node(
         id,

@@ -10,7 +10,7 @@ from epaxos.config.model import Config, ConfigError
 from epaxos.protocol.values.membership import Member
 from epaxos.service.endpoints import check_datagrams
 
-__all__ = ["check_seed", "load_and_check", "member_in"]
+__all__ = ["check_seed", "load_and_check", "member_in", "members_in"]
 
 
 def load_and_check(path: str | os.PathLike[str], id: int | None = None, seed: str = "") -> Config:
@@ -39,6 +39,11 @@ def check_seed(config: Config, seed: str, option: str = "--join") -> None:
         raise ConfigError(f"{option} {seed}: is not the peer address of a member: {why}") from None
     if config.storage.engine == "memory":
         raise config.error("[storage] engine = memory: a replica that keeps nothing cannot join a cluster")
+
+
+def members_in(config: Config) -> dict[int, Member]:
+    """Where others find each replica of the file, by number.  Their uids are not known."""
+    return {replica.id: member_in(config, replica.id) for replica in config.replicas}
 
 
 def member_in(config: Config, id: int) -> Member:

@@ -108,12 +108,13 @@ class FirstStart:
         founded = restored.founded
         self._check_first(founded)
         joins = self._joins = bool(self._seed) and founded is None
+        waits = restored.unfounded and not joins
         self._myself = Myself(
             restored.uid,
             1 + self._draw(UID_LIMIT - 1),
             lambda: self._store.written,
             founded,
-            restored.unfounded and not joins,
+            waits,
             self._address(founded),
             self._seed if joins else "",
         )
@@ -126,7 +127,7 @@ class FirstStart:
                 seed=self._seed,
                 uid=restored.uid,
             )
-        if founded is not None or (restored.unfounded and not joins):
+        if founded is not None or waits:
             epoch = self._identity.epoch if founded is None else founded.epoch
             self._founding = Founding(
                 self._identity.replica,
@@ -137,7 +138,7 @@ class FirstStart:
                 self._found_at,
             )
         self._transport.introduce(self._myself, self, self._patience_s)
-        if joins or not restored.unfounded:
+        if not waits:
             return succeed(None)
         may_start = self._may_start = Deferred()
         self._transport.open().addCallbacks(lambda _: self._go_on(), may_start.errback)

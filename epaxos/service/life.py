@@ -26,7 +26,6 @@ class StartableNode(Protocol):
     """The methods of a node that the service needs."""
 
     id: int
-    n: int
 
     def start(self) -> Deferred[None]:
         """Open the store and the transport.  Fails with StoreError, CannotListenError."""
@@ -60,7 +59,7 @@ class Parts(NamedTuple):
 
     `first_start` opens the store and waits until the replica knows who belongs to the cluster.  `hang_up()`
     closes the connections of clients.  `is_member()`: whether the replica is a member of the cluster, and
-    `members()` how many there are; by default it is, of those of the node.
+    `members()` how many there are.
     """
 
     node: StartableNode
@@ -68,8 +67,8 @@ class Parts(NamedTuple):
     ports: Sequence[Port]
     hang_up: Callable[[], None]
     upkeep: Upkeep
-    is_member: Callable[[], bool] = lambda: True
-    members: Callable[[], int] | None = None
+    is_member: Callable[[], bool]
+    members: Callable[[], int]
 
 
 class Life:
@@ -112,8 +111,7 @@ class Life:
     def _tell_ready(self) -> None:
         parts = self.parts
         if parts.is_member():
-            n = parts.node.n if parts.members is None else parts.members()
-            self._log.info("replica {id} of {n} is ready for clients", id=parts.node.id, n=n)
+            self._log.info("replica {id} of {n} is ready for clients", id=parts.node.id, n=parts.members())
         else:
             self._log.info("replica {id} is not a member: clients are refused", id=parts.node.id)
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from twisted.logger import Logger
 
 from epaxos.config.model import Config
+from epaxos.protocol.values.changes import located
 from epaxos.protocol.values.membership import Member as Listed
 from epaxos.protocol.values.membership import Membership
 from epaxos.resp.interfaces import Member
-from epaxos.service.configuration import member_in
+from epaxos.service.configuration import members_in
 
 __all__ = ["MembersView", "tell_differences"]
 
@@ -37,6 +38,7 @@ class MembersView:
         joins: Callable[[], bool],
     ) -> None:
         self._config = config
+        self._found_at = members_in(config)
         self._id = id
         self._is_connected = is_connected
         self._membership = membership
@@ -65,15 +67,10 @@ class MembersView:
 
     def _listed(self) -> Sequence[Listed]:
         """The members, at the addresses that count."""
-        config, membership = self._config, self._membership()
-        if membership is None and self._joins():
-            return ()
-        if membership is None:
-            return [member_in(config, replica.id) for replica in config.replicas]
-        given = [member_in(config, member.number) for member in membership.members]
-        if membership.next_number:
-            return [_at(there, member) for there, member in zip(given, membership.members)]
-        return [_at(member, there) for there, member in zip(given, membership.members)]
+        membership = self._membership()
+        if membership is not None:
+            return located(membership, self._found_at).members
+        return () if self._joins() else tuple(self._found_at.values())
 
     def _shown(self, member: Listed) -> Member:
         number, uid, peer, client, status = member
@@ -86,12 +83,6 @@ class MembersView:
         if number == self._id:
             return "here"
         return "connected" if self._is_connected(number) else "not connected"
-
-
-def _at(member: Listed, counts: Listed) -> Listed:
-    """`member`, at the addresses of `counts` that are not empty."""
-    uid = member.uid or counts.uid
-    return Listed(member.number, uid, *(new or old for new, old in zip(counts[2:], member[2:])))
 
 
 def tell_differences(config: Config, membership: Membership) -> None:

@@ -75,9 +75,9 @@ class Target:
         again_s: float,
         piece_bytes: int,
         install: Callable[[StateOffer], None],
+        is_for_us: Callable[[StateOffer], bool],
         tell: Callable[[str], None] | None = None,
         warn: Callable[[str], None] | None = None,
-        is_for_us: Callable[[StateOffer], bool] | None = None,
     ) -> None:
         self.due = math.inf
         """When `on_time` has to be called next, on the clock `now`."""
@@ -87,7 +87,7 @@ class Target:
         self._now = now
         self._again_s = again_s
         self._install = install
-        self._is_for_us = is_for_us or _is_for_everybody
+        self._is_for_us = is_for_us
         self._tell = tell or _nothing
         self._warn = warn or self._tell
         self._phase = _Phase.IDLE
@@ -380,11 +380,6 @@ def _is_older(offer: StateOffer, known: StateOffer) -> bool:
     return any(mine < its for mine, its in zip(offer.executed, known.executed)) or any(
         part.length < lengths.get(part[:2], 0) for part in offer.parts
     )
-
-
-def _is_for_everybody(offer: StateOffer) -> bool:
-    """Every member may become what is offered."""
-    return True
 
 
 def _nothing(text: str) -> None:

@@ -342,7 +342,7 @@ class StartTests(SynchronousTestCase):
         self.hung_up: list[None] = []
         hang_up = lambda: self.hung_up.append(None)  # noqa: E731
         self.upkeep = Upkeep()
-        parts = Parts(node, first or First(), ports, hang_up, self.upkeep)
+        parts = Parts(node, first or First(), ports, hang_up, self.upkeep, lambda: True, lambda: 3)
         return ReplicaService(lambda begin_again: parts, Refused, self.failed, Clock())
 
     def test_interface(self) -> None:

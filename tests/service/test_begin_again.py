@@ -63,6 +63,8 @@ class Recorder:
             [Port("client", "tcp:1", port, Factory())],
             lambda: self.events.append(f"hang up {number}"),
             FakeUpkeep(),
+            lambda: True,
+            lambda: 3,
         )
 
     def take(self) -> list[str]:

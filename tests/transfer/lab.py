@@ -70,8 +70,8 @@ class Lab:
             AGAIN_S,
             self.piece_bytes,
             self.install,
+            self.is_for_us,
             tell,
-            is_for_us=self.is_for_us,
         )
 
     def is_for_us(self, offer: StateOffer) -> bool:

@@ -29,7 +29,14 @@ class StoresTests(TransferCase):
         """Begin a transfer between these stores."""
         self.source = Source(transfer_of(given), self.post, lambda replica: 0)
         self.target = Target(
-            transfer_of(taken), self.post, lambda: 0.0, 1.0, 700, self.install_it, self.told.append
+            transfer_of(taken),
+            self.post,
+            lambda: 0.0,
+            1.0,
+            700,
+            self.install_it,
+            lambda offer: True,
+            self.told.append,
         )
         self.installing: StateOffer | None = None
         self.refusals: list[str] = []

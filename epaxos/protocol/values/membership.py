@@ -81,7 +81,7 @@ class Membership(NamedTuple):
 
     @property
     def unused(self) -> int:
-        """The lowest number that no member ever had, and none above it."""
+        """The lowest number such that no member ever had it, or a higher one."""
         return max(self.next_number, 1 + max(member.number for member in self.members))
 
     def successor(self, why: str = "", at: int = 0) -> Membership:
