@@ -22,8 +22,8 @@ QUICK := $(addprefix tests/,config ctl execution generated/test_generated.py net
   test_docs.py test_limits.py wire)
 PART := tests/storage $(QUICK) tests/cluster/test_local_cluster.py
 
-.PHONY: help run demo quick test test-real lint trial pytest real pythons part soak digests models bench proto clean \
-  longrun fuzz mutants compiled generated style docs news coverage
+.PHONY: help run demo quick test test-real applications lint trial pytest real pythons part soak digests models bench proto clean \
+  longrun fuzz differential mutants compiled generated style docs news coverage audit
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,15 +71,26 @@ coverage: $(VENV)/.installed-test  ## the share of lines and branches that the t
 	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q
 	@echo "$$($(BIN)/coverage report --format=total) % of the lines and branches of epaxos are run"
 
+# What cannot be asked (no network, a mirror without PyPI's list) is no failure: one line says that nothing was checked.
+audit: $(VENV)/.installed-test  ## known vulnerabilities of the packages in the environment, by pip-audit, where it reaches PyPI
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[audit]' || \
+	  { echo "audit: nothing was checked, because pip-audit cannot be installed"; exit 0; }; \
+	  $(BIN)/python -m tests.audit
+
 trial: $(VENV)/.installed-test  ## the tests by trial; of those that need a cluster a few (which: tests/real.py)
-	@modules=$$($(BIN)/python -m tests.real) && SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} \
-	  $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) $(or $(TARGETS),$$modules)
+	@modules=$(if $(TARGETS),"$(TARGETS)",$$($(BIN)/python -m tests.real)) && \
+	  SIMULATION_SECONDS=$${SIMULATION_SECONDS:-15} \
+	  $(BIN)/trial -j$(JOBS) --reporter=$(if $(CI),text,verbose) $$modules
 
 pytest: $(VENV)/.installed-test  ## the tests by pytest that need no cluster
 	$(BIN)/pytest -q -n $(JOBS) -m 'not real'
 
 real: $(VENV)/.installed-test  ## the tests by pytest that need one (which are they: tests/real.py)
 	$(BIN)/pytest -q -n $(JOBS) -m real
+
+applications: $(VENV)/.installed-test  ## install the packages of others that tests/applications runs, for Python and Node
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[applications]'
+	@! command -v npm >/dev/null || npm install --prefix tests/applications/node --no-audit --no-fund --loglevel=error
 
 # Wheels alone: who has no compiler has to get along, too.
 pythons: $(VENV)/.installed-test  ## a part of the tests on the oldest and the newest Python here, or on PYTHONS=
@@ -98,6 +109,10 @@ digests: $(VENV)/.installed  ## the digests of known simulated runs anew, after 
 longrun: $(VENV)/.installed-test  ## HOURS (0.5) of random faults on N (3) real replicas, judged; SEED, TRANSPORT, OUT
 	$(BIN)/python -m tests.cluster.longrun --hours $(or $(HOURS),0.5) --n $(or $(N),3) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(TRANSPORT),--transport $(TRANSPORT)) $(if $(OUT),--out $(OUT))
+
+differential: $(VENV)/.installed-test  ## random commands to us and to AGAINST=redis or valkey, for SECONDS=60 from SEED= on
+	$(BIN)/python -m tests.differential --seconds $(or $(SECONDS),60) --against $(or $(AGAINST),redis) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(FAMILIES),--families $(FAMILIES))
 
 fuzz: $(VENV)/.installed-test  ## hunt with a coverage-guided fuzzer, SECONDS=60 for each of TARGETS= (all)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[fuzz]'

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from epaxos.config.model import Config
-from epaxos.config.settings import Batch, Cluster, Limits, Security, Storage
+from epaxos.config.settings import Batch, Cluster, Limits, Log, Security, Storage
 from epaxos.node.limits import Batching
 from epaxos.protocol.values.timing import Timing
 from epaxos.resp.limits import RespLimits
@@ -20,7 +20,9 @@ from epaxos.transport.udp import UdpSettings
 
 __all__ = ["default_batching", "default_limits", "default_tcp", "default_udp"]
 
-CONFIG = Config(Path("nowhere"), Cluster("tests"), Timing(), Batch(), Limits(), Storage(), Security(), {}, ())
+CONFIG = Config(
+    Path("nowhere"), Cluster("tests"), Timing(), Batch(), Limits(), Storage(), Security(), Log(), {}, ()
+)
 
 
 def default_batching(**changes: Any) -> Batching:

@@ -63,10 +63,11 @@ ROOMS = {
         "the replica at work: the turn, batches, reads, what is sent when, the chain of epochs, the digest",
         (VALUES, "protocol/memory", "protocol/replica", "interfaces", "transfer"),
     ),
+    "scripts": Room("Lua scripts as Redis runs them; knows nothing of the store", ("interfaces",)),
     "statemachines": Room(
         "the Redis-like store (`redis/`), the printer, sessions around any of them (`once/`), how plugins are"
         " found",
-        (VALUES, "interfaces"),
+        (VALUES, "interfaces", "scripts"),
     ),
     "machines": Room(
         "state machines in a dozen lines: tables, commands, and what follows from their signatures",
@@ -81,7 +82,12 @@ ROOMS = {
     "founding": Room(
         "the first start of a cluster: its uuid, and the list of its first members, pure", (VALUES,)
     ),
-    "resp": Room("the Redis protocol for clients", ("interfaces", "net")),
+    "connections": Room(
+        "what holds for every connection of a client, whoever serves it: the order of its commands, and those"
+        " who wait for elements",
+        ("interfaces",),
+    ),
+    "resp": Room("the Redis protocol for clients", ("interfaces", "net", "connections")),
     "admin": Room("`GET /status`", ("interfaces", "net")),
     "config": Room("the ini file as plain values: settings, endpoint strings", (VALUES,)),
     "client": Room(
@@ -106,7 +112,7 @@ ROOMS = {
     "verify/simulation": Room(
         "a whole cluster on a virtual clock, network and disk, and what goes wrong in it (`faults/`)",
         (
-            *(VALUES, "interfaces", "wire", "execution", "node", "statemachines", "machines"),
+            *(VALUES, "interfaces", "wire", "execution", "node", "statemachines", "machines", "connections"),
             *("verify/trace", "verify/judges"),
         ),
     ),
@@ -130,6 +136,7 @@ ROOMS = {
                 "node",
                 "transfer",
                 "statemachines",
+                "connections",
                 "verify/simulation",
             ),
         ),

@@ -15,6 +15,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
+FILES = ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("epaxos", "twisted")
+"""All that the distributions are built from."""
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
@@ -27,6 +30,12 @@ def output_of(*command: object, cwd: Path | str = "/") -> str:
     return done.stdout + done.stderr
 
 
+def instructions(name: str) -> list[str]:
+    """The texts of all instructions of this name in the Containerfile, each in one line."""
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
+
+
 class WheelTests(SynchronousTestCase):
     """One wheel, built from a copy of the source, and one environment that it is installed into."""
 
@@ -34,9 +43,9 @@ class WheelTests(SynchronousTestCase):
         """A copy of what the distributions are built from."""
         source = folder / "source"
         source.mkdir(parents=True)
-        for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        for name in FILES:
             shutil.copy(ROOT / name, source)
-        for name in ("epaxos", "twisted"):
+        for name in FOLDERS:
             shutil.copytree(ROOT / name, source / name)
         return source
 
@@ -94,12 +103,22 @@ class WheelTests(SynchronousTestCase):
         folder = Path(self.mktemp()).resolve()
         with tarfile.open(self.build_sdist(folder)) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
-        suffixes = {".py", ".pyi", ".proto", ".typed"}
+        suffixes = {".py", ".pyi", ".proto", ".typed", ".lua", ".html", ".css", ".js", ".txt"}
         source = {str(p.relative_to(ROOT)) for p in (ROOT / "epaxos").rglob("*") if p.suffix in suffixes}
         source |= {"twisted/plugins/epaxos_plugin.py", "setup.cfg", "setup.py", "LICENSE", "README.md"}
         self.assertEqual(source - names, set())
 
+    def test_the_wheel_of_the_source_distribution_is_the_same(self) -> None:
+        """Whoever packages it from there misses nothing; nothing in it is compiled."""
+        folder = Path(self.mktemp()).resolve()
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+        sdist = self.build_sdist(folder)
+        output_of(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder / "wheel", sdist)
+        (wheel,) = (folder / "wheel").glob("*.whl")
+        self.check_content(wheel)
+
     def check_content(self, wheel: Path) -> None:
+        self.assertTrue(wheel.name.endswith("-py3-none-any.whl"), wheel.name)
         names = set(zipfile.ZipFile(wheel).namelist())
         for name in (
             "twisted/plugins/epaxos_plugin.py",
@@ -114,9 +133,39 @@ class WheelTests(SynchronousTestCase):
             "nothing of ours may be taken for a part of Twisted",
         )
         self.assertFalse({name for name in names if "__pycache__" in name or name.startswith("tests/")})
-        suffixes = {".py", ".pyi", ".proto", ".typed"}
+        suffixes = {".py", ".pyi", ".proto", ".typed", ".lua", ".html", ".css", ".js", ".txt"}
         source = {str(p.relative_to(ROOT)) for p in (ROOT / "epaxos").rglob("*") if p.suffix in suffixes}
         self.assertEqual({name for name in names if name.startswith("epaxos/")}, source)
+
+
+class ContainerfileTests(SynchronousTestCase):
+    """No engine builds it here; what it names has to be there."""
+
+    def test_it_copies_what_the_distributions_are_built_from(self) -> None:
+        copied = {word for text in instructions("COPY") if "--from" not in text for word in text.split()[:-1]}
+        self.assertEqual(copied, {*FILES, *FOLDERS})
+
+    def test_the_user_and_the_place_of_the_data(self) -> None:
+        """The last stage runs as the user to whom the volume belongs."""
+        (user,) = instructions("USER")
+        made = " ".join(instructions("RUN"))
+        self.assertRegex(made, rf"useradd .* {user} ")
+        (volume,) = instructions("VOLUME")
+        self.assertIn(f"install -d -m 700 -o {user} -g {user} {volume}", made)
+        self.assertEqual(instructions("WORKDIR")[-1], volume)
+
+    def test_the_ports_are_those_of_the_example(self) -> None:
+        example = (ROOT / "conf" / "cluster.ini").read_text(encoding="utf-8")
+        section = example[example.index("[replica 0]") : example.index("[replica 1]")]
+        ports = re.findall(r"^(?:peer|client|status) = tcp:(\d+)", section, re.MULTILINE)
+        self.assertEqual(instructions("EXPOSE"), [" ".join(ports)])
+        self.assertIn(f"STATUS_PORT={ports[-1]}", " ".join(instructions("ENV")))
+
+    def test_the_user_is_told(self) -> None:
+        (said,) = re.findall(r"UNTESTED.*", (ROOT / "Containerfile").read_text(encoding="utf-8"))
+        self.assertIn("no test builds this image", said)
+        page = (ROOT / "docs" / "operating" / "install.md").read_text(encoding="utf-8")
+        self.assertIn("no test builds the image", " ".join(page.split()))
 
 
 class MakefileTests(SynchronousTestCase):
@@ -135,7 +184,7 @@ class MakefileTests(SynchronousTestCase):
                 "generated",
                 "coverage",
             ),
-            *("news", "bench", "proto", "clean"),
+            *("news", "bench", "proto", "clean", "audit"),
         ):
             self.assertIn(f"make {command} ", text)
 

@@ -25,5 +25,12 @@ class RealTests(SynchronousTestCase):
         _, left = modules_for_trial()
         outside = [name for name in left if not name.startswith("tests.cluster.")]
         self.assertEqual(
-            outside, ["tests.fuzz.test_real_replica", "tests.generated.test_status", "tests.test_wheels"]
+            outside,
+            [
+                "tests.applications.test_applications",
+                "tests.browser.test_page",
+                "tests.fuzz.test_real_replica",
+                "tests.generated.test_status",
+                "tests.test_wheels",
+            ],
         )

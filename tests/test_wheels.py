@@ -19,7 +19,7 @@ from tests.pythons import MINORS
 from tests.test_packaging import ROOT, TWISTD, output_of
 
 REAL = True
-"""See conftest.py."""
+"""See real.py."""
 MINORS_RESOLVED = (*MINORS, 14)
 """Of 3.14 there is not more than this: nobody has run the tests on it."""
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")

@@ -1,12 +1,13 @@
-"""The status port: `GET /status` shows the state of the replica as JSON.
+"""The status port: `GET /status` shows the state of the replica as JSON, `GET /metrics` what it measures.
 
-No request changes the replica, and the bodies of requests are not kept.  Who may see the state is decided as
-for clients: by protected mode, or by the password (HTTP basic authentication, any user).
+No request changes the replica, and the bodies of requests are not kept.  Who may see the state is decided by
+StatusDoor.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,90 +16,68 @@ from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web import http
-from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from epaxos.admin.files import FILES, FileOfPage
+from epaxos.admin.live import Live, Present
+from epaxos.admin.metrics import CONTENT_TYPE
+from epaxos.admin.page import TEXT, GuardedPage, Page, StatusDoor, answer
+from epaxos.admin.probes import Health, Readiness
 from epaxos.interfaces import IClients
-from epaxos.net.door import Door, is_local
+from epaxos.net.door import Door, Secret
 
 __all__ = ["few_at_a_time", "status_site"]
 
 CONNECTIONS_MAX = 32
 """The most connections to the status port.  A further one is closed at once, to spare descriptors."""
-TEXT = "text/plain; charset=utf-8"
-DENIAL = (
-    "refused by protected mode, because no password is set: only clients on the replica's own host are"
-    " answered; set requirepass, or protected_mode = no, in [security]\n"
-)
-NO_PASSWORD = "the password is needed: requirepass, by HTTP basic authentication, with any user name\n"
-INDEX = "A replica of an epaxos cluster.\n\nGET /status   its state, as JSON\n"
+DIGEST = b"digest"
+"""The query that asks for the digest of the state."""
+INDEX = """\
+A replica of an epaxos cluster.
+
+GET /                a page for people, in a browser
+GET /status          its state, as JSON
+GET /status?digest   the same, with a digest of all data
+GET /metrics         what it measures, for Prometheus
+GET /healthz         200 while the process lives
+GET /readyz          200 while it serves clients, else 503 and why not
+"""
 
 
-def _answer(request: Request, code: int, content_type: str, text: str) -> bytes:
-    """Set the status code and the headers of the answer, and return its body."""
-    body = text.encode()
-    request.setResponseCode(code)
-    request.setHeader(b"content-type", content_type.encode())
-    request.setHeader(b"content-length", str(len(body)).encode())
-    request.setHeader(b"cache-control", b"no-store")
-    request.setHeader(b"x-content-type-options", b"nosniff")
-    return body
+def _names(request: Request) -> list[bytes]:
+    """The names in the query; `request.args` lacks those without a `=`."""
+    return [part.partition(b"=")[0] for part in request.uri.partition(b"?")[2].split(b"&")]
 
 
-class _Page(Resource):
-    """A page without children, for GET and HEAD only."""
+class _Index(Page):
+    """A page for people; for what does not ask for HTML, the list of all pages.
 
-    def getChild(self, path: bytes, request: Request) -> Resource:
-        return _NotFound()
+    `page`: that for people; None: there is none.
+    """
 
-    def render(self, request: Request) -> bytes | int:
-        if request.method in (b"GET", b"HEAD"):
-            return self.show(request)
-        request.setHeader(b"allow", b"GET, HEAD")
-        return _answer(request, http.NOT_ALLOWED, TEXT, "only GET and HEAD are served\n")
+    def __init__(self, page: Page | None) -> None:
+        super().__init__()
+        self._page = page
 
     def show(self, request: Request) -> bytes | int:
-        """Return the body, or NOT_DONE_YET when it comes later."""
-        raise NotImplementedError
+        request.setHeader(b"vary", b"accept")
+        if self._page is not None and b"text/html" in (request.getHeader(b"accept") or b""):
+            return self._page.show(request)
+        return answer(request, http.OK, TEXT, INDEX)
 
 
-class _NotFound(_Page):
-    """The answer for every address that does not exist, whatever the method."""
-
-    isLeaf = True
-
-    def render(self, request: Request) -> bytes:
-        return _answer(request, http.NOT_FOUND, TEXT, "not found; see /\n")
-
-
-class _Index(_Page):
-    """The page that lists all pages."""
-
-    def show(self, request: Request) -> bytes:
-        return _answer(request, http.OK, TEXT, INDEX)
-
-
-class _Status(_Page):
+class _Status(GuardedPage):
     """The state of the replica at this moment."""
 
     _log = Logger()
 
-    def __init__(self, clients: IClients, door: Door) -> None:
-        super().__init__()
+    def __init__(self, clients: IClients, door: StatusDoor) -> None:
+        super().__init__(door)
         self._clients = clients
-        self._door = door
 
-    def show(self, request: Request) -> bytes | int:
-        if self._door.is_for_this_host and not is_local(request.getClientAddress()):
-            return _answer(request, http.FORBIDDEN, TEXT, DENIAL)
-        if self._door.has_password and not self._door.opens_to(request.getPassword()):
-            request.setHeader(b"www-authenticate", b'Basic realm="epaxos", charset="UTF-8"')
-            return _answer(request, http.UNAUTHORIZED, TEXT, NO_PASSWORD)
-        return self._tell(request)
-
-    def _tell(self, request: Request) -> int:
+    def tell(self, request: Request) -> int:
         gone: list[Failure] = []
-        status: Deferred[dict[str, Any]] = self._clients.status()
+        status: Deferred[dict[str, Any]] = self._clients.status(DIGEST in _names(request))
         request.notifyFinish().addErrback(self._give_up, status, gone)
         body = status.addCallbacks(
             self._shown, self._failed, callbackArgs=(request,), errbackArgs=(request, gone)
@@ -118,14 +97,25 @@ class _Status(_Page):
             request.finish()
 
     def _shown(self, status: dict[str, Any], request: Request) -> bytes:
-        return _answer(request, http.OK, "application/json", json.dumps(status) + "\n")
+        return answer(request, http.OK, "application/json", json.dumps(status) + "\n")
 
     def _failed(self, failure: Failure, request: Request, gone: list[Failure]) -> bytes:
         if gone and failure.check(CancelledError):
             return b""
         self._log.failure("the status cannot be told", failure)
         text = "the status cannot be told, see the log of the replica\n"
-        return _answer(request, http.INTERNAL_SERVER_ERROR, TEXT, text)
+        return answer(request, http.INTERNAL_SERVER_ERROR, TEXT, text)
+
+
+class _Metrics(GuardedPage):
+    """What the replica measures."""
+
+    def __init__(self, text: Callable[[], bytes], door: StatusDoor) -> None:
+        super().__init__(door)
+        self._text = text
+
+    def tell(self, request: Request) -> bytes:
+        return answer(request, http.OK, CONTENT_TYPE, self._text())
 
 
 class _BodilessRequest(Request):
@@ -147,14 +137,30 @@ class _QuietSite(Site):
         """Do not log the request."""
 
 
-def status_site(clients: IClients, reactor: Any, door: Door | None = None) -> Site:
+def status_site(
+    clients: IClients,
+    reactor: Any,
+    door: Door | None = None,
+    metrics: Callable[[], bytes] = bytes,
+    present: Present | None = None,
+    token: Secret | None = None,
+) -> Site:
     """The factory of the status port of the replica behind `clients`.
 
-    `door`: who may see the state; None: everybody.
+    `door`: the rule for clients; None: everybody may.  `token`: lets see the state as well.  `metrics()`:
+    what `GET /metrics` shows.  `present`: what the page for people does; None: there is no such page.
     """
-    root = _Index()
+    guard = StatusDoor(door or Door(), token or Secret())
+    root = _Index(None if present is None else FileOfPage("", guard))
+    if present is not None:
+        root.putChild(b"live", Live(present, guard))
+        for address in filter(None, FILES):
+            root.putChild(address.encode(), FileOfPage(address, guard))
     root.putChild(b"", root)
-    root.putChild(b"status", _Status(clients, door or Door()))
+    root.putChild(b"status", _Status(clients, guard))
+    root.putChild(b"metrics", _Metrics(metrics, guard))
+    root.putChild(b"healthz", Health())
+    root.putChild(b"readyz", Readiness(clients))
     return _QuietSite(root, requestFactory=_BodilessRequest, reactor=reactor)
 
 

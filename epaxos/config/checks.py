@@ -22,6 +22,7 @@ def check(config: Config) -> None:
         _check_families(config)
     if config.security.peer_tls:
         _check_peer_tls(config)
+    _check_client_tls(config)
 
 
 def _check_timing(config: Config) -> None:
@@ -70,7 +71,7 @@ def _check_listening(config: Config) -> None:
     listening: list[tuple[str, str, Address]] = []
     for replica in config.replicas:
         host = host_of(replica.peer_connect)
-        for key in ("peer", "client", "status"):
+        for key in ("peer", "client", "client_tls", "status"):
             text = getattr(replica, key)
             address = server_address(text) if text else None
             if address is None:
@@ -93,6 +94,19 @@ def _check_peer_tls(config: Config) -> None:
                 raise config.error(
                     f"[replica {replica.id}] {key} = {text}: speaks TLS by itself, which asks for no"
                     " certificate of those that dial; with [security] peer_tls = yes give an endpoint"
+                    " without TLS, such as tcp:"
+                )
+
+
+def _check_client_tls(config: Config) -> None:
+    """Raise ConfigError for an endpoint that would speak TLS within TLS."""
+    for replica in config.replicas:
+        for key, is_within in (("client_tls", True), ("status", config.security.status_tls)):
+            text = getattr(replica, key)
+            if text and is_within and is_tls(text):
+                why = " with [security] status_tls = yes" if key == "status" else ""
+                raise config.error(
+                    f"[replica {replica.id}] {key} = {text}: speaks TLS by itself;{why} give an endpoint"
                     " without TLS, such as tcp:"
                 )
 

@@ -31,7 +31,8 @@ __all__ = ["load", "read"]
 
 _REPLICA_SECTION = re.compile(r"replica (0|[1-9][0-9]*)")
 _OPTIONS = "state_machine"
-_NO_PORTS = {"client": "", "status": ""}
+_USERS = "users"
+_NO_PORTS = {"client": "", "client_tls": "", "status": ""}
 _PEER_EXAMPLES = {
     "tcp": {"peer": SERVER_EXAMPLE, "peer_connect": CLIENT_EXAMPLE},
     "udp": {"peer": UDP_SERVER_EXAMPLE, "peer_connect": UDP_CLIENT_EXAMPLE},
@@ -61,6 +62,7 @@ def read(file: IniFile, members: Section = REPLICA, *, has_founders: bool = True
         path=file.path,
         **sections,
         state_machine=MappingProxyType(file.options(_OPTIONS)),
+        users=MappingProxyType(file.options(_USERS)),
         replicas=tuple(_replica(file, members, id, transport) for id in ids),
     )
     if has_founders:
@@ -74,7 +76,7 @@ def _check_sections(file: IniFile) -> list[int]:
     names = file.sections.sections()
     if not names:
         raise file.error("is empty; conf/cluster.ini is an example")
-    allowed = [*SECTIONS, _OPTIONS]
+    allowed = [*SECTIONS, _OPTIONS, _USERS]
     ids = []
     for name in names:
         if match := _REPLICA_SECTION.fullmatch(name):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from epaxos.config.settings import Batch, Cluster, Limits, ReplicaConfig, Security, Storage
+from epaxos.config.settings import Batch, Cluster, Limits, Log, ReplicaConfig, Security, Slow, Storage
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.timing import Timing
 
@@ -22,8 +22,9 @@ class Config:
     """One configuration file: a field for each section, by its name, and the members in the order of their
     numbers.  The numbers of first members have no gap; a file for members that came later may name any.
 
-    `state_machine` holds the options of the state machine as they are in the file.  The address of a port
-    that a member does not have is "", which only a replica within another program may lack.
+    `state_machine` holds the options of the state machine as they are in the file, and `users` the rules of
+    the first users.  The address of a port that a member does not have is "", which only a replica within
+    another program may lack.
     """
 
     path: Path
@@ -33,8 +34,11 @@ class Config:
     limits: Limits
     storage: Storage
     security: Security
+    log: Log
     state_machine: Mapping[str, str]
     replicas: tuple[ReplicaConfig, ...]
+    slow: Slow = Slow()  # noqa: RUF009  # it is frozen
+    users: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n(self) -> int:

@@ -19,10 +19,16 @@ WIDTH = 100
 EXAMPLE_REPLICAS = 3
 
 _OPTIONS = (
-    "Options of the state machine, handed to it as they are.  kv has none.",
+    "Options of the state machine.  kv has `undeclared` (docs: using/scripts): `barrier` or `refuse`.",
     "One section for each first member, numbered from 0 without a gap.  A replica that joins the cluster"
     " later needs its own section alone.",
 )
+_USERS = (
+    "The first users, NAME = RULES, as ACL SETUSER takes them (docs: operating/security), the same on all"
+    " replicas.  They count when the cluster begins; afterwards ACL SETUSER changes users, and this section"
+    " counts no more."
+)
+_USERS_EXAMPLE = "alice = on >secret ~app:* +@read"
 _INI_BEGIN = """\
 # A cluster of three replicas on one host.  Every replica is given this same file:
 #
@@ -51,6 +57,7 @@ def cluster_ini() -> str:
         blocks.append(f"[{section.name}]\n" + "\n".join(_ini_settings(section)))
     options, members = _OPTIONS
     blocks.append(f"[state_machine]\n{_comment(options)}")
+    blocks.append(f"[users]\n{_comment(_USERS)};{_USERS_EXAMPLE}\n")
     keys = "".join(
         _comment(f"{name}: {_meaning(setting)}", hanging="    ") for name, setting in REPLICA.settings.items()
     )
@@ -84,6 +91,8 @@ def reference() -> str:
         blocks.append(_reference_section(section.name, section.sentence, section.settings))
     options, members = _OPTIONS
     blocks.append(f"## `[state_machine]`\n\n{_single_spaced(options)}\n")
+    text = fill(_single_spaced(_USERS), WIDTH)
+    blocks.append(f"## `[users]`\n\n{text}\n\n```ini\n[users]\n{_USERS_EXAMPLE}\n```\n")
     blocks.append(_reference_section(REPLICA.name, members, REPLICA.settings))
     return "\n".join(blocks)
 
@@ -91,13 +100,16 @@ def reference() -> str:
 def _reference_section(name: str, sentence: str, settings: Mapping[str, Setting]) -> str:
     rows = ["| setting | default | allowed | what it sets |", "| --- | --- | --- | --- |"]
     for key, setting in settings.items():
-        cells = (f"`{key}`", _default(setting), setting.kind.allowed(), _single_spaced(_meaning(setting)))
+        meaning = _single_spaced(_meaning(setting))
+        if setting.is_live:
+            meaning = f"{meaning} `CONFIG SET {setting.redis or f'{name}.{key}'}` changes it."
+        cells = (f"`{key}`", _default(setting), setting.kind.allowed(), meaning)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([f"## `[{name}]`", "", fill(_single_spaced(sentence), WIDTH), "", *rows, ""])
 
 
 def _default(setting: Setting) -> str:
-    if setting.default not in (MISSING, ""):
+    if setting.default is not MISSING and setting.kind.show(setting.default):
         return f"`{setting.kind.show(setting.default)}`"
     return "required" if setting.is_required else "none"
 

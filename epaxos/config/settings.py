@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from epaxos.config.declaring import Section, Setting
+from epaxos.config.declaring import no_default as _no_default
+from epaxos.config.declaring import section_of as _of
+from epaxos.config.declaring import setting as _setting
 from epaxos.config.kinds import (
     CLIENT_ENDPOINT,
-    FILE,
     FOLDER,
     NAME,
-    PASSWORD,
     PEER_CLIENT_ENDPOINT,
     PEER_ENDPOINT,
     SERVER_ENDPOINT,
     YES_OR_NO,
-    Kind,
     Number,
     OneOf,
 )
+from epaxos.config.log import Log
+from epaxos.config.security import Security
+from epaxos.config.slow import Slow
 from epaxos.protocol.values.timing import Timing
 
 __all__ = [
@@ -39,55 +42,18 @@ __all__ = [
     "Batch",
     "Cluster",
     "Limits",
+    "Log",
     "ReplicaConfig",
     "Section",
     "Security",
     "Setting",
+    "Slow",
     "Storage",
 ]
 
 
-class Setting(NamedTuple):
-    """One setting.  `sentence` says what it sets; `more` is for those who want to change it.
-
-    The value of a setting that `is_secret` is shown to nobody, not even in an error.
-    """
-
-    kind: Kind
-    sentence: str
-    more: str = ""
-    default: Any = MISSING
-    is_required: bool = False
-    is_secret: bool = False
-
-
-class Section(NamedTuple):
-    """One section of the file: its settings in the order of the file, and the class that holds them."""
-
-    name: str
-    sentence: str
-    holder: type
-    settings: Mapping[str, Setting]
-
-
 def _seconds(low: float, high: float) -> Number:
     return Number(float(low), float(high), "seconds")
-
-
-def _setting(default: Any, kind: Kind, sentence: str, more: str = "") -> Any:
-    """A field with this default."""
-    return field(default=default, metadata={"setting": Setting(kind, sentence, more, default)})
-
-
-def _secret(kind: Kind, sentence: str, more: str = "") -> Any:
-    """A field for a text that nobody is shown, empty by default."""
-    setting = Setting(kind, sentence, more, "", is_secret=True)
-    return field(default="", repr=False, metadata={"setting": setting})
-
-
-def _no_default(kind: Kind, sentence: str, more: str = "", *, is_required: bool = True) -> Any:
-    """A field without a default."""
-    return field(metadata={"setting": Setting(kind, sentence, more, is_required=is_required)})
 
 
 @dataclass(frozen=True)
@@ -153,18 +119,21 @@ class Batch:
         Number(1, 1_000_000, "commands"),
         "The most commands in one instance.",
         "Commands that one client sent together stay together, so an instance may carry more.",
+        is_live=True,
     )
     bytes_max: int = _setting(
         1_000_000,
         Number(1_000, 30_000_000, "bytes"),
         "The most bytes of commands in one instance.",
         "Commands that one client sent together stay together, so an instance may carry more.",
+        is_live=True,
     )
     window: int = _setting(
         16,
         Number(1, 10_000, "instances"),
         "The most instances that one replica has in flight.",
         "Commands that arrive meanwhile make the next batches larger.",
+        is_live=True,
     )
 
 
@@ -176,11 +145,14 @@ class Limits:
         5.0,
         _seconds(0.1, 3600),
         "A client whose commands no quorum answers within this time gets an error.",
+        is_live=True,
     )
     clients_max: int = _setting(
         10_000,
         Number(1, 1_000_000, "clients"),
         "The most clients that may be connected to one replica; further ones are refused.",
+        is_live=True,
+        redis="maxclients",
     )
     clients_bytes_max: int = _setting(
         1_073_741_824,
@@ -188,23 +160,29 @@ class Limits:
         "The most bytes that all clients together may make one replica hold.",
         "Long commands that have not arrived completely or are in flight count, and replies that clients have"
         " not taken.  Beyond it, the client that holds the most is disconnected.",
+        is_live=True,
     )
     client_keepalive_s: int = _setting(
         300,
         Number(0, 32_767, "whole seconds"),
         "TCP asks a silent client this often whether it is still there; 0: never.",
         "After three questions without an answer its connection is closed.",
+        is_live=True,
+        redis="tcp-keepalive",
     )
     client_timeout_s: float = _setting(
         0.0,
         _seconds(0, 31_536_000),
         "A client that sends nothing, takes nothing and waits for nothing for this time is disconnected;"
         " 0: never.",
+        is_live=True,
+        redis="timeout",
     )
     command_bytes_max: int = _setting(
         16_000_000,
         Number(1_000, 30_000_000, "bytes"),
         "The most bytes of one command; a longer one is refused.",
+        redis="proto-max-bulk-len",
     )
     peer_queue_bytes_max: int = _setting(
         67_108_864,
@@ -225,17 +203,25 @@ class Limits:
         "So a member that is away does not make the others keep all that it misses: when it is back, it takes"
         " the state from another member.  With engine = memory an epoch begins only while all members are"
         " there.",
+        is_live=True,
     )
     keep_bytes: int = _setting(
         268_435_456,
         Number(16_777_216, 1_000_000_000_000, "bytes"),
         "The same for the memory that these instances take.",
+        is_live=True,
     )
     session_timeout_s: float = _setting(
         604_800.0,
         _seconds(1, 31_536_000),
         "A session of EPAXOS ONCE that is not used for this time is ended.",
         "It is judged by the clocks of the hosts, which must not differ by as much as this.",
+    )
+    clock_error_max_s: float = _setting(
+        0.5,
+        _seconds(0.01, 60),
+        "A replica whose clock is further off the median of the members' leads no command with a time.",
+        "A key lives as long as it is told to, give or take this time.  The same on all replicas.",
     )
 
 
@@ -266,49 +252,6 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Security:
-    """`[security]`: whom a replica serves and talks to, and how they prove who they are."""
-
-    protected_mode: bool = _setting(
-        True,
-        YES_OR_NO,
-        "Whether a replica without requirepass refuses every client that is not on its own host.",
-        "Clients of the host come by loopback or a Unix socket.  It holds for GET /status, too.",
-    )
-    requirepass: str = _secret(
-        PASSWORD,
-        "The password that clients have to give, by AUTH or HELLO, and GET /status by HTTP basic"
-        " authentication.",
-        "Let only the user of the replica read a file with a password.  Spaces at its ends do not count.",
-    )
-    peer_tls: bool = _setting(
-        False,
-        YES_OR_NO,
-        "Whether replicas prove to each other who they are, by TLS with certificates of both sides.",
-        "Only with transport = tcp, the same on all replicas, and with pip install 'epaxos[tls]'.",
-    )
-    ca: str = _setting(
-        "ca.pem",
-        FILE,
-        "With peer_tls, the certificates of the issuers whose certificates are accepted, one or more in PEM.",
-        "Relative to the folder of this file, as certificate and key are.",
-    )
-    certificate: str = _setting(
-        "{id}.pem",
-        FILE,
-        "With peer_tls, the certificate of the replica in PEM; behind it those between it and the issuer.",
-        "In the path, {id} stands for the number of the replica.  The certificate has the URI"
-        " epaxos://CLUSTER/NUMBER among its subjectAltNames.",
-    )
-    key: str = _setting(
-        "{id}.key",
-        FILE,
-        "With peer_tls, the private key of the certificate in PEM, not encrypted.",
-        "In the path, {id} stands for the number of the replica.",
-    )
-
-
-@dataclass(frozen=True)
 class ReplicaConfig:
     """`[replica N]`: member N of the cluster, with `data` as an absolute path.
 
@@ -319,6 +262,12 @@ class ReplicaConfig:
     id: int
     peer: str = _no_default(PEER_ENDPOINT, "Where the replica listens for the other replicas.")
     client: str = _no_default(SERVER_ENDPOINT, "Where it listens for Redis clients.")
+    client_tls: str = _no_default(
+        SERVER_ENDPOINT,
+        "Where it listens for Redis clients that speak TLS, such as tcp:7443:interface=ADDRESS.",
+        "Beside `client`, with the files of [security] tls_certificate.  It needs pip install 'epaxos[tls]'.",
+        is_required=False,
+    )
     status: str = _no_default(SERVER_ENDPOINT, "Where it listens for GET /status over HTTP.")
     peer_connect: str = _no_default(
         PEER_CLIENT_ENDPOINT,
@@ -330,7 +279,8 @@ class ReplicaConfig:
     client_connect: str = _no_default(
         CLIENT_ENDPOINT,
         "How `client` is reached, for epaxosctl and whoever asks for the members.",
-        "Not needed when `client` is tcp:PORT on the host that `peer_connect` names, or unix:PATH.",
+        "Not needed when `client` is tcp:PORT on the host that `peer_connect` names, or unix:PATH."
+        "  tls:HOST:PORT names `client_tls`.",
         is_required=False,
     )
     status_connect: str = _no_default(CLIENT_ENDPOINT, "The same for `status`.", is_required=False)
@@ -338,18 +288,6 @@ class ReplicaConfig:
         FOLDER,
         "The folder of its data, which is made when it is missing.",
         "Relative to the folder of this file, and never shared with another replica.",
-    )
-
-
-def _of(name: str, holder: type) -> Section:
-    """The section whose settings are declared as fields of `holder`."""
-    sentence = (holder.__doc__ or "").partition("\n")[0].partition(": ")[2]
-    settings = {each.name: each.metadata.get("setting") for each in dataclasses.fields(holder)}
-    return Section(
-        name,
-        sentence[:1].upper() + sentence[1:],
-        holder,
-        {key: setting for key, setting in settings.items() if setting is not None},
     )
 
 
@@ -368,6 +306,8 @@ SECTIONS: Mapping[str, Section] = {
         _of("limits", Limits),
         _of("storage", Storage),
         _of("security", Security),
+        _of("log", Log),
+        _of("slow", Slow),
     )
 }
 """The sections that each file has at most once, but for `[state_machine]`, which the state machine reads."""

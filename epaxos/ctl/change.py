@@ -38,7 +38,7 @@ def change(settings: Settings, words: tuple[str, ...], dry_run: bool, force: boo
         with progress(f"waiting for {settings.at}"), settings.connect() as connection:
             reply = connection.ask(*command)
     except AskError as error:
-        raise CtlError(str(error)) from None
+        raise CtlError(str(error).replace("(FORCE ", "(--force ")) from None
     if dry_run:
         _show_lines(settings, reply)
     else:

@@ -16,6 +16,7 @@ from epaxos.ctl.options import Settings
 from epaxos.protocol.values.ids import NUMBER_LIMIT
 
 __all__ = [
+    "HERE",
     "Answer",
     "Candidate",
     "Change",
@@ -25,11 +26,14 @@ __all__ = [
     "history_at",
     "members_at",
     "status_of",
+    "version_at",
 ]
 
 _Row = TypeVar("_Row")
 
 ASKED_AT_ONCE = 32
+DIGEST_S = 60.0
+"""The least time in seconds that a member has to make a digest of its state."""
 HERE = "here"
 """The state of the member that was asked for the members."""
 
@@ -39,7 +43,8 @@ class Member:
     """A member, and its state as the replica that was asked sees it.
 
     `peer`: how the other replicas reach it; `client`, `status`: how others do, or, where that is not known,
-    on what it listens.  `uid`: that of its data folder; empty when it is not known.
+    on what it listens.  `uid`: that of its data folder; empty when it is not known.  `version`: the
+    highest version of commands that its program can do; empty when it is not connected.
     """
 
     number: int
@@ -48,6 +53,7 @@ class Member:
     status: str
     state: str
     uid: str = ""
+    version: str = ""
 
 
 class Candidate(NamedTuple):
@@ -93,6 +99,13 @@ class Answer:
         """The number of the epoch in which the member is; None if it does not show it."""
         epoch = self.status.get("epoch")
         number = epoch.get("number") if isinstance(epoch, dict) else None
+        return number if _is_number(number) else None
+
+    @property
+    def version(self) -> int | None:
+        """The version of commands of the epoch in which the member is; None if it does not show it."""
+        epoch = self.status.get("epoch")
+        number = epoch.get("version") if isinstance(epoch, dict) else None
         return number if _is_number(number) else None
 
     def count(self, name: str) -> int | None:
@@ -156,10 +169,11 @@ def _list(reply: Any, least: int = 0) -> list[Any]:
 
 
 def _member(row: Any) -> Member:
-    """A row of the reply.  Further columns are left to later versions; an earlier one tells no uid."""
+    """A row of the reply.  Further columns are left to later versions; an earlier one tells no uid, or no
+    version."""
     number, peer, client, status, state, *more = _list(row, 5)
-    uid = _text(more[0]) if more and isinstance(more[0], bytes) else ""
-    return Member(_number(number), _text(peer), _text(client), _text(status), _text(state), uid)
+    uid, version = ([_text(each) if isinstance(each, bytes) else "" for each in more] + ["", ""])[:2]
+    return Member(_number(number), _text(peer), _text(client), _text(status), _text(state), uid, version)
 
 
 def _candidate(row: Any) -> Candidate:
@@ -185,9 +199,11 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace")
 
 
-def status_of(connection: Connection) -> dict[str, Any]:
-    """What the replica says of itself, as `GET /status` does.  Raises AskError, ValueError."""
-    reply = connection.ask("EPAXOS", "STATUS")
+def status_of(connection: Connection, digest: bool = False) -> dict[str, Any]:
+    """What the replica says of itself, as `GET /status` does; with the `digest` of its state where that is
+    asked for.  Raises AskError, ValueError.
+    """
+    reply = connection.ask("EPAXOS", "STATUS", *(["DIGEST"] if digest else []))
     try:
         status = json.loads(reply)
     except (TypeError, ValueError, RecursionError):
@@ -197,23 +213,37 @@ def status_of(connection: Connection) -> dict[str, Any]:
     return status
 
 
-def ask_all(settings: Settings, members: Sequence[Member]) -> list[Answer]:
-    """The answers of all members, in their order.  They are asked at the same time."""
+def ask_all(settings: Settings, members: Sequence[Member], digest: bool = False) -> list[Answer]:
+    """The answers of all members, in their order.  They are asked at the same time.
+
+    `digest`: each is asked for the digest of its state, too.
+    """
     with ThreadPoolExecutor(min(len(members), ASKED_AT_ONCE)) as pool:
-        answers = list(pool.map(lambda member: _ask(settings, member), members))
+        answers = list(pool.map(lambda member: _ask(settings, member, digest), members))
     _compare(answers)
     return answers
 
 
-def _ask(settings: Settings, member: Member) -> Answer:
+def version_at(connection: Connection) -> int | None:
+    """The version of the cluster, as this replica says; None when it does not."""
+    try:
+        epoch = status_of(connection).get("epoch")
+    except (AskError, ValueError):
+        return None
+    version = epoch.get("version") if isinstance(epoch, dict) else None
+    return version if _is_number(version) else None
+
+
+def _ask(settings: Settings, member: Member, digest: bool) -> Answer:
     try:
         address = _address_of(settings, member)
     except ValueError as why:
         return Answer(member, member.client, error=str(why))
     answer = Answer(member, str(address))
     try:
-        with settings.connect(address) as connection:
-            status = status_of(connection)
+        timeout_s = max(settings.timeout, DIGEST_S) if digest else settings.timeout
+        with settings.connect(address, timeout_s) as connection:
+            status = status_of(connection, digest)
             answer.memory_bytes = _memory(connection)
     except AskError as error:
         answer.error = str(error)
@@ -230,7 +260,11 @@ def _ask(settings: Settings, member: Member) -> Answer:
 def _address_of(settings: Settings, member: Member) -> Address:
     if member.state == HERE:
         return settings.at
-    return client_address(member.client, member.peer, settings.at)
+    kind, _, rest = member.client.partition(":")
+    if kind == "tls" and not settings.tls:
+        raise ValueError(f"{member.client} speaks TLS: give --tls")
+    client = f"tcp:{rest}" if kind == "tls" else member.client
+    return client_address(client, member.peer, settings.at)
 
 
 def _memory(connection: Connection) -> int | None:

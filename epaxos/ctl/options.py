@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from click.core import ParameterSource
 
 from epaxos.ctl.address import ADDRESS, Address
 from epaxos.ctl.connection import Connection
+from epaxos.ctl.tls import client_context
 
 __all__ = ["GLOBAL_OPTIONS", "SECONDS", "Command", "Settings"]
 
@@ -51,10 +53,20 @@ class Settings:
     password: str = ""
     json: bool = False
     timeout: float = TIMEOUT_S
+    tls: bool = False
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
 
     def connect(self, address: Address | None = None, timeout_s: float | None = None) -> Connection:
         """A connection to the replica at `address`, by default to that of `--at`.  Raises AskError."""
-        return Connection(address or self.at, self.password, timeout_s or self.timeout)
+        return Connection(
+            address or self.at, self.password, timeout_s or self.timeout, self._tls() if self.tls else None
+        )
+
+    def _tls(self) -> SSLContext:
+        """Raises CtlError for files that are of no use."""
+        return client_context(self.cacert, self.cert, self.key)
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -92,7 +104,20 @@ def _options(hidden: bool) -> list[click.Option]:
             help="How long to wait for each answer of a replica.",
             **_kept(hidden),
         ),
+        click.Option(
+            ["--tls"],
+            is_flag=True,
+            help="Speak TLS with every replica that is asked, but over a Unix socket.",
+            **_kept(hidden),
+        ),
+        _file("--cacert", "With --tls, the issuers to trust; without it those of the system.", hidden),
+        _file("--cert", "With --tls, a certificate to show.", hidden),
+        _file("--key", "The private key of --cert, where that file does not have it.", hidden),
     ]
+
+
+def _file(name: str, text: str, hidden: bool) -> click.Option:
+    return click.Option([name], metavar="FILE", help=text, **_kept(hidden))
 
 
 def _kept(hidden: bool) -> dict[str, Any]:

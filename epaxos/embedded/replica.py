@@ -18,12 +18,13 @@ from epaxos.machines import Machine, MachineFactory
 from epaxos.machines.calls import command_of
 from epaxos.service.assembly import build
 from epaxos.service.configuration import check_seed
-from epaxos.service.exit_status import REMOVED, WRONG_DATA
+from epaxos.service.exit_status import OUTDATED, REMOVED, WRONG_DATA
+from epaxos.service.phase import Phase
 from epaxos.service.service import ReplicaService
 
 __all__ = ["Replica"]
 
-FOR_GOOD = {WRONG_DATA, REMOVED}
+FOR_GOOD = {WRONG_DATA, REMOVED, OUTDATED}
 """The statuses of failures after which another start does not help."""
 
 
@@ -111,7 +112,7 @@ class Replica(Service):
             fail=self._on_failed,
             seed=self._seed,
             factory=self._factory,
-            ready=self._on_ready,
+            on_phase=self._on_phase,
         )
         super().startService()
         try:
@@ -124,6 +125,10 @@ class Replica(Service):
         super().stopService()
         self._end_starts(ReplicaFailed("it was stopped", is_wrong=False))
         return succeed(None) if self._service is None else self._service.stopService()
+
+    def _on_phase(self, phase: Phase) -> None:
+        if phase is Phase.SERVING:
+            self._on_ready()
 
     def _on_ready(self) -> None:
         starting, self._starting = self._starting, []
@@ -184,11 +189,12 @@ class Replica(Service):
             raise ValueError(f"the command has {size} bytes, and command_bytes_max is {most}")
         self._calls.submit(IClients(self._service.node), command, size, result)
 
-    def status(self) -> Deferred[dict[str, Any]]:
-        """What `GET /status` shows (docs: operating/status), while the replica runs."""
+    def status(self, digest: bool = False) -> Deferred[dict[str, Any]]:
+        """What `GET /status` shows (docs: operating/status), while the replica runs; with the `digest` of the
+        whole state, which takes seconds, where it is asked for."""
         if not self.running or self._service is None:
             return fail(NotRun("the replica does not run", False))
-        status: Deferred[dict[str, Any]] = IClients(self._service.node).status()
+        status: Deferred[dict[str, Any]] = IClients(self._service.node).status(digest)
         return status
 
 

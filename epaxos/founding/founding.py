@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.membership import VERSION, WHEN_LOST, Member, Membership
 
 __all__ = ["Folder", "Founding", "WrongFolderError"]
 
@@ -37,6 +37,7 @@ class Folder(Enum):
 class _Seen(NamedTuple):
     uid: int
     folder: Folder
+    version: int
 
 
 class Founding:
@@ -68,8 +69,9 @@ class Founding:
 
     # -- what happens
 
-    def on_met(self, number: int, uid: int, folder: Folder) -> None:
-        """There is a connection with the member `number`, which has said this of itself.
+    def on_met(self, number: int, uid: int, folder: Folder, version: int) -> None:
+        """There is a connection with the member `number`, which has said this of itself: the last is the
+        highest version that its program can do.
 
         Raises WrongFolderError when its folder holds data, and the folder here waits for its first list.
         """
@@ -80,7 +82,7 @@ class Founding:
                 f"this folder is empty, and replica {number} has data of this cluster: the data of replica"
                 f" {self._number} was lost or replaced, or it has never run"
             )
-        self._seen[number] = _Seen(uid, folder)
+        self._seen[number] = _Seen(uid, folder, version)
 
     def on_lost(self, number: int) -> None:
         """There is no connection with the member `number` any more."""
@@ -159,12 +161,14 @@ class Founding:
         )
 
     def _make(self) -> Membership:
+        """The list.  The cluster begins at the highest version that every program which is there can do."""
         uids = {number: seen.uid for number, seen in self._seen.items()} | {self._number: self._uid}
         members = tuple(
             self._found_at.get(number, Member(number, uid))._replace(uid=uid)
             for number, uid in sorted(uids.items())
         )
-        return Membership(self._draw_uuid(), 0, VERSION, members)
+        version = min([VERSION, *(seen.version for seen in self._seen.values())])
+        return Membership(self._draw_uuid(), 0, version, members)
 
 
 def other_uid(number: int, uid: int, known: int | None, teller: int) -> str:
@@ -173,7 +177,7 @@ def other_uid(number: int, uid: int, known: int | None, teller: int) -> str:
         return f"this folder (uid {uid:016x}) is in no list of members, says replica {teller}"
     return (
         f"replica {number} was here before under another uid, says replica {teller}: it had {known:016x}, and"
-        f" this folder has {uid:016x}: its data was lost or replaced"
+        f" this folder has {uid:016x}: its data was lost or replaced; {WHEN_LOST}"
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zope.interface import Interface
+from zope.interface import Attribute
 
 from epaxos.interfaces.backup import IBackups
 from epaxos.interfaces.commands import Command, CommandInfo, Outcome
+from epaxos.interfaces.executed import IExecuted
+from epaxos.interfaces.instruments import ITrace, Took
+from epaxos.interfaces.memory import MemoryUse
+from epaxos.interfaces.metrics import IMeasured
+from epaxos.interfaces.users import IUserTable
 from epaxos.protocol.values.changes import Change
 from epaxos.protocol.values.control import Candidate
 from epaxos.protocol.values.membership import Membership
@@ -23,8 +28,13 @@ class Refusal(Exception):
     """What an operator asks for cannot be done now; the text is one line that says why."""
 
 
-class IClients(Interface):
+class IClients(IMeasured):
     """What a frontend sees of the replica: here it hands in commands of clients."""
+
+    executed: IExecuted = Attribute("Tells what executed batches have written.")
+    users: IUserTable | None = Attribute(
+        "The users that are executed here; None where the state machine has none but `default`."
+    )
 
     def check(command: Command) -> None:
         """As `IStateMachine.check`."""
@@ -35,17 +45,44 @@ class IClients(Interface):
     def commands() -> Sequence[CommandInfo]:
         """As `IStateMachine.commands`."""
 
+    def version() -> int:
+        """The version of the cluster: what is newer is refused (docs: protocol/epochs, "Versions")."""
+
+    def databases() -> int:
+        """As `IComposites.databases`; 0 when the state machine does not provide IComposites."""
+
+    def is_read(name: bytes) -> bool:
+        """As `IStateMachine.is_read`."""
+
     def submit(commands: Sequence[Command], on_done: Callable[[Outcome], None], size_bytes: int = 0) -> None:
         """Replicate and execute commands together.  All of them have passed `check`.
 
         `size_bytes`: about how much memory they take.  `on_done` is called exactly once, never before
-        `submit` returns, with one reply for each command or with Unavailable.  Commands that one caller
-        submits in several calls run in that order where they interfere, unless a recovery by another
-        replica made the earlier ones start again.
+        `submit` returns, with one reply for each command or with Unavailable.
+
+        The commands take effect in their order.  Only those for which `is_read` is true take effect at any
+        time in between, unless another one here writes what they read.  What is submitted in several calls
+        runs in any order where it does not interfere, until the earlier call is answered: see
+        `epaxos.connections.order`.
         """
 
-    def keys() -> int | None:
-        """How many keys the state holds; None when the state machine does not provide `ICountsKeys`."""
+    def took() -> Took | None:
+        """The times of the commands that are answered now; to be asked for within `on_done`.  None when there
+        are none, as for commands that could not run."""
+
+    def trace(command: Command) -> ITrace:
+        """Look at this command on its way.  It is submitted next, as this very object."""
+
+    def keyspace() -> Mapping[int, tuple[int, int]]:
+        """As `ICountsByDatabase.keyspace`; one database where the state machine provides ICountsKeys alone,
+        and none where it provides neither."""
+
+    def memory() -> MemoryUse | None:
+        """As `IMemoryBound.use`; None where the state machine has no bound."""
+
+    def keys_of(command: Command) -> Sequence[bytes]:
+        """As `ITellsKeys.keys_of`; nothing where the state machine does not tell.  Raises CommandError for a
+        command that `check` does not pass."""
 
     def turn() -> Deferred[int]:
         """Let the next epoch begin, with the same members (docs: protocol/epochs).
@@ -67,6 +104,9 @@ class IClients(Interface):
         """The members of the present epoch; None while they are not known, as in clusters that were made
         by early versions and have never had a turn."""
 
+    def members_up() -> Collection[int]:
+        """The numbers of the members that seem to be up from here; also its own while it is a member."""
+
     def history() -> Sequence[Membership]:
         """The lists of members that this replica has seen begin, the oldest first: at most the last 100."""
 
@@ -87,6 +127,6 @@ class IClients(Interface):
         the new members to go on with.
         """
 
-    def status() -> Deferred[dict[str, Any]]:
-        """What `GET /status` shows (docs: operating/status), when it is known.  The Deferred may be
-        cancelled."""
+    def status(digest: bool = False) -> Deferred[dict[str, Any]]:
+        """What `GET /status` shows (docs: operating/status); at once, unless the `digest` of the state is
+        asked for, too, which takes seconds.  The Deferred may be cancelled."""

@@ -22,6 +22,7 @@ __all__ = [
     "EpochRecord",
     "IStore",
     "Identity",
+    "OutdatedError",
     "Restored",
     "StoreError",
     "WriteSet",
@@ -36,6 +37,10 @@ class StoreError(Exception):
 
 class WrongDataError(StoreError):
     """The data is damaged, or of another replica or cluster: a restart does not help."""
+
+
+class OutdatedError(StoreError):
+    """The data is of a later version than this program can do: it has to be upgraded."""
 
 
 class Identity(NamedTuple):

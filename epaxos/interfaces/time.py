@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
-__all__ = ["ITimeout", "ITimeoutService"]
+__all__ = ["IClusterClock", "ITimeout", "ITimeoutService"]
+
+
+class IClusterClock(Interface):
+    """The time that this replica puts into what it proposes (docs: internals/expiry)."""
+
+    is_trusted = Attribute("bool: whether the time is near that of the other replicas.")
+    is_settling = Attribute(
+        "bool: whether the replica has just been started, and does not yet know whether the time is to be"
+        " trusted.  What needs the time waits meanwhile."
+    )
+
+    def now_ms() -> int:
+        """Milliseconds since 1970; it never goes back within one process."""
 
 
 class ITimeout(Interface):

@@ -70,6 +70,10 @@ class ITransport(Interface):
     def speaks_members(replica: int) -> bool:
         """Whether the version of `replica`, as far as it is known now, knows of lists of other members."""
 
+    def version_of(replica: int) -> int:
+        """The highest version that the program of `replica` can do, as it said when it connected; 0 while it
+        is not connected.  Of this replica: what it says itself."""
+
     def know(membership: Membership, previous: Membership | None = None) -> None:
         """The epoch of `membership` has begun after that of `previous`.
 

@@ -111,7 +111,8 @@ class CommandSpec:
         if len(steps) > 1 or (last == -1 and steps - {1}):
             first = last = 0
         step = (steps.pop() if steps else 1) if first else 0
-        return CommandInfo(self.name.lower(), self.arity, not self.only_reads, first, last, step)
+        name, writes = self.name.lower(), not self.only_reads
+        return CommandInfo(name, self.arity, writes, first, last, step, is_barrier=self.is_barrier)
 
     # -- arguments; `words`: a command without its name
 

@@ -9,7 +9,26 @@ from ipaddress import IPv6Address, ip_address
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-__all__ = ["Door", "is_local"]
+__all__ = ["Door", "Secret", "is_local"]
+
+
+class Secret:
+    """A text that somebody has to know, which may be changed; empty: nobody can know it."""
+
+    def __init__(self, text: str = "") -> None:
+        self.change(text)
+
+    def change(self, text: str) -> None:
+        """From now on it is this one."""
+        self.is_set = bool(text)
+        self._digest = sha256(text.encode()).digest()
+
+    def is_known_by(self, given: bytes) -> bool:
+        """Whether `given` is the secret.
+
+        The time that this takes depends on the length of `given` alone, because only digests are compared.
+        """
+        return compare_digest(sha256(given).digest(), self._digest) and self.is_set
 
 
 class Door:
@@ -23,14 +42,11 @@ class Door:
         self.has_password = bool(password)
         self.is_for_this_host = is_protected and not password
         """Whether every client from elsewhere is refused."""
-        self._digest = sha256(password.encode()).digest()
+        self._password = Secret(password)
 
     def opens_to(self, password: bytes) -> bool:
-        """Whether `password` is the right one.
-
-        The time that this takes depends on the length of `password` alone, because only digests are compared.
-        """
-        return compare_digest(sha256(password).digest(), self._digest) and self.has_password
+        """Whether `password` is the right one; see Secret."""
+        return self._password.is_known_by(password)
 
 
 def is_local(address: IAddress | None) -> bool:

@@ -1,4 +1,4 @@
-"""Why a TLS connection failed, in words for the log.
+"""What TLS has found out of the other side, and why a connection failed, in words for the log.
 
 Errors of TLS libraries are told apart by their texts alone, so that this module needs no such library: an
 ordinary install has none.
@@ -9,7 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["UNKNOWN_ISSUER", "explain_result", "explain_tls", "tls_handle"]
+__all__ = [
+    "UNKNOWN_ISSUER",
+    "certificate_name",
+    "explain_result",
+    "explain_tls",
+    "shown_certificate",
+    "tls_handle",
+]
 
 _EXPIRED, _NOT_YET_VALID = 10, 9
 """Results of OpenSSL's verification of a certificate (X509_V_ERR_…)."""
@@ -38,8 +45,35 @@ def tls_handle(transport: Any) -> Any:
     ssl = sys.modules.get("OpenSSL.SSL")
     if ssl is None:
         return None
-    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+    try:
+        handle = transport.getHandle()
+    except AttributeError:  # of a transport that has none, or whose socket is gone
+        return None
     return handle if isinstance(handle, ssl.Connection) else None
+
+
+def shown_certificate(transport: Any) -> Any:
+    """The certificate that the other side has shown, once the handshake of TLS is over; None: it has not.
+
+    TLS has found it good by then, because servers of ours that ask for one end the handshake otherwise.
+    """
+    handle = tls_handle(transport)
+    return None if handle is None else handle.get_peer_certificate()
+
+
+def certificate_name(transport: Any) -> str:
+    """The common name (CN) in that certificate; empty where there is not one alone, which can be printed."""
+    certificate = shown_certificate(transport)
+    if certificate is None:
+        return ""
+    from cryptography.x509.oid import NameOID
+
+    try:
+        subject = certificate.to_cryptography().subject
+    except ValueError:
+        return ""
+    names = [str(name.value) for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return names[0] if len(names) == 1 and names[0].isprintable() else ""
 
 
 def explain_tls(error: BaseException | None, handle: Any) -> str | None:

@@ -21,9 +21,15 @@ class Alarm:
         self._ring = ring
         self._timer: ITimeout | None = None
         self._fires_at = self._rings_at = 0.0
+        self._is_over = False
 
     def set(self, now: float, rings_at: float) -> None:
-        """Ring at `rings_at`, not earlier.  Both times are on the clock of `ITimeoutService`."""
+        """Ring at `rings_at`, not earlier.  Both times are on the clock of `ITimeoutService`.
+
+        A turn that stops its own replica sets the alarm behind that: then nothing rings.
+        """
+        if self._is_over:
+            return
         self._rings_at = rings_at
         if self._timer is not None:
             if self._fires_at <= rings_at:
@@ -31,10 +37,12 @@ class Alarm:
             self._timer.cancel()
         self._start(now)
 
-    def cancel(self) -> None:
-        """Do not ring."""
+    def end(self) -> None:
+        """Never ring again."""
+        self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _start(self, now: float) -> None:
         self._fires_at = self._rings_at

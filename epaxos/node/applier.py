@@ -15,7 +15,9 @@ from twisted.internet.defer import Deferred
 from epaxos.interfaces import IExecutor, IStepwise, Ready, Reply, Steps
 from epaxos.node.checkpoints import Checkpoints
 from epaxos.node.in_flight import InFlight
+from epaxos.node.observers import Observers
 from epaxos.node.reads import Reads
+from epaxos.node.step_times import StepTimes
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import Batch
 
@@ -30,12 +32,15 @@ EXECUTE_S = 0.005
 class _Work:
     """The batch or read that the state machine has begun.
 
-    `done` gets its replies.  `applies`: whether it is a batch.
+    `done` gets its replies.  `applies`: whether it is a batch.  `began`: when.
     """
 
-    __slots__ = ("applies", "done", "steps")
+    __slots__ = ("applies", "began", "done", "steps")
 
-    def __init__(self, steps: Steps, done: Callable[[Sequence[Reply]], None], applies: bool) -> None:
+    def __init__(
+        self, steps: Steps, done: Callable[[Sequence[Reply]], None], applies: bool, began: float
+    ) -> None:
+        self.began = began
         self.steps = steps
         self.done = done
         self.applies = applies
@@ -44,9 +49,9 @@ class _Work:
 class Applier:
     """Applies what the executor releases, in its order, and runs reads between batches.
 
-    `row`: the own one.  `now`: the clock of `ITimeoutService`.  `fail(text)` is called when a batch
-    cannot be applied; it stops the replica.  `end(id, batch)` is called when the epoch ends with `id`:
-    everything before it is applied, and everything behind it is void.
+    `row`: the own one.  `now`: the clock of `ITimeoutService`.  `times` is told when each batch and read
+    begins.  `fail(text)` is called when a batch cannot be applied; it stops the replica.  `end(id, batch)` is
+    called when the epoch ends with `id`: everything before it is applied, and everything behind it is void.
     """
 
     def __init__(
@@ -57,7 +62,9 @@ class Applier:
         in_flight: InFlight,
         reads: Reads,
         checkpoints: Checkpoints,
+        observers: Observers,
         now: Callable[[], float],
+        times: StepTimes,
         fail: Callable[[str], None],
         end: Callable[[InstanceId, Batch], None],
     ) -> None:
@@ -69,7 +76,10 @@ class Applier:
         self._in_flight = in_flight
         self._reads = reads
         self._checkpoints = checkpoints
+        self._observers = observers
         self._now = now
+        self._times = times
+        self._looked = 0.0  # at the clock, the last time
         self._fail = fail
         self._end = end
         self._released: deque[tuple[InstanceId, Batch]] = deque()  # executed, and not wholly applied
@@ -88,6 +98,11 @@ class Applier:
     def lags(self) -> bool:
         """Whether a released batch is not applied: the executor is ahead of the state."""
         return bool(self._released)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no batch is applied in part."""
+        return self._work is None
 
     @property
     def is_settled(self) -> bool:
@@ -145,8 +160,11 @@ class Applier:
 
     def run(self) -> None:
         """Apply batches and run reads for about EXECUTE_S seconds."""
-        ends = self._now() + EXECUTE_S
+        self._looked = self._now()
+        ends = self._looked + EXECUTE_S
         work = self._work
+        if work is not None:
+            self._times.began = work.began
         if work is None or self._go_on(work.steps, work.done, work.applies, ends):
             self._begin(ends)
         if self._tidying and self._work is None and self.running:
@@ -177,11 +195,12 @@ class Applier:
         wanted = False
         if id.replica == self._row:
             wanted = self._in_flight.is_wanted(id)
-            self._reads.on_own_batch(id, batch)
+            self._in_flight.on_own_batch(id, batch)
         try:
             steps = self._machine.apply_in_steps(Ready(id, batch, wanted))
         except ValueError as error:
             return self._fail_to_apply(error)
+        self._times.began = self._looked
         return self._go_on(steps, self._on_applied, True, ends)
 
     def _go_on(
@@ -195,7 +214,7 @@ class Applier:
             replies = next(steps)
             while replies is None:
                 if now() >= ends:
-                    self._work = _Work(steps, done, applies)
+                    self._work = _Work(steps, done, applies, self._times.began)
                     return False
                 replies = next(steps)
         except ValueError as error:
@@ -208,7 +227,8 @@ class Applier:
             break
         if self._whole_waits:
             self._tell_whole()
-        return self.running and now() < ends
+        self._looked = now()
+        return self.running and self._looked < ends
 
     def _fail_to_apply(self, error: ValueError) -> bool:
         self._fail(f"a committed batch cannot be applied: {error}")
@@ -219,8 +239,10 @@ class Applier:
         id, batch = self._released.popleft()
         self.commands_applied += batch.commands
         self._checkpoints.on_applied(id, batch)
-        if id.replica == self._row:
-            self._in_flight.on_applied(id, replies)
+        self._observers.applied += 1
+        is_alone = id.replica == self._row and self._in_flight.on_applied(id, replies)
+        if self._observers.all:
+            self._observers.on_applied(batch, is_alone)
 
     def _read(self, ends: float) -> None:
         """Run reads whose instances are all in the state, until `ends`."""
@@ -228,6 +250,7 @@ class Applier:
             self._find_readable()
         while self._reads.ready:
             steps = self._machine.read_in_steps(self._reads.next_commands())
+            self._times.began = self._looked
             if not self._go_on(steps, self._reads.on_read, False, ends):
                 return
 

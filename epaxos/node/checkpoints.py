@@ -50,13 +50,16 @@ class Checkpoints:
         self._epoch = 0
         self._due: ITimeout | None = None
         self._latest: Deps | None = None
+        self._mark: tuple[InstanceId, Batch] | None = None
+        self._is_marked = False
         self._applied: list[tuple[InstanceId, Batch]] = []  # since the latest one
         self._commands = 0  # of all batches since the latest one
         self._commands_max = CHECKPOINT_COMMANDS if store.persistent else CHECKPOINT_COMMANDS_IN_MEMORY
 
-    def restore(self, executed: Deps) -> None:
+    def restore(self, executed: Deps, mark: tuple[InstanceId, Batch] | None) -> None:
         """The store holds a checkpoint of everything up to `executed`."""
         self._latest = executed
+        self.on_version(mark)
 
     def schedule(self) -> None:
         """Start the timer for the next checkpoint."""
@@ -115,8 +118,23 @@ class Checkpoints:
         self._latest = no_deps(epoch)
         self._commands = 0
 
+    def on_version(self, mark: tuple[InstanceId, Batch] | None) -> None:
+        """What is applied from now on has another version; all that was applied before has been taken.
+
+        `mark`: what says so in the log of the state; None where nothing has to.  It stands before the first
+        batch of each version, and of each log, because nobody knows of a base whose version it is: that of a
+        start, and that behind a base (docs: protocol/epochs, "Versions").
+        """
+        self._mark = mark
+        self._is_marked = False
+
     def take(self, with_state: bool) -> Checkpoint:
         """A checkpoint of this moment, at which no batch may be applied in part."""
         applied, self._applied = self._applied, []
+        if applied and self._mark is not None and not self._is_marked:
+            applied.insert(0, self._mark)
+            self._is_marked = True
+        if with_state:  # the batches behind it begin a new log
+            self._is_marked = False
         state = self._entries() if with_state else None
         return Checkpoint(self._executor.executed, self._executor.executed_beyond(), applied, state)

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
 from epaxos.interfaces import (
     Command,
     CommandInfo,
     IBackups,
+    IComposites,
+    ICountsByDatabase,
     ICountsKeys,
     IStateMachine,
     IStore,
+    ITellsKeys,
     ITimeoutService,
     Outcome,
     Refusal,
 )
+from epaxos.interfaces.memory import IBounded, IMemoryBound, MemoryUse
+from epaxos.interfaces.metrics import Metric
+from epaxos.interfaces.users import IHasUsers, IUserTable
 from epaxos.node.backups import Backups
 from epaxos.node.candidates import Candidates
 from epaxos.node.digest import StateDigest
 from epaxos.node.ending import Ending
 from epaxos.node.epochs import Epochs
 from epaxos.node.intake import Intake
+from epaxos.node.metrics import metrics_of
 from epaxos.node.status import Status
+from epaxos.node.step_times import StepTimes
 from epaxos.node.submissions import Submission
+from epaxos.node.versions import Versions
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.values.changes import Change, Nothing
+from epaxos.protocol.values.changes import Change, Nothing, Raise
 from epaxos.protocol.values.control import Candidate
 from epaxos.protocol.values.membership import Membership
 
@@ -42,10 +51,12 @@ class ClientSide(Ending):
     _timeout_s: float
     _intake: Intake
     _status: Status
+    _steps: StepTimes
     _epochs: Epochs
     _backups: Backups
     _core: Replica
     _candidates: Candidates
+    _versions: Versions
 
     def __init__(
         self,
@@ -56,9 +67,15 @@ class ClientSide(Ending):
         wrong: Callable[[str], None],
         begin_again: Callable[[], None] | None,
         removed: Callable[[str], None] | None,
+        outdated: Callable[[str], None] | None,
     ) -> None:
-        super().__init__(id, store, fatal, wrong, begin_again, removed)
+        super().__init__(id, store, fatal, wrong, begin_again, removed, outdated)
         self._state_machine = state_machine
+        machine: Any = state_machine
+        self.users: IUserTable | None = machine.users if IHasUsers.providedBy(machine) else None
+        """See IClients."""
+        self.beside: Callable[[], Mapping[str, Any]] = dict
+        """What the status shows beside what the node knows."""
 
     def _wake(self) -> None:
         raise NotImplementedError
@@ -75,6 +92,19 @@ class ClientSide(Ending):
         """See IClients."""
         return self._state_machine.commands()
 
+    def version(self) -> int:
+        """See IClients."""
+        return self._versions.now
+
+    def databases(self) -> int:
+        """See IClients."""
+        machine: Any = self._state_machine
+        return int(machine.databases) if IComposites.providedBy(machine) else 0
+
+    def is_read(self, name: bytes) -> bool:
+        """See IClients."""
+        return self._state_machine.is_read(name)
+
     def submit(
         self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
     ) -> None:
@@ -83,19 +113,43 @@ class ClientSide(Ending):
         self._intake.add(Submission(commands, done, deadline, size_bytes))
         self._wake()
 
-    def keys(self) -> int | None:
+    def keyspace(self) -> Mapping[int, tuple[int, int]]:
         """See IClients."""
         machine: Any = self._state_machine
-        return int(machine.keys()) if ICountsKeys.providedBy(machine) else None
+        if ICountsByDatabase.providedBy(machine):
+            found: Mapping[int, tuple[int, int]] = machine.keyspace()
+            return found
+        keys = int(machine.keys()) if ICountsKeys.providedBy(machine) else 0
+        return {0: (keys, 0)} if keys else {}
 
-    def status(self) -> Deferred[dict[str, Any]]:
-        """See IClients.  While a batch is applied in part, the status waits for the end of it."""
-        return self._status.get()
+    def memory(self) -> MemoryUse | None:
+        """See IClients."""
+        machine: Any = self._state_machine
+        return IMemoryBound(machine.bound).use() if IBounded.providedBy(machine) else None
+
+    def keys_of(self, command: Command) -> Sequence[bytes]:
+        """See IClients."""
+        machine: Any = self._state_machine
+        found: Sequence[bytes] = machine.keys_of(command) if ITellsKeys.providedBy(machine) else ()
+        return found
+
+    def status(self, digest: bool = False) -> Deferred[dict[str, Any]]:
+        """See IClients.  While a batch is applied in part, a digest waits for the end of it."""
+        status = self._status.with_digest() if digest else succeed(self._status.get())
+        return status.addCallback(lambda told: {**told, **self.beside()})
+
+    def metrics(self) -> Iterable[Metric]:
+        """See IMeasured."""
+        return metrics_of(self._status.get(), self._steps)
 
     def membership(self) -> Membership | None:
         """See IClients."""
         joining = self._epochs.joining
         return self._epochs.membership if joining is None else joining.newest
+
+    def members_up(self) -> Collection[int]:
+        """See IClients."""
+        return self._status.members_up()
 
     def history(self) -> Sequence[Membership]:
         """See IClients."""
@@ -120,6 +174,11 @@ class ClientSide(Ending):
 
     def turn(self) -> Deferred[int]:
         """See IClients."""
+        return self.change(Raise()).addCallback(attrgetter("number"))
+
+    def _turn_for_backup(self) -> Deferred[int]:
+        """An epoch that is begun for a backup leaves the version as it is: its files are those that one goes
+        back to."""
         return self.change(Nothing()).addCallback(attrgetter("number"))
 
     def backup(self, name: str) -> Deferred[dict[str, Any]]:

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from epaxos.interfaces import IStateTransfer, IStore
 from epaxos.node.applier import Applier
 from epaxos.node.backups import Backups
+from epaxos.node.observers import Observers
 from epaxos.node.refusals import Refusals
 from epaxos.node.turns import Turns
 from epaxos.protocol.values.transfer import StateOffer
@@ -22,11 +23,12 @@ _log = Logger()
 class Ending:
     """The ends of the node of replica `id`, after each of which it does nothing any more.
 
-    `fatal`, `wrong`, `begin_again` and `removed`: see Node.
+    `fatal`, `wrong`, `begin_again`, `removed` and `outdated`: see Node.
     """
 
     _applier: Applier
     _backups: Backups
+    _observers: Observers
     _refusals: Refusals
     _turns: Turns
 
@@ -38,6 +40,7 @@ class Ending:
         wrong: Callable[[str], None],
         begin_again: Callable[[], None] | None,
         removed: Callable[[str], None] | None,
+        outdated: Callable[[str], None] | None,
     ) -> None:
         self.id = id
         self._store = store
@@ -45,6 +48,7 @@ class Ending:
         self._wrong = wrong
         self._begin_again = begin_again
         self._removed = fatal if removed is None else removed
+        self._outdated = fatal if outdated is None else outdated
         self._running = False
 
     def fail(self, text: str, is_wrong: bool = False) -> None:
@@ -68,6 +72,15 @@ class Ending:
             self._refuse_all("CLUSTERDOWN this replica is not a member any more")
             self._removed(text)
 
+    def end_outdated(self, text: str) -> None:
+        """Stop at once: the program is too old for the cluster, says `text`."""
+        if self._running:
+            self._running = False
+            try:
+                self._refuse_all("CLUSTERDOWN this replica has to be upgraded")
+            finally:
+                self._outdated(text)
+
     def _on_bug(self) -> None:
         """Stop the replica, because its state may be wrong after an exception."""
         self.fail("internal error, see the log")  # first, because logging may block
@@ -77,6 +90,7 @@ class Ending:
         """Answer everybody who waits: clients with `text`, operators without its code."""
         self._applier.stop()
         self._refusals.refuse_all(text)
+        self._observers.end(text)
         self._backups.refuse(text.removeprefix("CLUSTERDOWN "))
         self._turns.refuse(text.removeprefix("CLUSTERDOWN "))
 

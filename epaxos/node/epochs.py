@@ -24,10 +24,11 @@ from epaxos.node.joining import Joining
 from epaxos.node.leaving import Leaving
 from epaxos.node.transfers import Transfers
 from epaxos.node.turns import Turns
+from epaxos.node.versions import Versions
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.control import Candidate, Control, EpochIs, Standing
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
-from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.messages import Fetch, Message
 from epaxos.protocol.values.transfer import StateOffer
 
@@ -60,6 +61,7 @@ class Epochs:
         candidates: Candidates,
         turns: Turns,
         transfers: Transfers,
+        versions: Versions,
         store: IStore,
         transport: ITransport,
         now: Callable[[], float],
@@ -81,6 +83,7 @@ class Epochs:
         self._candidates = candidates
         self._turns = turns
         self._transfers = transfers
+        self._versions = versions
         self._store = store
         self._transport = transport
         self._now = now
@@ -108,6 +111,7 @@ class Epochs:
         """What `GET /status` shows."""
         return {
             "number": self.number,
+            "version": self._versions.now,
             "settled": self._following.is_settled,
             "opened_by": None if self._record is None else list(self._record.opened_by),
             "behind": self._transfers.status(),
@@ -124,7 +128,8 @@ class Epochs:
         if joins is not None and restored.founded is None:
             member = joins._replace(uid=restored.uid)
             self.outside = NOT_YET
-            self.joining = Joining(member, self._transfers, self._transport, self._now, self._removed)
+            parts = self._transfers, self._transport, self._versions
+            self.joining = Joining(member, *parts, self._now, self._removed)
         self._transfers.start(self._is_for_us)
         self._turns.strict = not self._transfers.is_possible
         if record is None:
@@ -162,7 +167,8 @@ class Epochs:
         else of it."""
         previous = self.membership
         if previous is None:
-            previous = successor._replace(number=successor.number - 1, why="", at=0)
+            before = successor.number - 1
+            previous = successor._replace(number=before, version=self._versions.now, why="", at=0)
         self._leave_closed()
         claimed = core.table.claimed
         holds_all = claimed == core.table.committed
@@ -299,18 +305,14 @@ class Epochs:
         Raises nothing when `sender` is behind, or of another cluster.
         """
         following, mine, newest = self._following, self.membership, told.membership
-        if newest.number <= self.number or (mine is not None and mine.uuid != newest.uuid):
+        is_foreign = mine is not None and mine.uuid != newest.uuid
+        if newest.number <= self.number or is_foreign or self._versions.is_outdated(newest):
             return
         following.on_opened(sender, newest.number)
         is_next = newest.number == self.number + 1
         if is_next and told.opened_by is not None and following.is_member and sender in following.members:
             row = following.members.index(sender)
             core.receive(row, Fetch((told.opened_by,)))  # it has to be heard of, as what is asked for is
-        elif newest.version > VERSION:
-            self._fatal(
-                f"epoch {newest.number} is of version {newest.version}, and this program knows version"
-                f" {VERSION}: upgrade this replica first"
-            )
         elif newest.find(self._id) is None:
             if told.is_safe or not (is_next and following.is_member):  # the epoch before the newest is safe
                 self._removed(f"replica {self._id} is not a member any more: see epoch {newest.number}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from epaxos.interfaces import ITransport
 from epaxos.node.candidates import Candidates
 from epaxos.node.following import Following
+from epaxos.node.versions import Versions
 from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.messages import Batch
 
@@ -16,11 +17,19 @@ __all__ = ["Foresight"]
 class Foresight:
     """Looks at the members that there are, and at the candidates."""
 
-    def __init__(self, id: int, following: Following, transport: ITransport, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        id: int,
+        following: Following,
+        transport: ITransport,
+        candidates: Candidates,
+        versions: Versions,
+    ) -> None:
         self._id = id
         self._following = following
         self._transport = transport
         self._candidates = candidates
+        self._versions = versions
 
     def why_not(self, present: Membership, wanted: Membership, force: bool) -> str:
         """Why `wanted` must not follow on `present`; "" when it may."""
@@ -32,6 +41,13 @@ class Foresight:
             return f"replica {old[0]} is of a version that knows of no changes of the members"
         if most is not None and size > most:
             return f"the list of members takes {size} bytes, and a datagram carries {most}"
+        for member in wanted.members:
+            version = self._versions.of(member.number)
+            if present.find(member.number) is None and 0 < version < present.version:
+                return (
+                    f"replica {member.number} is too old: its program knows version {version}, and the"
+                    f" cluster is at version {present.version}: upgrade it first"
+                )
         return "" if force else self._lacking(present, wanted)
 
     def _lacking(self, present: Membership, wanted: Membership) -> str:
@@ -72,6 +88,9 @@ class Foresight:
             before = present.find(member.number)
             if before is not None and before != member:
                 yield f"replica {member.number} moves: {_moved(before, member)}"
+        best = self._versions.best(present, wanted)
+        if best > present.version:
+            yield f"the cluster goes from version {present.version} to version {best}"
 
     def _line(self, when: str, present: Membership, membership: Membership) -> str:
         def tell(member: Member) -> str:

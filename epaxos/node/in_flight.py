@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 
 from epaxos.interfaces import Reply
+from epaxos.node.bundle import Bundle
+from epaxos.node.cluster_clock import ClusterClock
 from epaxos.node.intake import Intake
 from epaxos.node.pacing import Pacing
 from epaxos.node.reads import PendingRead, Reads
-from epaxos.node.submissions import Bundle
+from epaxos.node.separation import Separation
+from epaxos.node.step_times import StepTimes
+from epaxos.node.submissions import Submission
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import Instance
-from epaxos.protocol.values.messages import NOP
+from epaxos.protocol.values.messages import NOP, Batch
 from epaxos.protocol.values.output import Output
 
 __all__ = ["InFlight"]
@@ -25,7 +29,8 @@ class InFlight:
 
     `now`: the clock of `ITimeoutService`.  While an instance is known that may end the epoch, what waits is
     held back until `hold_ends`, at most `hold_s` seconds, because it would most likely be proposed in vain.
-    Reads do not wait (docs: protocol/epochs, T10).
+    Reads do not wait (docs: protocol/epochs, T10).  While `clock` settles after a start, everything waits, so
+    that no command with a time is refused, and no key that is due is read.
     """
 
     def __init__(
@@ -35,7 +40,9 @@ class InFlight:
         pacing: Pacing,
         reads: Reads,
         now: Callable[[], float],
+        steps: StepTimes,
         hold_s: float = 0.0,
+        clock: ClusterClock | None = None,
     ) -> None:
         self.hold_ends: float | None = None
         self._hold_s = hold_s
@@ -44,6 +51,8 @@ class InFlight:
         self._pacing = pacing
         self._reads = reads
         self._now = now
+        self._steps = steps
+        self._settling = clock
         self._by_instance: dict[InstanceId, Bundle] = {}
         self._again: deque[tuple[Bundle, PendingRead | None]] = deque()
 
@@ -53,6 +62,8 @@ class InFlight:
         Called last in a turn, so that clients answered in this turn can join the batch.
         """
         core, pacing = self._core, self._pacing
+        if self._settling is not None and self._settles(self._settling):
+            return core.take_output()
         if core.endings:
             if self._is_held_back():
                 self._start_reads()
@@ -71,23 +82,37 @@ class InFlight:
         ):
             taken = self._intake.take()
             if taken is not None:
-                separation, submissions = taken
-                self._start(Bundle(separation, submissions, self._now()))
+                self._begin(*taken)
         return core.take_output()
+
+    def _begin(self, separation: Separation, submissions: Sequence[Submission]) -> None:
+        now = self._now()
+        self._steps.on_proposed(now, submissions)
+        self._start(Bundle(separation, submissions, now, self._reads.reruns, self._steps))
 
     def _start(self, bundle: Bundle) -> None:
         """Propose the batch, then start the reads, because they come after every own proposal."""
-        separation = bundle.separation
+        separation, id = bundle.separation, None
         if separation.batch is not None:
-            self._by_instance[self._core.propose(separation.batch)] = bundle
+            id = self._core.propose(separation.batch)
+            self._by_instance[id] = bundle
         if separation.reads:
             self._reads.start(bundle)
+        if self._steps.tracer.is_on:
+            self._steps.tracer.on_proposed(bundle.since, bundle.submissions, id, bundle.read_number)
 
     def _start_reads(self) -> None:
         """Start the reads that may pass what is held back.  None passes what has to be proposed again."""
         if not self._again:
             for separation, submissions in self._intake.take_reads():
-                self._start(Bundle(separation, submissions, self._now()))
+                self._begin(separation, submissions)
+
+    def _settles(self, clock: ClusterClock) -> bool:
+        clock.look()
+        self.hold_ends = clock.settles_by
+        if not clock.is_settling:
+            self._settling = self.hold_ends = None
+        return clock.is_settling
 
     def _is_held_back(self) -> bool:
         now = self._now()
@@ -132,8 +157,7 @@ class InFlight:
 
     def on_decided(self, decided: Sequence[Instance]) -> None:
         """These instances are decided.  Pacing expects the clients of own ones to ask again."""
-        own = 0
-        since = 0.0
+        own: list[Bundle] = []
         for instance in decided:
             bundle = self._by_instance.get(instance.id)
             if bundle is None:
@@ -141,10 +165,9 @@ class InFlight:
             if instance.cmd is NOP:
                 self._propose_again(instance.id)
             else:
-                own += bundle.commands
-                since = bundle.since
+                own.append(bundle)
         if own:
-            self._tell_pacing(since, own)
+            self._on_quorum(own)
 
     def _propose_again(self, id: InstanceId) -> None:
         """The own instance `id` became NOP.  Its commands can never run there, so they get a new
@@ -158,22 +181,39 @@ class InFlight:
         expected to ask again only when the batch is decided."""
         alone = [bundle for bundle in bundles if bundle.separation.batch is None]
         if alone:
-            self._tell_pacing(alone[-1].since, sum(bundle.commands for bundle in alone))
+            self._on_quorum(alone)
 
-    def _tell_pacing(self, since: float, commands: int) -> None:
-        now = self._now()
-        self._pacing.on_decided(now, now - since, commands, self._intake.commands)
+    def _on_quorum(self, bundles: Sequence[Bundle]) -> None:
+        now, steps = self._now(), self._steps
+        total = 0
+        for bundle in bundles:
+            commands = bundle.commands
+            total += commands
+            bundle.decided = now
+            steps.on_quorum(now - bundle.since, commands)
+        self._pacing.on_decided(now, now - bundles[-1].since, total, self._intake.commands)
 
     def is_wanted(self, id: InstanceId) -> bool:
         """Whether a client of this replica waits for the replies of the own instance `id`."""
         bundle = self._by_instance.get(id)
         return bundle is not None and bundle.wanted
 
-    def on_applied(self, id: InstanceId, replies: Sequence[Reply]) -> None:
-        """The own instance `id` was applied.  No replies: nobody wanted them."""
+    def on_own_batch(self, id: InstanceId, batch: Batch) -> None:
+        """The own instance `id` is about to run: answer before it what it overtakes."""
+        self._reads.on_own_batch(id, batch)
+        bundle = self._by_instance.get(id)
+        self._reads.reruns.on_own_batch(batch, () if bundle is None else bundle.submissions)
+
+    def on_applied(self, id: InstanceId, replies: Sequence[Reply]) -> bool:
+        """The own instance `id` was applied.  No replies: nobody wanted them.
+
+        Returns whether it is known to hold one submission alone.
+        """
         bundle = self._by_instance.pop(id, None)
         if bundle is not None and replies:
+            self._steps.execution.add(self._now() - bundle.decided, bundle.commands)
             bundle.on_applied(replies)
+        return bundle is not None and len(bundle.submissions) == 1
 
     def bundles(self) -> Iterator[Bundle]:
         """All bundles that are not answered, those with a batch and reads twice."""

@@ -20,19 +20,32 @@ class Intake:
 
     `batch_bytes_max`: see `ITransport`.  `queue`: what waits; others only look whether anything does.
     `add` appends a submission; it is the queue's own method, because each client's commands take it.
+    `wake()` is called when something has come to wait that nobody has added.
     """
 
-    def __init__(self, machine: IStateMachine, batching: Batching, batch_bytes_max: int | None) -> None:
+    def __init__(
+        self,
+        machine: IStateMachine,
+        batching: Batching,
+        batch_bytes_max: int | None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._machine = machine
         self._is_read = ReadNames(machine)
         self._passing = Passing(self._is_read, machine)
-        self._commands_max = batching.commands_max
-        self._bytes_max = batching.bytes_max
         self._batch_bytes_max = batch_bytes_max
-        if batch_bytes_max is not None:  # stated sizes are estimates, so an eighth is left free
-            self._bytes_max = min(batching.bytes_max, batch_bytes_max - batch_bytes_max // 8)
+        self.use_bounds(batching)
+        self._wake = wake
         self.queue: deque[Submission] = deque()
         self.add: Callable[[Submission], None] = self.queue.append
+
+    def use_bounds(self, batching: Batching) -> None:
+        """The next batches have these bounds."""
+        self._commands_max = batching.commands_max
+        self._bytes_max = batching.bytes_max
+        limit = self._batch_bytes_max
+        if limit is not None:  # stated sizes are estimates, so an eighth is left free
+            self._bytes_max = min(batching.bytes_max, limit - limit // 8)
 
     @property
     def commands(self) -> int:
@@ -97,12 +110,16 @@ class Intake:
                 submission.size_bytes = (submission.size_bytes + 1) * size_bytes // estimate + 1
         elif len(first.commands) > 1:
             count = min(len(first.commands), size_bytes // limit + 1)
-            submissions = first.split(count, size_bytes // count)
+            submissions = [first.split(count, size_bytes // count, self._add_portion)]
         else:
             text = f"{size_bytes} bytes, and no more than {limit} are carried between replicas"
             first.answer([CommandError(f"ERR the command is too large: {text}")])
             return
         self.add_first(submissions)
+
+    def _add_portion(self, portion: Submission) -> None:
+        self.queue.appendleft(portion)
+        self._wake()
 
     def refuse_all(self, text: str) -> None:
         """Answer everything that waits with Unavailable: it was not run."""

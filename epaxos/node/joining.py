@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from epaxos.interfaces import ITransport
 from epaxos.node.transfers import Transfers
+from epaxos.node.versions import Versions
 from epaxos.protocol.values.control import Candidate, EpochIs
 from epaxos.protocol.values.membership import Member, Membership
 from epaxos.protocol.values.transfer import StateOffer
@@ -35,6 +36,7 @@ class Joining:
         member: Member,
         transfers: Transfers,
         transport: ITransport,
+        versions: Versions,
         now: Callable[[], float],
         ended: Callable[[str], None],
     ) -> None:
@@ -45,6 +47,7 @@ class Joining:
         self._member = member
         self._transfers = transfers
         self._transport = transport
+        self._versions = versions
         self._now = now
         self._ended = ended
         self._met: set[int] = set()
@@ -78,7 +81,7 @@ class Joining:
     def on_epoch_is(self, told: EpochIs) -> None:
         """A member tells who the members are."""
         newest, known, member = told.membership, self.newest, self._member
-        if known is not None and known.uuid != newest.uuid:
+        if (known is not None and known.uuid != newest.uuid) or self._versions.is_outdated(newest):
             return
         uid = newest.uid_of(member.number)
         if member.number < newest.unused and uid != member.uid:

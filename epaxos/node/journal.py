@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from epaxos.interfaces import IStore, WriteSet
 from epaxos.node.disk_watch import DiskWatch
+from epaxos.node.step_times import StepTimes
 from epaxos.protocol.values.output import Output
 
 __all__ = ["Journal"]
@@ -20,7 +21,8 @@ class Journal:
     """Writes outputs, and watches the disk meanwhile.
 
     `id`: of the replica, for the log.  `on_durable(output)` is called for each output, in order,
-    once it and every earlier one is durable.  `now`: the clock of `ITimeoutService`.
+    once it and every earlier one is durable.  `now`: the clock of `ITimeoutService`.  `steps` is told how
+    long the writes take that are synced.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class Journal:
         watch: DiskWatch,
         now: Callable[[], float],
         on_durable: Callable[[Output], None],
+        steps: StepTimes,
     ) -> None:
+        self._steps = steps
         self._id = id
         self._store = store
         self._watch = watch
@@ -59,6 +63,9 @@ class Journal:
 
     def _on_written(self, epoch: int, output: Output) -> None:
         """Tell that `output` is durable, unless its epoch has ended: nobody counts on it any more."""
+        if self._steps.tracer.is_on and output.awaits_durability:
+            now = self._now()
+            self._steps.tracer.on_written(output.instances, now - self._watch.waited_s(now), now)
         if epoch == self.epoch:
             self._on_durable(output)
         elif output.awaits_durability:
@@ -66,7 +73,11 @@ class Journal:
 
     def on_synced(self) -> None:
         """The disk has answered the oldest write with `sync`."""
-        if self._store.persistent and self._watch.on_answered(self._now()):
+        if not self._store.persistent:
+            return
+        now = self._now()
+        self._steps.on_synced(self._watch.waited_s(now))
+        if self._watch.on_answered(now):
             _log.info("the disk answers again: replica {id} goes on", id=self._id)
 
     def on_hang(self, now: float) -> None:

@@ -8,11 +8,11 @@ from functools import partial
 from epaxos.interfaces import IExecutor, WriteSet
 from epaxos.node.alarm import Alarm
 from epaxos.node.checkpoints import Checkpoints
-from epaxos.node.client_side import ClientSide
 from epaxos.node.in_flight import InFlight
 from epaxos.node.journal import Journal
 from epaxos.node.outbox import Outbox
-from epaxos.protocol.replica import Replica
+from epaxos.node.receiving import Receiving
+from epaxos.node.versions import Versions
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId, no_deps
 from epaxos.protocol.values.messages import Batch
@@ -20,22 +20,17 @@ from epaxos.protocol.values.messages import Batch
 __all__ = ["Moving", "rows_of"]
 
 
-class Moving(ClientSide):
-    """What a node does when an epoch ends, and while it is not a member of the present one.
+class Moving(Receiving):
+    """What a node does when an epoch ends, and while it is not a member of the present one."""
 
-    `_rows`: the row of each member of the epoch in which it works, by number; empty while there is none.
-    """
-
-    _core: Replica
-    _new_core: Callable[..., Replica]
     _executor: IExecutor
     _new_executor: Callable[[Epoch], IExecutor]
-    _rows: dict[int, int]
     _alarm: Alarm
     _checkpoints: Checkpoints
     _in_flight: InFlight
     _journal: Journal
     _outbox: Outbox
+    _versions: Versions
 
     def _look_at_epochs(self, now: float) -> None:
         raise NotImplementedError
@@ -43,10 +38,14 @@ class Moving(ClientSide):
     def _on_end(self, id: InstanceId, batch: Batch) -> None:
         """`id` has ended the epoch, and everything before it is in the state (docs: protocol/epochs, T3)."""
         assert batch.successor is not None
+        if self._versions.is_outdated(batch.successor):
+            return
         backup = self._backups.on_end(self._epochs.number, self._rows[self.id], id)
         record = self._epochs.end(id, batch.successor, self._core)
         epoch = record.membership.epoch
         start = self._checkpoints.take(with_state=False)._replace(executed=no_deps(epoch), beyond=())
+        self._versions.move(record.membership)
+        self._checkpoints.on_version(self._versions.mark(record.membership))
         if self._epochs.outside:
             self._leave_members(epoch)
         else:
@@ -68,6 +67,15 @@ class Moving(ClientSide):
         self._checkpoints.stop()
         self._rows = {}
         self._refusals.refuse_void(self._epochs.outside)
+        self._observers.end(self._epochs.outside)
+
+    def _is_whole(self) -> bool:
+        """Whether the state machine is between two batches."""
+        return self._applier.is_whole
+
+    def _has_majority(self) -> bool:
+        """Whether a majority of the members seems to be up."""
+        return len(self._status.members_up()) > len(self._rows) // 2
 
     def _member_numbers(self) -> Sequence[int]:
         """The numbers of the members of the epoch in which this replica works, by row."""
@@ -83,6 +91,7 @@ class Moving(ClientSide):
         if self._running:
             core.tick(self._timeouts.now())
         self._core, self._executor = core, executor
+        self._clock.move(self.id, epoch.members)
         self._outbox.move(epoch)
         self._journal.epoch = epoch.number
         self._applier.move(row, executor)

@@ -32,6 +32,7 @@ from epaxos.node.applier import Applier
 from epaxos.node.backups import DIGEST_PAUSE_S, Backups
 from epaxos.node.candidates import Candidates
 from epaxos.node.checkpoints import Checkpoints
+from epaxos.node.cluster_clock import ClusterClock
 from epaxos.node.digest import StateDigest
 from epaxos.node.disk_watch import DiskWatch
 from epaxos.node.epochs import Epochs
@@ -42,15 +43,19 @@ from epaxos.node.journal import Journal
 from epaxos.node.limits import Batching, Keep
 from epaxos.node.moving import Moving, rows_of
 from epaxos.node.next_turn import next_turn
+from epaxos.node.observers import Observers
 from epaxos.node.outbox import Outbox
 from epaxos.node.pacing import Pacing
 from epaxos.node.reads import Reads
 from epaxos.node.refusals import Refusals
+from epaxos.node.reruns import Reruns
 from epaxos.node.restart import restore
 from epaxos.node.status import Status
+from epaxos.node.step_times import StepTimes
 from epaxos.node.stepwise import stepwise
 from epaxos.node.transfers import Transfers
 from epaxos.node.turns import Turns
+from epaxos.node.versions import Versions
 from epaxos.protocol.memory.slots import SLOTS_RESERVED
 from epaxos.protocol.memory.state import DoubledError
 from epaxos.protocol.replica import Replica
@@ -78,11 +83,13 @@ class Node(Moving):
     process has the same id.  `begin_again()` is called when the store holds the state of another replica
     instead of its own: a new node has to be made, and started on it.  `removed(text)` is called when the
     replica is no member any more and nobody needs what it holds, or when it can never become one: it must
-    not be started again.  After any of these the node does nothing any more.
+    not be started again.  `outdated(text)` is called when its program is too old for the cluster.  After any
+    of these the node does nothing any more.
 
     `joins`: this replica, and where it is, if it may join a cluster: that is so only while its store has
     never held a list of members.  `wall_clock`: seconds since 1970, for people; by default they are told
-    nothing.  `found_at`: where the configuration says that members are, for a list that does not say it.
+    nothing.  `cluster_clock`: by default one that takes the clock of `timeouts` for that of the host.
+    `found_at`: where the configuration says that members are, for a list that does not say it.
 
     While the disk does not answer, the node neither sends nor takes messages, and time stands still
     for the core.  So the other replicas see it as failed, and what it holds stays bounded.
@@ -107,16 +114,17 @@ class Node(Moving):
         wrong: Callable[[str], None] | None = None,
         begin_again: Callable[[], None] | None = None,
         removed: Callable[[str], None] | None = None,
+        outdated: Callable[[str], None] | None = None,
         joins: Member | None = None,
         wall_clock: Callable[[], float] | None = None,
+        cluster_clock: ClusterClock | None = None,
         found_at: Mapping[int, Member] | None = None,
         keep: Keep | None = None,
         slots_reserved: int = SLOTS_RESERVED,
     ) -> None:
         self.n = epoch.n
         self._identity = Identity(cluster, id, epoch, state_machine_name)
-        wrong = fatal if wrong is None else wrong
-        super().__init__(id, state_machine, store, fatal, wrong, begin_again, removed)
+        super().__init__(id, state_machine, store, fatal, wrong or fatal, begin_again, removed, outdated)
         self._joins = joins
         self._rows = rows_of(epoch)
         row = self._rows.get(id, 0)
@@ -129,38 +137,45 @@ class Node(Moving):
         now, entries = timeouts.now, state_machine.entries
         core = self._core = self._new_core(row, epoch)
         disk = self._disk = DiskWatch(timing.suspect_after_s)
-        self._journal = Journal(id, store, disk, now, self._on_durable)
-        self._outbox = Outbox(transport.send, now)
-        intake = self._intake = Intake(state_machine, batching, transport.batch_bytes_max)
-        self._pacing = Pacing(batching.window)
-        reads = self._reads = Reads(core, state_machine)
-        in_flight = self._in_flight = InFlight(core, intake, self._pacing, reads, now, timing.suspect_after_s)
+        steps = self._steps = StepTimes(self._timeout_s)
+        self._journal = Journal(id, store, disk, now, self._on_durable, steps)
+        clock = self._clock = cluster_clock or ClusterClock(now, now)
+        clock.move(id, epoch.members)
+        self._outbox = Outbox(transport.send, now, clock.stamp)
+        intake = self._intake = Intake(state_machine, batching, transport.batch_bytes_max, self._wake)
+        pacing = self._pacing = Pacing(batching.window)
+        reads = self._reads = Reads(core, state_machine, Reruns(intake, state_machine, self._wake))
+        in_flight = self._in_flight = InFlight(
+            core, intake, pacing, reads, now, steps, timing.suspect_after_s, clock
+        )
         following = self._following = Following(id, epoch)
         candidates = self._candidates = Candidates(now)
+        versions = self._versions = Versions(id, transport, state_machine, self.end_outdated)
         self._turns = Turns(
-            id, following, transport, candidates, now, self._timeout_s,
-            keep or Keep(), partial(random.getrandbits, 128), wall_clock or _nobody_knows, found_at,
+            id, following, transport, candidates, versions, now, self._timeout_s,
+            keep or Keep(), partial(random.getrandbits, 128), wall_clock or (lambda: 0.0), found_at,
         )  # fmt: skip
         self._transfers = Transfers(id, store, transport, now, timing.resend_s, self._leave, self.fail)
         self._epochs = Epochs(
-            id, following, candidates, self._turns, self._transfers, store, transport, now, timing.resend_s,
-            self._receive_early, self.fail, self._end_removed,
+            id, following, candidates, self._turns, self._transfers, versions, store, transport, now,
+            timing.resend_s, self._receive_early, self.fail, self._end_removed,
         )  # fmt: skip
         self._checkpoints = Checkpoints(
             store, self._executor, entries, timeouts, batching.checkpoint_s,
             self._on_checkpoint_due, self._on_checkpoint_durable,
         )  # fmt: skip
+        self.executed = self._observers = Observers(state_machine, self._is_whole, self._has_majority)
         self._applier = Applier(
             row, self._executor, stepwise(state_machine), in_flight, reads, self._checkpoints,
-            now, self.fail, self._on_end,
+            self._observers, now, steps, self.fail, self._on_end,
         )  # fmt: skip
         self._refusals = Refusals(self._timeout_s, intake, in_flight, core, self._executor, disk)
         self._status = Status(
             self._identity, core, intake, reads, self._applier, store, transport,
-            StateDigest(timeouts), entries, self._epochs.status, self._member_numbers,
+            StateDigest(timeouts), entries, self._epochs.status, self._member_numbers, clock,
         )  # fmt: skip
         digest = partial(self._digest_of, StateDigest(timeouts, DIGEST_PAUSE_S))
-        self._backups = Backups(store, self.turn, digest)
+        self._backups = Backups(store, self._turn_for_backup, digest)
         self._alarm = Alarm(timeouts, self._wake)
         self._carrying_out = False
         self._turn_due: ITimeout | None = None
@@ -182,8 +197,9 @@ class Node(Moving):
         else:
             if restored.opened is not None:
                 self._begin(restored.opened.membership.epoch)
-            restore(self.id, restored, self._state_machine, self._executor, self._core, self._timeouts.now)
-            self._checkpoints.restore(restored.executed)
+            versions, now = self._versions, self._timeouts.now
+            restore(self.id, restored, self._state_machine, versions, self._executor, self._core, now)
+            self._checkpoints.restore(restored.executed, versions.mark(restored.founded))
             self._applier.start()
         self._running = True
         started = self._transport.start(self._on_messages, self._on_connection, self._on_control)
@@ -200,7 +216,7 @@ class Node(Moving):
         was_running, self._running = self._running, False
         if self._turn_due is not None:
             self._turn_due.cancel()
-        self._alarm.cancel()
+        self._alarm.end()
         self._checkpoints.stop()
         self._refuse_all("CLUSTERDOWN the replica is stopping")
         if was_running:
@@ -214,7 +230,7 @@ class Node(Moving):
             checkpoint = None if self._applier.lags else self._checkpoints.take(with_state=False)
             last = WriteSet(reserved=self._core.last_used_slot(), checkpoint=checkpoint, sync=True)
             last.epoch = self._following.number
-            self._store.write(last, _nothing)
+            self._store.write(last, lambda: None)  # nobody waits for it
         return self._store.close()
 
     # -- what arrives
@@ -238,15 +254,6 @@ class Node(Moving):
                 self._on_bug()
             self._wake()
 
-    def _receive(self, row: int, messages: Sequence[Message]) -> None:
-        for message in messages:
-            self._core.receive(row, message)
-
-    def _receive_early(self, sender: int, messages: Sequence[Message]) -> None:
-        """Messages of the present epoch that came before it was opened here."""
-        if sender in self._rows:
-            self._receive(self._rows[sender], messages)
-
     def _on_control(self, sender: int, control: Control) -> None:
         if self._running and not self._disk.hangs:
             try:
@@ -260,7 +267,7 @@ class Node(Moving):
             try:
                 row = self._rows.get(replica)
                 if row is not None and is_there:
-                    self._core.on_connected(row)
+                    self._on_connected(row)
                 elif row is not None:
                     self._core.on_disconnected(row)
                 self._epochs.on_connection(replica, is_there)
@@ -333,6 +340,8 @@ class Node(Moving):
                 self._carry_out()
             if now >= self._refusals.due:
                 self._refusals.refuse_overdue(now)
+            if now >= self._observers.due:
+                self._observers.on_time(now)
             self._alarm.set(
                 now,
                 next_turn(
@@ -389,12 +398,3 @@ class Node(Moving):
             assert instance.cmd is not None
             self._executor.commit(instance.id, instance.cmd, instance.deps)
         self._in_flight.on_decided(decided)
-
-
-def _nobody_knows() -> float:
-    """The time, where nobody tells it."""
-    return 0.0
-
-
-def _nothing() -> None:
-    """Do nothing, because nobody waits for it."""

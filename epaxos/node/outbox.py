@@ -10,12 +10,13 @@ that it asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import le
+from operator import itemgetter, le
 
 from epaxos.node.backoff import Backoff
+from epaxos.protocol.values.clocks import Clocks
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps
-from epaxos.protocol.values.messages import Commit, Message
+from epaxos.protocol.values.messages import Commit, Heartbeat, Message
 
 __all__ = ["Outbox"]
 
@@ -27,6 +28,8 @@ which spares a turn for the Commit alone."""
 
 _Item = tuple[int, Message]
 
+_message = itemgetter(1)
+
 
 class Outbox:
     """Gathers the messages of a turn, and hands them to `send`, in order to each replica.
@@ -35,16 +38,23 @@ class Outbox:
     replicas that are far from each other, or that have a single rare client, do not wait.
 
     `send(epoch, messages)` gets each message with the number of the member that it is for.
-    `epoch`: the number of the epoch of all messages.  `now`: the clock of `ITimeoutService`.  `due`: the
-    time at which delayed Commits leave at the latest; None when there are none.
+    `epoch`: the number of the epoch of all messages.  `now`: the clock of `ITimeoutService`.  `stamp()`:
+    what a Heartbeat that leaves now tells of the clocks.  `due`: the time at which delayed Commits leave at
+    the latest; None when there are none.
     """
 
-    def __init__(self, send: Callable[[int, Sequence[_Item]], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        send: Callable[[int, Sequence[_Item]], None],
+        now: Callable[[], float],
+        stamp: Callable[[], Clocks],
+    ) -> None:
         self.epoch = 0
         self._numbers: tuple[int, ...] | None = None  # of the rows, where they differ from them
         self.due: float | None = None
         self._send = send
         self._now = now
+        self._stamp = stamp
         self._outgoing: list[_Item] = []
         self._delayed: list[_Item] = []
         self._was_joined = False
@@ -70,10 +80,21 @@ class Outbox:
 
     def _give(self, leaving: Sequence[_Item]) -> None:
         """Hand messages, each with the row that it is for, to the transport."""
+        if Heartbeat in map(type, map(_message, leaving)):
+            leaving = self._stamped(leaving)
         numbers = self._numbers
         if numbers is not None:
             leaving = [(numbers[row], message) for row, message in leaving]
         self._send(self.epoch, leaving)
+
+    def _stamped(self, leaving: Sequence[_Item]) -> Sequence[_Item]:
+        """The messages, with the clocks in each Heartbeat.  One that goes to several replicas stays one."""
+        clocks = self._stamp()
+        stamped: dict[int, Message] = {}
+        for _, message in leaving:
+            if isinstance(message, Heartbeat):
+                stamped[id(message)] = message._replace(clocks=clocks)
+        return [(row, stamped.get(id(message), message)) for row, message in leaving]
 
     def send_delayed(self) -> None:
         """Send the delayed Commits, when no turn follows."""

@@ -12,7 +12,8 @@ from itertools import chain
 from operator import itemgetter, le
 
 from epaxos.interfaces import Command, IStateMachine, Reply
-from epaxos.node.submissions import Bundle
+from epaxos.node.bundle import Bundle
+from epaxos.node.reruns import Reruns, reader_before
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import Batch
@@ -58,26 +59,28 @@ class PendingRead:
         """
         return id.slot >= self.since and (batch.barrier or not self.keys.isdisjoint(batch.writes))
 
-    def run_before(self, batch: Batch, machine: IStateMachine) -> None:
+    def run_before(self, batch: Batch, read_before: Callable[[Command, Batch], Reply]) -> None:
         """Read now what `batch`, which overtakes this read, is going to write.  This is allowed
         because `batch` itself comes after everything that this read has to come after."""
         written = self.keys if batch.barrier else self.keys & batch.writes
         for number, command in enumerate(self.commands):
             if command[1] in written and number not in self._early:
-                (self._early[number],) = machine.read([command])
+                self._early[number] = read_before(command, batch)
 
 
 class Reads:
     """All reads of this replica that have not run.
 
     `waiting`: those that wait for the core or for instances, by their number.  `ready`: those that may
-    run, in order.  Others only look whether there are any, which they do in every turn.
+    run, in order.  Others only look whether there are any, which they do in every turn.  `reruns`: what runs
+    again, because it must not be answered yet.
     """
 
-    def __init__(self, core: Replica, machine: IStateMachine) -> None:
+    def __init__(self, core: Replica, machine: IStateMachine, reruns: Reruns) -> None:
+        self.reruns = reruns
         self.commands_read = 0
         self._core = core
-        self._machine = machine
+        self._read_before = reader_before(machine)
         self.waiting: dict[int, tuple[PendingRead, Bundle]] = {}
         self.ready: deque[tuple[PendingRead, Bundle]] = deque()
 
@@ -124,7 +127,7 @@ class Reads:
         """The own instance `id` is about to run: read what it overtakes."""
         for read, _ in chain(self.waiting.values(), self.ready):
             if read.is_overtaken_by(id, batch):
-                read.run_before(batch, self._machine)
+                read.run_before(batch, self._read_before)
 
     def find_ready(self, applied: Deps) -> Sequence[Bundle]:
         """Move the reads that may run on this state to `ready`, and return their bundles."""

@@ -30,7 +30,7 @@ class Refusals:
         disk: DiskWatch,
     ) -> None:
         self.due = 0.0
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._intake = intake
         self._in_flight = in_flight
         self._core = core
@@ -44,7 +44,7 @@ class Refusals:
 
     def refuse_overdue(self, now: float) -> None:
         """Refuse whatever has waited longer than the timeout."""
-        timeout_s = self._timeout_s
+        timeout_s = self.timeout_s
         text = self._reason()
         self._intake.refuse_overdue(now, f"{text}; the command was not run")
         for bundle in list(self._in_flight.bundles()):
@@ -59,8 +59,8 @@ class Refusals:
         if self._disk.hangs:
             return _HANGS
         if self._core.catching_up or self._executor.busy:
-            return f"CLUSTERDOWN the replica is catching up and did not answer within {self._timeout_s:g} s"
-        return f"CLUSTERDOWN no quorum answered within {self._timeout_s:g} s"
+            return f"CLUSTERDOWN the replica is catching up and did not answer within {self.timeout_s:g} s"
+        return f"CLUSTERDOWN no quorum answered within {self.timeout_s:g} s"
 
     def refuse_unproposed(self, text: str = _HANGS) -> None:
         """Refuse what was not proposed, because of `text`; by default, because the disk hangs."""

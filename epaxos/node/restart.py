@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
-from epaxos.interfaces import IExecutor, IRestoresInParts, IStateMachine, Ready, Restored, StoreError
+from epaxos.interfaces import IExecutor, IRestoresInParts, IStateMachine, Restored, StoreError
+from epaxos.node.versions import Versions
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.instance import Instance
+from epaxos.protocol.values.membership import FIRST_VERSION
 
 __all__ = ["restore"]
 
@@ -19,6 +21,7 @@ def restore(
     id: int,
     restored: Restored,
     machine: IStateMachine,
+    versions: Versions,
     executor: IExecutor,
     core: Replica,
     now: Callable[[], float],
@@ -27,7 +30,7 @@ def restore(
 
     Raises StoreError when the store cannot read its data, or the state machine cannot apply it.
     """
-    _restore_state(restored, machine)
+    _restore_state(restored, machine, versions)
     executor.restore(restored.executed, restored.beyond)
     core.tick(now())
     core.restore(
@@ -47,8 +50,9 @@ def restore(
         )
 
 
-def _restore_state(restored: Restored, machine: IStateMachine) -> None:
-    ready = (Ready(id, batch, False) for id, batch in restored.batches)
+def _restore_state(restored: Restored, machine: IStateMachine, versions: Versions) -> None:
+    versions.tell(FIRST_VERSION)
+    ready = versions.replayed(restored.batches)
     try:
         if IRestoresInParts.providedBy(machine):
             machine.restore_in_parts(restored.base, ready)
@@ -59,3 +63,4 @@ def _restore_state(restored: Restored, machine: IStateMachine) -> None:
             machine.restore(entries, ready)
     except ValueError as why:
         raise StoreError(f"what was executed cannot be applied again: {why}") from None
+    versions.tell(FIRST_VERSION if restored.founded is None else restored.founded.version)

@@ -81,6 +81,12 @@ class Separation:
         asked = Batch((), tuple(set(map(_key, self.reads))), b"", 0).size_bytes
         return max(asked, self.batch.size_bytes if self.batch is not None else 0)
 
+    def places(self, of_reads: bool) -> Sequence[int]:
+        """Where the commands of the batch, or the reads, stand among all commands."""
+        if not self._is_read:
+            return range(len(self.reads) if of_reads else self.batch.commands if self.batch else 0)
+        return [number for number, is_read in enumerate(self._is_read) if is_read is of_reads]
+
     def merge(self, replies: Sequence[Reply], read: Sequence[Reply]) -> Sequence[Reply]:
         """The replies of the batch and of the reads, in the order of the commands."""
         if not self._is_read:

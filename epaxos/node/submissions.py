@@ -1,21 +1,18 @@
-"""Commands on their way from clients to replies.
-
-A submission is what one caller handed in together.  A bundle is what this replica proposes
-together: one or more submissions, told apart into a batch and a read.
-"""
+"""What one caller handed in together, on its way to the replies."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import chain
 
 from twisted.logger import Logger
 
 from epaxos.interfaces import Command, CommandError, Outcome, Reply, Unavailable
-from epaxos.node.separation import Separation
 
-__all__ = ["Bundle", "Submission"]
+__all__ = ["Submission"]
+
+NOT_REACHED = "CLUSTERDOWN a command that was sent before this one has failed; the command was not run"
 
 _log = Logger()
 
@@ -25,10 +22,11 @@ class Submission:
 
     `done` is called once with the outcome; it is None once the caller was told.  `deadline`: the
     time, on the clock of `ITimeoutService`, at which the caller has waited too long.
-    `size_bytes`: about the size of the commands on the wire.
+    `size_bytes`: about the size of the commands on the wire.  `rounds`: how often its commands have run
+    before.
     """
 
-    __slots__ = ("commands", "deadline", "done", "size_bytes")
+    __slots__ = ("commands", "deadline", "done", "rounds", "size_bytes")
 
     def __init__(
         self,
@@ -36,11 +34,13 @@ class Submission:
         done: Callable[[Outcome], None],
         deadline: float,
         size_bytes: int,
+        rounds: int = 0,
     ) -> None:
         self.commands = commands
         self.done: Callable[[Outcome], None] | None = done
         self.deadline = deadline
         self.size_bytes = size_bytes
+        self.rounds = rounds
 
     def answer(self, outcome: Outcome) -> None:
         """Tell the caller, unless it was told before.  What the caller raises is logged, because
@@ -52,93 +52,55 @@ class Submission:
             except Exception:
                 _log.failure("an answer could not be delivered")
 
-    def split(self, count: int, portion_bytes: int) -> list[Submission]:
-        """The commands in about `count` portions, in order, of about `portion_bytes` bytes each.
+    def follow(self, commands: Sequence[Command], done: Callable[[Outcome], None]) -> Submission:
+        """Commands that run because of those of this submission, in the time that its caller still waits."""
+        size = sum(map(len, chain.from_iterable(commands)))
+        return Submission(commands, done, self.deadline, size, self.rounds + 1)
 
-        This submission is answered once every portion is, with the replies of all.  The replies
-        of a portion that failed are errors, because the other portions may have run.
+    def split(self, count: int, portion_bytes: int, add_first: Callable[[Submission], None]) -> Submission:
+        """The commands in about `count` portions of about `portion_bytes` bytes each: the first portion.
+
+        Each further one is handed to `add_first` when the one before has run, so that all take effect in
+        their order.  This submission is answered with the replies of all.  When a portion fails, the replies
+        of it and of those behind it are errors, because the portions before it have run.
         """
         length = -(-len(self.commands) // count)
         starts = range(0, len(self.commands), length)
-        portions = [self.commands[start : start + length] for start in starts]
-        whole = _Whole(len(portions), self.answer)
-        return [
-            Submission(portion, partial(whole.on_portion, index, len(portion)), self.deadline, portion_bytes)
-            for index, portion in enumerate(portions)
-        ]
+        portions = deque([self.commands[start : start + length] for start in starts])
+        return _Portions(self, portions, portion_bytes, add_first).next()
 
 
-class _Whole:
-    """Gathers the outcomes of all portions of a submission."""
+class _Portions:
+    """The portions of a submission that have not run, and the replies of those that have."""
 
-    def __init__(self, count: int, done: Callable[[Outcome], None]) -> None:
-        self._replies: list[Sequence[Reply]] = [()] * count
-        self._missing = count
-        self._done = done
+    def __init__(
+        self,
+        whole: Submission,
+        portions: deque[Sequence[Command]],
+        portion_bytes: int,
+        add_first: Callable[[Submission], None],
+    ) -> None:
+        self._whole = whole
+        self._portions = portions
+        self._portion_bytes = portion_bytes
+        self._add_first = add_first
+        self._replies: list[Reply] = []
 
-    def on_portion(self, index: int, length: int, outcome: Outcome) -> None:
-        """The outcome of a portion of `length` commands.  Called once for each portion."""
+    def next(self) -> Submission:
+        """The next portion."""
+        whole = self._whole
+        return Submission(self._portions[0], self._on_done, whole.deadline, self._portion_bytes, whole.rounds)
+
+    def _on_done(self, outcome: Outcome) -> None:
+        done = self._portions.popleft()
         if isinstance(outcome, Unavailable):
-            outcome = [CommandError(str(outcome))] * length
-        self._replies[index] = outcome
-        self._missing -= 1
-        if not self._missing:
-            self._done(list(chain.from_iterable(self._replies)))
-
-
-class Bundle:
-    """Submissions that are proposed together, and the time `since` when they are.
-
-    `read_number`: the core's number of their read; None when they read nothing, or when the core
-    has answered the read, or when nobody waits for it any more.
-    """
-
-    __slots__ = ("_read", "_replies", "read_number", "separation", "since", "submissions")
-
-    def __init__(self, separation: Separation, submissions: Sequence[Submission], since: float) -> None:
-        self.separation = separation
-        self.submissions = submissions
-        self.since = since
-        self.read_number: int | None = None
-        self._replies: Sequence[Reply] | None = None if separation.batch is not None else ()
-        self._read: Sequence[Reply] | None = None if separation.reads else ()
-
-    @property
-    def commands(self) -> int:
-        """The number of commands."""
-        return sum(len(submission.commands) for submission in self.submissions)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a caller still waits."""
-        return any(submission.done is not None for submission in self.submissions)
-
-    @property
-    def has_run(self) -> bool:
-        """Whether its batch, if it has one, was applied."""
-        return self.separation.batch is not None and self._replies is not None
-
-    def on_applied(self, replies: Sequence[Reply]) -> None:
-        """The batch was applied, and gave these replies."""
-        self._replies = replies
-        self._answer_if_whole()
-
-    def on_read(self, replies: Sequence[Reply]) -> None:
-        """The reads were run, and gave these replies."""
-        self._read = replies
-        self._answer_if_whole()
-
-    def _answer_if_whole(self) -> None:
-        if self._replies is not None and self._read is not None:
-            self._answer(self.separation.merge(self._replies, self._read))
-
-    def _answer(self, replies: Sequence[Reply]) -> None:
-        """Hand each submission its share of the replies."""
-        if len(self.submissions) == 1:
-            self.submissions[0].answer(replies)
-            return
-        start = 0
-        for submission in self.submissions:
-            end = start + len(submission.commands)
-            submission.answer(replies[start:end])
-            start = end
+            self._replies += [CommandError(str(outcome))] * len(done)
+            for portion in self._portions:
+                self._replies += [CommandError(NOT_REACHED)] * len(portion)
+            self._portions.clear()
+        else:
+            self._replies += outcome
+        if self._portions:
+            self._add_first(self.next())
+        else:
+            self._whole.answer(self._replies)

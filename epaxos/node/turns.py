@@ -17,10 +17,11 @@ from epaxos.node.candidates import Candidates
 from epaxos.node.following import Following
 from epaxos.node.foresight import Foresight
 from epaxos.node.limits import Keep
+from epaxos.node.versions import Versions
 from epaxos.node.wishes import Wishes, is_done
 from epaxos.protocol.replica import Replica
-from epaxos.protocol.values.changes import Change, Nothing, changed, describe, located
-from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.changes import Change, Nothing, changed, describe, keeps_members, located
+from epaxos.protocol.values.membership import FIRST_VERSION, Member, Membership
 from epaxos.protocol.values.messages import Batch
 
 __all__ = ["Turns"]
@@ -56,6 +57,7 @@ class Turns:
         following: Following,
         transport: ITransport,
         candidates: Candidates,
+        versions: Versions,
         now: Callable[[], float],
         timeout_s: float,
         keep: Keep,
@@ -75,9 +77,10 @@ class Turns:
         self._following = following
         self._transport = transport
         self._candidates = candidates
-        self._foresight = Foresight(id, following, transport, candidates)
+        self._versions = versions
+        self._foresight = Foresight(id, following, transport, candidates, versions)
         self._now = now
-        self._keep = keep
+        self.keep = keep
         self._new_uuid = new_uuid
         self._wall_clock = wall_clock
         self._found_at = found_at or {}
@@ -93,7 +96,7 @@ class Turns:
         """Let the next epoch begin, with the members after `change`.  The Deferred fires with its members
         once it is safe; it fails with Refusal."""
         following = self._following
-        if membership is not None and _is_change(change) and is_done(membership, change):
+        if membership is not None and not keeps_members(change) and is_done(membership, change):
             if following.is_safe:
                 return succeed(membership)
             return self._await(following.number, change, force)
@@ -120,7 +123,7 @@ class Turns:
     def _check(self, membership: Membership | None, change: Change, force: bool) -> None:
         """Raise Refusal when the next epoch cannot begin with the members after `change`."""
         why_not = self._why_not(membership)
-        if not why_not and _is_change(change):
+        if not why_not and not keeps_members(change):
             why_not = self._why_not_changed(membership, change, force)
         if why_not:
             raise Refusal(why_not)
@@ -199,8 +202,8 @@ class Turns:
 
     def _share(self, core: Replica) -> float:
         """What is held, as a share of the bound."""
-        instances = core.holding.instances / self._keep.instances
-        return instances if instances >= 1 else max(instances, core.holding.bytes() / self._keep.bytes)
+        instances = core.holding.instances / self.keep.instances
+        return instances if instances >= 1 else max(instances, core.holding.bytes() / self.keep.bytes)
 
     def _is_possible(self, membership: Membership | None, now: float) -> bool:
         why_not = self._why_not(membership)
@@ -223,7 +226,7 @@ class Turns:
         membership = located(membership, self._found_at)
         wish = self._wishes.next(self._following.number)
         change: Change = Nothing() if wish is None else wish.change
-        if wish is not None and _is_change(change):
+        if wish is not None and not keeps_members(change):
             why_not = self._why_not_changed(membership, change, wish.force)
             if why_not:  # what was there when the operator asked is gone
                 self._wishes.refuse(why_not, wish)
@@ -234,9 +237,12 @@ class Turns:
             why = "a candidate waits for a state"
         elif wish is None:
             why = f"{held.instances} instances are held for others, about {held.bytes() / 1e6:.1f} MB"
-        successor = changed(membership, change).successor(
-            f"{why}, by replica {self._id}", int(self._wall_clock())
-        )
+        wanted = changed(membership, change)
+        if self._wishes.raises(self._following.number):
+            wanted = wanted._replace(version=self._versions.best(membership, wanted))
+        if wanted.version != membership.version:
+            why = f"{why}, version {wanted.version}"
+        successor = wanted.successor(f"{why}, by replica {self._id}", int(self._wall_clock()))
         core.propose(Batch.opening(successor))
         _log.info(
             "replica {id} proposes epoch {number}: {why}", id=self._id, number=successor.number, why=why
@@ -247,16 +253,12 @@ class Turns:
         self._began_at = self._now()
         self._over_since = None
         self._by_itself = False
-        self._wishes.on_begun(membership)
+        self._wishes.on_begun(membership, self._versions.best(membership, membership))
         self.wanted = self._is_awaited()
 
     def _is_awaited(self) -> bool:
         """Whether an operator waits for an epoch that has not begun."""
         return self._wishes.next(self._following.number) is not None
-
-
-def _is_change(change: Change) -> bool:
-    return not isinstance(change, Nothing)
 
 
 def _first(transport: ITransport, numbers: Sequence[int], new_uuid: Callable[[], int]) -> Membership | None:
@@ -266,4 +268,4 @@ def _first(transport: ITransport, numbers: Sequence[int], new_uuid: Callable[[],
     """
     uids = [(number, transport.uid_of(number)) for number in numbers]
     members = tuple(Member(number, uid) for number, uid in uids if uid)
-    return Membership(new_uuid(), 0, VERSION, members) if len(members) == len(uids) else None
+    return Membership(new_uuid(), 0, FIRST_VERSION, members) if len(members) == len(uids) else None

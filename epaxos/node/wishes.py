@@ -8,7 +8,7 @@ from typing import NamedTuple
 from twisted.internet.defer import Deferred
 
 from epaxos.interfaces import Refusal
-from epaxos.protocol.values.changes import Change, Nothing, changed, describe
+from epaxos.protocol.values.changes import Change, Nothing, Raise, changed, describe, keeps_members
 from epaxos.protocol.values.membership import Membership
 
 __all__ = ["Wish", "Wishes", "is_done"]
@@ -58,10 +58,18 @@ class Wishes:
         """The first of those who want an epoch after `number`; None when there is nobody."""
         return next((wish for wish in self._wishes if wish.number > number), None)
 
-    def on_begun(self, membership: Membership) -> None:
-        """An epoch has begun.  Whoever wanted it to begin with other members has to ask again."""
+    def raises(self, number: int) -> bool:
+        """Whether somebody who waits for an epoch after `number` wants more than a turn: it gets the highest
+        version, too."""
+        return any(wish.number > number and not isinstance(wish.change, Nothing) for wish in self._wishes)
+
+    def on_begun(self, membership: Membership, best: int) -> None:
+        """An epoch has begun.  Whoever wanted it to begin with other members has to ask again; who wants the
+        highest version, which is `best`, waits for the next one if this one has a lower."""
         for wish in self._take(membership.number):
-            if is_done(membership, wish.change):
+            if isinstance(wish.change, Raise) and membership.version < best:
+                self._wishes.append(wish._replace(number=membership.number + 1))
+            elif is_done(membership, wish.change):
                 self._wishes.append(wish)
             else:
                 wish.answer.errback(
@@ -96,7 +104,7 @@ class Wishes:
 
     def _overdue(self, wish: Wish, present: int) -> str:
         number = wish.number
-        if isinstance(wish.change, Nothing):
+        if keeps_members(wish.change):
             return (
                 f"no majority of the members has answered within {self._timeout_s:g} s; the next epoch may"
                 " still begin"

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
+    IHandshakeListener,
     IPushProducer,
     ITCPTransport,
     IUNIXTransport,
@@ -20,15 +21,18 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.interfaces import CommandError
+from epaxos.interfaces import CommandError, Outcome, Reply
 from epaxos.net.eager_write import send_promptly
+from epaxos.net.tls import certificate_name, explain_tls, tls_handle
+from epaxos.resp.commands.run import ByReplica
+from epaxos.resp.commands.transactions import forget
 from epaxos.resp.encoder import encode_reply
 from epaxos.resp.hiredis_parser import RespError
 from epaxos.resp.holding import Account
 from epaxos.resp.interfaces import IClientConnection
 from epaxos.resp.parser import CommandParser
 from epaxos.resp.pipeline import UNCOUNTED_BYTES, Pipeline
-from epaxos.resp.session import Session, Silence
+from epaxos.resp.session import Kind, Session, Silence
 from epaxos.resp.shared import Shared
 from epaxos.resp.sorter import Sorter
 
@@ -51,7 +55,7 @@ KEEPALIVE_PROBES = 3
 """Probes that a client may leave unanswered; they are a third of `keepalive_s` apart, as with Redis."""
 
 
-@implementer(IClientConnection, IPushProducer, IHalfCloseableProtocol)
+@implementer(IClientConnection, IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
 class RespConnection(Protocol):
     """One client, `client_id`, at `address`.  No object that it holds leads back to it once it is lost.
 
@@ -65,11 +69,16 @@ class RespConnection(Protocol):
             address,
             server.seconds(),
             is_local=is_local,
-            needs_password=server.door.has_password,
         )
+        server.admittance.greet(session)
         account = Account(server.register.holdings, server.register.relieve)
         self.pipeline = Pipeline(
-            server.replica, server.limits, server.traffic, server.writers, account, session
+            server.counted,
+            server.limits,
+            server.traffic,
+            server.writers,
+            account,
+            session,
         )
         self._sorter = Sorter(server, session, self.pipeline)
         self._parser = CommandParser(server.limits.command_bytes_max)
@@ -84,16 +93,21 @@ class RespConnection(Protocol):
         server, session, limits = self.server, self.session, self.server.limits
         own_address = wire.getHost()
         session.tcp_port = getattr(own_address, "port", 0)
+        session.own_host = getattr(own_address, "host", "")
         session.place = f"addr={session.address} laddr={address_of(own_address)} fd={_descriptor_of(wire)}"
         self.pipeline.open(wire)
-        refusal = self._refusal(wire)
+        refusal = _refusal_of(self, wire)
         if refusal:
             server.patience.watch(self)
             send_promptly(wire, refusal)
             wire.loseConnection()
             self.pipeline.is_leaving = self.pipeline.is_gone = True
             return
-        server.patience.on_connected(self)
+        session.is_greeting = tls_handle(wire) is not None
+        if session.is_greeting:
+            server.patience.watch(self)
+        else:
+            server.patience.on_connected(self)
         wire.registerProducer(self, True)
         self.pipeline.source = server.reader.join(wire, self, server.receive)
         if ITCPTransport.providedBy(wire) and not IUNIXTransport.providedBy(wire):  # a Unix socket is both
@@ -101,23 +115,21 @@ class RespConnection(Protocol):
             if limits.keepalive_s:
                 _keep_alive(wire, limits.keepalive_s)
 
-    def _refusal(self, wire: Any) -> bytes:
-        """What a client is told that is not let in; empty for one that is let in, and in the register."""
-        server, session = self.server, self.session
-        if server.door.is_for_this_host and not session.is_local:
-            server.traffic.connections_rejected += 1
-            server.complain(
-                session.address,
-                "refused by protected mode, because no password is set: set requirepass, or"
-                " protected_mode = no, in [security]",
-            )
-            return DENIAL
-        return b"" if server.register.admit(self, wire) else REFUSAL
+    def handshakeCompleted(self) -> None:
+        """See IHandshakeListener: the client has shown its certificate, if it has one."""
+        session, patience = self.session, self.server.patience
+        session.certificate_user = certificate_name(self.transport)
+        session.is_greeting = False
+        self.server.admittance.log_in_certified(session)
+        self.heed_pause()  # its commands may have to be looked at now
+        if not self.pipeline.is_leaving:
+            patience.on_lost(self)
+            patience.on_connected(self)
 
     def readConnectionLost(self) -> None:
         """See IHalfCloseableProtocol: the client sends no more, and may still wait for replies."""
         self.pipeline.hears_no_more = True
-        if not self._sorter.is_behind:
+        if self._sorter.is_waiting or not self._sorter.is_behind:
             self.hang_up()
 
     def writeConnectionLost(self) -> None:
@@ -125,18 +137,49 @@ class RespConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See Protocol.  What is under way runs on, and nobody gets its replies."""
+        why = explain_tls(reason.value, tls_handle(self.transport))
+        if why is not None:
+            self.server.complain(self.session.address, why)
         self._sorter.drop()
+        self.server.listeners.discard(self)
+        self.server.monitors.discard(self)
+        self.server.tracking.stop(self)
         self.pipeline.close()
+        made = forget(self, None)
+        if isinstance(made, ByReplica):
+            self.pipeline.order.submit(made.commands, _ignore, made.size_bytes)
         source, self.pipeline.source = self.pipeline.source, None  # it leads to this connection
         if source is not None:
             self.server.reader.leave(source)
         self.server.register.forget(self)
         self.server.patience.on_lost(self)
 
+    def deliver(self, message: Reply) -> None:
+        """See IClient.  Who takes no messages is cut off at the bounds of what may be under way."""
+        pipeline = self.pipeline
+        if pipeline.is_gone:
+            return
+        if pipeline.is_overfull:
+            self.cut_off("it takes no messages")
+            return
+        pipeline.answer(encode_reply(message, self.session.resp))
+        pipeline.flush()
+
+    def push(self, output: bytes) -> int:
+        """See IClient.  Who takes no messages is cut off at the bound of bytes."""
+        pipeline = self.pipeline
+        if pipeline.is_gone or pipeline.is_leaving:
+            return 0
+        left_bytes = pipeline.push(output)
+        if left_bytes >= self.server.limits.pipeline_bytes_max:
+            self.cut_off("it takes no messages")
+        return left_bytes
+
     def leave(self) -> None:
         """See IClient."""
         self.pipeline.is_leaving = True
         self.server.patience.watch(self)
+        self._sorter.wait_no_more()
 
     def hang_up(self) -> None:
         """See IClientConnection."""
@@ -145,16 +188,20 @@ class RespConnection(Protocol):
 
     def cut_off(self, why: str) -> None:
         """See IClientConnection."""
-        self._abandon(f"cut off: {why}")
+        self.end(f"cut off: {why}", is_known=True)
 
-    def refuse_attack(self, text: str) -> None:
-        """See IClient."""
-        self._abandon(text)
-
-    def _abandon(self, complaint: str) -> None:
-        self.server.complain(self.session.address, complaint)
+    def end(self, why: str, *, is_known: bool = False) -> None:
+        """See IClient.  Unless it `is_known` until then, it is in no list of clients any more, though the
+        loss is told a turn later."""
+        if not is_known:
+            self.server.register.forget(self)
+        self.server.complain(self.session.address, why)
         self._sorter.drop()
         self.pipeline.abandon()
+
+    def heed_pause(self) -> None:
+        """See IClientConnection."""
+        self._sorter.heed_pause(self)
 
     # -- the socket takes replies, or does not
 
@@ -174,14 +221,16 @@ class RespConnection(Protocol):
 
     @property
     def is_leaving(self) -> bool:
-        """See Quiet."""
-        return self.pipeline.is_leaving
+        """See Quiet.  A client that does not get through with the handshake of TLS is not awaited longer."""
+        return self.pipeline.is_leaving or self.session.is_greeting
 
     def take_activity(self) -> bool:
         """See Quiet."""
         pipeline = self.pipeline
         was_active, pipeline.was_active = pipeline.was_active or pipeline.awaits_answer, False
-        return was_active
+        return (
+            was_active or self._sorter.is_behind or self.session.subscriptions > 0 or self.session.is_monitor
+        )
 
     def on_impatience(self) -> None:
         """See Quiet.  An idle client leaves; one that takes no replies is cut off."""
@@ -192,10 +241,14 @@ class RespConnection(Protocol):
 
     # -- commands
 
-    @property
     def is_between_commands(self) -> bool:
         """See IClientConnection."""
-        return self._sorter.is_plain and not (self.pipeline.is_leaving or self._parser.is_inside)
+        pipeline = self.pipeline
+        return (
+            self._sorter.is_plain
+            and pipeline.order.begun is None
+            and not (pipeline.is_leaving or self._parser.is_inside)
+        )
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
@@ -266,19 +319,55 @@ class RespConnection(Protocol):
         self.hang_up()
 
     def describe(self) -> str:
-        """See IClient.  There is no subscription and no transaction, and only one database and user."""
+        """See IClient."""
         session, pipeline = self.session, self.pipeline
         now_s = self.server.seconds()
-        flags = ("c" if pipeline.is_leaving else "") + ("U" if session.address == UNIX else "")
+        multi = -1 if session.transaction is None else len(session.transaction.queued)
+        is_unix = session.address == UNIX
+        listens = {kind: len(names) for kind, names in session.listens.items()}
+        is_blocked, tracking = session.client_id in self.server.blocked, session.tracking
+        marks = {
+            "O": session.is_monitor,
+            "P": session.subscriptions,
+            "x": multi >= 0,
+            "b": is_blocked,
+            "t": tracking is not None,
+            "B": tracking is not None and tracking.is_broadcast,
+            "c": pipeline.is_leaving,
+            "U": is_unix,
+        }
+        flags = "".join(letter for letter, is_so in marks.items() if is_so)
         return (
             f"id={session.client_id} {session.place} name={session.client_name.decode()}"
             f" age={int(now_s - session.connected_s)} idle={int(now_s - session.heard_s)}"
-            f" flags={flags or 'N'} db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf={self._parser.held_bytes}"
+            f" flags={flags or 'N'} db={session.database}"
+            f" sub={listens[Kind.CHANNEL]} psub={listens[Kind.PATTERN]} ssub={listens[Kind.SHARD]}"
+            f" multi={multi}"
+            f" qbuf={self._parser.held_bytes}"
             f" events={'' if pipeline.is_paused else 'r'}"
             f" cmd={session.last_name.lower().decode('ascii', 'replace') or 'NULL'}"
-            f" user=default redir=-1 resp={session.resp}"
+            f" user={session.user.decode(errors='replace')} redir={-1 if tracking is None else 0}"
+            f" resp={session.resp}"
             f" lib-name={session.library_name.decode()} lib-ver={session.library_version.decode()}\n"
         )
+
+
+def _refusal_of(connection: RespConnection, wire: Any) -> bytes:
+    """What a client is told that is not let in; empty for one that is let in, and in the register."""
+    server, session = connection.server, connection.session
+    if server.admittance.is_for_this_host and not session.is_local:
+        server.traffic.connections_rejected += 1
+        server.complain(
+            session.address,
+            "refused by protected mode, because no password is set: set requirepass, or"
+            " protected_mode = no, in [security]",
+        )
+        return DENIAL
+    return b"" if server.register.admit(connection, wire) else REFUSAL
+
+
+def _ignore(outcome: Outcome) -> None:
+    """The mark of a client that is gone ends with the life of the replica at the latest."""
 
 
 def address_of(address: IAddress | None) -> str:

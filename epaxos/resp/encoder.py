@@ -6,16 +6,28 @@ megabytes.  So only short replies are encoded at once; all others in steps, whil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from epaxos.interfaces import CommandError, Reply, SimpleString
-from epaxos.interfaces.redis import bytes_of
+from epaxos.interfaces import (
+    CommandError,
+    NilArray,
+    Reply,
+    ReplyByKey,
+    ReplyMap,
+    ReplyPairs,
+    ReplySet,
+    SimpleString,
+)
+from epaxos.interfaces.doubles import text_of_double
+from epaxos.interfaces.redis import OK, bytes_of
 
 __all__ = [
+    "REPLY_OVERHEAD_BYTES",
     "STEP_BYTES",
     "Measure",
-    "RespMap",
+    "Push",
+    "Several",
     "Verbatim",
     "encode_if_small",
     "encode_in_steps",
@@ -30,19 +42,26 @@ ELEMENTS_AT_ONCE = 1_000
 """Replies with more elements, including those of nested lists, are not encoded at once."""
 LARGE_BYTES = 16_384
 """A longer value is never copied into an encoded reply, but sent from where it is stored."""
+SAMPLED_FROM, SAMPLES = 65_536, 16_384
+"""Of a reply with more elements than the first number about the second one are measured: the others are taken
+to be like them, because to look at a million takes a hundredth of a second and more."""
 REPLY_OVERHEAD_BYTES = 64
 """Memory that Python needs for a reply beside its bytes, about."""
 REPLY_HEAD_BYTES = 5
 """Bytes that the protocol adds to a reply, at least."""
 
-_OK = SimpleString("OK")
 _OK_BYTES = b"+OK\r\n"
 _VALUES = {bytes, type(None)}
 _NIL = {2: b"$-1\r\n", 3: b"_\r\n"}
+_NIL_ARRAY = {2: b"*-1\r\n", 3: b"_\r\n"}
 
 
-class RespMap(list):  # type: ignore[type-arg]
-    """A reply that is a map in RESP3, and a flat list of keys and values in RESP2."""
+class Push(list):  # type: ignore[type-arg]
+    """Something that the client has not just asked for: in RESP3 apart from replies, a list in RESP2."""
+
+
+class Several(list):  # type: ignore[type-arg]
+    """The replies to one command that has more than one; never inside another reply."""
 
 
 class Verbatim(bytes):
@@ -68,7 +87,7 @@ def encode_if_small(replies: Sequence[Reply], resp: int) -> bytes | None:
     if len(replies) == 1 and type(replies[0]) is bytes:
         value: Any = replies[0]
         return b"$%d\r\n%b\r\n" % (len(value), value) if len(value) <= STEP_BYTES else None
-    if replies and replies[0] == _OK and replies.count(_OK) == len(replies):
+    if replies and replies[0] == OK and replies.count(OK) == len(replies):
         return _OK_BYTES * len(replies)
     if len(replies) > ELEMENTS_AT_ONCE:
         return None
@@ -137,18 +156,35 @@ def encode_reply(reply: Reply, resp: int) -> bytes:
         return b"+%b\r\n" % reply.encode()
     if isinstance(reply, int):
         return b":%d\r\n" % reply
+    if isinstance(reply, float):
+        digits = text_of_double(reply)
+        return b",%b\r\n" % digits if resp == 3 else b"$%d\r\n%b\r\n" % (len(digits), digits)
     if isinstance(reply, CommandError):
         text = str(reply).replace("\r", " ").replace("\n", " ")
         return b"-%b\r\n" % bytes_of(text)
     if isinstance(reply, list):
-        return _head(reply, resp) + b"".join([encode_reply(element, resp) for element in reply])
+        elements = b"".join([encode_reply(element, resp) for element in _elements(reply, resp)])
+        return elements if isinstance(reply, Several) else _head(reply, resp) + elements
     raise TypeError(f"not a reply: {type(reply).__name__}")
 
 
 def _head(reply: list[Any], resp: int) -> bytes:
-    if isinstance(reply, RespMap) and resp == 3:
+    if isinstance(reply, NilArray):
+        return _NIL_ARRAY[resp]
+    if resp == 3 and isinstance(reply, (ReplyMap, ReplyByKey)):
         return b"%%%d\r\n" % (len(reply) // 2)
-    return b"*%d\r\n" % len(reply)
+    if isinstance(reply, ReplyPairs if resp == 3 else ReplyByKey):
+        return b"*%d\r\n" % (len(reply) // 2)
+    if resp == 3 and isinstance(reply, ReplySet):
+        return b"~%d\r\n" % len(reply)
+    return b"%b%d\r\n" % (b">" if resp == 3 and isinstance(reply, Push) else b"*", len(reply))
+
+
+def _elements(reply: list[Any], resp: int) -> Iterable[Reply]:
+    if isinstance(reply, ReplyPairs if resp == 3 else ReplyByKey):
+        elements = iter(reply)
+        return map(list, zip(elements, elements))
+    return reply
 
 
 def encode_in_steps(replies: Sequence[Reply], resp: int) -> Iterator[bytes]:
@@ -158,12 +194,12 @@ def encode_in_steps(replies: Sequence[Reply], resp: int) -> Iterator[bytes]:
     """
     pieces: list[bytes] = []
     size_bytes = 0
-    nested = [iter(replies)]
+    nested: list[Iterator[Any]] = [iter(replies)]
     while nested:
         for reply in nested[-1]:
             if isinstance(reply, list):
                 pieces.append(_head(reply, resp))
-                nested.append(iter(reply))
+                nested.append(iter(_elements(reply, resp)))
                 break
             if type(reply) is bytes and len(reply) > LARGE_BYTES:
                 pieces.append(b"$%d\r\n" % len(reply))
@@ -190,6 +226,13 @@ def measure(replies: Sequence[Reply]) -> Measure:
     nested: list[Sequence[Reply]] = [replies]
     while nested:
         some = nested.pop()
+        if len(some) > SAMPLED_FROM:
+            step = len(some) // SAMPLES + 1
+            part = measure(some[::step])
+            if not part.large:  # else each of them counts, and once
+                encoded += step * part.encoded
+                own += step * part.own
+                continue
         kinds = set(map(type, some))
         own += REPLY_OVERHEAD_BYTES * len(some)
         encoded += REPLY_HEAD_BYTES * len(some)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 __all__ = ["RespLimits"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class RespLimits:
-    """The bounds of the frontend."""
+    """The bounds of the frontend.  All who look at them share one object, so a change counts at once."""
 
     clients_max: int
     """Connections served at a time; a further one gets an error and is closed."""
@@ -29,3 +29,16 @@ class RespLimits:
     descriptor_max: int | None = None
     """A client whose socket gets this descriptor or a higher one is refused, because the store needs the
     rest; None: no bound."""
+
+    def take(self, others: RespLimits) -> None:
+        """Have the same values as the others from now on."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(others, each.name))
+
+    def settings(self) -> dict[str, str]:
+        """What `CONFIG GET` shows of those that can change."""
+        return {
+            "maxclients": str(self.clients_max),
+            "tcp-keepalive": str(self.keepalive_s),
+            "timeout": f"{self.timeout_s:g}",
+        }

@@ -31,11 +31,8 @@ class CommandParser:
     def __init__(self, command_bytes_max: int) -> None:
         self._careful = _CarefulParser(command_bytes_max)
         self._trusting = TrustingParser()
-
-    @property
-    def is_inside(self) -> bool:
+        self.is_inside = False
         """Whether a command has begun and is not complete."""
-        return self._careful.is_inside
 
     @property
     def held_bytes(self) -> int:
@@ -55,6 +52,8 @@ class CommandParser:
                 self._feed_command_start(data, commands)
         except RespError as error:
             return commands, error
+        finally:
+            self.is_inside = self._careful.is_inside
         return commands, None
 
     def feed_stranger(self, data: bytes) -> tuple[list[bytes] | None, bytes, RespError | None]:
@@ -70,6 +69,7 @@ class CommandParser:
             return None, b"", error
         finally:
             self._careful.is_stranger = False
+            self.is_inside = self._careful.is_inside
         return (commands[0] if commands else None), rest, None
 
     def _feed_command_start(self, data: bytes, commands: list[list[bytes]]) -> None:

@@ -5,6 +5,7 @@ One timer serves all connections, and activity only sets a flag, so that a comma
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -12,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 __all__ = ["LEAVE_S", "Patience", "Quiet"]
 
 LEAVE_S = 30.0
-"""Seconds without activity after which a connection that is leaving is cut off."""
+"""Seconds without activity after which one that is leaving, or in the handshake of TLS, is cut off."""
 LOOKS = 8
 """How often the timer looks at the connections in the shortest time that it has to measure."""
 LOOK_S_MIN = 0.05
@@ -44,10 +45,24 @@ class Patience:
 
     def __init__(self, clock: IReactorTime, timeout_s: float) -> None:
         self._clock = clock
-        self._timeout_s = timeout_s
-        self._look_s = max(LOOK_S_MIN, min(timeout_s or LEAVE_S, LEAVE_S) / LOOKS)
+        self._set_timeout(timeout_s)
         self._watched: dict[Quiet, None] = {}
         self._due: IDelayedCall | None = None
+
+    def _set_timeout(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._look_s = max(LOOK_S_MIN, min(timeout_s or LEAVE_S, LEAVE_S) / LOOKS)
+
+    def use_timeout(self, timeout_s: float, connections: Iterable[Quiet]) -> None:
+        """From now on clients may be idle for this time, also those of these connections."""
+        if timeout_s == self._timeout_s:
+            return
+        self._set_timeout(timeout_s)
+        for connection in connections:
+            if not (timeout_s or connection.is_leaving):
+                self.on_lost(connection)
+            elif timeout_s:
+                self.watch(connection)
 
     def on_connected(self, connection: Quiet) -> None:
         """A client has connected: look at the connection, if idle clients are cut off."""

@@ -12,23 +12,27 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from epaxos.interfaces import Command, CommandError, IClients, Outcome, Reply, Unavailable
+from epaxos.connections.order import COMMANDS_TOGETHER, Order
+from epaxos.interfaces import Command, CommandError, Outcome, Reply, Unavailable
+from epaxos.interfaces.composites import IN
 from epaxos.net.eager_write import send_promptly
 from epaxos.net.shared_reader import Source
-from epaxos.resp.encoder import STEP_BYTES, encode_if_small, measure
+from epaxos.resp.encoder import REPLY_OVERHEAD_BYTES, STEP_BYTES, encode_if_small, measure
 from epaxos.resp.holding import Account, Share
 from epaxos.resp.limits import RespLimits
 from epaxos.resp.session import Session, Silence
 from epaxos.resp.span import Span
+from epaxos.resp.statistics import Counted
+from epaxos.resp.together import Together
 from epaxos.resp.traffic import Traffic
 from epaxos.resp.writers import Writers
 
-__all__ = ["COMMANDS_TOGETHER", "Pipeline"]
+__all__ = ["Pipeline"]
 
-COMMANDS_TOGETHER = 1000
-"""Commands that are submitted together, at most."""
 SEND_BYTES = 262_144
 """Bytes of a long value that a socket is given in one step, at most."""
+SHARED_BYTES = 1024
+"""Longer messages count once in `clients_bytes_max` for all clients that wait for them."""
 UNCOUNTED_BYTES = 65_536
 """Longer commands count in `clients_bytes_max` while they come and while they are under way."""
 
@@ -43,14 +47,15 @@ class Pipeline:
 
     def __init__(
         self,
-        clients: IClients,
+        clients: Counted,
         limits: RespLimits,
         traffic: Traffic,
         writers: Writers,
         account: Account,
         session: Session,
     ) -> None:
-        self._clients = clients
+        counted: Any = clients
+        self.order = Order(counted, partial(clients.submit, who=lambda _: session))
         self._traffic = traffic
         self._writers = writers
         self._session = session
@@ -74,6 +79,8 @@ class Pipeline:
         """Whether nothing is received from the client."""
         self.is_held_up = False
         """Whether commands wait that nobody has looked at yet: see `sorter.py`."""
+        self.messages_pass_last = False
+        """Whether the last reply is that of a client that waits for elements: messages come before it."""
         self.hears_no_more = False
         """Whether the client has closed its side of the connection."""
         self.is_leaving = False
@@ -99,7 +106,25 @@ class Pipeline:
 
     # -- commands
 
-    def submit(self, commands: list[list[bytes]], size_bytes: int) -> None:
+    def submit_together(self, together: Together) -> None:
+        """As `submit`, where some replies are other ones than those of the replica."""
+        if together.are_plain:
+            self.submit(together.commands, together.size_bytes)
+        elif not self.is_gone:
+            span = self.expect(together.commands, together.size_bytes)
+            self._commands += together.replies - span.commands
+            span.commands = together.replies
+            done = self.on_outcome if self._session.silence is Silence.NONE else self._on_unwanted
+
+            def fill(outcome: Outcome) -> None:
+                replies = together.fill(outcome)
+                if together.changes_session:
+                    span.resp = self._session.resp  # HELLO may be among them
+                done(span, replies)
+
+            self.order.submit(together.commands, fill, together.size_bytes)
+
+    def submit(self, commands: Sequence[Command], size_bytes: int) -> None:
         """Let the replica run `commands`, all of which are valid; of `size_bytes` bytes."""
         if len(commands) <= COMMANDS_TOGETHER:
             self._submit_together(commands, size_bytes)
@@ -115,7 +140,7 @@ class Pipeline:
         done: Callable[[Span, Outcome], None] = self.on_outcome
         if self._session.silence is not Silence.NONE:
             done = self._on_unwanted
-        self._clients.submit(commands, partial(done, span), size_bytes)
+        self.order.submit(commands, partial(done, span), size_bytes)
 
     def _on_unwanted(self, span: Span, outcome: Outcome) -> None:
         """The client has asked for no reply (`CLIENT REPLY`)."""
@@ -126,7 +151,11 @@ class Pipeline:
         session, traffic, count = self._session, self._traffic, len(commands)
         traffic.commands_processed += count
         session.heard_s = traffic.turn_s
-        session.last_name = commands[-1][0]
+        name = commands[-1][0]
+        if name[0]:  # else it is what the connection has made of what the client sent
+            session.last_name = name
+        elif name == IN:
+            session.last_name = commands[-1][2]
         span = Span(count, size_bytes, session.resp, None)
         self._spans.append(span)
         self._commands += count
@@ -145,11 +174,37 @@ class Pipeline:
         self._commands += 1
         self._bytes += span.size_bytes
 
-    def expect_later(self) -> Span:
-        """The next reply comes later, by `on_outcome`: that of a command which the connection answers."""
-        span = Span(1, 0, self._session.resp, None)
+    def push(self, output: bytes) -> int:
+        """Write messages behind the replies to the commands that have come.  Others may share `output`.
+
+        Returns about how many bytes the client has not taken.
+        """
+        place = len(self._spans) - self.messages_pass_last
+        if not (place > 0 or self._pending or self._is_full):  # the usual case
+            sent = send_promptly(self._wire, output)
+            if sent < len(output):
+                self._pending = memoryview(output)[sent:]
+                self.count_own()
+            return len(output) - sent
+        span = Span(0, len(output), self._session.resp, output)
+        self._spans.insert(place, span)
+        self._bytes += len(output)
+        if len(output) > SHARED_BYTES:
+            span.share = Share(REPLY_OVERHEAD_BYTES, {id(output): output})
+            self._streamed_bytes += len(output)
+            self.account.hold(span.share)
+        self.flush()
+        return self._bytes + len(self._pending)
+
+    def expect_later(self, size_bytes: int = 0) -> Span:
+        """The next reply comes later, by `on_outcome`: that of a command which the connection answers, and
+        which takes `size_bytes` until then."""
+        span = Span(1, size_bytes, self._session.resp, None)
         self._spans.append(span)
         self._commands += 1
+        self._bytes += size_bytes
+        if size_bytes > UNCOUNTED_BYTES:
+            self.count_own()
         return span
 
     # -- replies
@@ -276,14 +331,14 @@ class Pipeline:
                 self._writers.add(self)
         self.regulate()
 
+    @property
+    def is_overfull(self) -> bool:
+        """Whether as much of the client is under way as may be."""
+        return self._commands >= self._commands_max or self._bytes >= self._bytes_max
+
     def regulate(self) -> None:
         """Receive only while the client takes replies and not too much of it is under way."""
-        pause = (
-            self._is_full
-            or self.is_held_up
-            or self._commands >= self._commands_max
-            or self._bytes >= self._bytes_max
-        )
+        pause = self._is_full or self.is_held_up or self.is_overfull
         done = self.is_leaving or self.hears_no_more
         source = self.source
         if pause != self.is_paused and not done and source is not None:
@@ -296,6 +351,7 @@ class Pipeline:
     def count_own(self) -> None:
         """Tell the account what has changed.  It may cut off any client, this one included."""
         own = self._bytes - self._streamed_bytes + min(len(self._pending), 2 * STEP_BYTES)
+        own += self._session.queued_bytes
         if self.coming_bytes > UNCOUNTED_BYTES:
             own += self.coming_bytes
         self.account.set_own(own)

@@ -54,9 +54,6 @@ class ProcessFacts:
             "used_memory_peak_human": human(peak),
             "total_system_memory": system,
             "total_system_memory_human": human(system),
-            "maxmemory": 0,
-            "maxmemory_human": human(0),
-            "maxmemory_policy": "noeviction",
         }
 
     @staticmethod

@@ -14,12 +14,15 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from epaxos.interfaces import Command, IClients, Outcome, Unavailable
+from epaxos.connections.order import COMMANDS_TOGETHER
+from epaxos.interfaces import Command, Outcome, Unavailable
 from epaxos.net.shared_reader import Received, hand_over
 from epaxos.resp.hiredis_parser import CommonParser
 from epaxos.resp.interfaces import IClientConnection
-from epaxos.resp.pipeline import COMMANDS_TOGETHER, Pipeline
+from epaxos.resp.pipeline import Pipeline
+from epaxos.resp.session import Session
 from epaxos.resp.span import Span
+from epaxos.resp.statistics import Counted
 from epaxos.resp.traffic import Traffic
 
 __all__ = ["Turn"]
@@ -43,7 +46,7 @@ class Turn:
 
     def __init__(
         self,
-        clients: IClients,
+        clients: Counted,
         are_valid: Callable[[Sequence[Command]], bool],
         traffic: Traffic,
         seconds: Callable[[], float],
@@ -89,12 +92,14 @@ class Turn:
         for connection, own, size_bytes in alone:
             connection.take(own, size_bytes)
         if wanted:
-            expected: list[tuple[Pipeline, Span]] = []
+            expected: list[tuple[Pipeline, Span, Sequence[Command]]] = []
             for connection, own, size_bytes in wanted:
                 pipeline = connection.pipeline
-                expected.append((pipeline, pipeline.expect(own, size_bytes)))
+                pipeline.order.begun = own
+                expected.append((pipeline, pipeline.expect(own, size_bytes), own))
             total = sum([size_bytes for _, _, size_bytes in wanted])
-            self._clients.submit(commands, partial(_hand_out, expected), total)
+            who = partial(_who, wanted)
+            self._clients.submit(commands, partial(_hand_out, expected), total, who)
 
 
 def _partition(items: Sequence[_T], is_one: Callable[[_T], bool]) -> tuple[list[_T], list[_T]]:
@@ -112,17 +117,27 @@ def _is_usual(received: Received) -> bool:
         data[:1] == b"*"
         and data[-2:] == b"\r\n"
         and len(data) <= RECEIVED_BYTES_MAX
-        and connection.is_between_commands
+        and connection.is_between_commands()
     )
 
 
-def _hand_out(expected: list[tuple[Pipeline, Span]], outcome: Outcome) -> None:
+def _who(wanted: Sequence[_Wanted], number: int) -> Session:
+    """The client of the command with this number."""
+    for connection, own, _ in wanted:
+        if number < len(own):
+            return connection.session
+        number -= len(own)
+    raise IndexError(number)
+
+
+def _hand_out(expected: list[tuple[Pipeline, Span, Sequence[Command]]], outcome: Outcome) -> None:
     """Give each client its replies.  A bug costs the connection that shows it."""
     end = 0
-    for pipeline, span in expected:
+    for pipeline, span, own in expected:
         start, end = end, end + span.commands
         try:
             pipeline.on_outcome(span, outcome if isinstance(outcome, Unavailable) else outcome[start:end])
         except Exception:
             _log.failure("an answer could not be delivered")
             pipeline.abort()
+        pipeline.order.end(own, outcome)

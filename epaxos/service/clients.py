@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 from twisted.logger import Logger
 
 from epaxos.config.addresses import server_address
-from epaxos.config.model import Config
+from epaxos.config.endpoints import check_client, check_peer_client
+from epaxos.config.model import Config, ConfigError
+from epaxos.interfaces import CommandError
+from epaxos.interfaces.users import Users, first_users
 from epaxos.net.door import Door
+from epaxos.service.passed_sockets import NOTHING_PASSED, Passed, is_on_host_alone
 
-__all__ = ["door", "shown_settings"]
+__all__ = ["check_address", "door", "shown_settings", "users_of"]
 
 _log = Logger()
 
 
-def door(config: Config, id: int) -> Door:
-    """Who may use the ports of replica `id`.  Without a password, log which of them others can reach."""
+def users_of(config: Config) -> tuple[Users, bytes]:
+    """The first users, and a digest of them.  Raises ConfigError, which shows no password."""
+    try:
+        return first_users(config.users)
+    except CommandError as why:
+        raise ConfigError(f"{config.path}: [users]: {str(why).removeprefix('ERR ')}") from None
+
+
+def door(config: Config, id: int, passed: Mapping[str, Passed] = NOTHING_PASSED) -> Door:
+    """Who may use the ports of replica `id`.  Without a password, log which of them others can reach.
+
+    `passed`: the sockets that it is given, by the names of its ports.
+    """
     security = config.security
     if not security.requirepass:
-        for key in ("client", "status"):
+        for key in ("client", "client_tls", "status"):
             endpoint = getattr(config.replica(id), key)
-            if endpoint and not _is_within_host(endpoint):
+            if not endpoint or (key == "status" and security.status_token):
+                continue
+            is_within = is_on_host_alone(passed[key]) if key in passed else _is_within_host(endpoint)
+            if not is_within:
                 _warn(key, endpoint, security.protected_mode)
     return Door(security.requirepass, is_protected=security.protected_mode)
 
@@ -53,11 +72,21 @@ def _is_within_host(endpoint: str) -> bool:
         return address.interface == "localhost"
 
 
-def shown_settings(config: Config) -> dict[str, str]:
-    """What `CONFIG GET` says of durability and of protected mode, in Redis' words.  Never the password."""
+def check_address(name: str, text: str) -> None:
+    """Raise ValueError when `text` is no client endpoint string for this setting of a member."""
+    check = check_peer_client if name == "peer_connect" else check_client
+    check(text)
+
+
+def shown_settings(config: Config, id: int) -> dict[str, str]:
+    """What `CONFIG GET` says of durability and of who is let in, in Redis' words.  Never the password."""
+    endpoint = config.replica(id).client_tls
+    tls = server_address(endpoint) if endpoint else None
     keeps = config.storage.engine != "memory"
     return {
         "appendonly": "yes" if keeps else "no",
         "appendfsync": "always" if keeps and config.storage.sync else "no",
         "protected-mode": "yes" if config.security.protected_mode else "no",
+        "tls-auth-clients": config.security.tls_auth_clients,
+        "tls-port": str((tls and tls.port) or 0),
     }

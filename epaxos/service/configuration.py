@@ -7,10 +7,12 @@ import os
 from epaxos.config.endpoints import check_peer_client, is_udp
 from epaxos.config.file import load
 from epaxos.config.model import Config, ConfigError
+from epaxos.config.settings import ReplicaConfig
 from epaxos.protocol.values.membership import Member
 from epaxos.service.endpoints import check_datagrams
+from epaxos.storage.folder import DataFolder
 
-__all__ = ["check_seed", "load_and_check", "member_in", "members_in"]
+__all__ = ["check_seed", "has_begun", "load_and_check", "member_in", "members_in"]
 
 
 def load_and_check(path: str | os.PathLike[str], id: int | None = None, seed: str = "") -> Config:
@@ -23,10 +25,16 @@ def load_and_check(path: str | os.PathLike[str], id: int | None = None, seed: st
     replica = None if id is None else config.find(id)
     if seed:
         check_seed(config, seed)
-    elif replica is None or not (replica.data / "db").exists():
+    elif replica is None or not has_begun(replica):
         config.check_founders()
     check_datagrams(config)
     return config
+
+
+def has_begun(replica: ReplicaConfig) -> bool:
+    """Whether the replica was started before, so that its folder may know more of the members than the
+    file."""
+    return DataFolder(replica.data).database.exists()
 
 
 def check_seed(config: Config, seed: str, option: str = "--join") -> None:

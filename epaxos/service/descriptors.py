@@ -17,6 +17,9 @@ those of strangers at the other ports; the rest is for the store's files, the lo
 listening sockets."""
 OF_EACH_PEER = 4
 """The descriptors for each other replica: a connection for each direction, and two that replace them."""
+PEERS_MIN = 6
+"""Other replicas for which there is room at least, because a file need not name the members that come later,
+nor those of a cluster that its replica joins."""
 NR_OPEN = Path("/proc/sys/fs/nr_open")
 
 
@@ -35,8 +38,9 @@ def raise_limit() -> int:
 
 
 def descriptors_for_clients(limit: int, n: int) -> int:
-    """The descriptors out of `limit` that clients may use in a cluster of n replicas.  It may be below 1."""
-    return limit - NOT_FOR_CLIENTS - OF_EACH_PEER * (n - 1)
+    """The descriptors out of `limit` that clients may use, where the file names n replicas.  It may be below
+    1."""
+    return limit - NOT_FOR_CLIENTS - OF_EACH_PEER * max(n - 1, PEERS_MIN)
 
 
 def _as_number(limit: int) -> int:

@@ -6,20 +6,12 @@ certificate that cannot be read.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, clientFromString, serverFromString
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IProtocolFactory,
-    IStreamClientEndpoint,
-    IStreamServerEndpoint,
-)
-from zope.interface import implementer
+from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
 from epaxos.config.endpoints import (
     CHECKED,
@@ -34,8 +26,9 @@ from epaxos.config.endpoints import (
     udp_server,
 )
 from epaxos.config.model import Config
+from epaxos.service.passed_sockets import Adopted, Passed, adopted, check_datagram_socket
 from epaxos.transport.datagrams import batch_bytes_max
-from epaxos.transport.udp import UdpAddress
+from epaxos.transport.udp_address import UdpAddress, UdpPassed
 
 __all__ = [
     "Dial",
@@ -50,28 +43,20 @@ __all__ = [
 _BATCH_BYTES_MIN = 500  # a datagram that holds no batch of this size is of no use
 
 
-@implementer(IStreamServerEndpoint)
-class _Inherited:
-    """A socket that systemd has opened, of which every `listen` gets a copy.
+def listening(
+    config: Config, id: int, key: str, reactor: Any, passed: Passed | None = None
+) -> IStreamServerEndpoint:
+    """The endpoint on which replica `id` listens for `key`: peer, client, client_tls or status.
 
-    Twisted closes the descriptor that it is given, and a replica that begins again listens once more.
+    `passed`: the socket that the service manager opened for it, if there is one.
     """
-
-    def __init__(self, endpoint: Any) -> None:
-        self._endpoint = endpoint
-
-    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """See IStreamServerEndpoint."""
-        adopted = self._endpoint
-        copy = type(adopted)(adopted.reactor, os.dup(adopted.fileno), adopted.addressFamily)
-        listening: Deferred[IListeningPort] = copy.listen(factory)
-        return listening
-
-
-def listening(config: Config, id: int, key: str, reactor: Any) -> IStreamServerEndpoint:
-    """The endpoint on which replica `id` listens for `key`: peer, client or status."""
+    if passed is not None and split(getattr(config.replica(id), key))[0] != "systemd":
+        return adopted(config, id, key, reactor, passed)
     endpoint: IStreamServerEndpoint = _made(serverFromString, config, id, key, reactor, SERVER_EXAMPLE)
-    return _Inherited(endpoint) if isinstance(endpoint, AdoptedStreamServerEndpoint) else endpoint
+    if isinstance(endpoint, AdoptedStreamServerEndpoint):
+        given: Any = endpoint
+        return Adopted(given.reactor, given.fileno, given.addressFamily)
+    return endpoint
 
 
 Dial = Callable[[int, str, bool], IStreamClientEndpoint]
@@ -125,9 +110,12 @@ def check_guest(address: str, is_unix: bool) -> None:
     check_client(address)
 
 
-def udp_listening(config: Config, id: int) -> UdpAddress:
-    """The address on which replica `id` listens for the others, with transport = udp."""
-    return UdpAddress(*udp_server(config.replica(id).peer))
+def udp_listening(config: Config, id: int, passed: Passed | None = None) -> UdpAddress | UdpPassed:
+    """Where replica `id` listens for the others, with transport = udp.  `passed`: see `listening`."""
+    address = UdpAddress(*udp_server(config.replica(id).peer))
+    if passed is None:
+        return address
+    return UdpPassed(address, passed.descriptor, check_datagram_socket(config, id, passed))
 
 
 def udp_peers(config: Config, id: int) -> Callable[[int, str], UdpAddress]:

@@ -1,5 +1,6 @@
 """How the process of a replica ends, and with which exit status: 0 if it was told to stop, 1 if it failed,
-3 if its data is not that of this replica, so that a restart does not help, 4 if it is no member any more.
+3 if its data is not that of this replica, so that a restart does not help, 4 if it is no member any more,
+5 if the program is too old for the cluster.
 
 twistd has neither status: a service that fails makes no difference to it, and after SIGTERM it dies of that
 signal once more, however cleanly it had stopped.
@@ -17,7 +18,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from threading import Timer
 from typing import Any, TextIO
 
@@ -26,7 +28,16 @@ from twisted.logger import Logger
 
 from epaxos.service.log_file import ReplicaLog
 
-__all__ = ["FAILED", "FAIL_S_MAX", "REMOVED", "STOP_S_MAX", "WRONG_DATA", "Process", "StartError"]
+__all__ = [
+    "FAILED",
+    "FAIL_S_MAX",
+    "OUTDATED",
+    "REMOVED",
+    "STOP_S_MAX",
+    "WRONG_DATA",
+    "Process",
+    "StartError",
+]
 
 FAILED = 1
 """The exit status of a replica that could not start or could not go on."""
@@ -36,6 +47,9 @@ restart helps: RestartPreventExitStatus in conf/epaxos@.service."""
 REMOVED = 4
 """The exit status of a replica that is no member of its cluster any more, or can never become one, and that
 nobody needs."""
+OUTDATED = 5
+"""The exit status of a replica whose program is too old for its cluster, or for its data.  It has to be
+upgraded; no restart helps before."""
 FAIL_S_MAX = 10.0
 """The longest time, in seconds, until a replica that failed has ended, even if its disk or stderr hangs."""
 STOP_S_MAX = 25.0
@@ -43,6 +57,14 @@ STOP_S_MAX = 25.0
 TimeoutStopSec in conf/epaxos@.service, because a service manager that kills it says less."""
 _SPARE_S = 1.0
 """The seconds from the first timer, which says why the process ends, to the second one."""
+
+
+def _both(first: Callable[[], object], second: Callable[[], object]) -> None:
+    """Call both, whatever the first one raises; it raises that, too."""
+    try:
+        first()
+    finally:
+        second()
 
 
 def _do_nothing(*_: object) -> None:
@@ -115,11 +137,16 @@ class Process:
 
     # -- signals
 
-    def take_signals(self, log: ReplicaLog | None) -> None:
+    def take_signals(
+        self,
+        log: ReplicaLog | None,
+        reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
+        reload: Callable[[], None] = _do_nothing,
+    ) -> None:
         """Stop on SIGTERM, with status 0, and on SIGINT, by that signal.  The first of the two decides.
 
         SIGHUP and SIGUSR1 are about the file of the log, if there is one; they do not end the process, and
-        neither does SIGUSR2.
+        neither does SIGUSR2.  SIGHUP calls `reload()`, too.  What it does is done within `reloading()`.
 
         Twisted sets handlers of its own just before the reactor runs, so they are replaced after that.
         After Twisted's handler of SIGTERM the process would die of the signal; its handler of SIGINT logs
@@ -133,7 +160,8 @@ class Process:
         if log is not None:
             reopened = ("the file of the log is opened again", log.reopen)
             rotated = ("the next file of the log is begun", log.rotate)
-        self._take(signal.SIGHUP, reopened or ("there is no file of the log to open again", None))
+        text, reopen = reopened or ("there is no file of the log to open again", _do_nothing)
+        self._take(signal.SIGHUP, (text, partial(_both, reopen, reload)), reloading)
         self._take(signal.SIGUSR1, rotated or ("there is no file of the log to begin anew", None))
         self._take(signal.SIGUSR2, ("it has no meaning here", None))
 
@@ -167,15 +195,26 @@ class Process:
             for number in self._ends:
                 signal.signal(number, _do_nothing)
 
-    def _take(self, number: signal.Signals, what: tuple[str, Callable[[], object] | None]) -> None:
+    def _take(
+        self,
+        number: signal.Signals,
+        what: tuple[str, Callable[[], object] | None],
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         text, act = what
         line = f"{number.name}: {text}"
-        signal.signal(number, lambda *_: self._reactor.callFromThread(self._on_signal, line, act))
+        signal.signal(number, lambda *_: self._reactor.callFromThread(self._on_signal, line, act, around))
 
-    def _on_signal(self, line: str, act: Callable[[], object] | None) -> None:
+    def _on_signal(
+        self,
+        line: str,
+        act: Callable[[], object] | None,
+        around: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         try:
-            if act is not None:
-                act()
+            with around():
+                if act is not None:
+                    act()
         except OSError as error:
             line = f"{line}: {error.strerror}"
         self._inform(line)

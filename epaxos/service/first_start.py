@@ -21,7 +21,7 @@ from epaxos.config.model import ConfigError
 from epaxos.founding.founding import Folder, Founding, WrongFolderError
 from epaxos.interfaces import Identity, WriteSet
 from epaxos.protocol.values.control import Control, Founded
-from epaxos.protocol.values.membership import UID_LIMIT, UUID_LIMIT, Member, Membership
+from epaxos.protocol.values.membership import FIRST_VERSION, UID_LIMIT, UUID_LIMIT, Member, Membership
 from epaxos.service.opened_store import OpenedStore
 from epaxos.transport.introductions import Hears, Introduction, Myself
 
@@ -52,7 +52,8 @@ class Introduces(Protocol):
 class FirstStart:
     """The first start of the replica that `identity` names, with its `store` and `transport`.
 
-    `wrong(text)` is called when this replica has to stop, because its folder is not what the others know.
+    `wrong(text)` is called when this replica has to stop, because its folder is not what the others know, and
+    `outdated(text)` when its program is too old for the cluster.
     `patience_s`: a process that is silent for this time may be gone.  `found_at` says where others find this
     replica, and the first members.  `seed`: the address of a member whose cluster the replica joins, unless
     its folder knows the members.  `met(membership)` is told the list of members that the folder holds.
@@ -68,6 +69,7 @@ class FirstStart:
         patience_s: float,
         clock: IReactorTime,
         wrong: Callable[[str], None],
+        outdated: Callable[[str], None],
         draw: Callable[[int], int] = randbelow,
         *,
         found_at: Mapping[int, Member] | None = None,
@@ -80,6 +82,7 @@ class FirstStart:
         self._patience_s = patience_s
         self._clock = clock
         self._wrong = wrong
+        self._outdated = outdated
         self._draw = draw
         self._found_at = found_at or {}
         self._seed = seed
@@ -199,7 +202,8 @@ class FirstStart:
         else:
             folder = Folder.UNFOUNDED if who.unfounded else Folder.OLDER
         try:
-            self._founding.on_met(number, 0 if who is None else who.uid, folder)
+            version = FIRST_VERSION if who is None else who.version
+            self._founding.on_met(number, 0 if who is None else who.uid, folder, version)
         except WrongFolderError as why:
             self.on_wrong(str(why))
         else:
@@ -225,6 +229,12 @@ class FirstStart:
         if not self._stopped:
             self.stop()
             self._wrong(text)
+
+    def on_outdated(self, text: str) -> None:
+        """See Hears."""
+        if not self._stopped:
+            self.stop()
+            self._outdated(text)
 
     # -- steps
 

@@ -10,7 +10,9 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-__all__ = ["Life", "Parts", "Port", "StartableNode", "Starts", "Upkeep"]
+from epaxos.service.phase import Phase
+
+__all__ = ["Life", "Parts", "Port", "StartableNode", "Starts", "Upkeep", "Upkeeps"]
 
 
 class Port(NamedTuple):
@@ -54,6 +56,23 @@ class Upkeep(Protocol):
         """Do nothing more.  May be called without a start."""
 
 
+class Upkeeps:
+    """Several of these, as one."""
+
+    def __init__(self, each: Sequence[Upkeep]) -> None:
+        self._each = each
+
+    def start(self) -> None:
+        """See Upkeep."""
+        for one in self._each:
+            one.start()
+
+    def stop(self) -> None:
+        """See Upkeep."""
+        for one in self._each:
+            one.stop()
+
+
 class Parts(NamedTuple):
     """What a replica is made of.
 
@@ -72,12 +91,16 @@ class Parts(NamedTuple):
 
 
 class Life:
-    """The parts from their only start to their only stop.  `is_ready`: clients may come."""
+    """The parts from their only start to their only stop.  `is_ready`: clients may come.
+
+    `on_phase(phase)` is told when the start has to wait, and when it goes on.
+    """
 
     _log = Logger()
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, on_phase: Callable[[Phase], None]) -> None:
         self.parts = parts
+        self._on_phase = on_phase
         self.is_ready = False
         self._listening: list[IListeningPort] = []
         self._is_over = False
@@ -97,9 +120,12 @@ class Life:
         waits = not may_start.called
         if waits:
             await self._listen()
+            self._on_phase(Phase.WAITING)
         await may_start
         if self._is_over:
             return
+        if waits:
+            self._on_phase(Phase.RESTORING)
         await node.start()
         if not waits:
             await self._listen()
@@ -107,6 +133,14 @@ class Life:
             self.is_ready = True
             self.parts.upkeep.start()
             self._tell_ready()
+
+    @property
+    def status(self) -> str:
+        """What the replica does, for people."""
+        parts = self.parts
+        if not parts.is_member():
+            return f"replica {parts.node.id} is not a member: clients are refused"
+        return f"replica {parts.node.id} of {parts.members()} serves clients"
 
     def _tell_ready(self) -> None:
         parts = self.parts

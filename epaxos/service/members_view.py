@@ -25,8 +25,9 @@ _log = Logger()
 class MembersView:
     """The members as replica `id` sees them.
 
-    `is_connected`: as that of ITransport.  `membership()` is the newest list; None where none is known, so
-    that the members are those of the configuration.  `joins()`: whether it was never a member, and joins.
+    `is_connected`, `version_of`: as those of ITransport.  `membership()` is the newest list; None where none
+    is known, so that the members are those of the configuration.  `joins()`: whether it was never a member,
+    and joins.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class MembersView:
         config: Config,
         id: int,
         is_connected: Callable[[int], bool],
+        version_of: Callable[[int], int],
         membership: Callable[[], Membership | None],
         joins: Callable[[], bool],
     ) -> None:
@@ -41,6 +43,7 @@ class MembersView:
         self._found_at = members_in(config)
         self._id = id
         self._is_connected = is_connected
+        self._version_of = version_of
         self._membership = membership
         self._joins = joins
 
@@ -77,7 +80,12 @@ class MembersView:
         replica = self._config.find(number)
         if replica is not None:
             client, status = client or replica.client, status or replica.status
-        return Member(number, peer, client, status, self._state(number), f"{uid:016x}" if uid else "")
+        version = self._version_of(number)
+        return Member(
+            *(number, peer, client, status, self._state(number)),
+            uid=f"{uid:016x}" if uid else "",
+            version=str(version) if version else "",
+        )
 
     def _state(self, number: int) -> str:
         if number == self._id:

@@ -15,9 +15,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from epaxos.config.model import ConfigError
-from epaxos.interfaces import StoreError, WrongDataError
-from epaxos.service.exit_status import FAILED, WRONG_DATA
+from epaxos.interfaces import OutdatedError, StoreError, WrongDataError
+from epaxos.service.exit_status import FAILED, OUTDATED, WRONG_DATA
 from epaxos.service.life import Life, Parts, StartableNode
+from epaxos.service.phase import Phase
 
 __all__ = ["ReplicaService"]
 
@@ -28,8 +29,8 @@ class ReplicaService(Service):
     `make(begin_again)` makes the parts of the replica; it is called at once, and again whenever the replica
     begins again.  It raises ConfigError.  The parts may call `begin_again()` at any time, in the event loop.
     When the replica cannot start, `startService` raises what `refuse(text, status)` returns; when that is
-    found only after `startService` has returned, `fail(text, status)` is called.  `ready()` is called
-    whenever clients may come.
+    found only after `startService` has returned, `fail(text, status)` is called.  `on_phase(phase)` is called
+    with each phase that begins: with `Phase.SERVING` whenever clients may come.
     """
 
     name = "epaxos"
@@ -41,13 +42,16 @@ class ReplicaService(Service):
         refuse: Callable[[str, int], Exception],
         fail: Callable[[str, int], None],
         clock: IReactorTime,
-        ready: Callable[[], None] | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self._make = make
         self._refuse = refuse
         self._fail = fail
         self._clock = clock
-        self._ready = ready or _nothing
+        self._on_phase = on_phase or _ignore
+        self.reload = reload or _nothing
+        """Follow the configuration file, as far as that needs no restart."""
         self._lives = 0
         self._begins_again = False
         self._life = self._new_life()
@@ -55,12 +59,17 @@ class ReplicaService(Service):
     def _new_life(self) -> Life:
         """Raises ConfigError."""
         self._lives += 1
-        return Life(self._make(partial(self._begin_again_after, self._lives)))
+        return Life(self._make(partial(self._begin_again_after, self._lives)), self._on_phase)
 
     @property
     def node(self) -> StartableNode:
         """The node of now."""
         return self._life.parts.node
+
+    @property
+    def status(self) -> str:
+        """What the replica does, for people."""
+        return self._life.status
 
     @property
     def is_ready(self) -> bool:
@@ -71,6 +80,7 @@ class ReplicaService(Service):
         """Start the replica.  What fails at once is raised, see the class."""
         super().startService()
         failures: list[Failure] = []
+        self._on_phase(Phase.RESTORING)
         started = Deferred.fromCoroutine(self._life.start())
         if started.called:
             started.addErrback(failures.append)
@@ -82,7 +92,7 @@ class ReplicaService(Service):
 
     def _tell_ready(self) -> None:
         if self.is_ready:
-            self._ready()
+            self._on_phase(Phase.SERVING)
 
     def stopService(self) -> Deferred[None]:
         """Accept no new clients, answer those that wait, write a last checkpoint, and close everything.
@@ -90,6 +100,7 @@ class ReplicaService(Service):
         The Deferred fires when that is done.
         """
         super().stopService()
+        self._on_phase(Phase.STOPPING)
         return self._life.stop()
 
     # -- beginning again
@@ -115,6 +126,7 @@ class ReplicaService(Service):
         await deferLater(self._clock, 0, _nothing)  # the stack still holds parts of the life that is over
         if not self.running:
             return
+        self._on_phase(Phase.RESTORING)
         was_frozen = gc.get_freeze_count() > 0
         gc.unfreeze()
         self._life = self._new_life()
@@ -132,6 +144,8 @@ class ReplicaService(Service):
 
     @staticmethod
     def _status_of(failure: Failure) -> int:
+        if isinstance(failure.value, OutdatedError):
+            return OUTDATED
         return WRONG_DATA if isinstance(failure.value, WrongDataError) else FAILED
 
     def _explain(self, failure: Failure) -> str:
@@ -145,6 +159,10 @@ class ReplicaService(Service):
             return f"cannot listen on {where}: {getattr(error.socketError, 'strerror', error.socketError)}"
         self._log.failure("the replica cannot start", failure)
         return "the replica cannot start: internal error, see the log"
+
+
+def _ignore(phase: Phase) -> None:
+    """Nobody wants to know."""
 
 
 def _nothing() -> None:

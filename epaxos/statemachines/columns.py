@@ -5,7 +5,7 @@ The payload does not repeat the keys, because the batch carries them for the pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import chain, count, islice, repeat
 from operator import itemgetter
 from typing import NamedTuple
@@ -37,22 +37,32 @@ class Columns(NamedTuple):
 
     `shapes`: all shapes; `which`: the index of the shape of each command, empty when there is only one shape
     and `keys` is not None; `keys`: the first argument of each command, where all of them are keys of the
-    batch, else None; `arguments`: all other arguments, command by command.
+    batch, else None; `arguments`: all other arguments, command by command; `time_ms`, `seed`: the time of the
+    leader, and its throw of the dice.
     """
 
     shapes: list[Shape]
     which: list[int]
     keys: Sequence[bytes] | None
     arguments: list[bytes]
+    time_ms: int = 0
+    seed: int = 0
 
 
-def encode_commands(commands: Sequence[Command], keys: tuple[bytes, ...] = ()) -> bytes:
+def encode_commands(
+    commands: Sequence[Command],
+    keys: tuple[bytes, ...] = (),
+    time_ms: int = 0,
+    seed: int = 0,
+    found: tuple[Set[bytes], Set[int]] | None = None,
+) -> bytes:
     """The payload of one or more commands, none of which is empty.
 
     `keys`: the keys of the batch, the written ones first, if the first argument of every command is a key.
+    `time_ms`, `seed`: see Columns.  `found`: the names and the lengths of the commands, where they are known.
     """
-    columns = columns_pb2.Commands()
-    names, lengths = set(map(_name, commands)), set(map(len, commands))
+    columns = columns_pb2.Commands(time_ms=time_ms, seed=seed)
+    names, lengths = found or (set(map(_name, commands)), set(map(len, commands)))
     if len(names) > 1 or len(lengths) > 1 or not keys:
         shapes = list(zip(map(_name, commands), map(len, commands)))
         numbers = dict(zip(dict.fromkeys(shapes), count()))
@@ -73,7 +83,7 @@ def encode_commands(commands: Sequence[Command], keys: tuple[bytes, ...] = ()) -
     return columns.SerializeToString()
 
 
-def _behind_keys(commands: Sequence[Command], lengths: set[int]) -> Iterable[bytes]:
+def _behind_keys(commands: Sequence[Command], lengths: Set[int]) -> Iterable[bytes]:
     if lengths == {3}:
         return map(_value, commands)
     return chain.from_iterable(map(_rest, commands)) if lengths != {2} else ()
@@ -97,7 +107,7 @@ def decode_columns(batch: Batch) -> Columns:
     if not fits or len(names) != len(here) or min(here) < 0 or size != len(arguments):
         raise ValueError("a batch whose columns do not fit")
     keys = _decode_keys(batch, columns.keys[:]) if columns.keyed else None
-    return Columns(list(map(Shape, names, lengths)), which, keys, arguments)
+    return Columns(list(map(Shape, names, lengths)), which, keys, arguments, columns.time_ms, columns.seed)
 
 
 def _decode_keys(batch: Batch, numbers: list[int]) -> Sequence[bytes]:
@@ -113,7 +123,7 @@ def _decode_keys(batch: Batch, numbers: list[int]) -> Sequence[bytes]:
 
 def decode_commands(columns: Columns) -> list[list[bytes]]:
     """The commands one by one."""
-    shapes, which, keys, arguments = columns
+    shapes, which, keys, arguments = columns[:4]
     shape_of = map(shapes.__getitem__, which) if which else repeat(shapes[0])
     rest = iter(arguments)
     if keys is None:

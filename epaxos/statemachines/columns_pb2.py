@@ -24,13 +24,13 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"epaxos/statemachines/columns.proto\x12\x14\x65paxos.statemachines\"j\n\x08\x43ommands\x12\r\n\x05names\x18\x01 \x03(\x0c\x12\x0f\n\x07lengths\x18\x02 \x03(\r\x12\x0e\n\x06shapes\x18\x03 \x03(\r\x12\r\n\x05keyed\x18\x04 \x01(\x08\x12\x0c\n\x04keys\x18\x05 \x03(\r\x12\x11\n\targuments\x18\x06 \x03(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"epaxos/statemachines/columns.proto\x12\x14\x65paxos.statemachines\"\x89\x01\n\x08\x43ommands\x12\r\n\x05names\x18\x01 \x03(\x0c\x12\x0f\n\x07lengths\x18\x02 \x03(\r\x12\x0e\n\x06shapes\x18\x03 \x03(\r\x12\r\n\x05keyed\x18\x04 \x01(\x08\x12\x0c\n\x04keys\x18\x05 \x03(\r\x12\x11\n\targuments\x18\x06 \x03(\x0c\x12\x0f\n\x07time_ms\x18\x07 \x01(\x04\x12\x0c\n\x04seed\x18\x08 \x01(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'epaxos.statemachines.columns_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMMANDS']._serialized_start=60
-  _globals['_COMMANDS']._serialized_end=166
+  _globals['_COMMANDS']._serialized_start=61
+  _globals['_COMMANDS']._serialized_end=198
 # @@protoc_insertion_point(module_scope)

@@ -23,15 +23,22 @@ def _refuse_unknown(options: Mapping[str, str], known: tuple[str, ...] = ()) -> 
 
 @implementer(IPlugin, IStateMachineFactory)
 class KeyValueFactory:
-    """Makes key-value stores; takes no options."""
+    """Makes key-value stores.
+
+    The option `undeclared` (`barrier` or `refuse`) says what becomes of scripts that touch keys that they do
+    not declare.
+    """
 
     name = "kv"
     description = "A key-value store that speaks the Redis commands for strings."
 
     def create(self, options: Mapping[str, str]) -> IStateMachine:
         """See IStateMachineFactory."""
-        _refuse_unknown(options)
-        return KeyValueStore()
+        _refuse_unknown(options, ("undeclared",))
+        undeclared = options.get("undeclared", "barrier")
+        if undeclared not in ("barrier", "refuse"):
+            raise ValueError(f"undeclared is {undeclared!r}, and must be barrier or refuse")
+        return KeyValueStore(refuses_undeclared=undeclared == "refuse")
 
 
 @implementer(IPlugin, IStateMachineFactory)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import FIRST_VERSION, WHEN_LOST, Membership
 from epaxos.transport.guests import Guests
 from epaxos.transport.introductions import (
     WIRE_OF_CHANGES,
@@ -45,7 +45,8 @@ class Acquaintances:
     """The others, as the replica `number` knows them: the members in `roster`, and `guests`.
 
     `patience_s`: a process that says nothing for this time may be gone.  `wrong(text)` is called when this
-    replica has to stop, with one line for the operator.  `now` tells the time in seconds.
+    replica has to stop, with one line for the operator, and `outdated(text)` when its program is too old.
+    `now` tells the time in seconds.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Acquaintances:
         patience_s: float,
         now: Callable[[], float],
         wrong: Callable[[str], None],
+        outdated: Callable[[str], None],
     ) -> None:
         self.myself = myself
         self.roster = roster
@@ -67,6 +69,8 @@ class Acquaintances:
         self.patience_s = patience_s
         self._now = now
         self._wrong = wrong
+        self._outdated = outdated
+        self._versions: dict[int, int] = {}
         self._heard: dict[int, Heard] = {}
         self._accepted_by_own = False
         self._foreign: set[int] = set()
@@ -79,6 +83,7 @@ class Acquaintances:
         `frames`: how many frames have come over the connection that there is with this replica already; None
         when there is none.  Who is no member becomes a guest, or is refused.
         """
+        self._check_version(sender, who)
         if who is None:
             membership = self.myself.membership
             if self.myself.seed or (membership is not None and membership.number):
@@ -128,6 +133,22 @@ class Acquaintances:
         uuid = self.myself.uuid or self._uuid
         if who.uuid and uuid and who.uuid != uuid:
             raise Refused(f"cluster {self._cluster!a} has another uuid here", Refusal.FOREIGN)
+
+    def _check_version(self, number: int, who: Introduction | None) -> None:
+        """Take note of what the program of `number` can do.  Raises Refused when it is too old."""
+        version = self._versions[number] = FIRST_VERSION if who is None else who.version
+        membership = self.myself.membership
+        if membership is not None and membership.version > version:
+            raise Refused(
+                f"the cluster is at version {membership.version}, and the program of replica {number} knows"
+                f" version {version}: upgrade it",
+                Refusal.OUTDATED,
+            )
+
+    def version_of(self, number: int) -> int:
+        """The highest version that the program of `number` can do, as it said last; 0 when it was not heard
+        of."""
+        return self.myself.version if number == self._number else self._versions.get(number, 0)
 
     def _check_folder(self, sender: int, who: Introduction) -> None:
         """Raise Refused when the folder of `who` is not the one of the member `sender`."""
@@ -209,6 +230,7 @@ class Acquaintances:
         gone = self.guests.gone()
         for number in gone:
             self._heard.pop(number, None)
+            self._versions.pop(number, None)
         return bool(gone)
 
     def heard_of(self, sender: int) -> tuple[int, int]:
@@ -227,11 +249,12 @@ class Acquaintances:
 
     def on_accepted(self, peer: int, by: Introduction | None, heard_written: int) -> None:
         """The replica `peer` takes this process for what it says.  Raises Refused when `peer` is not the one
-        that belongs to its number."""
+        that belongs to its number, or is too old."""
+        self._check_version(peer, by)
         if by is None:
             return
         if heard_written > self.myself.written():
-            self._wrong(self._older(peer, heard_written))
+            self._wrong(self._older(self._name_of(peer), heard_written))
         guest = self.guests.uid_of(peer)
         if guest is not None and guest != by.uid:
             raise Refused(_other_uid(peer, guest, by.uid))
@@ -248,26 +271,31 @@ class Acquaintances:
     def on_refused(self, peer: int, kind: int, by: Introduction | None, heard_written: int) -> None:
         """The member `peer` refuses this process."""
         uid = self.myself.uid
-        teller = f"replica {peer}" if self.roster.has(peer) else "the member that was asked"
+        teller = self._name_of(peer)
         if kind == Refusal.WIPED:
             self._wrong(
-                f"replica {self._number} was here before under another uid, says replica {peer}: its data was"
-                f" lost or replaced (the uid of this folder is {uid:016x})"
+                f"replica {self._number} was here before under another uid, says {teller}: its data was"
+                f" lost or replaced (the uid of this folder is {uid:016x}); {WHEN_LOST}"
             )
         elif kind == Refusal.DOUBLED:
             self._wrong(
-                f"another process has the uid of this folder ({uid:016x}), says replica {peer}: one of the"
+                f"another process has the uid of this folder ({uid:016x}), says {teller}: one of the"
                 " two folders is a copy"
             )
         elif kind == Refusal.OLDER:
-            self._wrong(self._older(peer, heard_written))
+            self._wrong(self._older(teller, heard_written))
         elif kind == Refusal.EMPTY:
             self._wrong(
-                f"this folder is empty, and replica {peer} has data of this cluster: the data of replica"
+                f"this folder is empty, and {teller} has data of this cluster: the data of replica"
                 f" {self._number} was lost or replaced, or it has never run"
             )
         elif kind == Refusal.FOREIGN:
             self._on_foreign(peer, by)
+        elif kind == Refusal.OUTDATED:
+            self._outdated(
+                f"the cluster is at a later version than {self.myself.version}, which this program knows,"
+                f" says {teller}: upgrade replica {self._number}, and start it again"
+            )
         elif kind == Refusal.USED:
             self._wrong(f"the number {self._number} is or was that of a member, says {teller}")
 
@@ -283,9 +311,13 @@ class Acquaintances:
                 f" is {theirs:032x}, and that of this folder is {self.myself.uuid:032x}"
             )
 
-    def _older(self, peer: int, heard_written: int) -> str:
+    def _name_of(self, peer: int) -> str:
+        """Who joins does not know whom it has asked."""
+        return f"replica {peer}" if self.roster.has(peer) else "the member that was asked"
+
+    def _older(self, teller: str, heard_written: int) -> str:
         return (
-            f"this folder is older than what it has said: replica {peer} has heard of its write"
+            f"this folder is older than what it has said: {teller} has heard of its write"
             f" {heard_written}, and it holds {self.myself.written()}: it is a copy, or was put back"
         )
 

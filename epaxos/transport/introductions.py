@@ -12,7 +12,13 @@ from typing import NamedTuple, Protocol
 
 from epaxos.protocol.values.control import TRANSFERS, Candidate, Control, EpochIs
 from epaxos.protocol.values.ids import NUMBER_LIMIT
-from epaxos.protocol.values.membership import ADDRESS_BYTES_MAX, Membership, is_writable
+from epaxos.protocol.values.membership import (
+    ADDRESS_BYTES_MAX,
+    FIRST_VERSION,
+    VERSION,
+    Membership,
+    is_writable,
+)
 from epaxos.protocol.values.transfer import StateOffer
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.codec import WireError
@@ -73,6 +79,8 @@ class Refusal(IntEnum):
     """The folder is empty, and this cluster, which knows no uids yet, has data."""
     USED = 7
     """A replica that joins has a number that is or was that of a member."""
+    OUTDATED = 8
+    """The program is too old for the version of the cluster."""
 
 
 class Refused(Exception):
@@ -103,7 +111,7 @@ class Introduction(NamedTuple):
     its cluster (0: not known), the number of the newest durable write, and whether it waits for the first
     list of members.  `wire` is the newest form of what is sent that it takes.  `joins`: it was never a member
     and wants to become one.  `address` is the endpoint string by which others reach it; "" when it is not
-    known.
+    known.  `version` is the highest version of the meaning of commands that it can do.
     """
 
     uid: int
@@ -114,6 +122,7 @@ class Introduction(NamedTuple):
     wire: int = WIRE
     joins: bool = False
     address: str = ""
+    version: int = VERSION
 
 
 @dataclass
@@ -122,7 +131,8 @@ class Myself:
 
     `written` tells the number of the newest durable write; `membership` is the newest list of members that
     is known, and `unfounded` that the folder waits for the first one.  `address` is the endpoint string by
-    which others reach it.  A replica that joins has the address of a member as its `seed`.
+    which others reach it.  A replica that joins has the address of a member as its `seed`.  `version` is
+    the highest version of the meaning of commands that this program can do.
     """
 
     uid: int
@@ -132,6 +142,7 @@ class Myself:
     unfounded: bool = False
     address: str = ""
     seed: str = ""
+    version: int = VERSION
 
     @property
     def uuid(self) -> int:
@@ -148,6 +159,7 @@ class Myself:
             self.unfounded,
             joins=bool(self.seed),
             address=self.address,
+            version=self.version,
         )
 
 
@@ -167,10 +179,13 @@ class Hears(Protocol):
     def on_wrong(self, text: str) -> None:
         """This replica has to stop, because of its data; `text` is one line for the operator."""
 
+    def on_outdated(self, text: str) -> None:
+        """This replica has to stop, because its program is too old for the cluster."""
+
 
 def write_introduction(who: Introduction, to: wire.Introduction) -> None:
     """Write `who` into the message `to`."""
-    to.uid, to.process, uuid, to.written, to.unfounded, to.wire, to.joins, to.address = who
+    to.uid, to.process, uuid, to.written, to.unfounded, to.wire, to.joins, to.address, to.version = who
     to.uuid = uuid.to_bytes(_UUID_BYTES, "big") if uuid else b""
 
 
@@ -192,4 +207,5 @@ def read_introduction(message: wire.Hello | wire.Answer) -> Introduction | None:
         max(1, min(who.wire, WIRE)),
         who.joins,
         who.address,
+        max(FIRST_VERSION, who.version),
     )

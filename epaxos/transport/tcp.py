@@ -29,7 +29,7 @@ from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
 from epaxos.protocol.values.control import Control, Founded, Written
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.protocol.values.transfer import PIECE_BYTES_MAX
 from epaxos.transport.acquaintances import Acquaintances
@@ -140,6 +140,7 @@ class TcpTransport:
             patience_s,
             self._clock.seconds,
             hears.on_wrong,
+            hears.on_outdated,
         )
 
     def open(self) -> Deferred[None]:
@@ -206,6 +207,13 @@ class TcpTransport:
     def uid_of(self, replica: int) -> int | None:
         """As `ITransport.uid_of`."""
         return None if self._acquaintances is None else self._acquaintances.uid_of(replica)
+
+    def version_of(self, replica: int) -> int:
+        """As `ITransport.version_of`."""
+        known, is_own = self._acquaintances, replica == self._identity.replica
+        if known is None:
+            return VERSION if is_own else 0
+        return known.version_of(replica) if is_own or self.is_connected(replica) else 0
 
     def know(self, membership: Membership, previous: Membership | None = None) -> None:
         """As `ITransport.know`."""

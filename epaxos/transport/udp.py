@@ -4,8 +4,9 @@ Messages travel once the two sides have accepted each other's greetings (`greeti
 
 This transport repeats nothing and orders nothing, because the timers of the protocol send again, and its
 rules allow duplicates and any order.  Datagrams are accepted only from the addresses of the other replicas,
-and only when their header fits.  From any other address only a greeting is taken, of a replica that joins or
-was a member once.  All others are counted and dropped, never answered, and cost no memory.
+and only when their header fits.  From any other address only a greeting that names this cluster is read: that
+of a replica which joins or was a member once is accepted, any other one is refused with an answer.  All other
+datagrams are counted and dropped, never answered, and cost no memory.
 That keeps out mistakes and strangers, but nobody who can forge addresses on this network: `datagrams.py`
 says how a proof of the sender will be carried.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError, MessageLengthError
@@ -27,7 +28,7 @@ from zope.interface import implementer
 from epaxos.interfaces import ITransport
 from epaxos.net.quiet_log import Complaints
 from epaxos.protocol.values.control import Control, Founded, Written
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.datagrams import (
@@ -48,27 +49,18 @@ from epaxos.transport.greetings import Greetings
 from epaxos.transport.handshake import WHOEVER, PeerIdentity
 from epaxos.transport.introductions import WIRE_OF_CHANGES, WIRE_OF_STATES, Hears, Myself, form_of
 from epaxos.transport.roster import Roster
+from epaxos.transport.udp_address import UdpAddress, UdpPassed
 from epaxos.transport.udp_peers import UdpPeer, UdpPeers
 from epaxos.transport.udp_socket import UdpSocket
 from epaxos.wire.codec import WireError
 from epaxos.wire.control import decode_control, encode_control
 
-__all__ = ["UdpAddress", "UdpSettings", "UdpTransport"]
+__all__ = ["UdpSettings", "UdpTransport"]
 
 ROWS_OF_JOINER = 7
 """Rows for which a replica that joins leaves room beside a batch, as it does not know how many there are."""
 
 _RECEIVE_BYTES_MAX = 65_536  # a datagram is received whole, whatever limit the sender has
-
-
-class UdpAddress(NamedTuple):
-    """An IP address as text ("": all interfaces, to listen on) and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ class UdpTransport:
     def __init__(
         self,
         identity: PeerIdentity,
-        listen: UdpAddress,
+        listen: UdpAddress | UdpPassed,
         where: Callable[[int, str], UdpAddress],
         *,
         session: int,
@@ -169,6 +161,7 @@ class UdpTransport:
             patience_s,
             self._reactor.seconds,
             hears.on_wrong,
+            hears.on_outdated,
         )
         self._greetings = Greetings(
             identity, acquaintances, hears, self._all_peers, self, settings.heard_within_s, self._reactor
@@ -183,9 +176,7 @@ class UdpTransport:
             raise RuntimeError("the transport was not introduced")
         self._socket = UdpSocket(self._on_datagram, self._reactor)
         try:
-            self._port = self._reactor.listenUDP(
-                self._listen.port, self._socket, self._listen.host, _RECEIVE_BYTES_MAX
-            )
+            self._port = self._listen.open(self._reactor, self._socket, _RECEIVE_BYTES_MAX)
         except CannotListenError:
             return fail()
         self._log.info("listening for replicas on {where}, by UDP", where=self._listen)
@@ -230,19 +221,22 @@ class UdpTransport:
 
     def speaks_epochs(self, replica: int) -> bool:
         """As `ITransport.speaks_epochs`: its greeting says so."""
-        return self._speaks(replica, WIRE_OF_STATES)
+        return self.is_connected(replica) and self._all_peers.takes(replica, WIRE_OF_STATES)
 
     def speaks_members(self, replica: int) -> bool:
         """As `ITransport.speaks_members`."""
-        return self._speaks(replica, WIRE_OF_CHANGES)
-
-    def _speaks(self, replica: int, form: int) -> bool:
-        peer = self._peers.get(replica)
-        return peer is not None and peer.accepted and peer.takes(form) and self.is_connected(replica)
+        return self.is_connected(replica) and self._all_peers.takes(replica, WIRE_OF_CHANGES)
 
     def uid_of(self, replica: int) -> int | None:
         """As `ITransport.uid_of`."""
         return None if self._acquaintances is None else self._acquaintances.uid_of(replica)
+
+    def version_of(self, replica: int) -> int:
+        """As `ITransport.version_of`."""
+        known, is_own = self._acquaintances, replica == self._identity.replica
+        if known is None:
+            return VERSION if is_own else 0
+        return known.version_of(replica) if is_own or self.is_connected(replica) else 0
 
     def know(self, membership: Membership, previous: Membership | None = None) -> None:
         """As `ITransport.know`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from epaxos.transport.datagrams import DatagramReader, DatagramWriter, sender_of
-from epaxos.transport.handshake import PeerIdentity
+from epaxos.transport.handshake import WHOEVER, PeerIdentity
 from epaxos.transport.introductions import Introduction
 
 __all__ = ["UdpPeer", "UdpPeers"]
@@ -33,7 +33,7 @@ class UdpPeer:
     ) -> None:
         self.id = id
         self.address = address
-        self.name = f"replica {id}"
+        self.name = "the cluster" if id == WHOEVER else f"replica {id}"
         self.reader = DatagramReader(identity, uid)
         self.writer = DatagramWriter(identity, uid, session, bytes_max)
         self.heard_at_s = _NEVER
@@ -83,6 +83,12 @@ class UdpPeers:
         for peer in by_number.values():
             self._at.setdefault(peer.address, []).append(peer)
         return new
+
+    def takes(self, replica: int, form: int) -> bool:
+        """Whether the two have accepted each other's greetings, and `replica` takes this form of what is
+        sent."""
+        peer = self.by_number.get(replica)
+        return peer is not None and peer.accepted and peer.takes(form)
 
     def find(self, address: tuple[str, int], datagram: bytes) -> UdpPeer | None:
         """Who has sent the datagram: of those at its address the one that it names, or else the first."""

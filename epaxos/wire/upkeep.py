@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from epaxos.protocol.values.clocks import Clocks, Echo
 from epaxos.protocol.values.ids import NUMBER_LIMIT
 from epaxos.protocol.values.messages import Fetch, Heartbeat, Message, Read, ReadOK
 from epaxos.wire import wire_pb2 as wire
@@ -42,10 +43,23 @@ def _encode_heartbeat(message: Heartbeat, out: wire.Message) -> None:
     to = out.heartbeat
     to.committed.extend(message.committed)
     to.executed.extend(message.executed)
+    if message.clocks is not None:
+        to.clocks.at_ms, to.clocks.wall_ms, to.clocks.cluster_ms, echoes = message.clocks
+        to.clocks.echoed_ms.extend(echo.at_ms for echo in echoes)
+        to.clocks.held_ms.extend(echo.held_ms for echo in echoes)
 
 
 def _decode_heartbeat(message: wire.Heartbeat, n: int) -> Heartbeat:
-    return Heartbeat(deps_of(message.committed, n), deps_of(message.executed, n))
+    clocks = _decode_clocks(message.clocks, n) if message.HasField("clocks") else None
+    return Heartbeat(deps_of(message.committed, n), deps_of(message.executed, n), clocks)
+
+
+def _decode_clocks(message: wire.Clocks, n: int) -> Clocks:
+    times = message.at_ms, message.wall_ms, message.cluster_ms
+    if max(times) >= NUMBER_LIMIT or not message.at_ms:
+        raise WireError(f"clocks that show {times}")
+    echoes = map(Echo, deps_of(message.echoed_ms, n), deps_of(message.held_ms, n))
+    return Clocks(*times, tuple(echoes))
 
 
 def _encode_read(message: Read, out: wire.Message) -> None:

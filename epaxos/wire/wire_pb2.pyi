@@ -233,12 +233,28 @@ class Fetch(_message.Message):
     def __init__(self, replicas: _Optional[_Iterable[int]] = ..., slots: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("committed", "executed")
+    __slots__ = ("committed", "executed", "clocks")
     COMMITTED_FIELD_NUMBER: _ClassVar[int]
     EXECUTED_FIELD_NUMBER: _ClassVar[int]
+    CLOCKS_FIELD_NUMBER: _ClassVar[int]
     committed: _containers.RepeatedScalarFieldContainer[int]
     executed: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, committed: _Optional[_Iterable[int]] = ..., executed: _Optional[_Iterable[int]] = ...) -> None: ...
+    clocks: Clocks
+    def __init__(self, committed: _Optional[_Iterable[int]] = ..., executed: _Optional[_Iterable[int]] = ..., clocks: _Optional[_Union[Clocks, _Mapping]] = ...) -> None: ...
+
+class Clocks(_message.Message):
+    __slots__ = ("at_ms", "wall_ms", "cluster_ms", "echoed_ms", "held_ms")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ECHOED_MS_FIELD_NUMBER: _ClassVar[int]
+    HELD_MS_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    wall_ms: int
+    cluster_ms: int
+    echoed_ms: _containers.RepeatedScalarFieldContainer[int]
+    held_ms: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, at_ms: _Optional[int] = ..., wall_ms: _Optional[int] = ..., cluster_ms: _Optional[int] = ..., echoed_ms: _Optional[_Iterable[int]] = ..., held_ms: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Read(_message.Message):
     __slots__ = ("number", "keys")
@@ -295,7 +311,7 @@ class Answer(_message.Message):
     def __init__(self, protocol: _Optional[str] = ..., accepted: bool = ..., refusal: _Optional[str] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ..., kind: _Optional[int] = ..., heard_written: _Optional[int] = ..., heard_process: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Introduction(_message.Message):
-    __slots__ = ("uid", "process", "uuid", "written", "unfounded", "wire", "joins", "address")
+    __slots__ = ("uid", "process", "uuid", "written", "unfounded", "wire", "joins", "address", "version")
     UID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +320,7 @@ class Introduction(_message.Message):
     WIRE_FIELD_NUMBER: _ClassVar[int]
     JOINS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     uid: int
     process: int
     uuid: bytes
@@ -312,7 +329,8 @@ class Introduction(_message.Message):
     wire: int
     joins: bool
     address: str
-    def __init__(self, uid: _Optional[int] = ..., process: _Optional[int] = ..., uuid: _Optional[bytes] = ..., written: _Optional[int] = ..., unfounded: bool = ..., wire: _Optional[int] = ..., joins: bool = ..., address: _Optional[str] = ...) -> None: ...
+    version: int
+    def __init__(self, uid: _Optional[int] = ..., process: _Optional[int] = ..., uuid: _Optional[bytes] = ..., written: _Optional[int] = ..., unfounded: bool = ..., wire: _Optional[int] = ..., joins: bool = ..., address: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Control(_message.Message):
     __slots__ = ("standing", "epoch_is", "state_ask", "state_offer", "piece_ask", "piece", "candidate", "written", "founded")

@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from epaxos.admin.status import status_site
 from epaxos.interfaces import IClients
-from epaxos.net.door import Door
+from epaxos.net.door import Door, Secret
 
 STATUS = {"id": 1, "cluster": "c", "committed": [1, 2, 3], "digest": "ab"}
 
@@ -33,13 +33,16 @@ class Clients:
 
     def __init__(self, status: Deferred[dict[str, Any]]) -> None:
         self._status = status
+        self.digests: list[bool] = []
+        """For each status that was asked for, whether it was with a digest."""
 
     def check(self, *_: Any) -> None:
         raise AssertionError("the status port runs no command")
 
-    submit = is_valid_shape = commands = keys = check
+    submit = is_valid_shape = is_read = databases = commands = keyspace = check
 
-    def status(self) -> Deferred[dict[str, Any]]:
+    def status(self, digest: bool = False) -> Deferred[dict[str, Any]]:
+        self.digests.append(digest)
         return self._status
 
 
@@ -79,6 +82,21 @@ class HttpTests(SynchronousTestCase):
         self.assertEqual(answer.headers["content-type"], "application/json")
         self.assertEqual(answer.headers["cache-control"], "no-store")
         self.assertEqual(int(answer.headers["content-length"]), len(answer.body))
+
+    def test_the_digest_is_made_for_those_who_ask(self) -> None:
+        clients = Clients(succeed(dict(STATUS)))
+        channel = status_site(clients, Clock()).buildProtocol(None)
+        channel.makeConnection(StringTransport())
+        self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
+        for path in (
+            "/status",
+            "/status?digest",
+            "/status?digest=1&pretty",
+            "/status?digests",
+            "/status?x=digest",
+        ):
+            channel.dataReceived(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.assertEqual(clients.digests, [False, True, True, False, False])
 
     def test_what_is_answered_to_what(self) -> None:
         for request, code, text in (
@@ -169,8 +187,9 @@ class HttpTests(SynchronousTestCase):
 class DoorTests(SynchronousTestCase):
     """Who may see the state: as for clients."""
 
-    def ask(self, door: Door, address: Any, *headers: str, path: str = "/status") -> Answer:
-        channel = status_site(Clients(succeed(dict(STATUS))), Clock(), door).buildProtocol(address)
+    def ask(self, door: Door, address: Any, *headers: str, path: str = "/status", token: str = "") -> Answer:
+        clients = Clients(succeed(dict(STATUS)))
+        channel = status_site(clients, Clock(), door, token=Secret(token)).buildProtocol(address)
         transport = StringTransport(peerAddress=address)
         channel.makeConnection(transport)
         self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
@@ -216,6 +235,41 @@ class DoorTests(SynchronousTestCase):
             self.assertTrue(answer.headers["www-authenticate"].startswith('Basic realm="epaxos"'))
             self.assertIn(b"requirepass", answer.body)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_the_token(self) -> None:
+        """It lets everybody in; where there is no password, clients of the host need none."""
+        local, elsewhere = IPv4Address("TCP", "127.0.0.1", 1), IPv4Address("TCP", "10.0.0.9", 1)
+        basic = f"Authorization: Basic {b64encode(b'me:open').decode()}"
+        for door in (Door(), Door(is_protected=True)):
+            for address, header, code in (
+                (local, "X: y", 200),
+                (elsewhere, "Authorization: Bearer open", 200),
+                (elsewhere, "Authorization: bearer  open", 200),
+                (elsewhere, basic, 200),
+                (elsewhere, "X: y", 401),
+                (elsewhere, "Authorization: Bearer", 401),
+                (elsewhere, "Authorization: Bearer opens", 401),
+                (elsewhere, "Authorization: open", 401),
+            ):
+                for path in ("/status", "/metrics"):
+                    answer = self.ask(door, address, header, path=path, token="open")
+                    self.assertEqual(answer.code, code, (header, path))
+                if code == 401:
+                    self.assertIn(b"status_token", answer.body)
+                    self.assertIn("Bearer", answer.headers["www-authenticate"])
+                self.assertEqual(self.ask(door, address, path="/healthz", token="open").code, 200)
+
+    def test_the_token_beside_a_password(self) -> None:
+        """Either of the two."""
+        door = Door("sesame")
+        for header, code in (
+            ("Authorization: Bearer open", 200),
+            ("Authorization: Bearer sesame", 401),
+            (f"Authorization: Basic {b64encode(b':sesame').decode()}", 200),
+            ("X: y", 401),
+        ):
+            answer = self.ask(door, IPv4Address("TCP", "127.0.0.1", 1), header, token="open")
+            self.assertEqual(answer.code, code, header)
 
 
 class RealSocketTests(TestCase):

@@ -90,7 +90,7 @@ def _restored(replicas: BenchCluster, members: int) -> Restored:
     begin = time.monotonic()
     replicas.start(*range(members)).ready(*range(members), timeout_s=READY_S)
     ready_s = time.monotonic() - begin
-    digest = replicas.status(0)["digest"]
+    digest = replicas.status(0, digest=True)["digest"]
     assert digest == manifest["digest"], f"{digest} is not {manifest['digest']}"
     return Restored(manifest["bytes"], taken_s, folders_s, ready_s)
 

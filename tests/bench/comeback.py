@@ -11,7 +11,7 @@ from tests.bench.processes import BenchCluster
 __all__ = ["Back", "Returning", "bytes_installed", "bytes_text", "wait_until_back"]
 
 PAUSE_S = 0.2
-"""Seconds between two looks.  A look takes the digest of the state, which costs the replica some time."""
+"""Seconds between two looks."""
 
 
 _INSTALLED = re.compile(r"begins again with the state of epoch \d+, (\d+) bytes, taken in")

@@ -1,8 +1,9 @@
-"""The instructions that a SET takes, of this tree and of another revision.
+"""The instructions that a SET, or another command, takes, of this tree and of another revision.
 
-`python -m tests.bench.instructions REVISION`: cachegrind counts what one process with three replicas and
-their clients does (`lockstep.py`), at two numbers of SETs; the difference is without the start.  The count
-depends little on what else the machine does, but tells nothing of caches, system calls and waiting.
+`python -m tests.bench.instructions REVISION [--work INCR]`: cachegrind counts what one process with three
+replicas and their clients does (`lockstep.py`), at two numbers of commands; the difference is without the
+start.  The count depends little on what else the machine does, but tells nothing of caches, system calls and
+waiting.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from epaxos.tools.demo import free_base_port
+from tests.bench.lockstep import WORKS
 from tests.bench.report import table
 from tests.bench.revisions import ROOT, exported
 
@@ -28,7 +30,7 @@ TIMEOUT_S = 300
 
 
 class Load(NamedTuple):
-    """`connections` to each replica; `commands`: how many SETs the count covers."""
+    """`connections` to each replica; `commands`: how many commands the count covers."""
 
     engine: str
     connections: int
@@ -51,9 +53,9 @@ def counted(errors: str) -> int:
     return int(match[1].replace(",", ""))
 
 
-def _run(source: Path, load: Load, commands: int) -> tuple[int, int]:
-    """Instructions, and SETs."""
-    arguments = [load.engine, load.connections, load.pipeline, commands, free_base_port(3)]
+def _run(source: Path, load: Load, work: str, commands: int) -> tuple[int, int]:
+    """Instructions, and commands."""
+    arguments = [load.engine, load.connections, load.pipeline, commands, free_base_port(3), work]
     done = subprocess.run(
         [
             *("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"),
@@ -71,10 +73,10 @@ def _run(source: Path, load: Load, commands: int) -> tuple[int, int]:
     return counted(done.stderr), int(done.stdout)
 
 
-def measure(source: Path, load: Load) -> float:
-    """Instructions of one SET."""
-    first, before = _run(source, load, load.commands // 2)
-    second, after = _run(source, load, load.commands + load.commands // 2)
+def measure(source: Path, load: Load, work: str = "SET") -> float:
+    """Instructions of one command."""
+    first, before = _run(source, load, work, load.commands // 2)
+    second, after = _run(source, load, work, load.commands + load.commands // 2)
     return (second - first) / (after - before)
 
 
@@ -87,15 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("base", metavar="REVISION", help="what to hold this tree against, as Git names it")
     parser.add_argument("--loads", type=int, default=len(LOADS), help="only the first so many (%(default)s)")
+    parser.add_argument("--work", choices=WORKS, default="SET", help="which commands (%(default)s)")
     options = parser.parse_args(arguments)
     if shutil.which("valgrind") is None:
         sys.exit("valgrind is not installed")
     lines = []
     with exported(options.base) as base:
         for load in LOADS[: options.loads]:
-            work = f"SET, {load.engine}, pipeline {load.pipeline}, 3 x {load.connections} connections"
+            work = (
+                f"{options.work}, {load.engine}, pipeline {load.pipeline}, 3 x {load.connections} connections"
+            )
             print(work, file=sys.stderr)
-            this, other = (measure(source, load) for source in (ROOT, base))
+            this, other = (measure(source, load, options.work) for source in (ROOT, base))
             lines.append([work, f"{this:,.0f}", f"{other:,.0f}", f"{this / other:.4f}"])
     print(table(["instructions of", "this tree", options.base, "ratio"], lines))
     return 0

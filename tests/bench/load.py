@@ -40,9 +40,20 @@ WARM_UP_S = 0.4
 
 
 class RedisBenchmark:
-    """redis-benchmark's SET of random (or one) keys at all ports at once, for about `seconds` each."""
+    """redis-benchmark's SET of random (or one) keys at all ports at once, for about `seconds` each.
 
-    def __init__(self, ports: Sequence[int], connections: Sequence[int], pipeline: int, seconds: float):
+    `options`: further ones, such as those of TLS.
+    """
+
+    def __init__(
+        self,
+        ports: Sequence[int],
+        connections: Sequence[int],
+        pipeline: int,
+        seconds: float,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._options = options
         self._ports = ports
         self._connections = connections
         self._pipeline = pipeline
@@ -79,7 +90,7 @@ class RedisBenchmark:
         keys = [] if one_key else ["-r", str(KEYS)]
         numbers = {"-p": port, "-P": self._pipeline, "-c": clients, "-n": requests, "-d": VALUE_BYTES}
         flat = [str(part) for pair in numbers.items() for part in pair]
-        return ["redis-benchmark", "--csv", "-t", "set", *flat, *keys]
+        return ["redis-benchmark", "--csv", "-t", "set", *flat, *keys, *self._options]
 
 
 def _rps(output: str, errors: str) -> float:

@@ -48,7 +48,7 @@ WAYS: dict[str, tuple[Callable[[BenchCluster], None], Callable[[BenchCluster], N
 
 
 def _epoch(replicas: BenchCluster) -> int:
-    """A status may take seconds under load, because it has a digest of the whole state."""
+    """Of a replica that may be too busy to answer at once."""
     status = wait_for("a status", lambda: replicas.try_status(AWAKE[0]), PATIENCE_S)
     return int(status["epoch"]["number"])
 

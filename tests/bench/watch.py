@@ -16,7 +16,7 @@ __all__ = ["Growth", "Watch", "growth"]
 
 SAMPLE_S = 1.0
 LOOKS_MAX = 40
-"""Looks at the epoch, at most: each takes a digest of the state, which costs a replica a second or more."""
+"""Looks at the epoch, at most."""
 
 
 class Growth(NamedTuple):

@@ -13,12 +13,12 @@ import hiredis
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from tests.ctl.fake import encoded
+from tests.net.lab import until
 
-__all__ = ["CUT", "RUN_AND_CUT", "SILENT", "Replicas", "Server", "until"]
+__all__ = ["CUT", "RUN_AND_CUT", "SILENT", "Replicas", "Server"]
 
 reactor: Any = the_reactor
 CUT, RUN_AND_CUT, SILENT = "cut", "run and cut", "silent"
@@ -30,12 +30,6 @@ FLAGS = {
     b"incr": b"write",
     b"epaxos": b"admin",
 }
-
-
-def until(condition: Callable[[], bool]) -> Deferred[Any]:
-    """Fires when `condition` holds; trial's time limit ends a test in which it never does."""
-    loop = LoopingCall(lambda: loop.stop() if condition() else None)
-    return loop.start(0.005)
 
 
 class _Connection(Protocol):

@@ -17,7 +17,8 @@ from epaxos.client import Client, MayHaveRunError, ReplyError, UnavailableError,
 from epaxos.client.client import CALLS_MAX
 from epaxos.client.commands import SHORT_BYTES
 from epaxos.client.sessions import KEPT_BYTES_MAX
-from tests.client.replicas import CUT, RUN_AND_CUT, SILENT, Replicas, reactor, until
+from tests.client.replicas import CUT, RUN_AND_CUT, SILENT, Replicas, reactor
+from tests.net.lab import until
 from tests.transport.certificates import Authority
 
 DOWN = Exception("CLUSTERDOWN the replica is stopping; the command was not run")

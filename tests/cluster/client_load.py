@@ -1,6 +1,6 @@
 """Coroutines that count through one client: `python -m tests.cluster.client_load ADDRESS…`.
 
-They begin when a line comes on stdin, end when it is closed, and print what happened as JSON.
+They begin at once, end when stdin is closed, and print what happened as JSON.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ COROUTINES = 20
 
 
 class _Input(Protocol):
-    """Fires `over` when stdin is closed."""
+    """`is_over`: whether stdin is closed."""
 
-    def __init__(self) -> None:
-        self.over: Deferred[None] = Deferred()
-        self.is_over = False
+    is_over = False
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.is_over = True

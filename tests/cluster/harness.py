@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -28,6 +29,10 @@ from tests.cluster.load import connect
 __all__ = ["TWISTD", "Cluster", "wait_until"]
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+LOG_CHARACTERS = 4000
+"""How much of a replica's log is shown after a failure."""
+WRONG_CLOCK = "import time; right = time.time; time.time = lambda: right() + {}; "
+"""What a process does first whose clock is to be wrong by a number of seconds."""
 
 
 def wait_until(what: str, is_so: Callable[[], Any], timeout_s: float = 20) -> Any:
@@ -52,6 +57,8 @@ class Cluster:
     `links`, which can be cut and delayed; each then has a configuration of its own, and with
     `settings_of` further sections of its own.  `source` is the folder of another epaxos to run.
 
+    `clocks_s`: by how much the clock of each replica is wrong, in seconds.
+
     `members` are the numbers of those that it has now, which a test that changes them keeps up to date; there
     are ports for `room` further ones (`join`).
     """
@@ -66,8 +73,10 @@ class Cluster:
         settings_of: Callable[[int], str] = lambda id: "",
         source: Path | None = None,
         room: int = 0,
+        clocks_s: Sequence[float] = (),
     ) -> None:
         self.n = n
+        self._clocks_s = dict(enumerate(clocks_s))
         self.members = list(range(n))
         self.use(source)
         self.folder = Path(tempfile.mkdtemp(prefix="epaxos-test-"))
@@ -91,7 +100,7 @@ class Cluster:
 
     def use(self, source: Path | None) -> None:
         """From now on start replicas of the epaxos in this folder; None: of this one."""
-        self._environment = dict(os.environ)
+        self._environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
         if source is not None:
             self._environment["PYTHONPATH"] = str(source)
 
@@ -101,14 +110,24 @@ class Cluster:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
+            self._show_stacks()
             for id in sorted({*self.members, *self.processes}):
-                print(f"---- the end of the log of replica {id}\n{self.log(id)[-3000:]}", file=sys.stderr)
+                end = self.log(id)[-LOG_CHARACTERS:]
+                print(f"---- the end of the log of replica {id}\n{end}", file=sys.stderr)
         for process in self.processes.values():
             process.kill()
             process.wait()
         if self._links is not None:
             self._links.close()
         shutil.rmtree(self.folder)
+
+    def _show_stacks(self) -> None:
+        """Have each process say at the end of its log what it is doing, and end."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGABRT)
+        for process in self.processes.values():
+            with suppress(subprocess.TimeoutExpired):  # one that is stopped says nothing
+                process.wait(2)
 
     @property
     def links(self) -> Links:
@@ -153,7 +172,21 @@ class Cluster:
         """The command line that runs the replica in the foreground."""
         seed = self.seeds.get(id)
         join = [] if seed is None else ["--join", seed]
-        return [*TWISTD, "-n", "epaxos", "--id", str(id), "--config", str(self.config_of(id)), *join]
+        python, option, program = TWISTD
+        if id in self._clocks_s:
+            program = WRONG_CLOCK.format(self._clocks_s[id]) + program
+        return [
+            python,
+            option,
+            program,
+            "-n",
+            "epaxos",
+            "--id",
+            str(id),
+            "--config",
+            str(self.config_of(id)),
+            *join,
+        ]
 
     def start(self, *ids: int, file_bytes_max: int | None = None, prlimit: Sequence[str] = ()) -> Cluster:
         """Start these replicas, or all, and do not wait until they are ready (see `ready`).
@@ -239,7 +272,8 @@ class Cluster:
             raise AssertionError(f"replica {id} does not stop on SIGTERM") from None
 
     def ready(self, *ids: int, up: Iterable[int] | None = None, timeout_s: float = 30) -> Cluster:
-        """Wait until each of these replicas (or all) sees each of `up` (by default, of these) up."""
+        """Wait until each of these replicas (or all) sees each of `up` (by default, of these) up, and, where
+        that is a majority, has a clock that is to be trusted."""
         asked = ids or tuple(self.members)
         wanted = set(asked if up is None else up)
 
@@ -250,6 +284,11 @@ class Cluster:
                 status = self.try_status(id)
                 if status is None or not wanted <= {m["id"] for m in status["members"] if m["up"]}:
                     return False
+                epoch = status.get("epoch")  # early versions have none
+                version = epoch.get("version", 1) if isinstance(epoch, dict) else 1
+                is_majority = 2 * len(wanted) > len(status["members"])
+                if version > 1 and is_majority and not status["clock"]["trusted"]:
+                    return False  # members of version 1 tell nobody their clocks
             return True
 
         try:
@@ -266,16 +305,18 @@ class Cluster:
         """A Redis client of the replica."""
         return connect(self.redis_ports[id], timeout_s, self.hosts[id])
 
-    def status(self, id: int) -> dict[str, Any]:
-        """The answer to `GET /status`."""
-        with urlopen(f"http://{self.hosts[id]}:{self.status_ports[id]}/status", timeout=10) as answer:
+    def status(self, id: int, digest: bool = False) -> dict[str, Any]:
+        """The answer to `GET /status`, or, with the `digest` of the state, to `GET /status?digest`."""
+        query = "?digest" if digest else ""
+        at = f"{self.hosts[id]}:{self.status_ports[id]}"
+        with urlopen(f"http://{at}/status{query}", timeout=60 if digest else 10) as answer:
             status: dict[str, Any] = json.load(answer)
             return status
 
-    def try_status(self, id: int) -> dict[str, Any] | None:
-        """The answer to `GET /status`; None when there is none."""
+    def try_status(self, id: int, digest: bool = False) -> dict[str, Any] | None:
+        """As `status`; None when there is no answer."""
         try:
-            return self.status(id)
+            return self.status(id, digest)
         except OSError:
             return None
 
@@ -288,9 +329,9 @@ class Cluster:
 
         wait_until(f"replica {id} sees {downs} down", sees)
 
-    def statuses(self) -> list[dict[str, Any]]:
+    def statuses(self, digest: bool = False) -> list[dict[str, Any]]:
         """The status of each replica; of none when one does not answer, as when it begins again."""
-        statuses = [self.try_status(id) for id in self.members]
+        statuses = [self.try_status(id, digest) for id in self.members]
         return [] if None in statuses else [status for status in statuses if status is not None]
 
     def settled(self, timeout_s: float = 30) -> int:
@@ -309,7 +350,9 @@ class Cluster:
         """Wait until all have executed the same instances and have equal states; return their statuses."""
 
         def agreed() -> list[dict[str, Any]] | None:
-            statuses = self.statuses()
+            if len({(_epoch(status), tuple(status["executed"])) for status in self.statuses()}) != 1:
+                return None  # a digest would be made for nothing
+            statuses = self.statuses(digest=True)
             seen = {(_epoch(status), status["digest"], tuple(status["executed"])) for status in statuses}
             return statuses if len(seen) == 1 else None
 

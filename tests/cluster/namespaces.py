@@ -13,7 +13,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 
 import redis
@@ -80,7 +79,6 @@ class Namespaces:
         except BaseException:
             self._remove()
             raise
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         return self
 
     def __exit__(
@@ -92,6 +90,7 @@ class Namespaces:
     def _make(self) -> None:
         _ip("netns", "add", self._router)
         _ip("-n", self._router, "link", "set", "lo", "up")
+        _ip("netns", "exec", self._router, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
         for id in range(self.n):
             name, gateway = self.name(id), f"10.77.{id}.1"
             _ip("netns", "add", name)

@@ -18,11 +18,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.cluster.harness import Cluster
+from tests.cluster.kills import kill_in_turn
 
 __all__ = ["CLIENTS", "Counted", "count"]
 
 CLIENTS = 30
-KILL_EVERY_S = 1.0
 SETTINGS = "\n[limits]\nrequest_timeout_s = 1\n"
 PATIENCE_S = 2.0
 LAST_ANSWERS_S = 60.0
@@ -96,23 +96,13 @@ class _Client:
 
 
 def count(cluster: Cluster, seconds: float, clients: int = CLIENTS) -> Counted:
-    """Let clients count up one key for this time, while every second one of three replicas is killed and
-    started again."""
+    """Let clients count up one key for this time, while replicas are killed."""
     over = threading.Event()
     all_clients = [_Client(cluster.redis_ports, number % cluster.n) for number in range(clients)]
-    kills = 0
-    ends = time.monotonic() + seconds
     with ThreadPoolExecutor(clients) as pool:
         running = [pool.submit(client.run, over) for client in all_clients]
         try:
-            while time.monotonic() < ends:
-                victim = kills % cluster.n
-                cluster.kill(victim)
-                kills += 1
-                again = time.monotonic() + KILL_EVERY_S
-                cluster.start(victim)
-                cluster.ready(timeout_s=60)
-                time.sleep(max(0.0, again - time.monotonic()))
+            kills = kill_in_turn(cluster, seconds)
         finally:
             over.set()
         for each in running:

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from epaxos.storage.backup.manifest import MANIFEST
 from tests.cluster.harness import TWISTD, Cluster, wait_until
 from tests.cluster.load import Load, connect
-from tests.cluster.test_console import PORT, Shell, matches, steps
+from tests.cluster.pages import Shell, matches, steps, with_ports
 from tests.ctl.fake import run_process
 from tests.generated.ctl import BACKUP_FIELDS, RESTORE_FIELDS
 from tests.generated.status import names_in
@@ -199,7 +199,7 @@ class OnlineTests(OnlineCase):
             self.assertEqual(len(json.loads(client.execute_command("EPAXOS", "BACKUPS"))), 1, "it was one")
             done = self.ctl(*at, "backup", folder, code=1)
             self.assertIn("holds a complete backup already", done.stderr)
-            digest = cluster.status(0)["digest"]
+            digest = cluster.status(0, digest=True)["digest"]
             cluster.kill(*MEMBERS)
             self.restore(cluster, folder)
             cluster.start().ready()
@@ -317,7 +317,6 @@ class PageTests(SynchronousTestCase):
         with Cluster(3).start().ready() as cluster:
             for number in range(20):
                 cluster.client(number % 3).set(f"key {number}", number)
-            base = cluster.redis_ports[0] - 100
             shell = Shell(cluster.folder)
             self.addCleanup(shell.close)
             shell.run(f'PATH="{self.programs(cluster)}:$PATH"')
@@ -327,7 +326,7 @@ class PageTests(SynchronousTestCase):
                         cluster.kill(*MEMBERS)
                         for id in MEMBERS:
                             shutil.rmtree(cluster.data(id))
-                    command = PORT.sub(lambda found: str(base + 100 * int(found[1]) + int(found[2])), command)
+                    command = with_ports(command, cluster)
                     said = shell.run(command)
                     self.assertTrue(matches(expected, said), f"{command}\nexpected {expected}\nsaid {said}")
                 self.assertEqual(cluster.client(1).get("key 7"), b"7")

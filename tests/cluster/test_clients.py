@@ -124,9 +124,8 @@ class ClientTests(ClusterTestCase):
                     client.config_get("MaxClients", "appendonly"),
                     {"MaxClients": "10000", "appendonly": "yes"},
                 )
-                with self.assertRaises(redis.exceptions.ResponseError) as refusal:
-                    client.pipeline(transaction=True).set("zz", 1).incr("a").execute()
-                self.assertIn("transactions are not served", str(refusal.exception))
+                pipeline = client.pipeline(transaction=True)
+                self.assertEqual(pipeline.set("a", 1).incr("a").execute(), [True, 2])
                 self.assertEqual(client.mget("zz", "a"), [None, b"2"])
                 client.close()
 
@@ -212,7 +211,7 @@ class RedisToolsTests(ClusterTestCase):
             self.assertEqual(ask(1, "get", "greeting"), "hello")
             self.assertEqual(ask(2, "incr", "visits"), "1")
             self.assertEqual(ask(0, "incrby", "visits", "41"), "42")
-            self.assertIn("unknown command", ask(1, "lpush", "list", "x"))
+            self.assertIn("unknown command", ask(1, "nonsense", "list", "x"))
             self.assertEqual(ask(1, "-3", "mget", "visits", "greeting"), "42\nhello")
 
     def test_redis_cli_stat(self) -> None:

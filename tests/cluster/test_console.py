@@ -8,77 +8,21 @@ blocks of a page run in one shell, in order.  Only the ports are others, so that
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.cluster.harness import Cluster, wait_until
+from tests.cluster.pages import Shell, Step, matches, steps, with_ports
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("bash", "curl", "make", "redis-benchmark", "redis-cli")
-PORT = re.compile(r"\b7([012])0(\d)\b")
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV")
 """What another make that runs this test would hand on."""
 READY = "is ready: 3 replicas"
-END = "-- the end of a command --"
-
-
-class Step(NamedTuple):
-    """A command, and what it is expected to say."""
-
-    command: str
-    expected: str
-
-
-def steps(page: str) -> Iterator[Step]:
-    """The commands of a page, without comments."""
-    for block in re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, expected = step.partition("\n")
-            yield Step(re.sub(r"\s+# .*", "", command), expected.strip())
-
-
-def matches(expected: str, said: str) -> bool:
-    """Whether a command has said what is expected."""
-    pattern = ".*".join(map(re.escape, expected.split("…")))
-    return re.fullmatch(pattern, said.strip(), re.DOTALL) is not None
-
-
-class Shell:
-    """One bash for all commands of a page."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            ["bash"],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "FAKETTY": "1"},  # redis-cli then shows replies as in a terminal
-        )
-
-    def run(self, command: str) -> str:
-        """What the command says."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(f"{{ {command}\n}} </dev/null; echo '{END}'\n")
-        self._process.stdin.flush()
-        lines = list(iter(self._process.stdout.readline, f"{END}\n"))
-        return "".join(lines).replace("\r\n", "\n")
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
 
 
 class ConsoleTests(SynchronousTestCase):
@@ -127,12 +71,11 @@ class ConsoleTests(SynchronousTestCase):
     def check(self, page: str) -> None:
         folder = self.checkout()
         with Cluster() as cluster:  # for its ports and its configuration
-            base = cluster.redis_ports[0] - 100
             shell = Shell(folder)
             self.addCleanup(shell.close)
             done = 0
             for command, expected in steps((ROOT / page).read_text(encoding="utf-8")):
-                command = PORT.sub(lambda found: str(base + 100 * int(found[1]) + int(found[2])), command)
+                command = with_ports(command, cluster)
                 if command.startswith("make run"):
                     self.start(Step(command, expected), folder, cluster)
                     continue

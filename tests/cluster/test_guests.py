@@ -76,6 +76,19 @@ class CertifiedTests(MembersCase):
             for id in (1, 2):
                 self.assertIn("replicas have to prove who they are", cluster.log(id))
 
+    def test_who_replaces_a_member_proves_it(self) -> None:
+        with self.growing(3, 1, SETTINGS + PEER_TLS) as cluster:
+            authority = certify(cluster)
+            cluster.start().ready()
+            cluster.client(0).set("a", "v")
+            authority.certify(cluster.folder, 3, "epaxos://example/3")
+            cluster.join(3, 0)
+            self.assertEqual(cluster.change(2, "REPLACE", 0, "BY", 3), [1, 2, 3])
+            self.assertEqual(cluster.ended(0, 30), REMOVED)
+            cluster.ready()
+            self.settled(cluster)
+            self.assertEqual(cluster.client(3).get("a"), b"v")
+
 
 class StrangerTests(MembersCase):
     def asks(self, cluster: Cluster, number: int) -> wire.Answer:

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.harness import Cluster, wait_until
 from tests.cluster.once import SETTINGS, count
-from tests.cluster.test_console import PORT, Shell, matches, steps
+from tests.cluster.pages import Shell, matches, steps, with_ports
 
 PAGE = Path(__file__).parents[2] / "docs" / "using" / "exactly-once.md"
 
@@ -54,7 +54,7 @@ class OnceTests(SynchronousTestCase):
             cluster.kill(0)
             wait_until(
                 "another replica than the lowest ends it",
-                lambda: cluster.status(1)["digest"] == cluster.status(2)["digest"] != before,
+                lambda: cluster.status(1, True)["digest"] == cluster.status(2, True)["digest"] != before,
             )
             with self.assertRaises(redis.ResponseError) as refusal:
                 client.execute_command(*once)
@@ -64,14 +64,11 @@ class OnceTests(SynchronousTestCase):
         if shutil.which("redis-cli") is None:
             raise SkipTest("there is no redis-cli")
         with Cluster(3).start().ready() as cluster:
-            base = cluster.redis_ports[0] - 100
             shell = Shell(cluster.folder)
             self.addCleanup(shell.close)
             all_steps = list(steps(PAGE.read_text(encoding="utf-8")))
             for command, expected in all_steps:
                 command = command.replace("$(redis-cli ", "$(redis-cli --raw ")  # into a pipe, as it is
-                said = shell.run(
-                    PORT.sub(lambda port: str(base + 100 * int(port[1]) + int(port[2])), command)
-                )
+                said = shell.run(with_ports(command, cluster))
                 self.assertTrue(matches(expected, said), f"{command}\nexpected {expected!r}\nsaid {said!r}")
             self.assertGreater(len(all_steps), 5)

@@ -361,7 +361,9 @@ class AsciiTests(ProcessCase):
             other.write_text(cluster.config.read_text())
             done = self.run_ascii(cluster, "--id", "0", "--config", str(other), "--check")
             self.assertEqual((done.returncode, done.stderr), (0, b""))
-            self.assertRegex(done.stdout, rb"cl[\\\w]+ster\.ini: good; replica 0 of 1")
+            self.assertRegex(
+                done.stdout, rb"cl[\\\w]+ster\.ini: good; replica 0(, which was started before,| of 1) in "
+            )
 
             other.write_text("[clüster]\n" + cluster.config.read_text())
             done = self.run_ascii(cluster, "--id", "0", "--config", str(other))

@@ -73,7 +73,7 @@ class SecurityTests(SynchronousTestCase):
             shown = self.cli(cluster, *given, "config", "get", "*")
             self.assertIn("protected-mode", shown)
             members = wait_until("all are connected", lambda: self.members(cluster, *given))
-            self.assertEqual([line for line in members if line in ("0", "1", "2")], ["0", "1", "2"])
+            self.assertEqual(members[::7], ["0", "1", "2"])
             told: Any = json.loads(self.cli(cluster, *given, "epaxos", "status"))
             self.assertEqual((told["id"], told["cluster"]), (0, "example"))
             self.assertEqual(self.status(cluster)[0], 401)

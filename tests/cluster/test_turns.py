@@ -116,10 +116,13 @@ class TurnTests(ClusterTestCase):
         with self.cluster().start().ready() as cluster:
             done = self.ctl(cluster, 1, "--json")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-            self.assertEqual(json.loads(done.stdout), {"epoch": 1})
+            self.assertEqual(json.loads(done.stdout), {"epoch": 1, "version": 2})
             self.settled(cluster, 1)
             done = self.ctl(cluster, 2)
-            self.assertEqual((done.returncode, done.stdout), (0, "epoch 2 has begun, and is safe\n"))
+            self.assertEqual(
+                (done.returncode, done.stdout),
+                (0, "epoch 2 has begun, and is safe; the cluster is at version 2\n"),
+            )
             for id in range(3):
                 wait_until("it is in the log", lambda id=id: f"replica {id} opens epoch 2" in cluster.log(id))
 

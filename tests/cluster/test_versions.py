@@ -72,7 +72,7 @@ class VersionsCase(SynchronousTestCase):
 
     def check(self, cluster: Cluster, load: Load) -> None:
         cluster.equal_digests()
-        for id in range(cluster.n):
+        for id in cluster.members:
             self.assertEqual(load.missing(cluster.client(id)), [], f"seen at replica {id}")
             for bad in ("Traceback", "internal error", "not a frame", "unknown kind"):
                 self.assertNotIn(bad, cluster.log(id))
@@ -97,18 +97,16 @@ class BeforeUidsTests(VersionsCase):
                     load.wait_for_more(20, 0, 1, 2)
             self.check(cluster, load)
 
-    def test_a_new_cluster_put_back_one_by_one(self) -> None:
+    def test_an_upgraded_cluster_put_back_one_by_one(self) -> None:
         """Its folders are of the same format, and what they hold beside it is ignored by the old version."""
         old = before_uids()
-        with Cluster().start().ready() as cluster:
+        with Cluster(source=old).start().ready() as cluster:
             with self.load(cluster) as load:
                 load.wait_for_more(20, 0, 1, 2)
-                for id in range(3):
-                    self.change(cluster, id, old, kill=id == 1)
-                    load.wait_for_more(20, 0, 1, 2)
-                for id in range(3):
-                    self.change(cluster, id, None, kill=id == 2)
-                    load.wait_for_more(20, 0, 1, 2)
+                for source in (None, old, None):
+                    for id in range(3):
+                        self.change(cluster, id, source, kill=id == 1)
+                        load.wait_for_more(20, 0, 1, 2)
             self.check(cluster, load)
 
     def test_an_empty_folder_in_an_old_cluster(self) -> None:
@@ -156,11 +154,75 @@ class BeforeChangesTests(VersionsCase):
                 self.assertEqual(cluster.ended(2, 30), REMOVED)
                 cluster.ready()
             cluster.settled()
-            cluster.equal_digests()
-            for id in cluster.members:
-                self.assertEqual(load.missing(cluster.client(id)), [], f"seen at replica {id}")
+            self.check(cluster, load)
             self.assertEqual(cluster.terminate(0), 0)
             cluster.use(old)
             cluster.start(0)
             self.assertEqual(cluster.ended(0), WRONG_DATA)
-            self.assertIn("it is in storage format 5, and this version knows only", cluster.log(0))
+            self.assertIn("it is in storage format 6, and this version knows only", cluster.log(0))
+
+
+class UpgradeTurnTests(VersionsCase):
+    """What is new is served from the turn on that brings the version, and until then one may go back."""
+
+    def test_an_upgrade_under_load(self) -> None:
+        old = installed(BEFORE_CHANGES)
+        with Cluster(source=old).start().ready() as cluster:
+            with self.load(cluster) as load:
+                load.wait_for_more(20, 0, 1, 2)
+                self.assertEqual(cluster.client(0).execute_command("EPAXOS", "TURN"), 1)
+                cluster.settled()
+                self.change(cluster, 0, None)
+                self.change(cluster, 1, None, kill=True)
+                self.refused(cluster, 0, 1)
+                self.assertEqual(cluster.client(0).execute_command("EPAXOS", "TURN"), 2)
+                cluster.settled()
+                self.refused(cluster, 0, 1)  # because one of them is old
+                self.change(cluster, 2, None)
+                load.wait_for_more(20, 0, 1, 2)
+                self.refused(cluster, 0, 1, 2)  # because nobody has asked for it
+                for source in (old, None):
+                    for id in range(3):
+                        self.change(cluster, id, source, kill=id == 2)
+                        load.wait_for_more(20, 0, 1, 2)
+                self.assertEqual(cluster.client(1).execute_command("EPAXOS", "TURN"), 3)
+                cluster.settled()
+                sessions = self.served(cluster, 0, 1, 2)
+                load.wait_for_more(20, 0, 1, 2)
+            self.check(cluster, load)
+            self.restarted(cluster, sessions)
+            self.assertEqual(cluster.terminate(0), 0)
+            cluster.use(old)
+            cluster.start(0)
+            self.assertEqual(cluster.ended(0), WRONG_DATA)
+            self.assertIn("it is in storage format 6, and this version knows only", cluster.log(0))
+
+    def refused(self, cluster: Cluster, *ids: int) -> None:
+        for id in ids:
+            for command in (("EPAXOS", "SESSION"), ("SET", "k", "v", "EX", "100"), ("EXPIRE", "k", "100")):
+                with self.assertRaisesRegex(redis.ResponseError, "needs an upgrade turn: it is of version 2"):
+                    cluster.client(id).execute_command(*command)
+            self.assertTrue(cluster.client(id).set("k", "v", xx=id > 0))
+
+    def served(self, cluster: Cluster, *ids: int) -> list[str]:
+        """A session of each replica, and in each a number that has counted once."""
+        sessions = []
+        for id in ids:
+            client = cluster.client(id)
+            session = client.execute_command("EPAXOS", "SESSION")
+            for _ in range(2):
+                found = client.execute_command("EPAXOS", "ONCE", session, 1, 0, "INCR", f"counter{id}")
+                self.assertEqual(found, 1)
+            self.assertTrue(client.set(f"brief{id}", "v", ex=1000))
+            sessions.append(session)
+        return sessions
+
+    def restarted(self, cluster: Cluster, sessions: list[str]) -> None:
+        """What it replays has the meaning that it had, and the sessions are there."""
+        self.change(cluster, 2, None, kill=True)
+        client = cluster.client(2)
+        for id, session in enumerate(sessions):
+            found = client.execute_command("EPAXOS", "ONCE", session, 1, 0, "INCR", f"counter{id}")
+            self.assertEqual(found, 1)
+            self.assertGreater(client.ttl(f"brief{id}"), 900)
+        cluster.equal_digests()

@@ -29,6 +29,8 @@ HOT_LIFE = 150
 """Operations on the hot keys after which new ones take their place."""
 COLD_LIFE = 60
 READ_TOGETHER = 200
+READ_BACK_S = 30.0
+"""So long a replica may say that it has no quorum, although no fault is under way."""
 RECONNECT_S = 0.1
 LATENCY_BOUNDS_MS = [0.1 * 1.2**step for step in range(80)]
 
@@ -358,13 +360,25 @@ class Workload:
         client = self.connect(replica)
         keys = list(used)
         for start in range(0, len(keys), READ_TOGETHER):
+            self._read_together(client, replica, keys[start : start + READ_TOGETHER])
+        client.close()
+
+    def _read_together(self, client: redis.Redis, replica: int, keys: list[bytes]) -> None:
+        """Read all of these keys, and again those that a slow machine did not read in time."""
+        deadline = time.monotonic() + READ_BACK_S
+        while keys:
+            operations = [
+                self.recorder.call(f"back{number}.{key!r}", (b"GET", key), replica)
+                for number, key in enumerate(keys)
+            ]
             with client.pipeline(transaction=False) as pipeline:
-                operations = [
-                    self.recorder.call(f"back{start}.{number}", (b"GET", key), replica)
-                    for number, key in enumerate(keys[start : start + READ_TOGETHER])
-                ]
                 for operation in operations:
                     pipeline.execute_command(*operation.command)
-                for operation, reply in zip(operations, pipeline.execute()):
+                replies = pipeline.execute(raise_on_error=time.monotonic() > deadline)
+            keys = []
+            for operation, reply in zip(operations, replies):
+                if isinstance(reply, redis.exceptions.ClusterDownError):
+                    self.recorder.give_up(operation, True)
+                    keys.append(operation.command[1])
+                else:
                     self.recorder.answer(operation, _as_reply(reply))
-        client.close()

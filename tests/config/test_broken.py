@@ -14,7 +14,9 @@ class BrokenTests(ConfigCase):
     """What is wrong with the file, a section, or a setting."""
 
     def test_files(self) -> None:
-        known = "cluster, timing, batch, limits, storage, security, state_machine, replica 0"
+        known = (
+            "cluster, timing, batch, limits, storage, security, log, slow, state_machine, users, replica 0"
+        )
         for text, expected in (
             ("", "is empty; conf/cluster.ini is an example"),
             ("# nothing\n\n", "is empty; conf/cluster.ini is an example"),
@@ -107,6 +109,36 @@ class BrokenTests(ConfigCase):
             ("security", "peer_tls = on", "peer_tls = on: is not known; allowed: yes, no"),
             ("security", "ca =", "ca = : is not a file"),
             ("security", "key = a\0b", "key = a\0b: is not a file"),
+            ("log", "format = xml", "format = xml: is not known; allowed: text, json"),
+            (
+                "log",
+                "levels = warn",
+                "levels = warn: the level of warn is not known; allowed: debug, info, warn, error, critical",
+            ),
+            (
+                "log",
+                "levels = epaxos.node: loud",
+                "levels = epaxos.node: loud: the level of epaxos.node is not known;"
+                " allowed: debug, info, warn, error, critical",
+            ),
+            (
+                "log",
+                "levels = epaxos.nodes: info",
+                "levels = epaxos.nodes: info: there is no part epaxos.nodes",
+            ),
+            (
+                "log",
+                "levels = a..b: info",
+                "levels = a..b: info: is not PART: LEVEL, …; a valid one is epaxos.transport: warn,"
+                " twisted: error",
+            ),
+            (
+                "log",
+                "levels = a: info,",
+                "levels = a: info,: is not PART: LEVEL, …; a valid one is epaxos.transport: warn,"
+                " twisted: error",
+            ),
+            ("log", "levels = a: info, a: warn", "levels = a: info, a: warn: a part is there twice"),
             ("storage", "sync = true", "sync = true: is not known; allowed: yes, no"),
         ):
             text = example(1)

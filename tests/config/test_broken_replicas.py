@@ -31,6 +31,18 @@ class BrokenReplicaTests(ConfigCase):
                 "[replica 2] sattus: unknown key; did you mean 'status'?",
             ),
             (
+                f"status = tcp:7202{local}",
+                f"status = tcp:7202{local}\nclient_tls = tcp:7102{local}",
+                f"[replica 2] client_tls = tcp:7102{local}: port 7102 of 127.0.0.1 is taken by"
+                " [replica 2] client",
+            ),
+            (
+                f"status = tcp:7202{local}",
+                f"status = tcp:7202{local}\nclient_tls = ssl:7302",
+                "[replica 2] client_tls = ssl:7302: speaks TLS by itself; give an endpoint without TLS,"
+                " such as tcp:",
+            ),
+            (
                 f"client = tcp:7102{local}",
                 "client = 7102",
                 f"[replica 2] client = 7102: is not an endpoint: there is no endpoint type '7102'; {valid}",

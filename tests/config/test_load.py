@@ -156,6 +156,21 @@ class LoadTests(ConfigCase):
         error = self.assertRaises(ConfigError, config.replica, 0)
         self.assertEqual(str(error), f"{config.path}: there is no section [replica 0]; the replicas are 1, 3")
 
+    def test_levels_of_the_log(self) -> None:
+        """Of parts of epaxos, which have to be there, and of other programs."""
+        for text, levels in (
+            ("", ()),
+            ("epaxos: warn", (("epaxos", "warn"),)),
+            (
+                "epaxos.service.life:debug ,twisted.web : error",
+                (("epaxos.service.life", "debug"), ("twisted.web", "error")),
+            ),
+        ):
+            config = self.load(example(1) + f"[log]\nlevels = {text}\n")
+            self.assertEqual(config.log.levels, levels)
+            shown = SECTIONS["log"].settings["levels"].kind.show(levels)
+            self.assertEqual(SECTIONS["log"].settings["levels"].kind.read(shown), levels)
+
     def test_other_id(self) -> None:
         path = self.write(example(3))
         for id in (3, -1):

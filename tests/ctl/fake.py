@@ -112,12 +112,13 @@ def status(number: int, committed: list[int], executed: list[int], **other: Any)
         "id": number,
         "cluster": "test",
         "state_machine": "kv",
-        "digest": "aa",
+        "running": True,
+        "digest": None,
         "counters": counters,
         "members": [{"id": id, "up": True} for id in range(3)],
         "committed": committed,
         "executed": executed,
-        "epoch": {"number": 3},
+        "epoch": {"number": 3, "version": 2},
     }
     return json.dumps({**fields, **other})
 
@@ -135,6 +136,9 @@ def members(*fakes: Fake, rows: Callable[[list[list[Any]]], Any] = lambda rows: 
         ]
         fake.replies.setdefault("EPAXOS MEMBERS", rows(all_rows))
         fake.replies.setdefault("EPAXOS STATUS", status(here, [10, 20, 5 + here], [10, 20, 5]))
+        fake.replies.setdefault(
+            "EPAXOS STATUS DIGEST", status(here, [10, 20, 5 + here], [10, 20, 5], digest="aa")
+        )
         fake.replies.setdefault("INFO memory", "# Memory\r\nused_memory:123456789\r\nmaxmemory:0\r\n")
 
 

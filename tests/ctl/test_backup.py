@@ -19,6 +19,7 @@ class BackedUp(dict[str, Any]):
     """The answers of a replica that has one backup, in the folder `source`, whatever it is called.
 
     `cut`: so many reads are answered before the connection breaks.  `damage`: the offset of a byte to change.
+    `deletes`: whether the connection lives when a backup is to be deleted.
     """
 
     def __init__(self, source: Path) -> None:
@@ -28,6 +29,7 @@ class BackedUp(dict[str, Any]):
         self.name: str | None = None
         self.cut = 1000
         self.damage: int | None = None
+        self.deletes = True
         self.deleted: list[str] = []
 
     def get(self, command: str, default: Any = None) -> Any:
@@ -38,6 +40,8 @@ class BackedUp(dict[str, Any]):
             self.name = words[1]
             return json.dumps({"name": self.name, **self.document})
         if words[0] == "BACKUP-DELETE":
+            if not self.deletes:
+                raise OSError("the connection breaks")
             self.deleted.append(words[1])
             return "OK"
         if words[0] == "BACKUP-READ" and words[1] == self.name:
@@ -113,6 +117,16 @@ class BackupTests(CtlCase):
         self.assertEqual(replies.name, name)
         offsets = [int(command.split()[4]) for command in fake.asked if "BACKUP-READ" in command]
         self.assertEqual(offsets, sorted(offsets))
+        self.same()
+
+    def test_complete_here_and_perhaps_still_there(self) -> None:
+        fake, replies = self.fake()
+        replies.deletes = False
+        with fake:
+            text = self.refused("--at", fake.at, "backup", self.target)
+        self.assertIn(
+            f"{self.target} is complete, and the replica may still have its backup {replies.name},", text
+        )
         self.same()
 
     def test_a_replica_that_has_it_no_more(self) -> None:

@@ -12,8 +12,8 @@ from tests.generated.ctl import CHANGE_FIELDS, MEMBERS_FIELDS
 from tests.generated.status import names_in
 
 MEMBERS = [
-    [3, "tcp:10.0.0.3:7000", "tcp:10.0.0.3:6379", "", "connected", "00000000000000ff"],
-    [0, "tcp:10.0.0.1:7000", "tcp:10.0.0.1:6379", "tcp:127.0.0.1:7200", "here", ""],
+    [3, "tcp:10.0.0.3:7000", "tcp:10.0.0.3:6379", "", "connected", "00000000000000ff", "2"],
+    [0, "tcp:10.0.0.1:7000", "tcp:10.0.0.1:6379", "tcp:127.0.0.1:7200", "here", "", ""],
 ]
 CANDIDATES = [
     [4, "tcp:10.0.0.4:7000", "tcp:10.0.0.4:6379", "", 12_900_000, "000000000000000a"],
@@ -23,13 +23,13 @@ CANDIDATES = [
 HISTORY = [[4, 1_800_000_000, "add 3, by replica 0", [0, 1, 3]], [5, 0, "", [0, 3]]]
 REPLIES = {"EPAXOS MEMBERS": MEMBERS, "EPAXOS CANDIDATES": CANDIDATES, "EPAXOS MEMBERS HISTORY": HISTORY}
 TABLE = """\
-replica  state                                 uid  peer               client             status
-0        here                                    -  tcp:10.0.0.1:7000  tcp:10.0.0.1:6379  tcp:127.0.0.1:7200
-3        connected                00000000000000ff  tcp:10.0.0.3:7000  tcp:10.0.0.3:6379  -
-4        joins, lacks 12.9 MB     000000000000000a  tcp:10.0.0.4:7000  tcp:10.0.0.4:6379  -
-5        joins, has no state yet  000000000000000b  tcp:10.0.0.5:7000  -                  -
-6        joins                    000000000000000c  tcp:10.0.0.6:7000  -                  -
-"""
+replica  state                    version               uid  peer               client             status
+0        here                           -                 -  tcp:10.0.0.1:7000  tcp:10.0.0.1:6379  tcp:127.0.0.1:7200
+3        connected                      2  00000000000000ff  tcp:10.0.0.3:7000  tcp:10.0.0.3:6379  -
+4        joins, lacks 12.9 MB           -  000000000000000a  tcp:10.0.0.4:7000  tcp:10.0.0.4:6379  -
+5        joins, has no state yet        -  000000000000000b  tcp:10.0.0.5:7000  -                  -
+6        joins                          -  000000000000000c  tcp:10.0.0.6:7000  -                  -
+"""  # noqa: E501
 PAST = """\
 epoch                 proposed  members  why
 4      2027-01-15 08:00:00 UTC  0, 1, 3  add 3, by replica 0

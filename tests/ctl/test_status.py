@@ -16,10 +16,10 @@ from tests.generated.ctl import STATUS_FIELDS
 from tests.generated.status import names_in
 
 TABLE = """\
-replica  reached  state      epoch  instances  lag  held    memory  queue  written
-0        yes      connected      3      35/35    2     7  123.5 MB      0   2.5 MB
-1        yes      here           3      35/36    2     7  123.5 MB      0   2.5 MB
-2        yes      connected      3      35/37    2     7  123.5 MB      0   2.5 MB
+id  reached  state      epoch  instances  lag  held    memory  queue  written  ver
+0   yes      connected      3      35/35    2     7  123.5 MB      0   2.5 MB    2
+1   yes      here           3      35/36    2     7  123.5 MB      0   2.5 MB    2
+2   yes      connected      3      35/37    2     7  123.5 MB      0   2.5 MB    2
 """
 
 
@@ -30,6 +30,16 @@ class AllAnswerTests(SynchronousTestCase):
             done = run("--at", b.at, "status")
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
         self.assertEqual(done.stdout, TABLE)
+
+    def test_with_digests(self) -> None:
+        with Fake({}) as a, Fake({}) as b:
+            members(a, b)
+            b.replies["EPAXOS STATUS DIGEST"] = status(1, [1], [1], digest="\x1b[31m")
+            done = run("--at", a.at, "status", "--digest")
+            document = json.loads(run("status", "--json", "--digest", "--at", a.at).stdout)
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        self.assertEqual([row.split()[-1] for row in done.stdout.splitlines()], ["digest", "aa", "-"])
+        self.assertEqual(document["members"][0]["status"]["digest"], "aa")
 
     def test_one_document(self) -> None:
         """Its fields are those of docs: reference/epaxosctl."""
@@ -162,7 +172,7 @@ class SomeDoNotAnswerTests(SynchronousTestCase):
             f"epaxosctl: 1 of 2 members did not answer: replica 1: {b.at}: it cannot be reached: "
             "Connection refused\n",
         )
-        self.assertEqual(done.stdout.splitlines()[2].split(), ["1", "no", "connected", *"-------"])
+        self.assertEqual(done.stdout.splitlines()[2].split(), ["1", "no", "connected", *"--------"])
 
     def test_no_json(self) -> None:
         for spoilt in ("{", "[]", "7", None, 7, [b"{}"], "[" * 100_000, "1" * 5000, b"\xff"):

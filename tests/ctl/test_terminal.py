@@ -48,7 +48,7 @@ class TerminalTests(SynchronousTestCase):
         self.assertNotIn("…", shown)
         (row,) = (line for line in shown.splitlines() if " here " in line)
         self.assertEqual(
-            row.split(), ["0", "yes", "here", "3", "35/35", "1", "7", "123.5", *["MB", "0", "2.5", "MB"]]
+            row.split(), ["0", "yes", "here", "3", "35/35", "1", "7", "123.5", *["MB", "0", "2.5", "MB", "2"]]
         )
         self.assertNotIn("─", plain.stdout)
         self.assertNotIn("\x1b", plain.stdout + plain.stderr)

@@ -39,7 +39,8 @@ class WaitReadyTests(SynchronousTestCase):
         self.assertEqual(error, f"epaxosctl: AT does not serve after 0.6 s: {json.loads(out)['waits_for']}\n")
 
     def test_what_it_waited_for(self) -> None:
-        starts = status(0, [1], [1], digest=None)
+        starts = status(0, [1], [1], running=False)
+        starts_too = json.dumps({"id": 0, "members": [{"up": True}], "digest": None})  # an earlier version
         alone = status(0, [1], [1], members=[{"id": 0, "up": True}, {"id": 1, "up": False}])
         for replies, why in (
             ({**SERVES, READ: DOWN}, f"it refused: {DOWN}"),
@@ -49,6 +50,7 @@ class WaitReadyTests(SynchronousTestCase):
                 "it refused: ERR max number",
             ),
             ({**SERVES, READ: UNKNOWN, "EPAXOS STATUS": starts}, "it starts or stops"),
+            ({**SERVES, READ: UNKNOWN, "EPAXOS STATUS": starts_too}, "it starts or stops"),
             (
                 {**SERVES, READ: UNKNOWN, "EPAXOS STATUS": alone},
                 "no majority of the members is up: it sees 1 of 2",

@@ -157,7 +157,7 @@ class ReplicaTests(TestCase):
         digests: set[str] = set()
         for _ in range(200):
             try:
-                digests = {(await each.status())["digest"] for each in (a, b, c)}
+                digests = {(await each.status(digest=True))["digest"] for each in (a, b, c)}
                 if len(digests) == 1 and await c.call("value", "k0") == count:
                     break
             except Unavailable:

@@ -7,13 +7,13 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.founding.founding import Folder, Founding, WrongFolderError
-from epaxos.protocol.values.membership import Member, Membership
+from epaxos.protocol.values.membership import VERSION, Member, Membership
 
 UUID = 77
 
 
 def first(n: int = 3, uuid: int = UUID) -> Membership:
-    return Membership(uuid, 0, 1, tuple(Member(number, 100 + number) for number in range(n)))
+    return Membership(uuid, 0, VERSION, tuple(Member(number, 100 + number) for number in range(n)))
 
 
 def founding(number: int, n: int = 3, founded: Membership | None = None) -> Founding:
@@ -23,7 +23,7 @@ def founding(number: int, n: int = 3, founded: Membership | None = None) -> Foun
 class StepTests(SynchronousTestCase):
     def meet(self, member: Founding, *others: int, folder: Folder = Folder.UNFOUNDED) -> None:
         for number in others:
-            member.on_met(number, 100 + number, folder)
+            member.on_met(number, 100 + number, folder, VERSION)
 
     def test_alone(self) -> None:
         member = founding(0, 1)
@@ -78,7 +78,7 @@ class StepTests(SynchronousTestCase):
         member.on_lost(1)
         self.meet(member, 2)
         self.assertIsNone(member.to_write())
-        member.on_met(1, 999, Folder.UNFOUNDED)
+        member.on_met(1, 999, Folder.UNFOUNDED, VERSION)
         written = member.to_write()
         assert written is not None
         self.assertEqual(written.uid_of(1), 999)
@@ -93,7 +93,7 @@ class StepTests(SynchronousTestCase):
     def test_no_list_with_one_folder_twice(self) -> None:
         member = founding(0)
         self.meet(member, 1)
-        member.on_met(2, 101, Folder.UNFOUNDED)
+        member.on_met(2, 101, Folder.UNFOUNDED, VERSION)
         self.assertIsNone(member.to_write())
 
     def test_told(self) -> None:
@@ -110,9 +110,9 @@ class StepTests(SynchronousTestCase):
         member = founding(1, founded=first())
         self.meet(member, 2)
         self.assertEqual(member.to_tell(), [2])
-        member.on_met(2, 999, Folder.UNFOUNDED)
+        member.on_met(2, 999, Folder.UNFOUNDED, VERSION)
         self.assertEqual(member.to_tell(), [], "a folder that is in no list")
-        member.on_met(2, 102, Folder.FOUNDED)
+        member.on_met(2, 102, Folder.FOUNDED, VERSION)
         self.assertEqual(member.to_tell(), [])
 
     def test_a_folder_that_is_not_in_the_list(self) -> None:
@@ -124,10 +124,22 @@ class StepTests(SynchronousTestCase):
         self.assertIn("is in no list of members, says replica 0", str(refusal))
         self.assertIsNone(member.to_write())
 
+    def test_the_version(self) -> None:
+        """The cluster begins at the highest one that every program which is there can do."""
+        for versions, expected in (((VERSION, VERSION), VERSION), ((1, VERSION), 1), ((9, 9), VERSION)):
+            member = founding(0)
+            for number, version in enumerate(versions, 1):
+                member.on_met(number, 100 + number, Folder.UNFOUNDED, version)
+            made = member.to_write()
+            assert made is not None
+            self.assertEqual(made.version, expected)
+
     def test_an_empty_folder_beside_data(self) -> None:
-        refusal = self.assertRaises(WrongFolderError, founding(2).on_met, 0, 100, Folder.OLDER)
+        refusal = self.assertRaises(WrongFolderError, founding(2).on_met, 0, 100, Folder.OLDER, VERSION)
         self.assertIn("this folder is empty, and replica 0 has data of this cluster", str(refusal))
-        founding(2, founded=first()).on_met(0, 100, Folder.OLDER)  # it was asleep over the first turn
+        founding(2, founded=first()).on_met(
+            0, 100, Folder.OLDER, VERSION
+        )  # it was asleep over the first turn
 
     def test_strangers_are_ignored(self) -> None:
         member = founding(0)
@@ -235,9 +247,8 @@ class RandomTests(SynchronousTestCase):
     def meet(self, host: _Host, other: _Host) -> None:
         if host.process is not None and other.process is not None and host is not other:
             known = other.process.founded
-            host.process.on_met(
-                other.number, other.uid, Folder.UNFOUNDED if known is None else Folder.FOUNDED
-            )
+            folder = Folder.UNFOUNDED if known is None else Folder.FOUNDED
+            host.process.on_met(other.number, other.uid, folder, VERSION)
 
     def go_on(self, host: _Host, messages: list[tuple[int, int, Membership]]) -> None:
         if host.process is None:

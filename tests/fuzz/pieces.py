@@ -29,6 +29,7 @@ INI_PIECES = [
     "data = x\n", "peer_connect = tcp:a:1\n", "= 1\n", "a\n", " b\n", "#c\n", ";d\n", "heartbeat_s = nan\n",
     "[state_machine]\n", "e = %(f)s\n", "\ufeff", "\r", "\x85", "[DEFAULT]\n", "name: b\n",
     "transport = tcp\n", "suspect_after_s = 1e999\n", "commands_max = 1_000\n", "window = ٣\n",
+    "[log]\n", "format = json\n", "levels = epaxos.node: debug, a.b: warn\n", "levels = epaxos..: info\n",
 ]
 ENDPOINT_PIECES = [
     "tcp", "tcp6", "ssl", "tls", "unix", "systemd", "stdio", "fd", "haproxy", "onion", ":", ":", ":", "=",

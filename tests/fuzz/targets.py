@@ -31,6 +31,7 @@ from epaxos.execution.executor import Executor
 from epaxos.interfaces import Command, CommandInfo, Identity, IStateMachine, Outcome, Ready, StoreError
 from epaxos.net.quiet_log import Complaints
 from epaxos.net.shared_reader import SharedReader
+from epaxos.node.observers import Observers
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.upkeep import catch_up
 from epaxos.protocol.values.control import Control
@@ -76,6 +77,7 @@ from epaxos.wire.codec import WireError, decode_batch, decode_frame, encode, enc
 from epaxos.wire.frames import FrameError, FrameReader
 from tests.defaults import default_limits, default_tcp
 from tests.fuzz.choices import BATCHES, Choices
+from tests.fuzz.values import collection, payload
 from tests.fuzz.victim import Victim
 from tests.statemachines.once.lab import Site
 
@@ -135,8 +137,11 @@ def together(data: bytes) -> None:
 class _AtOnce:
     """A replica that runs commands when they are submitted."""
 
+    users = None
+
     def __init__(self) -> None:
         self._machine = IStateMachine(KeyValueStore())
+        self.executed = Observers(self._machine, lambda: True, lambda: True)
         self._slot = 0
 
     def check(self, command: Command) -> None:
@@ -160,7 +165,19 @@ class _AtOnce:
         assert len(replies) == len(commands)
         done(replies)
 
-    def keys(self) -> int | None:
+    def is_read(self, name: bytes) -> bool:
+        return bool(self._machine.is_read(name))
+
+    def databases(self) -> int:
+        return 0
+
+    def memory(self) -> None:
+        return None
+
+    def keyspace(self) -> dict[int, tuple[int, int]]:
+        return {}
+
+    def took(self) -> None:
         return None
 
 
@@ -352,7 +369,7 @@ def incoming(data: bytes) -> None:
         me = Myself(100, 200, lambda: 1, choices.of((None, MEMBERS)))
         if me.membership is not None:
             roster.know(me.membership)
-        factory.acquaintances = Acquaintances(0, roster, "example", me, 1.0, clock.seconds, _never)
+        factory.acquaintances = Acquaintances(0, roster, "example", me, 1.0, clock.seconds, _never, _never)
         factory.control = lambda sender, control: controls.append(control)
     connection: Any = factory.buildProtocol(None)
     wire = _Peer()
@@ -778,5 +795,7 @@ TARGETS: Mapping[str, Target] = {
         database,
         piece,
         torn,
+        collection,
+        payload,
     )
 }

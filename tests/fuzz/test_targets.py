@@ -15,6 +15,7 @@ from epaxos.wire.codec import encode
 from epaxos.wire.frames import pack
 from tests.fuzz.choices import BATCHES, Choices
 from tests.fuzz.effort import FACTOR, effort
+from tests.fuzz.hunt import CORPUS
 from tests.fuzz.pieces import ENDPOINT_PIECES, HTTP_PIECES, INI_PIECES, RESP_PIECES
 from tests.fuzz.targets import GREETING, KEYS, TARGETS
 
@@ -104,6 +105,16 @@ class AlmostRightTests(SynchronousTestCase):
             piece[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
         TARGETS["piece"](bytes(piece))
 
+    @effort(150)
+    @given(st.sampled_from(("collection", "payload")), st.data())
+    def test_damaged_values(self, name: str, data: st.DataObject) -> None:
+        seeds = sorted((CORPUS / name).iterdir())
+        value = bytearray(data.draw(st.sampled_from(seeds)).read_bytes())
+        for _ in range(data.draw(st.integers(0, 3))):
+            place = data.draw(st.integers(0, len(value)))
+            value[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+        TARGETS[name](bytes(value))
+
 
 class SeededTests(SynchronousTestCase):
     """Long inputs, for which hypothesis takes too much time."""
@@ -117,6 +128,7 @@ class SeededTests(SynchronousTestCase):
             ("once", 400, 100),
             ("printer", 400, 60),
             ("datagrams", 300, 200),
+            ("collection", 1000, 30),
         ):
             for seed in range(runs * FACTOR):
                 data = Random(f"{name} {seed}").randbytes(size)

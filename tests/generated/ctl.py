@@ -15,11 +15,15 @@ from tests.generated.page import page, rows
 __all__ = [
     "BACKUP_FIELDS",
     "CHANGE_FIELDS",
+    "DOCTOR_FIELDS",
+    "IMPORT_FIELDS",
     "INSPECT_FIELDS",
     "MEMBERS_FIELDS",
+    "NEW_FIELDS",
     "READY_FIELDS",
     "RESTORE_FIELDS",
     "STATUS_FIELDS",
+    "TOP_FIELDS",
     "TURN_FIELDS",
     "ctl",
 ]
@@ -83,6 +87,8 @@ MEMBERS_FIELDS = {
     "members[].id": "the number of a member; with `--history`, `members` is null",
     "members[].uid": "the uid of its data folder, in hex; null when it is not known",
     "members[].state": "what the replica of `--at` says of it: `here`, `connected` or `not connected`",
+    "members[].version": "the highest version of commands that its program can do; null when it is not "
+    "connected to the replica of `--at`, or that one is of an earlier version itself",
     "members[].peer": "the endpoint by which the other replicas reach it",
     "members[].client": "the endpoint by which clients reach it, or, where that is not known, the one on "
     "which it listens for them",
@@ -104,7 +110,34 @@ CHANGE_FIELDS = {
     "members": "the numbers of its members; null with `--dry-run`",
     "lines": "what would happen, in lines for people; null without `--dry-run`",
 }
-TURN_FIELDS = {"epoch": "the number of the epoch that has begun, and is safe"}
+NEW_FIELDS = {
+    "folder": "where the files are",
+    "cluster": "the name of the cluster",
+    "files": "the names of the files that were written",
+    "password": "whether clients need a password; it is `requirepass` in `cluster.ini`",
+    "tls": "whether replicas prove to each other who they are",
+    "members[].id": "the number of a replica",
+    "members[].host": "its host",
+    "members[].client": "where clients reach it, as in `--at`",
+    "commands.check": "what to type to check the files, a line for each replica",
+    "commands.start": "what to type to start the replicas, a line for each, on its host",
+    "commands.see": "what to type to see that the cluster serves",
+}
+TOP_FIELDS = {
+    "at": "the replica that named the members, as in `--at`",
+    "received": "commands of clients in the last second, of all members together",
+    "executed": "commands executed in the last second, at the member that executed the most",
+    "members[].id": "the number of a member",
+    "members[].state": "`here`, `up`, `down`, or `not asked` where others see it up and it did not answer",
+    "members[].sees": "the numbers of the members that it sees; null when it did not answer",
+    "members[].lag": "as in `status`",
+    "members[].last_second": "what the member measured ([status fields](status.md)); null when it did not "
+    "answer",
+}
+TURN_FIELDS = {
+    "epoch": "the number of the epoch that has begun, and is safe",
+    "version": "the version of the cluster then; null when the replica does not say",
+}
 BACKUP_FIELDS = {
     "folder": "where the backup is now",
     "format": "the format of the backup; from here on the fields are those of its `manifest.json`",
@@ -124,6 +157,23 @@ BACKUP_FIELDS = {
     "files[].crc": "the checksum of its last piece ([files](files.md))",
     "checksum": "the SHA-256 of this document without it, as JSON with sorted keys and no spaces",
 }
+DOCTOR_FIELDS = {
+    "at": "the replica that named the members, as in `--at`",
+    "members": "the numbers of the members",
+    "findings[].severity": "`error`: clients notice it, or data are in danger; `warning`: it will "
+    "become one, or it is slower than it need be",
+    "findings[].code": "what kind of thing is wrong, in a word that stays the same",
+    "findings[].members": "the numbers of the members that it is about",
+    "findings[].what": "what is wrong",
+    "findings[].todo": "what to do about it",
+}
+IMPORT_FIELDS = {
+    "from": "the source, without its password",
+    "at": "the replica that was given the keys, as in `--at`",
+    "written": "how many keys were written, by this run of the command; one that the source named twice "
+    "counts twice",
+    "skipped": "how many keys were left as they were, because of `--skip`",
+}
 RESTORE_FIELDS = {
     "cluster": "the name of the new cluster",
     "uuid": "its uuid, in hex",
@@ -142,12 +192,16 @@ RESTORE_FIELDS = {
 }
 FIELDS = {
     "backup": BACKUP_FIELDS,
+    "doctor": DOCTOR_FIELDS,
+    "import": IMPORT_FIELDS,
     "restore": RESTORE_FIELDS,
     "status": STATUS_FIELDS,
     "wait-ready": READY_FIELDS,
     "inspect": INSPECT_FIELDS,
     "members": MEMBERS_FIELDS,
+    "new": NEW_FIELDS,
     **dict.fromkeys(("add", "move", "remove", "replace"), CHANGE_FIELDS),
+    "top": TOP_FIELDS,
     "turn": TURN_FIELDS,
 }
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from epaxos.storage.leveldb.records import FORMAT, FORMAT_OF_CHANGES, FORMAT_OF_EPOCHS
+from epaxos.storage.leveldb.records import (
+    FORMAT,
+    FORMAT_OF_CHANGES,
+    FORMAT_OF_EPOCHS,
+    FORMAT_OF_VERSIONS,
+)
 from tests.generated.page import docstring_of, page
 
 __all__ = ["files"]
@@ -36,7 +41,9 @@ def files() -> str:
         "to join. A folder of another format is refused at the start. "
         f"Versions that know of no epochs refuse format {FORMAT_OF_EPOCHS}, so after the first turn there is "
         f"no way back to them. Versions that know of no changes of the members refuse format "
-        f"{FORMAT_OF_CHANGES}. The records `uid` and `founded` "
+        f"{FORMAT_OF_CHANGES}. It is format {FORMAT_OF_VERSIONS} in a cluster whose "
+        "[version](../operating/upgrade.md) is not the first one, which programs of that one refuse. "
+        "The records `uid` and `founded` "
         "([the first start](../operating/run.md#the-first-start)) are new in format 3; "
         "versions before ignore them, and a folder without a uid gets one when it is opened. All files "
         "of a folder belong together: nothing in it may be removed, copied or put back alone, but for "

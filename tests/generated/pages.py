@@ -9,6 +9,7 @@ from tests.generated.commands import commands
 from tests.generated.ctl import ctl
 from tests.generated.errors import errors
 from tests.generated.files import files
+from tests.generated.metrics import metrics
 from tests.generated.rooms import picture
 from tests.generated.status import status
 from tests.generated.wire import wire
@@ -23,6 +24,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/epaxosctl.md": ctl,
     "docs/reference/errors.md": errors,
     "docs/reference/files.md": files,
+    "docs/reference/metrics.md": metrics,
     "docs/reference/status.md": status,
     "docs/reference/wire.md": wire,
 }

@@ -338,7 +338,7 @@ class SignaturesTests(SynchronousTestCase):
 
     def test_what_command_shows(self) -> None:
         self.assertEqual(
-            {info.name: info[1:] for info in MachineRunner(Store()).commands()},
+            {info.name: info[1:6] for info in MachineRunner(Store()).commands()},
             {
                 "add": (-2, True, 1, 1, 1),
                 "all": (1, False, 0, 0, 0),
@@ -353,6 +353,25 @@ class SignaturesTests(SynchronousTestCase):
             },
         )
         self.assertIsInstance(MachineRunner(Store()).commands()[0], CommandInfo)
+
+    def test_a_key_and_everything(self) -> None:
+        """A command that names both is shown as one that concerns all keys."""
+
+        class Both(Machine):
+            items = Table()
+
+            @command(writes=EVERYTHING, reads="item")
+            def both(self, item: str) -> None:
+                """Change much."""
+
+            @command(writes="item")
+            def one(self, item: str) -> None:
+                """Change one."""
+
+        self.assertEqual(
+            {info.name: info.is_barrier for info in MachineRunner(Both()).commands()},
+            {"both": True, "one": False},
+        )
 
 
 class RunnerTests(SynchronousTestCase):

@@ -21,16 +21,14 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, c
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from epaxos.net.mutual_tls import (
+from epaxos.net.certificates import (
     Credentials,
     RenewedCredentials,
-    TlsDialling,
     TlsError,
     TlsFiles,
-    TlsListening,
-    peer_uris,
     read_credentials,
 )
+from epaxos.net.mutual_tls import TlsDialling, TlsListening, peer_uris
 from tests.transport.certificates import Authority
 from tests.transport.test_tcp_sockets import Raw, until
 

@@ -35,7 +35,7 @@ from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.protocol.values.messages import Batch, Message
 from epaxos.protocol.values.timing import Timing
 from epaxos.protocol.values.transfer import PIECE_BYTES_MAX
@@ -213,6 +213,9 @@ class Wires:
 
     def speaks_members(self, replica: int) -> bool:
         return False
+
+    def version_of(self, replica: int) -> int:
+        return VERSION
 
     def uid_of(self, replica: int) -> int | None:
         return None

@@ -38,6 +38,11 @@ class Recorder(KeyValueStore):
         assert commands
         return super().batch(commands)
 
+    def read_before(self, command: Command, batch: Batch) -> Reply:
+        """See IReadsBefore."""
+        self.asked.append(b" ".join(command))
+        return super().read_before(command, batch)
+
     def read(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """See IStateMachine."""
         assert commands

@@ -47,8 +47,11 @@ class AlarmTests(SynchronousTestCase):
             self.run_until(rings_at)
         self.assertEqual(self.rung, [2.0, 4.0])
 
-    def test_cancelled(self) -> None:
-        self.alarm.cancel()
+    def test_over(self) -> None:
+        """Also for a turn that sets it once more behind its end."""
         self.alarm.set(0.0, 2.0)
-        self.alarm.cancel()
+        self.alarm.end()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.alarm.set(0.0, 1.0)
+        self.alarm.end()
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -196,10 +196,11 @@ class WholenessTests(SteppedCase):
     def test_a_failure_in_the_middle(self) -> None:
         outcome = self.submit_long()
         self.run_into_the_long_one()
-        status = self.cluster.nodes[0].status()
+        status = self.cluster.nodes[0].status(digest=True)
         read = self.cluster.submit(0, [b"?", b"long"])
         self.cluster.nodes[0].fail("the disk is gone")
-        self.assertEqual(self.successResultOf(status)["digest"], None)
+        shown = self.successResultOf(status)
+        self.assertEqual((shown["digest"], shown["running"]), (None, False))
         self.assertIsInstance(outcome[0], Unavailable)
         self.assertIsInstance(read[0], Unavailable)
         self.cluster.run(0.3)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import EpochRecord, IStore, ITransport, Restored, WriteSet
+from epaxos.interfaces import EpochRecord, IStateMachine, IStore, ITransport, Restored, WriteSet
 from epaxos.node.candidates import Candidates
 from epaxos.node.dropping import DROP_EVERY_S, DROPPED_AT_ONCE
 from epaxos.node.epochs import EARLY_FRAMES_MAX, Epochs
@@ -19,6 +19,7 @@ from epaxos.node.following import Following
 from epaxos.node.leaving import LINGER_S
 from epaxos.node.transfers import Transfers
 from epaxos.node.turns import Turns
+from epaxos.node.versions import Versions
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.changes import Change, Move, Remove, Replace, changed
 from epaxos.protocol.values.control import Candidate, Control, EpochIs, Standing
@@ -111,6 +112,9 @@ class Transport:
     def send_control(self, replica: int, control: Control) -> bool:
         self.controls.append((replica, control))
         return True
+
+    def version_of(self, replica: int) -> int:
+        return VERSION
 
     def know(self, membership: Membership, previous: Membership | None = None) -> None:
         self.known.append(membership)
@@ -206,14 +210,17 @@ class EpochsCase(SynchronousTestCase):
         self.candidates = Candidates(self.clock.seconds)
         self.turns = RecordedTurns()
         self.transfers = RecordedTransfers()
+        transport = cast(ITransport, self.transport)
+        self.outdated: list[str] = []
         return Epochs(
             0,
             self.following,
             self.candidates,
             cast(Turns, self.turns),
             cast(Transfers, self.transfers),
+            Versions(0, transport, cast(IStateMachine, object()), self.outdated.append),
             cast(IStore, self.store),
-            cast(ITransport, self.transport),
+            transport,
             self.clock.seconds,
             ASKS_AGAIN_S,
             lambda sender, messages: self.received.append((sender, messages)),
@@ -306,12 +313,14 @@ class OpeningTests(EpochsCase):
         for replica in (1, 2):
             self.assertFalse(self.following.is_settled)
             self.assertEqual(
-                self.epochs.status(), {"number": 1, "settled": False, "opened_by": [2, 4], "behind": None}
+                self.epochs.status(),
+                {"number": 1, "version": 1, "settled": False, "opened_by": [2, 4], "behind": None},
             )
             self.follow(replica)
         self.assertTrue(self.following.is_settled)
         self.assertEqual(
-            self.epochs.status(), {"number": 1, "settled": True, "opened_by": [2, 4], "behind": None}
+            self.epochs.status(),
+            {"number": 1, "version": 1, "settled": True, "opened_by": [2, 4], "behind": None},
         )
 
     def test_an_old_standing_takes_nothing_back(self) -> None:
@@ -334,7 +343,8 @@ class OpeningTests(EpochsCase):
 
     def test_at_first(self) -> None:
         self.assertEqual(
-            self.epochs.status(), {"number": 0, "settled": True, "opened_by": None, "behind": None}
+            self.epochs.status(),
+            {"number": 0, "version": 1, "settled": True, "opened_by": None, "behind": None},
         )
         self.assertEqual(self.epochs.due, math.inf)
         self.epochs.on_time()
@@ -501,8 +511,13 @@ class ControlTests(EpochsCase):
     def test_a_later_version(self) -> None:
         """Nothing is taken that this program may not understand."""
         self.told(1, EpochIs(members(2)._replace(version=VERSION + 1)))
-        (text,) = self.fatal
-        self.assertIn("upgrade this replica first", text)
+        (text,) = self.outdated
+        self.assertEqual(
+            text,
+            f"epoch 2 is of version {VERSION + 1}, and this program knows version {VERSION}: upgrade replica"
+            " 0, and start it again",
+        )
+        self.assertEqual(self.fatal, [])
         self.assertEqual(self.transfers.wanted, [])
 
     def test_questions_about_states(self) -> None:

@@ -7,12 +7,16 @@ from typing import cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Outcome
+from epaxos.node.cluster_clock import ClusterClock
 from epaxos.node.in_flight import InFlight
 from epaxos.node.intake import Intake
 from epaxos.node.pacing import Pacing
 from epaxos.node.reads import Reads
+from epaxos.node.reruns import Reruns
+from epaxos.node.step_times import StepTimes
 from epaxos.node.submissions import Submission
 from epaxos.protocol.replica import Replica
+from epaxos.protocol.values.clocks import NOT_HEARD, Clocks, Echo
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept
 from epaxos.protocol.values.output import Output
@@ -82,11 +86,11 @@ class Controlled(SynchronousTestCase):
         self.outcomes: list[Outcome] = []
         self.make(Recorder(), commands_max=1)
 
-    def make(self, machine: Recorder, commands_max: int) -> None:
-        self.intake = Intake(machine, default_batching(commands_max=commands_max), None)
-        self.reads = Reads(cast(Replica, self.core), machine)
+    def make(self, machine: Recorder, **batching: object) -> None:
+        self.intake = Intake(machine, default_batching(**batching), None)
+        self.reads = Reads(cast(Replica, self.core), machine, Reruns(self.intake, machine, int))
         self.in_flight = InFlight(
-            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: self.now, 1.0
+            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: self.now, StepTimes(), 1.0
         )
 
     def submit(self, *texts: str) -> None:
@@ -147,6 +151,41 @@ class MoveTests(Controlled):
         self.assertTrue(read.is_overtaken_by(InstanceId(0, 1), batch))
 
 
+class SettlingTests(Controlled):
+    """What comes right after a start."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        clock = self.clock = ClusterClock(lambda: self.now, lambda: self.now, settle_s=1.0)
+        clock.move(0, (0, 1, 2))
+        self.in_flight = InFlight(
+            cast(Replica, self.core),
+            self.intake,
+            Pacing(16),
+            self.reads,
+            lambda: self.now,
+            StepTimes(),
+            1.0,
+            clock,
+        )
+        for text in ("SET a 1", "GET a"):
+            self.submit(text)
+
+    def test_all_waits_until_the_clocks_are_known(self) -> None:
+        self.assertEqual((self.core.asked, self.in_flight.hold_ends), ([], None))
+        self.clock.on_clocks(1, Clocks(1, 1000, 0, (Echo(1, 0), NOT_HEARD, NOT_HEARD)))
+        self.in_flight.propose()
+        self.assertEqual((self.core.asked, self.in_flight.hold_ends), ([("a", 1), ("read a", 2)], None))
+
+    def test_it_waits_no_longer_than_that(self) -> None:
+        self.clock.on_met(1)
+        self.in_flight.propose()
+        self.assertEqual((self.core.asked, self.in_flight.hold_ends), ([], 1.0))
+        self.now = 1.0
+        self.in_flight.propose()
+        self.assertEqual((len(self.core.asked), self.in_flight.hold_ends), (2, None))
+
+
 class HeldBackTests(Controlled):
     """What comes while an instance is known that may end the epoch."""
 
@@ -194,11 +233,7 @@ class HeldBackTests(Controlled):
 
     def test_many_reads_at_once(self) -> None:
         """They are read in bundles of no more commands than a batch has."""
-        machine = Recorder()
-        self.intake = Intake(machine, default_batching(commands_max=2), None)
-        self.in_flight = InFlight(
-            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: 0.0, 1.0
-        )
+        self.make(Recorder(), commands_max=2)
         for text in ("GET a", "GET b", "SET c 1", "GET d"):
             self.intake.add(Submission(words(text), self.outcomes.append, 100.0, 10))
         self.in_flight.propose()
@@ -218,10 +253,7 @@ class HeldBackTests(Controlled):
     def test_each_is_looked_at_once(self) -> None:
         """Not each time that something else arrives."""
         machine = Recorder()
-        self.intake = Intake(machine, default_batching(), None)
-        self.in_flight = InFlight(
-            cast(Replica, self.core), self.intake, Pacing(16), self.reads, lambda: 0.0, 1.0
-        )
+        self.make(machine)
         made: list[int] = []
         batch = machine.batch
         self.patch(machine, "batch", lambda commands: made.append(len(commands)) or batch(commands))

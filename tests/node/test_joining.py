@@ -8,9 +8,10 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import ITransport
+from epaxos.interfaces import IStateMachine, ITransport
 from epaxos.node.joining import SAY_EVERY_S, Joining
 from epaxos.node.transfers import Transfers
+from epaxos.node.versions import Versions
 from epaxos.protocol.values.changes import Add, Remove, Replace, changed
 from epaxos.protocol.values.control import Candidate, Control, EpochIs
 from epaxos.protocol.values.ids import InstanceId
@@ -29,6 +30,9 @@ class Transport:
     def send_control(self, replica: int, control: Control) -> bool:
         self.said.append((replica, control))
         return True
+
+    def version_of(self, replica: int) -> int:
+        return VERSION
 
     def know(self, membership: Membership, previous: Membership | None = None) -> None:
         self.known.append((membership, previous))
@@ -49,16 +53,27 @@ class JoiningTests(SynchronousTestCase):
         self.transport = Transport()
         self.transfers = RecordedTransfers()
         self.ended: list[str] = []
+        self.outdated: list[str] = []
         self.joining = Joining(
             SELF,
             cast(Transfers, self.transfers),
             cast(ITransport, self.transport),
+            Versions(
+                3, cast(ITransport, self.transport), cast(IStateMachine, object()), self.outdated.append
+            ),
             self.clock.seconds,
             self.ended.append,
         )
 
     def told(self, membership: Membership, previous: Membership | None = None) -> None:
         self.joining.on_epoch_is(EpochIs(membership, InstanceId(0, 1), previous))
+
+    def test_a_program_that_is_too_old(self) -> None:
+        """It takes nothing that it may not understand."""
+        self.told(FIRST._replace(version=VERSION + 1))
+        (text,) = self.outdated
+        self.assertIn(f"epoch 4 is of version {VERSION + 1}", text)
+        self.assertEqual((self.ended, self.transport.known, self.transfers.wanted), ([], [], []))
 
     def test_it_says_who_and_how_far_it_is(self) -> None:
         self.joining.on_connection(1, True)

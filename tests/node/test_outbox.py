@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.node.backoff import UNTRIED_MAX
 from epaxos.node.outbox import WAIT_MIN_S, WAIT_S, Outbox
+from epaxos.protocol.values.clocks import NOT_HEARD, Clocks
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import Commit, Heartbeat, PreAcceptOK, Read, ReadOK
 from tests.node.lab import Cluster
 
 EXECUTED = (5, 5, 5)
+CLOCKS = Clocks(1, 2, 3, (NOT_HEARD,) * 3)
 
 
 def commit(slot: int, deps: Deps = (0, 0, 0)) -> Commit:
@@ -28,7 +32,7 @@ class DelayTests(SynchronousTestCase):
         self.renew()
 
     def renew(self) -> None:
-        self.outbox = Outbox(lambda _, sent: self.sent.extend(sent), lambda: self.time)
+        self.outbox = Outbox(lambda _, sent: self.sent.extend(sent), lambda: self.time, lambda: CLOCKS)
 
     def turn(self, now: float, *outgoing: object) -> list[object]:
         """What leaves in a turn with these messages."""
@@ -39,10 +43,19 @@ class DelayTests(SynchronousTestCase):
         return list(self.sent)
 
     def test_what_is_not_a_commit_leaves_at_once(self) -> None:
-        beat = Heartbeat((0, 0, 0), (0, 0, 0))
+        beat = Heartbeat((0, 0, 0), (0, 0, 0), CLOCKS)
         for outgoing in ([(1, vote(1)), (2, beat)], [(1, Read(1, (b"a",)))], [(2, ReadOK(1, (0, 0, 0)))]):
             self.assertEqual(self.turn(1.0, *outgoing), outgoing)
         self.assertIsNone(self.outbox.due)
+
+    def test_a_heartbeat_leaves_with_the_clocks(self) -> None:
+        """It stays one message when it goes to several replicas, because each message is encoded once."""
+        beat = Heartbeat((1, 0, 0), (0, 0, 0))
+        sent: Any = self.turn(1.0, (1, beat), (1, vote(1)), (2, beat))
+        self.assertEqual(
+            sent, [(1, beat._replace(clocks=CLOCKS)), (1, vote(1)), (2, beat._replace(clocks=CLOCKS))]
+        )
+        self.assertIs(sent[0][1], sent[2][1])
 
     def test_a_commit_leaves_with_what_comes(self) -> None:
         """The Commit leaves before that message, to the same replica alone."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Outcome, Reply, SimpleString
 from epaxos.node.reads import PendingRead
+from epaxos.node.reruns import reader_before
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import NOP, Batch, Commit, PreAccept, PreAcceptOK, Read, ReadOK
 from tests.defaults import default_batching
@@ -79,10 +80,10 @@ class PendingReadTests(SynchronousTestCase):
         reading = self.reading("GET a", "GET b", "STRLEN a", "GET c")
         self.store.asked.clear()
         overtaking = self.store.batch(words("SET a 1111", "SET x 1"))
-        reading.run_before(overtaking, self.store)
+        reading.run_before(overtaking, reader_before(self.store))
         self.assertEqual(self.store.asked, [b"GET a", b"STRLEN a"])
         run(self.store, overtaking)
-        reading.run_before(self.store.batch(words("APPEND a x", "SET b 5")), self.store)
+        reading.run_before(self.store.batch(words("APPEND a x", "SET b 5")), reader_before(self.store))
         self.assertEqual(self.store.asked, [b"GET a", b"STRLEN a", b"GET b"])
         self.set("MSET a 6 b 7 c 8")
         self.assertEqual(self.done, [])
@@ -92,7 +93,7 @@ class PendingReadTests(SynchronousTestCase):
     def test_run_before_a_barrier(self) -> None:
         self.set("MSET a 1 b 2")
         reading = self.reading("GET b", "GET a")
-        reading.run_before(self.store.batch(words("FLUSHALL")), self.store)
+        reading.run_before(self.store.batch(words("FLUSHALL")), reader_before(self.store))
         self.set("FLUSHALL")
         reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[b"2", b"1"]])
@@ -100,9 +101,9 @@ class PendingReadTests(SynchronousTestCase):
     def test_nothing_that_was_read_is_one_of_the_replies(self) -> None:
         """A missing key is a reply, too: it is not read again."""
         reading = self.reading("GET a", "GET b")
-        reading.run_before(self.store.batch(words("SET a 1")), self.store)
+        reading.run_before(self.store.batch(words("SET a 1")), reader_before(self.store))
         self.set("MSET a 1 b 2")
-        reading.run_before(self.store.batch(words("SET a 2")), self.store)
+        reading.run_before(self.store.batch(words("SET a 2")), reader_before(self.store))
         reading.on_read(self.store.read(reading.commands))
         self.assertEqual(self.done, [[None, b"2"]])
 

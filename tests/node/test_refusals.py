@@ -8,9 +8,13 @@ from typing import Any, cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import Outcome, Unavailable
+from epaxos.node.bundle import Bundle
+from epaxos.node.intake import Intake
 from epaxos.node.refusals import Refusals
+from epaxos.node.reruns import Reruns
 from epaxos.node.separation import ReadNames, Separation
-from epaxos.node.submissions import Bundle, Submission
+from epaxos.node.step_times import StepTimes
+from epaxos.node.submissions import Submission
 from epaxos.protocol.values.messages import Commit
 from tests.defaults import default_batching
 from tests.node.lab import Cluster, UnavailableCase
@@ -94,7 +98,8 @@ class RemovedTests(SynchronousTestCase):
             """A bundle, of which at most the batch has run."""
             machine = Recorder()
             separation = Separation(commands, ReadNames(machine), machine)
-            made = Bundle(separation, [Submission(commands, told.append, 1.0, 0)], 0.0)
+            reruns = Reruns(Intake(machine, default_batching(), None), machine, int)
+            made = Bundle(separation, [Submission(commands, told.append, 1.0, 0)], 0.0, reruns, StepTimes())
             if has_run:
                 made.on_applied([b"ran"])
             return made

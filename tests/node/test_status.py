@@ -1,4 +1,4 @@
-"""What GET /status shows."""
+"""What GET /status shows, and the digest that it shows where it is asked for."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ class StatusTests(SynchronousTestCase):
         cluster.run(0.1)
         cluster.isolate(2)
         cluster.run(1.5)
-        status: dict[str, Any] = self.successResultOf(cluster.nodes[0].status())
+        status: dict[str, Any] = self.successResultOf(cluster.nodes[0].status(digest=True))
         self.assertEqual((status["id"], status["cluster"], status["next_slot"]), (0, "test", 2))
         self.assertEqual([member["up"] for member in status["members"]], [True, True, False])
+        self.assertEqual(cluster.nodes[0].members_up(), [0, 1])
         self.assertEqual((status["committed"], status["executed"]), ([1, 0, 0], [1, 0, 0]))
         self.assertEqual(status["digest"], digest_of([(b"k", b"a")]))
+        self.assertIs(status["running"], True)
         counters = status["counters"]
         self.assertEqual((counters["fast_path"], counters["commands_executed"]), (1, 1))
         self.assertEqual(counters["commands_read"], 0)
@@ -34,27 +36,44 @@ class StatusTests(SynchronousTestCase):
     def test_digest_of_a_large_state_leaves_turns_to_others(self) -> None:
         cluster = Cluster().start()
         cluster.logs[0].texts = {b"%d" % k: b"v" for k in range(5000)}
-        waiting = cluster.nodes[0].status()
+        waiting = cluster.nodes[0].status(digest=True)
         self.assertNoResult(waiting)
         cluster.logs[0].texts = {}
         cluster.run(0.01)
         expected = digest_of([(b"%d" % k, b"v") for k in range(5000)])
         self.assertEqual(self.successResultOf(waiting)["digest"], expected)
 
+    def test_without_a_digest_it_is_told_at_once(self) -> None:
+        """However large the state is, nobody walks over it."""
+        cluster = Cluster().start()
+        cluster.submit(0, [b"k", b"a"])
+        cluster.run(0.1)
+        self.patch(cluster.logs[0], "entries", lambda: self.fail("the state is read"))
+        status = self.successResultOf(cluster.nodes[0].status())
+        self.assertEqual((status["digest"], status["running"], status["executed"]), (None, True, [1, 0, 0]))
+
 
 class WholenessTests(SteppedCase):
-    """A status waits until a batch is whole."""
+    """A digest waits until a batch is whole."""
 
     def test_status(self) -> None:
         self.submit_long()
         self.run_into_the_long_one()
-        early = self.cluster.nodes[0].status()
+        early = self.cluster.nodes[0].status(digest=True)
         self.assertNoResult(early)
         self.cluster.run(0.3)
         status = self.successResultOf(early)
         self.assertEqual(status["digest"], digest_of({b"long": b"x" * LONG}.items()))
         self.assertEqual(status["executed"], [1, 0, 0])
         self.assertEqual(status["counters"]["commands_executed"], LONG)
+
+    def test_without_a_digest(self) -> None:
+        """It is told at once; what is applied in part does not count."""
+        self.submit_long()
+        self.run_into_the_long_one()
+        status = self.successResultOf(self.cluster.nodes[0].status())
+        self.assertEqual(status["executed"], [0, 0, 0])
+        self.assertEqual(status["counters"]["commands_executed"], 0)
 
     def test_a_status_that_is_given_up(self) -> None:
         """A client gives up before the batch is whole, or while the digest is computed."""
@@ -63,7 +82,7 @@ class WholenessTests(SteppedCase):
         self.submit_long()
         self.run_into_the_long_one()
         node = self.cluster.nodes[0]
-        before, between, other = (node.status() for _ in range(3))
+        before, between, other = (node.status(digest=True) for _ in range(3))
         before.cancel()
         self.failureResultOf(before, CancelledError)
         self.assertEqual(len(node._applier._whole_waits), 2)
@@ -75,12 +94,12 @@ class WholenessTests(SteppedCase):
         other.cancel()
         self.failureResultOf(other, CancelledError)
         self.assertEqual(len(node._status._digest._jobs), 0)
-        later = node.status()
+        later = node.status(digest=True)
         self.cluster.run(0.3)
         status = self.successResultOf(later)
         self.assertEqual(status["counters"]["commands_executed"], LONG)
 
-    def test_status_between_batches(self) -> None:
+    def test_between_batches(self) -> None:
         """A status shows what is in the state, not what the executor has released."""
         for k in range(5):
             self.submit_long(b"%d" % k, 7)
@@ -88,7 +107,7 @@ class WholenessTests(SteppedCase):
         self.run_into_the_long_one()
         statuses = []
         while len(self.log.batches) < 5:
-            status = self.cluster.nodes[0].status()
+            status = self.cluster.nodes[0].status(digest=True)
             for _ in range(100):
                 if status.called:
                     break

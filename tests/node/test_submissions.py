@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import CommandError, Outcome, Reply, Unavailable
-from epaxos.node.submissions import Submission
+from epaxos.interfaces import Command, CommandError, Outcome, Reply, Unavailable
+from epaxos.node.submissions import NOT_REACHED, Submission
 from tests.node.lab import Cluster
 
 COMMANDS = [[b"%d" % number] for number in range(7)]
@@ -22,41 +22,50 @@ def answer(portion: Submission, reply: Reply) -> None:
 
 
 class PortionTests(SynchronousTestCase):
-    def test_all_are_there_in_order(self) -> None:
-        for count, lengths in ((1, [7]), (2, [4, 3]), (3, [3, 3, 1]), (5, [2, 2, 2, 1]), (7, [1] * 7)):
-            portions = submission().split(count, 100)
-            self.assertEqual([len(portion.commands) for portion in portions], lengths)
-            self.assertEqual([command for portion in portions for command in portion.commands], COMMANDS)
-            for portion in portions:
-                self.assertEqual((portion.deadline, portion.size_bytes), (5.0, 100))
+    def setUp(self) -> None:
+        self.waiting: list[Submission] = []
+        self.outcomes: list[Outcome] = []
 
-    def test_answered_once_all_are(self) -> None:
-        outcomes: list[Outcome] = []
-        portions = submission(outcomes.append).split(3, 100)
-        for portion in reversed(portions):
-            self.assertEqual(outcomes, [])
-            portion.answer([command[0] for command in portion.commands])
-        self.assertEqual(outcomes, [[command[0] for command in COMMANDS]])
+    def split(self, count: int) -> None:
+        whole = submission(self.outcomes.append)
+        self.waiting.append(whole.split(count, 100, self.waiting.append))
+
+    def test_one_after_the_other(self) -> None:
+        """Each waits until the one before has run, because they become batches of their own."""
+        for count, lengths in ((1, [7]), (2, [4, 3]), (3, [3, 3, 1]), (5, [2, 2, 2, 1]), (7, [1] * 7)):
+            self.split(count)
+            commands: list[Command] = []
+            for length in lengths:
+                (portion,) = self.waiting
+                self.waiting.clear()
+                self.assertEqual(self.outcomes, [])
+                self.assertEqual(len(portion.commands), length)
+                self.assertEqual((portion.deadline, portion.size_bytes), (5.0, 100))
+                commands += portion.commands
+                portion.answer([command[0] for command in portion.commands])
+            self.assertEqual((commands, self.waiting), (COMMANDS, []))
+            self.assertEqual(self.outcomes, [[command[0] for command in COMMANDS]])
+            self.outcomes.clear()
 
     def test_portions_of_portions(self) -> None:
-        outcomes: list[Outcome] = []
-        first, second = submission(outcomes.append).split(2, 100)
-        answer(second, 2)
-        for portion in first.split(4, 100):
-            answer(portion, 1)
-        self.assertEqual(outcomes, [[1] * 4 + [2] * 3])
+        self.split(2)
+        first = self.waiting.pop()
+        self.waiting.append(first.split(4, 50, self.waiting.append))
+        for reply in (1, 2, 3, 4, 5):
+            answer(self.waiting.pop(), reply)
+        self.assertEqual((self.outcomes, self.waiting), ([[1, 2, 3, 4, 5, 5, 5]], []))
 
     def test_a_portion_that_failed(self) -> None:
-        """Each command has its own answer: the replies of what ran are not lost."""
-        outcomes: list[Outcome] = []
-        first, second = submission(outcomes.append).split(2, 100)
-        second.answer(Unavailable("CLUSTERDOWN no quorum", True))
-        first.answer([0, 1, 2, 3])
-        ((*replies, a, b, c),) = outcomes
-        self.assertEqual(replies, [0, 1, 2, 3])
-        for error in (a, b, c):
+        """The replies of what ran are not lost, and nothing behind it runs."""
+        self.split(3)
+        answer(self.waiting.pop(), 1)
+        self.waiting.pop().answer(Unavailable("CLUSTERDOWN no quorum", True))
+        ((*replies, a, b, c, d),) = self.outcomes
+        self.assertEqual((replies, self.waiting), ([1, 1, 1], []))
+        for error in (a, b, c, d):
             self.assertIsInstance(error, CommandError)
-            self.assertEqual(str(error), "CLUSTERDOWN no quorum")
+        self.assertEqual([str(a), str(b), str(c)], ["CLUSTERDOWN no quorum"] * 3)
+        self.assertEqual(str(d), NOT_REACHED)
 
 
 class AnswerTests(SynchronousTestCase):

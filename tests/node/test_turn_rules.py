@@ -10,16 +10,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import ITransport, Refusal
+from epaxos.interfaces import IStateMachine, ITransport, Refusal
 from epaxos.node.candidates import CANDIDATES_MAX, CAUGHT_UP_BYTES, FRESH_S, Candidates
 from epaxos.node.following import Following
 from epaxos.node.limits import Keep
 from epaxos.node.turns import LOOK_EVERY_S, OVER_S, PATIENCE, TURN_EVERY_S, TURN_S, Turns
+from epaxos.node.versions import Versions
 from epaxos.protocol.replica import Replica
 from epaxos.protocol.values.changes import Add, Change, Move, Nothing, Remove, Replace, changed
 from epaxos.protocol.values.control import Candidate
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.membership import FIRST_VERSION, VERSION, Member, Membership
 from epaxos.protocol.values.messages import Batch
 
 TIMEOUT_S = 2.0
@@ -37,6 +38,7 @@ class Transport:
         self.unchanging: set[int] = set()
         self.old: set[int] = set()
         self.away: set[int] = set()
+        self.versions: dict[int, int] = {}
         self.uids: dict[int, int] = {member: 10 + member for member in range(3)}
 
     def is_connected(self, replica: int) -> bool:
@@ -47,6 +49,9 @@ class Transport:
 
     def speaks_members(self, replica: int) -> bool:
         return replica not in self.unchanging and self.speaks_epochs(replica)
+
+    def version_of(self, replica: int) -> int:
+        return 0 if replica in self.away else self.versions.get(replica, VERSION)
 
     def uid_of(self, replica: int) -> int | None:
         return self.uids.get(replica)
@@ -92,11 +97,14 @@ class TurnsCase(SynchronousTestCase):
     def begin(self) -> None:
         self.candidates = Candidates(self.clock.seconds)
         self.following = Following(self.row, Epoch.first(self.n))
+        transport = cast(ITransport, self.transport)
+        self.outdated: list[str] = []
         self.turns = Turns(
             self.row,
             self.following,
-            cast(ITransport, self.transport),
+            transport,
             self.candidates,
+            Versions(self.row, transport, cast(IStateMachine, object()), self.outdated.append),
             self.clock.seconds,
             TIMEOUT_S,
             KEEP,
@@ -261,7 +269,8 @@ class OperatorTests(TurnsCase):
         self.assertEqual(self.fake.proposed, [], "the uid of one is not known")
         self.transport.uids[2] = 12
         self.propose()
-        self.assertEqual(self.fake.proposed, [Batch.opening(FIRST.successor("turn, by replica 0", AT))])
+        first = FIRST._replace(version=FIRST_VERSION)
+        self.assertEqual(self.fake.proposed, [Batch.opening(first.successor("turn, by replica 0", AT))])
 
 
 NEW = Member(3, 13, "tcp:new")

@@ -113,7 +113,8 @@ class TurningDisk:
     written = 0
     backups = None
 
-    def __init__(self, id: int) -> None:
+    def __init__(self, id: int, founded: Membership) -> None:
+        self.founded = founded
         self.contents = Contents()
         self.writes: list[WriteSet] = []
         self.waiting: list[tuple[WriteSet, Callable[[], None]]] = []
@@ -127,7 +128,7 @@ class TurningDisk:
         if fresh:
             contents.format(identity)
         records = [(record, contents.batches.get(id)) for id, record in sorted(contents.records.items())]
-        founded = FIRST if contents.opened is None else contents.opened.membership
+        founded = self.founded if contents.opened is None else contents.opened.membership
         return Restored(
             fresh,
             contents.reserved,
@@ -225,6 +226,10 @@ class TurningWires:
     def speaks_members(self, replica: int) -> bool:
         return True
 
+    def version_of(self, replica: int) -> int:
+        is_there = replica == self.id or self.is_connected(replica)
+        return self.cluster.versions[replica] if is_there else 0
+
     def uid_of(self, replica: int) -> int | None:
         return 10 + replica
 
@@ -251,19 +256,29 @@ class TurningWires:
 
 class TurningCluster:
     """Three nodes.  Messages of the kinds in `held` wait until `release`; `cut` are pairs of sender and
-    receiver between which everything is lost; control messages of the kinds in `lost` are lost everywhere."""
+    receiver between which everything is lost; control messages of the kinds in `lost` are lost everywhere.
+    `versions`: the highest version that the program of each can do."""
 
-    def __init__(self, keep: Keep | None = None, **batching: Any) -> None:
+    def __init__(
+        self,
+        keep: Keep | None = None,
+        founded: Membership = FIRST,
+        log: Callable[[], Log] = Log,
+        **batching: Any,
+    ) -> None:
         self.clock = Clock()
         self.keep = keep
+        self._log = log
         self.cut: set[tuple[int, int]] = set()
         self.held: set[type] = set()
         self.lost: set[type] = set()
         self.kept: list[tuple[int, int, int, Message]] = []
         self.fatal: list[str] = []
+        self.outdated: list[str] = []
+        self.versions = [VERSION] * 3
         self.wires = [TurningWires(self, id) for id in range(3)]
-        self.disks = [TurningDisk(id) for id in range(3)]
-        self.logs = [Log() for _ in range(3)]
+        self.disks = [TurningDisk(id, founded) for id in range(3)]
+        self.logs = [log() for _ in range(3)]
         self._batching = default_batching(**batching)
         self.nodes = [self._new(id, self._batching) for id in range(3)]
         for node in self.nodes:
@@ -284,6 +299,7 @@ class TurningCluster:
             timeouts=ReactorTimeouts(self.clock),
             random=Random(id),
             fatal=self.fatal.append,
+            outdated=self.outdated.append,
             begin_again=partial(self.clock.callLater, 0, self.begin_again, id),
             keep=self.keep,
         )
@@ -291,7 +307,7 @@ class TurningCluster:
     def restart(self, id: int) -> Node:
         """Start a process on what the disk of `id` holds.  The one before must be stopped or killed."""
         self.wires[id] = TurningWires(self, id)
-        self.logs[id] = Log()
+        self.logs[id] = self._log()
         node = self.nodes[id] = self._new(id, self._batching)
         node.start()
         return node

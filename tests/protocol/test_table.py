@@ -39,6 +39,16 @@ class TableTests(SynchronousTestCase):
         self.assertTrue(table.is_forgotten(InstanceId(1, 2)))
         self.assertFalse(table.is_forgotten(InstanceId(1, 3)))
 
+    def test_forgotten_without_having_been_held(self) -> None:
+        """They ran in a state that was installed.  What is committed behind them counts from now on."""
+        table = InstanceTable(Epoch.first(1))
+        for slot in (4, 5, 7):
+            table.get(InstanceId(0, slot)).phase = Phase.COMMITTED
+            table.on_committed(InstanceId(0, slot))
+        table.forget((3,))
+        self.assertEqual(table.committed, (5,))
+        self.assertEqual(table.uncommitted(0, 7, 9), [InstanceId(0, 6)])
+
     def test_above(self) -> None:
         table = InstanceTable(Epoch.first(2))
         for id in ((1, 5), (0, 2), (1, 3), (0, 1)):

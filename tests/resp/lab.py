@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
@@ -16,7 +16,10 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from epaxos.interfaces import Command, CommandInfo, IClients, Outcome, Ready, Unavailable
+from epaxos.interfaces.instruments import Took
+from epaxos.interfaces.memory import MemoryUse
 from epaxos.net.quiet_log import Complaints
+from epaxos.node.observers import Observers
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.resp.connection import RespConnection
 from epaxos.resp.limits import RespLimits
@@ -28,13 +31,19 @@ from tests.net.lab import until
 
 @implementer(IClients)
 class OneReplica:
-    """Runs submitted commands when `run` is called, or at once; `held` are those not run yet."""
+    """Runs submitted commands when `run` is called, or at once; `held` are those not run yet.
+
+    `run` goes on with what comes while it runs, unless it is given an `order`.
+    """
 
     def __init__(self, at_once: Callable[..., Any] | None = None) -> None:
         self.store = KeyValueStore()
         self.held: list[tuple[Sequence[Command], Callable[[Outcome], None]]] = []
         self.submitted: list[int] = []
         self.call_later = at_once
+        self.took_now: Took | None = None
+        self.users = self.store.users
+        self.executed = Observers(self.store, lambda: True, lambda: True)
 
     def check(self, command: Command) -> None:
         self.store.check(command)
@@ -45,6 +54,15 @@ class OneReplica:
     def commands(self) -> Sequence[CommandInfo]:
         return self.store.commands()
 
+    def version(self) -> int:
+        return 2
+
+    def databases(self) -> int:
+        return self.store.databases
+
+    def is_read(self, name: bytes) -> bool:
+        return self.store.is_read(name)
+
     def submit(
         self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
     ) -> None:
@@ -54,21 +72,38 @@ class OneReplica:
             self.call_later(0, self.run)
 
     def run(self, order: Sequence[int] | None = None) -> None:
-        held, self.held = self.held, []
-        for index in order if order is not None else range(len(held)):
-            commands, done = held[index]
-            batch = self.store.batch(commands)
-            done(self.store.apply([Ready(InstanceId(0, 1), batch, True)])[0])
+        while self.held:
+            held, self.held = self.held, []
+            for index in order if order is not None else range(len(held)):
+                commands, done = held[index]
+                batch = self.store.batch(commands)
+                self.executed.applied += 1
+                done(self.store.apply([Ready(InstanceId(0, 1), batch, True)])[0])
+                self.executed.on_applied(batch, True)
+            if order is not None:
+                return
 
     def fail(self, unavailable: Unavailable) -> None:
         for _, done in self.held:
             done(unavailable)
         self.held.clear()
 
-    def keys(self) -> int | None:
-        return self.store.keys()
+    def memory(self) -> MemoryUse:
+        return self.store.bound.use()
 
-    def status(self) -> Deferred[dict[str, Any]]:
+    def took(self) -> Took | None:
+        return self.took_now
+
+    def keyspace(self) -> Mapping[int, tuple[int, int]]:
+        return self.store.keyspace()
+
+    def keys_of(self, command: Command) -> Sequence[bytes]:
+        return self.store.keys_of(command)
+
+    def members_up(self) -> Sequence[int]:
+        return []
+
+    def status(self, digest: bool = False) -> Deferred[dict[str, Any]]:
         return succeed({})
 
 
@@ -83,13 +118,17 @@ class Wire(StringTransport):
 
 
 class Server:
-    """`given`: more of what a RespFactory takes."""
+    """`replica`: a new one, unless one is given.  `given`: more of what a RespFactory takes."""
 
     def __init__(
-        self, limits: RespLimits | None = None, settings: dict[str, str] | None = None, **given: Any
+        self,
+        limits: RespLimits | None = None,
+        settings: dict[str, str] | None = None,
+        replica: OneReplica | None = None,
+        **given: Any,
     ) -> None:
         self.clock = Clock()
-        self.replica = OneReplica()
+        self.replica = replica or OneReplica()
         self.factory = RespFactory(
             self.replica,
             Complaints(Logger(), self.clock),
@@ -98,6 +137,16 @@ class Server:
             seconds=self.clock.seconds,
             **given,
         )
+        self.replica.store.use_audience(self.factory.audience)
+
+    def go_on(self) -> None:
+        """Do all that is due now: run what is submitted, and take the turns that were asked for."""
+        while True:
+            self.replica.run()
+            now = self.clock.seconds()
+            if not any(call.getTime() <= now for call in self.clock.getDelayedCalls()):
+                break
+            self.clock.advance(0)
 
     def connect(self) -> tuple[RespConnection, Wire]:
         connection = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1234))

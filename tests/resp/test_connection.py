@@ -13,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from epaxos.interfaces import Unavailable
 from epaxos.net.quiet_log import Complaints
+from epaxos.resp.commands.table import SERVED
 from epaxos.resp.server import RespFactory
+from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.defaults import default_limits
 from tests.resp.lab import (
     OneReplica,
@@ -43,13 +45,13 @@ class ReplyTests(SynchronousTestCase):
             (["PING", "PING x", "ECHO y"], b"+PONG\r\n$1\r\nx\r\n$1\r\ny\r\n", None),
             (["CONFIG GET sav*"], b"*2\r\n$4\r\nsave\r\n$0\r\n\r\n", b"%1\r\n$4\r\nsave\r\n$0\r\n\r\n"),
             (
-                ["SELECT 0", "SELECT 1", "SELECT x"],
+                ["SELECT 0", "SELECT 16", "SELECT x"],
                 b"+OK\r\n-ERR DB index is out of range\r\n-ERR value is not an integer or out of range\r\n",
                 None,
             ),
             (["CLIENT SETNAME me", "CLIENT GETNAME", "CLIENT ID"], b"+OK\r\n$2\r\nme\r\n:1\r\n", None),
             (["CLIENT SETINFO LIB-NAME x", "CLIENT NO-EVICT on"], b"+OK\r\n+OK\r\n", None),
-            (["COMMAND COUNT"], b":32\r\n", None),
+            (["COMMAND COUNT"], b":%d\r\n" % (len(KeyValueStore().commands()) + len(SERVED)), None),
             (["RESET"], b"+RESET\r\n", None),
             (["PING a b"], b"-ERR wrong number of arguments for 'ping' command\r\n", None),
             (
@@ -59,11 +61,16 @@ class ReplyTests(SynchronousTestCase):
                 None,
             ),
             (["HELLO 4"], b"-NOPROTO unsupported protocol version\r\n", None),
-            (["SUBSCRIBE x"], b"-ERR unknown command 'SUBSCRIBE', with args beginning with: 'x' \r\n", None),
-            (["CLIENT KILL x"], b"-ERR unknown subcommand 'KILL'. Try CLIENT HELP.\r\n", None),
             (
-                ["CONFIG SET a b"],
-                b"-ERR CONFIG SET is not served: settings are in the configuration file\r\n",
+                ["PUBLISHED x y"],
+                b"-ERR unknown command 'PUBLISHED', with args beginning with: 'x' 'y' \r\n",
+                None,
+            ),
+            (["CLIENT NOPE x"], b"-ERR unknown subcommand 'NOPE'. Try CLIENT HELP.\r\n", None),
+            (
+                ["CONFIG SET databases 5"],
+                b"-ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable"
+                b" config: it needs a restart\r\n",
                 None,
             ),
         ):
@@ -113,23 +120,26 @@ class ReplyTests(SynchronousTestCase):
         self.assertNotIn(b"# Server", self.talk("INFO clients"))
         table = self.talk("COMMAND INFO mset nope")
         self.assertEqual(
-            table, b"*2\r\n*6\r\n$4\r\nmset\r\n:-3\r\n*1\r\n+write\r\n:1\r\n:-1\r\n:2\r\n$-1\r\n"
+            table,
+            b"*2\r\n*10\r\n$4\r\nmset\r\n:-3\r\n*2\r\n+write\r\n+denyoom\r\n:1\r\n:-1\r\n:2\r\n"
+            b"*3\r\n+@write\r\n+@string\r\n+@slow\r\n*0\r\n*0\r\n*0\r\n$-1\r\n",
         )
 
     def test_order(self) -> None:
         """Spans that end out of order, and answers that need no replica, come out in order."""
         server = Server()
         connection, wire = server.connect()
-        for command in ("SET a 1", "PING", "SET b 2", "NOPE", "GET a"):
+        server.replica.store.restore({b"a": b"1"}, [])
+        for command in ("GET a", "PING", "STRLEN b", "NOPE", "GET a"):
             connection.dataReceived(encode(command))
         self.assertEqual(wire.value(), b"")
         held = server.replica.held
         server.replica.held = held[:1]
         server.replica.run()
-        self.assertEqual(wire.value(), b"+OK\r\n+PONG\r\n")
+        self.assertEqual(wire.value(), b"$1\r\n1\r\n+PONG\r\n")
         server.replica.held = held[1:]
         server.replica.run(order=[1, 0])
-        self.assertTrue(wire.value().startswith(b"+OK\r\n+PONG\r\n+OK\r\n-ERR unknown"))
+        self.assertTrue(wire.value().startswith(b"$1\r\n1\r\n+PONG\r\n:0\r\n-ERR unknown"))
         self.assertTrue(wire.value().endswith(b"$1\r\n1\r\n"))
 
     def test_a_read_is_one_submission_and_one_write(self) -> None:
@@ -141,6 +151,8 @@ class ReplyTests(SynchronousTestCase):
         server.replica.run()
         self.assertEqual(wire.writes, writes + 1)
         connection.dataReceived(encode(*[f"SET {k} v" for k in range(2500)]))
+        self.assertEqual(server.replica.submitted[1:], [1000])
+        server.replica.run()
         self.assertEqual(server.replica.submitted[1:], [1000, 1000, 500])
 
     def test_unavailable(self) -> None:
@@ -197,7 +209,7 @@ class SocketTests(TestCase):
                     client.flushdb(),
                 ]
                 try:
-                    client.execute_command("LPUSH", "l", "x")
+                    client.execute_command("NOPE", "l", "x")
                 except redis.ResponseError as error:
                     results.append(str(error))
                 return results
@@ -208,8 +220,8 @@ class SocketTests(TestCase):
                 results,
                 [
                     True, True, None, b"\x00\r\n", True, 2, b"2", None, [b"2", None],
-                    "master", {"databases": "1"} if protocol == 2 else results[10], 2, True,
-                    "unknown command 'LPUSH', with args beginning with: 'l' 'x' ",
+                    "master", {"databases": "16"} if protocol == 2 else results[10], 2, True,
+                    "unknown command 'NOPE', with args beginning with: 'l' 'x' ",
                 ],
             )  # fmt: skip
         deadline = reactor.seconds() + 5  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from random import Random
 from twisted.internet.address import UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.resp.admittance import FAILED_S
 from tests.defaults import default_limits
 from tests.resp.differential import Session, difference, session, skips_nothing
 from tests.resp.lab import Server, Wire
@@ -43,8 +44,10 @@ class OurConnection:
                 self._server.factory.shared.receive([(self.connection, piece)])
             else:
                 self.connection.dataReceived(piece)
-            while self._server.replica.held:
-                self._server.replica.run()
+            self._server.go_on()
+            while self._server.factory.shared.admittance.is_awaited:
+                self._server.clock.advance(FAILED_S)
+                self._server.go_on()
         answer = self._wire.value()
         self._wire.clear()
         return answer

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import CommandError, Reply, SimpleString
+from epaxos.interfaces import (
+    CommandError,
+    NilArray,
+    Reply,
+    ReplyByKey,
+    ReplyMap,
+    ReplyPairs,
+    ReplySet,
+    SimpleString,
+)
 from epaxos.resp.encoder import (
     ELEMENTS_AT_ONCE,
     LARGE_BYTES,
+    SAMPLED_FROM,
     STEP_BYTES,
-    RespMap,
     encode_if_small,
     encode_in_steps,
     encode_replies,
@@ -36,7 +46,10 @@ def random_reply(random: Random, depth: int = 0) -> Any:
     if depth < 3:
         kinds += [
             lambda: [random_reply(random, depth + 1) for _ in range(random.randrange(5))],
-            lambda: RespMap(random_reply(random, depth + 1) for _ in range(2 * random.randrange(3))),
+            lambda: ReplyMap(random_reply(random, depth + 1) for _ in range(2 * random.randrange(3))),
+            lambda: ReplyPairs(random_reply(random, depth + 1) for _ in range(2 * random.randrange(3))),
+            lambda: ReplySet(random_reply(random, depth + 1) for _ in range(random.randrange(5))),
+            lambda: ReplyByKey(random_reply(random, depth + 1) for _ in range(2 * random.randrange(3))),
             lambda: [bytes(10)] * random.choice([0, 5, 3000]),
         ]
     return random.choice(kinds)()
@@ -50,6 +63,9 @@ class EncoderTests(SynchronousTestCase):
             (b"a\r\n", b"$3\r\na\r\n\r\n", None),
             (OK, b"+OK\r\n", None),
             (-5, b":-5\r\n", None),
+            (1.5, b"$3\r\n1.5\r\n", b",1.5\r\n"),
+            (-math.inf, b"$4\r\n-inf\r\n", b",-inf\r\n"),
+            (NilArray(), b"*-1\r\n", b"_\r\n"),
             (CommandError("ERR a\r\nb"), b"-ERR a  b\r\n", None),
             ([], b"*0\r\n", None),
             (
@@ -57,7 +73,18 @@ class EncoderTests(SynchronousTestCase):
                 b"*2\r\n$-1\r\n*2\r\n:1\r\n$1\r\nx\r\n",
                 b"*2\r\n_\r\n*2\r\n:1\r\n$1\r\nx\r\n",
             ),
-            (RespMap([b"k", []]), b"*2\r\n$1\r\nk\r\n*0\r\n", b"%1\r\n$1\r\nk\r\n*0\r\n"),
+            (ReplyMap([b"k", []]), b"*2\r\n$1\r\nk\r\n*0\r\n", b"%1\r\n$1\r\nk\r\n*0\r\n"),
+            (ReplySet([b"k", 1]), b"*2\r\n$1\r\nk\r\n:1\r\n", b"~2\r\n$1\r\nk\r\n:1\r\n"),
+            (
+                ReplyPairs([b"k", [], b"l", 1]),
+                b"*4\r\n$1\r\nk\r\n*0\r\n$1\r\nl\r\n:1\r\n",
+                b"*2\r\n*2\r\n$1\r\nk\r\n*0\r\n*2\r\n$1\r\nl\r\n:1\r\n",
+            ),
+            (
+                ReplyByKey([b"k", [], b"l", 1]),
+                b"*2\r\n*2\r\n$1\r\nk\r\n*0\r\n*2\r\n$1\r\nl\r\n:1\r\n",
+                b"%2\r\n$1\r\nk\r\n*0\r\n$1\r\nl\r\n:1\r\n",
+            ),
         ):
             for resp, expected in ((2, two), (3, three or two)):
                 self.assertEqual(encode_reply(reply, resp), expected)
@@ -65,7 +92,7 @@ class EncoderTests(SynchronousTestCase):
                 self.assertEqual(b"".join(encode_in_steps([reply], resp)), expected)
 
     def test_what_is_no_reply(self) -> None:
-        for wrong in (1.5, (1,), "text"):
+        for wrong in ((1,), "text"):
             for encode in (encode_replies, encode_if_small, lambda *a: list(encode_in_steps(*a))):
                 self.assertRaises(TypeError, encode, [wrong], 2)
 
@@ -132,3 +159,12 @@ class EncoderTests(SynchronousTestCase):
         self.assertEqual(size.large, {})
         self.assertTrue(1_000_000 < size.own < 1_100_000)
         self.assertEqual(measure([]).encoded, 0)
+
+    def test_measure_of_many(self) -> None:
+        """They are measured by samples, as exactly as they are alike; a large value that comes again counts
+        once."""
+        for each in (b"v" * 10, 5, None, [b"a", b"b"], bytes(LARGE_BYTES + 1)):
+            few, many = measure([[each] * SAMPLED_FROM]), measure([[each] * (SAMPLED_FROM * 2)])
+            self.assertLess(abs(many.encoded - 2 * few.encoded), few.encoded / 100)
+            self.assertLess(abs(many.own - 2 * few.own), few.own / 100)
+            self.assertEqual(many.large, few.large)

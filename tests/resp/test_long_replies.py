@@ -131,7 +131,7 @@ class LongReplyTests(SocketCase):
         """Long replies wait for a short one that is late, as they are stored; then all come in order."""
         self.serve(at_once=False)
         connection, client = yield self.connect()
-        for command in ("INCR n", "MGET big big", "PING", "GET small", "GET big"):
+        for command in ("GET small", "GET big", "PING", "GET small", "GET big"):
             before = len(self.replica.submitted)
             client.send(encode(command))
             if command != "PING":
@@ -141,10 +141,10 @@ class LongReplyTests(SocketCase):
         self.replica.run()
         yield turns(5)
         self.assertTrue(len(MEGABYTES) < self.holdings.total_bytes < len(MEGABYTES) + 10_000)
-        self.assertGreater(connection.pipeline._bytes, 3 * len(MEGABYTES))
+        self.assertGreater(connection.pipeline._bytes, 2 * len(MEGABYTES))
         self.replica.held = [first]
         self.replica.run()
-        expected = (b":1\r\n*2\r\n", LONG, LONG, b"+PONG\r\n$1\r\ns\r\n", LONG)
+        expected = (b"$1\r\ns\r\n", LONG, b"+PONG\r\n$1\r\ns\r\n", LONG)
         self.assertTrue((yield deferToThread(take, client, *expected)))
 
     @inlineCallbacks
@@ -152,9 +152,9 @@ class LongReplyTests(SocketCase):
         """Beyond the bound no more commands are read, though their replies wait only for their turn."""
         self.serve(default_limits(pipeline_bytes_max=4 * len(MEGABYTES)), at_once=False)
         connection, client = yield self.connect()
-        client.send(encode("INCR n"))
+        client.send(encode("GET small"))
         yield until(lambda: len(self.replica.submitted) == 1)
-        client.send(encode("MGET big big big"))
+        client.send(encode("GET big", "GET big", "GET big"))
         yield until(lambda: len(self.replica.submitted) == 2)
         first, *others = self.replica.held
         self.replica.held = others
@@ -166,7 +166,7 @@ class LongReplyTests(SocketCase):
         self.assertTrue(connection.pipeline.is_paused)
         self.replica.held = [first]
         self.replica.run()
-        self.assertTrue((yield deferToThread(take, client, b":1\r\n*3\r\n", LONG, LONG, LONG, LONG)))
+        self.assertTrue((yield deferToThread(take, client, b"$1\r\ns\r\n", LONG, LONG, LONG, LONG)))
         yield until(lambda: not connection.pipeline.is_paused)
 
     @inlineCallbacks
@@ -190,7 +190,7 @@ class LongReplyTests(SocketCase):
         yield until(lambda: len(self.replica.submitted) == 1)
         ((_, done),) = self.replica.held
         self.replica.held = []
-        done([[b"v"] * 2000 + [1.5]])  # type: ignore[list-item]
+        done([[b"v"] * 2000 + [1j]])  # type: ignore[list-item]
         yield until(lambda: connection not in self.factory.connections)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 

@@ -69,7 +69,7 @@ class TogetherTests(SynchronousTestCase):
         """Answers that come out of order are given in order."""
         clients = Clients(2)
         clients.send(encode("SET a 1"), encode("SET b 1"))
-        clients.send(encode("GET a"), encode("PING"))
+        clients.send(encode("GET c"), encode("PING"))
         held = clients.replica.held
         clients.replica.held = held[1:]
         clients.replica.run()
@@ -161,10 +161,10 @@ class TogetherTests(SynchronousTestCase):
         """May come in a turn of many, and then the connection is one of them again."""
         clients = Clients(3)
         command = encode("SET a 12345")
-        clients.send(encode("GET b"), command[:-4], encode("GET b"))
-        clients.send(encode("GET b"), command[-4:], encode("GET b"))
-        clients.send(*[encode("GET a")] * 3)
-        clients.replica.run()
+        get = encode("GET b")
+        for reads in ((get, command[:-4], get), (get, command[-4:], get), [encode("GET a")] * 3):
+            clients.send(*reads)
+            clients.replica.run()
         self.assertEqual(clients.replica.submitted, [2, 2, 1, 3])
         self.assertEqual(
             clients.answers,

@@ -63,7 +63,7 @@ class SocketTests(TestCase):
             client.send(encode(*commands))
         yield until(lambda: sum(server.replica.submitted) == 4)
         two.send(encode("GET d"))
-        one.send(encode("GET a"))
+        three.send(encode("GET a"))
         yield until(lambda: sum(server.replica.submitted) == 5)
         yield turns()  # the second one is not read
         self.assertEqual(sum(server.replica.submitted), 5)
@@ -71,9 +71,9 @@ class SocketTests(TestCase):
         yield until(lambda: sum(server.replica.submitted) == 6)
         server.replica.run()
         for client, answer in (
-            (one, b"+OK\r\n$1\r\n1\r\n"),
+            (one, b"+OK\r\n"),
             (two, b"+OK\r\n$1\r\n1\r\n$-1\r\n"),
-            (three, b"$-1\r\n"),
+            (three, b"$-1\r\n$1\r\n1\r\n"),
             (refused, b"-ERR max number of clients reached\r\n"),
         ):
             self.assertEqual((yield received(client, len(answer))), answer)

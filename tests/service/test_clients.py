@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
@@ -11,6 +13,7 @@ from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config
 from epaxos.service.clients import door, shown_settings
+from epaxos.service.passed_sockets import Passed
 
 LOCAL = "client = tcp:7100:interface=127.0.0.1"
 
@@ -42,6 +45,21 @@ class ClientsTests(SynchronousTestCase):
             self.assertEqual((made.has_password, made.is_for_this_host), (has_password, is_for_this_host))
             self.assertEqual(made.opens_to(b"opensesame"), has_password)
 
+    def test_a_socket_that_is_passed_counts_over_the_file(self) -> None:
+        """Its address is what others reach."""
+        unix = socket.socket(socket.AF_UNIX)
+        unix.bind(f"\0{self.id()}-{os.getpid()}")
+        for there, client, is_reachable in (
+            (socket.create_server(("127.0.0.1", 0)), "client = tcp:7100", False),
+            (socket.create_server(("::1", 0), family=socket.AF_INET6), "client = tcp:7100", False),
+            (unix, "client = tcp:7100", False),
+            (socket.create_server(("0.0.0.0", 0)), LOCAL, True),
+        ):
+            self.addCleanup(there.close)
+            del self.lines[:]
+            door(self.config("", client), 0, {"client": Passed(there.fileno())})
+            self.assertEqual(len(self.lines), is_reachable, client)
+
     def test_ports_that_others_reach_are_named_in_the_log(self) -> None:
         for client, is_reachable in (
             (LOCAL, False),
@@ -62,6 +80,10 @@ class ClientsTests(SynchronousTestCase):
             self.assertEqual(self.warned("requirepass = opensesame", client), [])
 
     def test_what_config_get_shows(self) -> None:
-        shown = shown_settings(self.config("requirepass = opensesame"))
-        self.assertEqual(shown, {"appendonly": "yes", "appendfsync": "always", "protected-mode": "yes"})
-        self.assertEqual(shown_settings(self.config("protected_mode = no"))["protected-mode"], "no")
+        shown = shown_settings(self.config("requirepass = opensesame"), 0)
+        expected = {"appendonly": "yes", "appendfsync": "always", "protected-mode": "yes"}
+        self.assertEqual(shown, {**expected, "tls-auth-clients": "yes", "tls-port": "0"})
+        self.assertEqual(shown_settings(self.config("protected_mode = no"), 0)["protected-mode"], "no")
+        tls = self.config("tls_auth_clients = no", f"{LOCAL}\nclient_tls = tcp:7443")
+        shown = shown_settings(tls, 0)
+        self.assertEqual((shown["tls-auth-clients"], shown["tls-port"]), ("no", "7443"))

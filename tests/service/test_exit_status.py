@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.service.exit_status import (
     FAIL_S_MAX,
     FAILED,
+    OUTDATED,
     REMOVED,
     STOP_S_MAX,
     WRONG_DATA,
@@ -290,7 +291,7 @@ class ProcessTests(SynchronousTestCase):
         """No restart helps a replica with the wrong data, or one that is no member any more."""
         unit = (Path(__file__).parents[2] / "conf/epaxos@.service").read_text()
         statuses = unit.partition("RestartPreventExitStatus=")[2].splitlines()[0].split()
-        self.assertEqual(statuses, [str(WRONG_DATA), str(REMOVED)])
+        self.assertEqual(statuses, [str(WRONG_DATA), str(REMOVED), str(OUTDATED)])
         lines = [line for line in unit.splitlines() if line.startswith("ExecStart")]
         self.assertEqual(len([line for line in lines if " $EPAXOS_OPTIONS" in line]), 2)
 

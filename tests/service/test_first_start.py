@@ -16,14 +16,20 @@ from epaxos.config.model import ConfigError
 from epaxos.interfaces import Identity, IStore, Restored, WriteSet
 from epaxos.protocol.values.control import Control, Founded, Standing
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.membership import Member, Membership
+from epaxos.protocol.values.membership import VERSION, Member, Membership
 from epaxos.service.first_start import AGAIN_S, FirstStart
 from epaxos.service.opened_store import OpenedStore
 from epaxos.storage.memory import MemoryStore
 from epaxos.transport.introductions import Hears, Myself
-from tests.transport.lab import introduction, membership
+from tests.transport.lab import introduction
+from tests.transport.lab import membership as listed
 
 IDENTITY = Identity("home", 0, Epoch.first(3), "kv")
+
+
+def membership() -> Membership:
+    """The list that programs of this version make."""
+    return listed()._replace(version=VERSION)
 
 
 class Store(MemoryStore):
@@ -81,6 +87,7 @@ class FirstStartTests(SynchronousTestCase):
         self.opened = OpenedStore(self.store)
         self.transport = transport or Transport()
         self.wrong: list[str] = []
+        self.outdated: list[str] = []
         self.lines: list[str] = []
         observer = lambda event: self.lines.append(formatEvent(event))  # noqa: E731
         globalLogPublisher.addObserver(observer)
@@ -92,6 +99,7 @@ class FirstStartTests(SynchronousTestCase):
             1.0,
             self.clock,
             self.wrong.append,
+            self.outdated.append,
             lambda below: 6,
             **(options or {}),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.service.log_file import begin, choose
+from epaxos.service.log_file import LOG_BYTES_MAX, LOGS_MAX, begin, choose
 
 
 class LogTests(SynchronousTestCase):
@@ -44,6 +44,25 @@ class LogTests(SynchronousTestCase):
         self.say("two")
         self.assertIn("one", self.path.with_name(self.path.name + ".1").read_text())
         self.assertNotIn("one", self.path.read_text())
+
+    def older(self) -> list[str]:
+        """The endings of the names of older files."""
+        return sorted(path.suffix for path in self.path.parent.glob(f"{self.path.name}.*"))
+
+    def test_the_next_one_when_it_is_long(self) -> None:
+        """docs: operating/run, "The log"."""
+        for _ in range(LOG_BYTES_MAX // 100_000 + 2):
+            self.say("x" * 100_000)
+        self.assertEqual(self.older(), [".1"])
+        sizes = [path.stat().st_size for path in (self.path, self.path.with_name(self.path.name + ".1"))]
+        self.assertLess(max(sizes), LOG_BYTES_MAX + 200_000)
+
+    def test_the_oldest_are_removed(self) -> None:
+        for number in range(LOGS_MAX + 5):
+            self.say(f"line {number}")
+            self.log.rotate()
+        self.assertEqual(self.older(), sorted(f".{number}" for number in range(1, LOGS_MAX + 1)))
+        self.assertIn(f"line {LOGS_MAX + 4}", self.path.with_name(self.path.name + ".1").read_text())
 
     def test_the_next_file_that_could_not_be_opened_is_tried_again(self) -> None:
         """Whatever it was that was missing (descriptors, say), the log is not silent for ever."""

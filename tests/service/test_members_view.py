@@ -33,7 +33,11 @@ class MembersViewTests(SynchronousTestCase):
         self, membership: Membership | None, text: str = "", id: int = 1, joins: bool = False
     ) -> MembersView:
         config = self.config(text or example(3))
-        return MembersView(config, id, lambda number: number == 2, lambda: membership, lambda: joins)
+        known = {2: 2, id: 1}
+        return MembersView(
+            config, id, lambda number: number == 2, lambda number: known.get(number, 0), lambda: membership,
+            lambda: joins,
+        )  # fmt: skip
 
     def test_without_a_list(self) -> None:
         view = self.view(None)
@@ -41,7 +45,10 @@ class MembersViewTests(SynchronousTestCase):
         self.assertEqual([member.id for member in found], [0, 1, 2])
         self.assertEqual([member.state for member in found], ["not connected", "here", "connected"])
         self.assertEqual(
-            found[1], Member(1, "tcp:127.0.0.1:7001", "tcp:127.0.0.1:7101", "tcp:127.0.0.1:7201", "here")
+            found[1],
+            Member(
+                *(1, "tcp:127.0.0.1:7001", "tcp:127.0.0.1:7101", "tcp:127.0.0.1:7201", "here"), version="1"
+            ),
         )
         self.assertEqual(dict(view.about()), {"cluster": "example", "replica": 1, "replicas": 3})
 
@@ -74,7 +81,9 @@ class MembersViewTests(SynchronousTestCase):
             view.members(),
             [
                 Member(0, "tcp:10.0.0.1:7000", "tcp:10.0.0.1:6379", "", "not connected", "00000000000000ff"),
-                Member(3, "tcp:127.0.0.1:7003", "tcp:127.0.0.1:7103", "tcp:127.0.0.1:7203", "here"),
+                Member(
+                    3, "tcp:127.0.0.1:7003", "tcp:127.0.0.1:7103", "tcp:127.0.0.1:7203", "here", version="1"
+                ),
             ],
         )
         self.assertEqual((view.count(), view.is_member()), (2, True))

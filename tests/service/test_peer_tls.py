@@ -17,6 +17,7 @@ from epaxos.config.example import example
 from epaxos.config.file import load
 from epaxos.config.model import Config, ConfigError
 from epaxos.net.mutual_tls import TlsDialling, TlsListening, peer_uris
+from epaxos.service.client_tls import check_client_tls
 from epaxos.service.endpoints import connecting, listening
 from epaxos.service.peer_tls import PeerEndpoints, check_peer_tls, secured
 from epaxos.service.tap import Options
@@ -180,8 +181,8 @@ class DocsTests(SynchronousTestCase):
         if shutil.which("openssl") is None:
             raise SkipTest("needs openssl")
         page = PAGE.read_text(encoding="utf-8")
-        (commands,) = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-        settings, _ = re.findall(r"^```ini\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+        commands, _ = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+        settings, for_clients, _ = re.findall(r"^```ini\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
         folder = Path(self.mktemp()).resolve()
         folder.mkdir(parents=True)
         done = subprocess.run(["sh", "-e"], input=commands, cwd=folder, capture_output=True, text=True)
@@ -194,3 +195,5 @@ class DocsTests(SynchronousTestCase):
             self.assertEqual(config.cluster.name, "shop")
             check_peer_tls(config, id)
             self.assertRaises(ConfigError, check_peer_tls, config, 3)
+        path.write_text("[cluster]\nname = shop\n" + for_clients.replace("/etc/epaxos", str(folder)))
+        check_client_tls(load(path), 0)

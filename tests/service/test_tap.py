@@ -20,6 +20,7 @@ from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.config.example import example
+from epaxos.config.file import load
 from epaxos.service.service import ReplicaService
 from epaxos.service.tap import Options, makeService
 
@@ -102,6 +103,20 @@ class TapTests(SynchronousTestCase):
             self.parse_all("epaxos", "more")
         line = output.getvalue().splitlines()[-1]
         self.assertEqual(line, "epaxos: Wrong number of arguments; `twistd epaxos --help` says more")
+
+    def test_a_log_of_twistd_alone(self) -> None:
+        """What `[log]` says would be of no effect, so the two are not given together."""
+        arguments = ("epaxos", "--id", "0", "--config", str(self.path))
+        for option, name in (("--syslog", "syslog"), ("--logger=twisted.logger.LogPublisher", "logger")):
+            self.path.write_text(example(3, 7000))
+            self.assertTrue(self.parse_all(option, *arguments)[name])
+            self.path.write_text(example(3, 7000) + "[log]\nformat = json\n")
+            with self.assertRaises(SystemExit) as end:
+                self.parse_all(option, *arguments)
+            self.assertEqual(
+                end.exception.code,
+                f"epaxos: {self.path}: [log] is of no effect with twistd's --{name}",
+            )
 
     def test_help_of_settings(self) -> None:
         self.patch(sys, "stdout", output := StringIO())
@@ -194,6 +209,19 @@ class TapTests(SynchronousTestCase):
         self.assertIn("replica 2 of 3", output.getvalue())
         self.assertNotIn("engine = memory", output.getvalue())
         self.assertFalse((self.path.parent.parent / "data").exists())
+
+    def test_check_counts_no_members_that_the_file_may_not_know(self) -> None:
+        """Neither where a replica joins, nor where it has a folder already."""
+        for number, rest, said in (
+            (2, ("--join", "tcp:127.0.0.1:7000"), "good; replica 2, which joins at tcp:127.0.0.1:7000, in "),
+            (1, (), "good; replica 1, which was started before, in "),
+        ):
+            if not rest:
+                (load(self.path).replica(number).data / "db").mkdir(parents=True)
+            self.patch(sys, "stdout", output := StringIO())
+            with self.assertRaises(SystemExit):
+                self.parse("--id", str(number), "--config", str(self.path), "--check", *rest)
+            self.assertIn(said, output.getvalue())
 
     def test_check_says_what_an_engine_that_keeps_nothing_costs(self) -> None:
         self.path.write_text(self.path.read_text() + "[storage]\nengine = memory\n")

@@ -15,7 +15,6 @@ from zope.interface.verify import verifyObject
 
 from epaxos.interfaces import IBackups, Identity, Refusal, StoreError
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.membership import VERSION
 from epaxos.storage.backup import folder as backup_folder
 from epaxos.storage.backup.folder import BACKUPS_MAX
 from epaxos.storage.backup.manifest import MANIFEST, decode_backup, encode_backup, name_of
@@ -84,7 +83,7 @@ class MakingTests(BackupCase):
             (manifest.cluster, manifest.replica, manifest.state_machine, manifest.digest),
             ("test", 1, "kv", "ab"),
         )
-        self.assertEqual((manifest.uuid, manifest.epoch, manifest.version), (FIRST.uuid, 1, VERSION))
+        self.assertEqual((manifest.uuid, manifest.epoch, manifest.version), (FIRST.uuid, 1, FIRST.version))
         self.assertEqual(manifest.members, FIRST.members)
         self.assertEqual(manifest.bytes, (folder / "0.log").stat().st_size)
         self.assertEqual(made, {"name": ONE, **json.loads((folder / MANIFEST).read_bytes())})

@@ -340,7 +340,7 @@ class FolderTests(DamageCase):
         db = engine.DB(str(self.path / "db"))
         db.put(IDENTITY_KEY, db.get(IDENTITY_KEY).replace(b'"format": 3', b'"format": 2'))
         db.close()
-        self.refused("storage format 2, and this version knows only formats 3 to 5")
+        self.refused("storage format 2, and this version knows only formats 3 to 6")
 
     def test_foreign_folder(self) -> None:
         def foreign_leveldb() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from epaxos.interfaces import Checkpoint, EpochRecord, StoreError, WriteSet, WrongDataError
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import Value
-from epaxos.protocol.values.membership import VERSION, Member, Membership
+from epaxos.protocol.values.membership import FIRST_VERSION, Member, Membership
 from epaxos.protocol.values.messages import Phase
 from epaxos.storage.leveldb import engine
 from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, decode_epoch_record, encode_epoch_record
@@ -31,7 +31,7 @@ from epaxos.storage.leveldb.stopped import read_stopped
 from tests.storage.case import StoreCase
 from tests.storage.loop import IDENTITY, batch, change, checkpoint, contents, proposal, record
 
-FIRST = Membership(2**127, 0, VERSION, (Member(0, 5), Member(1, 2**63), Member(2, 1)))
+FIRST = Membership(2**127, 0, FIRST_VERSION, (Member(0, 5), Member(1, 2**63), Member(2, 1)))
 NOTHING = (0, 0, 0)
 
 

@@ -218,7 +218,7 @@ class RefusedTests(StoppedCase):
     def test_another_format_and_no_identity(self) -> None:
         self.fill()
         for identity, expected in (
-            (b'{"format": 2}', "it is in storage format 2, and this version knows only formats 3 to 5"),
+            (b'{"format": 2}', "it is in storage format 2, and this version knows only formats 3 to 6"),
             (b"{", "its identity is damaged"),
             (None, "is not a data folder: its database has no identity"),
         ):

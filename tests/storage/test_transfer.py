@@ -359,6 +359,9 @@ class RefusedTests(TransferCase):
         transfer.give_up()
         self.assertRaises(RuntimeError, transfer.take, 0, True, 0, b"x", self.fail)
         self.assertRaises(RuntimeError, transfer.install, self.wanted, self.fail)
+        ends = monotonic() + PATIENCE_S
+        while (self.path / "incoming").exists() and monotonic() < ends:
+            sleep(0.01)  # a thread removes it, unless the store is closed before
         self.write_by(self.target, checkpoint(6, {b"new": b"new"}))
         self.still_old()
         self.assertFalse((self.path / "incoming").exists())

@@ -40,7 +40,7 @@ class Authority:
         self.root.write_bytes(own.public_bytes(Encoding.PEM))
 
     def _builder(
-        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, from_days: int, to_days: int
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, from_days: float, to_days: float
     ) -> x509.CertificateBuilder:
         now = datetime.now(timezone.utc)
         return (
@@ -52,6 +52,11 @@ class Authority:
             .not_valid_before(now + timedelta(days=from_days))
             .not_valid_after(now + timedelta(days=to_days))
         )
+
+    def save_key(self, path: Path) -> None:
+        """Write its private key to a file, not encrypted, so that other programs can issue with it."""
+        form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path.write_bytes(self._key.private_bytes(*form))
 
     def issue(self, name: str = "127.0.0.1", from_days: int = -1, to_days: int = 30) -> Path:
         """A file with a key and its certificate for a host name or an IP address, valid between these days
@@ -79,8 +84,8 @@ class Authority:
         folder: Path,
         number: int,
         *uris: str,
-        from_days: int = -1,
-        to_days: int = 30,
+        from_days: float = -1,
+        to_days: float = 30,
         usages: Sequence[ObjectIdentifier] = (),
         behind: Sequence[Path] = (),
     ) -> None:

@@ -173,6 +173,7 @@ class Heard:
         self.lost: list[int] = []
         self.controls: list[tuple[int, Control]] = []
         self.wrong: list[str] = []
+        self.outdated: list[str] = []
 
     def on_met(self, number: int, who: Introduction | None) -> None:
         self.met.append((number, who))
@@ -185,6 +186,9 @@ class Heard:
 
     def on_wrong(self, text: str) -> None:
         self.wrong.append(text)
+
+    def on_outdated(self, text: str) -> None:
+        self.outdated.append(text)
 
 
 def introduction(number: int, **changes: Any) -> Introduction:

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.transport.acquaintances import Acquaintances
 from epaxos.transport.introductions import Introduction, Refusal, Refused
 from epaxos.transport.roster import Roster
@@ -22,11 +22,13 @@ class Case(SynchronousTestCase):
         """Replica 1 of n; what stops it is in `wrong`."""
         self.clock = Clock()
         self.wrong: list[str] = []
+        self.outdated: list[str] = []
         me = myself(1, written, **changes)
         roster = Roster(1, None if me.seed else Epoch.first(n))
         if me.membership is not None:
             roster.know(me.membership)
-        return Acquaintances(1, roster, "home", me, PATIENCE_S, self.clock.seconds, self.wrong.append)
+        ends = (self.wrong.append, self.outdated.append)
+        return Acquaintances(1, roster, "home", me, PATIENCE_S, self.clock.seconds, *ends)
 
     def founded(self, n: int = 3, written: int = 0) -> Acquaintances:
         return self.make(n, written, membership=membership(n))
@@ -150,6 +152,52 @@ class ProcessTests(Case):
         known.examine(0, introduction(0, process=9, written=50), None)
 
 
+class VersionTests(Case):
+    """Who is in a cluster at a later version than its program can do is refused, and told so."""
+
+    def later(self, **changes: Any) -> Acquaintances:
+        return self.make(membership=membership()._replace(version=2), **changes)
+
+    def test_who_is_too_old(self) -> None:
+        known = self.later()
+        for who in (None, introduction(0, version=1)):
+            why = self.refused(known, who)
+            self.assertEqual(why.kind, Refusal.OUTDATED)
+            self.assertEqual(
+                str(why),
+                "the cluster is at version 2, and the program of replica 0 knows version 1: upgrade it",
+            )
+            self.assertRaises(Refused, known.on_accepted, 0, who, 0)
+        known.examine(0, introduction(0, version=2), None)
+        known.examine(2, introduction(2, version=3), None)
+
+    def test_who_joins(self) -> None:
+        joins = introduction(3, joins=True, address="tcp:a:1", version=1)
+        why = self.assertRaises(Refused, self.later().examine, 3, joins, None)
+        self.assertEqual(why.kind, Refusal.OUTDATED)
+
+    def test_what_is_known(self) -> None:
+        """The last word counts, because a program may be put back; and it may come from either side."""
+        known = self.founded()
+        self.assertEqual([known.version_of(number) for number in (0, 1, 2)], [0, VERSION, 0])
+        known.examine(0, introduction(0, version=5), None)
+        known.on_accepted(2, introduction(2, version=4), 0)
+        self.assertEqual([known.version_of(number) for number in (0, 1, 2)], [5, VERSION, 4])
+        known.examine(0, None, None)
+        self.assertEqual(known.version_of(0), 1)
+
+    def test_it_is_too_old_itself(self) -> None:
+        known = self.founded()
+        known.on_refused(0, Refusal.OUTDATED, introduction(0), 0)
+        (text,) = self.outdated
+        self.assertEqual(
+            text,
+            f"the cluster is at a later version than {VERSION}, which this program knows, says replica 0:"
+            " upgrade replica 1, and start it again",
+        )
+        self.assertEqual(self.wrong, [])
+
+
 class AnswerTests(Case):
     def test_accepted(self) -> None:
         known = self.founded(written=50)
@@ -174,6 +222,7 @@ class AnswerTests(Case):
     def test_what_stops_it(self) -> None:
         for kind, text in (
             (Refusal.WIPED, "replica 1 was here before under another uid, says replica 0"),
+            (Refusal.WIPED, "start a replica of a new number with --join"),
             (
                 Refusal.DOUBLED,
                 "another process has the uid of this folder (0000000000000065), says replica 0",

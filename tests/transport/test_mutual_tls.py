@@ -17,7 +17,8 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from epaxos.net.mutual_tls import RenewedCredentials, TlsDialling, TlsFiles, TlsListening, peer_uris
+from epaxos.net.certificates import RenewedCredentials, TlsFiles
+from epaxos.net.mutual_tls import TlsDialling, TlsListening, peer_uris
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch, Message, PreAccept

@@ -34,7 +34,8 @@ from epaxos.transport.datagrams import (
 )
 from epaxos.transport.handshake import PeerIdentity, accept, check_answer, greet, refuse
 from epaxos.transport.introductions import Accepted, Refusal, Refused
-from epaxos.transport.udp import UdpAddress, UdpSettings, UdpTransport
+from epaxos.transport.udp import UdpSettings, UdpTransport
+from epaxos.transport.udp_address import UdpAddress
 from epaxos.transport.udp_socket import DATAGRAMS_PER_TURN
 from epaxos.wire.codec import encode
 from epaxos.wire.control import encode_control

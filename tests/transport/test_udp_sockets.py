@@ -14,7 +14,8 @@ from twisted.trial.unittest import TestCase
 
 from epaxos.protocol.values.messages import Message
 from epaxos.transport.handshake import PeerIdentity
-from epaxos.transport.udp import UdpAddress, UdpTransport
+from epaxos.transport.udp import UdpTransport
+from epaxos.transport.udp_address import UdpAddress
 from tests.defaults import default_udp
 from tests.transport.lab import Heard, myself
 from tests.transport.test_udp import THREE, big, ok

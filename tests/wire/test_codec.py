@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.protocol.values.clocks import NOT_HEARD, Clocks, Echo
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import (
@@ -69,6 +70,8 @@ MESSAGES: list[Message] = [
     Fetch(()),
     Fetch((ID, InstanceId(0, 1), ID)),
     Heartbeat(DEPS, (0, 0, 0)),
+    Heartbeat(DEPS, (0, 0, 0), Clocks(1, 0, 0, (NOT_HEARD,) * 3)),
+    Heartbeat(DEPS, (0, 0, 0), Clocks(LAST, LAST, LAST, (Echo(LAST, 0), NOT_HEARD, Echo(1, LAST)))),
     Read(0, ()),
     Read(LAST, (b"a", b"", b"\x00\xff" * 40, b"a")),
     ReadOK(0, (0, 0, 0)),
@@ -88,6 +91,11 @@ def same(left: object, right: object) -> bool:
 def framed(kind: str, **fields: Any) -> bytes:
     """A frame with one wire message, whatever is in it."""
     return wire.Frame(messages=[{kind: fields}]).SerializeToString()
+
+
+def beat(**clocks: Any) -> bytes:
+    """A Heartbeat with these clocks."""
+    return framed("heartbeat", committed=[0] * N, executed=[0] * N, clocks=clocks)
 
 
 class SizeTests(SynchronousTestCase):
@@ -164,6 +172,8 @@ def messages(draw: st.DrawFn) -> tuple[int, Message]:
     deps = deps.map(
         lambda vector: tuple(min(s, id.slot - 1) if r == id.replica else s for r, s in enumerate(vector))
     )
+    echoes = st.tuples(*[st.builds(Echo, numbers, numbers)] * n)
+    clocks = st.one_of(st.none(), st.builds(Clocks, st.integers(1, LAST), numbers, numbers, echoes))
     others = [replica for replica in range(n) if replica != id.replica]
     named = st.lists(st.booleans(), min_size=n - 1, max_size=n - 1).map(
         lambda chosen: tuple(itertools.compress(others, chosen))
@@ -197,7 +207,7 @@ def messages(draw: st.DrawFn) -> tuple[int, Message]:
         st.builds(ValidateOK, ids, numbers, conflicts),
         st.builds(Waiting, ids, st.integers(0, n)),
         st.builds(Fetch, st.lists(ids, max_size=6).map(tuple)),
-        st.builds(Heartbeat, frontiers, frontiers),
+        st.builds(Heartbeat, frontiers, frontiers, clocks),
         st.builds(Read, numbers, st.lists(st.binary(max_size=40), max_size=5).map(tuple)),
         st.builds(ReadOK, numbers, frontiers),
     ]
@@ -290,6 +300,13 @@ class HostileTests(SynchronousTestCase):
             (framed("waiting", votes=4, **good), "4 votes in a cluster of 3"),
             (framed("heartbeat", committed=[1, 2, 3]), "a vector of 0"),
             (framed("heartbeat", executed=[1, 2, 3]), "a vector of 0"),
+            (beat(wall_ms=1), "clocks that show"),
+            (beat(at_ms=2**63), "clocks that show"),
+            (beat(at_ms=1, wall_ms=2**63), "clocks that show"),
+            (beat(at_ms=1, cluster_ms=2**64 - 1), "clocks that show"),
+            (beat(at_ms=1, echoed_ms=[1, 2], held_ms=[1, 2, 3]), "a vector of 2"),
+            (beat(at_ms=1, echoed_ms=[1, 2, 3], held_ms=[]), "a vector of 0"),
+            (beat(at_ms=1, echoed_ms=[1, 2, 3], held_ms=[0, 0, 2**63]), "a vector with slot"),
             (framed("read", number=2**63, keys=[b"a"]), "a read with number 9223372036854775808"),
             (framed("read", number=2**64 - 1), "a read with number"),
             (framed("read_ok", number=2**63, deps=[1, 2, 3]), "a read with number 9223372036854775808"),

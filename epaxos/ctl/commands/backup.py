@@ -39,15 +39,14 @@ def command(settings: Settings, folder: Path, keep: bool) -> None:
         pulling.begin()
         with progress(f"waiting for {settings.at}") as say:
             manifest = _pull(settings, pulling, say)
-        if not keep:
-            with settings.connect() as connection:
-                connection.ask("EPAXOS", "BACKUP-DELETE", pulling.name)
     except Refused as error:
         raise CtlError(str(error)) from None
     except AskError as error:
         raise CtlError(f"{error}; the same command goes on where it was") from None
     except OSError as error:
         raise CtlError(f"{error.filename or folder}: {error.strerror}") from None
+    if not keep:
+        _delete(settings, pulling.name, folder)
     print_backup(settings, folder, manifest)
 
 
@@ -61,3 +60,15 @@ def _pull(settings: Settings, pulling: Pulling, say: Say) -> BackupManifest:
             pulling.take(connection, part, taken.add)
     pulling.finish(manifest)
     return manifest
+
+
+def _delete(settings: Settings, name: str, folder: Path) -> None:
+    """Remove the backup at the replica.  Raises CtlError."""
+    try:
+        with settings.connect() as connection:
+            connection.ask("EPAXOS", "BACKUP-DELETE", name)
+    except AskError as error:
+        raise CtlError(
+            f"{error}; {folder} is complete, and the replica may still have its backup {name}, which"
+            " EPAXOS BACKUP-DELETE removes"
+        ) from None

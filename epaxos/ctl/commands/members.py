@@ -24,7 +24,7 @@ from epaxos.ctl.output import print_json, print_table, progress, size
 
 __all__ = ["command"]
 
-HEAD = ("replica", "state", "uid", "peer", "client", "status")
+HEAD = ("replica", "state", "version", "uid", "peer", "client", "status")
 HISTORY_HEAD = ("epoch", "proposed", "members", "why")
 
 
@@ -38,6 +38,7 @@ def _document(
                 "id": member.number,
                 "uid": member.uid or None,
                 "state": member.state,
+                "version": int(member.version) if member.version.isdecimal() else None,
                 "peer": member.peer,
                 "client": member.client,
                 "status_port": member.status,
@@ -60,9 +61,13 @@ def _document(
 
 
 def _rows(members: Sequence[Member], candidates: Sequence[Candidate]) -> list[list[str]]:
-    rows = [[str(each.number), each.state, each.uid, each.peer, each.client, each.status] for each in members]
+    rows = [
+        [str(each.number), each.state, each.version, each.uid, each.peer, each.client, each.status]
+        for each in members
+    ]
     rows += [
-        [str(each.number), _state(each), each.uid, each.peer, each.client, each.status] for each in candidates
+        [str(each.number), _state(each), "", each.uid, each.peer, each.client, each.status]
+        for each in candidates
     ]
     return [[cell or "-" for cell in row] for row in rows]
 
@@ -119,7 +124,8 @@ HELP = """
 Show who belongs to the cluster, as the replica of --at knows it, and who wants to join it.
 
 The uid is that of the data folder of a member.  Behind "joins" stands how much of the state that replica
-still lacks; it can be added when that is almost nothing.
+still lacks; it can be added when that is almost nothing.  The version is the highest that the program of a
+member can do; epaxosctl turn raises that of the cluster once all have a higher one.
 """
 
 

@@ -15,7 +15,9 @@ from epaxos.ctl.output import print_json, print_table, progress, size
 
 __all__ = ["command"]
 
-HEAD = ("replica", "reached", "state", "epoch", "instances", "lag", "held", "memory", "queue", "written")
+HEAD = (
+    *("id", "reached", "state", "epoch", "instances", "lag", "held", "memory", "queue", "written", "ver"),
+)
 
 
 def _document(settings: Settings, answers: Sequence[Answer]) -> dict[str, Any]:
@@ -42,16 +44,18 @@ def _document(settings: Settings, answers: Sequence[Answer]) -> dict[str, Any]:
     }
 
 
-def _row(answer: Answer) -> list[str]:
+def _row(answer: Answer, digest: bool) -> list[str]:
+    """The row of a member, with or without the `digest`."""
     member = answer.member
     if answer.error is not None:
-        return [str(member.number), "no", member.state, *["-"] * (len(HEAD) - 3)]
+        return [str(member.number), "no", member.state, *["-"] * (len(HEAD) - 3 + digest)]
     executed, committed = (sum(answer.vector(name)) for name in ("executed", "committed"))
     return [
         *(str(member.number), "yes", member.state, _shown(answer.epoch), f"{executed}/{committed}"),
         *map(_shown, (answer.lag, answer.count("instances_held"))),
         *(size(answer.memory_bytes), _shown(answer.count("commands_queued"))),
-        size(answer.count("store_bytes")),
+        *(size(answer.count("store_bytes")), _shown(answer.version)),
+        *([_text(answer.status.get("digest"))] if digest else []),
     ]
 
 
@@ -68,6 +72,10 @@ def _note(answer: Answer) -> str | None:
     return None
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) and value.isalnum() and value.isascii() else "-"
+
+
 def _shown(number: int | None) -> str:
     return "-" if number is None else str(number)
 
@@ -77,21 +85,25 @@ Show all members side by side.
 
 The replica of --at names the members, and each of them is asked on its own client port.  Exit status 0: every
 member answered.
+
+With --digest each makes a digest of its whole state, which takes seconds.  Members that have executed the
+same have the same.
 """
 
 
 @click.command("status", Command, help=HELP)
+@click.option("--digest", is_flag=True, help="Show the digest of each member's state, too.")
 @click.pass_obj
-def command(settings: Settings) -> None:
+def command(settings: Settings, digest: bool) -> None:
     """Ask all, and print what they say."""
     with progress(f"asking {settings.at} for the members") as say:
         members = members_at(settings)
         say(f"asking {len(members)} members")
-        answers = ask_all(settings, members)
+        answers = ask_all(settings, members, digest)
     if settings.json:
         print_json(_document(settings, answers))
     else:
-        print_table(HEAD, [_row(answer) for answer in answers])
+        print_table([*HEAD, "digest"] if digest else HEAD, [_row(answer, digest) for answer in answers])
         for note in filter(None, map(_note, answers)):
             click.echo(note)
     silent = [answer for answer in answers if answer.error is not None]

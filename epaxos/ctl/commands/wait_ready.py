@@ -105,7 +105,8 @@ def _lacks(status: dict[str, Any]) -> Lack | None:
     taking = _lacks_state(status)
     if taking is not None:
         return taking
-    return Lack("it starts or stops") if status.get("digest") is None else alone
+    runs = status.get("running", status.get("digest") is not None)  # what earlier versions show
+    return alone if runs else Lack("it starts or stops")
 
 
 HELP = """

@@ -88,9 +88,12 @@ class InstanceTable:
     def on_committed(self, id: InstanceId) -> None:
         """`id` has just been committed: raise `committed` of its row as far as it goes."""
         row, slot = id
-        if slot != self._committed[row] + 1:
-            return
-        instances = self.rows[row]
+        if slot == self._committed[row] + 1:
+            self._go_on(row)
+
+    def _go_on(self, row: int) -> None:
+        """Raise `committed` of the row as far as instances are committed one after the other."""
+        instances, slot = self.rows[row], self._committed[row] + 1
         while (instance := instances.get(slot)) is not None and instance.phase is _COMMITTED:
             slot += 1
         self._committed[row] = slot - 1
@@ -149,6 +152,9 @@ class InstanceTable:
                 if instances.pop(slot, None) is not None:
                     dropped.append(InstanceId(row, slot))
         self._floor[:] = floor
-        self._committed[:] = map(max, self._committed, floor)
+        for row, new in enumerate(floor):
+            if self._committed[row] < new:  # what was executed in an installed state was not held
+                self._committed[row] = new
+                self._go_on(row)
         self._known[:] = map(max, self._known, floor)
         return dropped

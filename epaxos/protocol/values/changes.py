@@ -13,11 +13,27 @@ from epaxos.protocol.values.membership import (
     is_writable,
 )
 
-__all__ = ["Add", "Change", "Move", "Nothing", "Remove", "Replace", "changed", "describe", "located"]
+__all__ = [
+    "Add",
+    "Change",
+    "Move",
+    "Nothing",
+    "Raise",
+    "Remove",
+    "Replace",
+    "changed",
+    "describe",
+    "keeps_members",
+    "located",
+]
 
 
 class Nothing(NamedTuple):
     """The next epoch has the same members."""
+
+
+class Raise(NamedTuple):
+    """The next epoch has the same members, and the highest version that all of them can do."""
 
 
 class Add(NamedTuple):
@@ -48,7 +64,7 @@ class Move(NamedTuple):
     status_connect: str = ""
 
 
-Change = Union[Nothing, Add, Remove, Replace, Move]
+Change = Union[Nothing, Raise, Add, Remove, Replace, Move]
 
 
 def changed(membership: Membership, change: Change) -> Membership:
@@ -58,6 +74,11 @@ def changed(membership: Membership, change: Change) -> Membership:
     with one line for the operator, when the change makes no sense.
     """
     return _CHANGES[type(change)](membership, change)
+
+
+def keeps_members(change: Change) -> bool:
+    """Whether the next epoch has the same members at the same addresses."""
+    return isinstance(change, (Nothing, Raise))
 
 
 def describe(change: Change) -> str:
@@ -85,7 +106,7 @@ def located(membership: Membership, found_at: Mapping[int, Member]) -> Membershi
     return membership._replace(members=tuple(members))
 
 
-def _same(membership: Membership, change: Nothing) -> Membership:
+def _same(membership: Membership, change: Nothing | Raise) -> Membership:
     return membership
 
 
@@ -167,6 +188,7 @@ def _made(membership: Membership, members: tuple[Member, ...]) -> Membership:
 
 _CHANGES: dict[type[Change], Callable[[Membership, Any], Membership]] = {
     Nothing: _same,
+    Raise: _same,
     Add: _add,
     Remove: _remove,
     Replace: _replace,

@@ -8,11 +8,13 @@ from epaxos.protocol.values.epoch import Epoch
 
 __all__ = [
     "ADDRESS_BYTES_MAX",
+    "FIRST_VERSION",
     "MEMBERS_MAX",
     "NUMBER_MAX",
     "UID_LIMIT",
     "UUID_LIMIT",
     "VERSION",
+    "WHEN_LOST",
     "WHY_BYTES_MAX",
     "Member",
     "Membership",
@@ -23,8 +25,13 @@ UID_LIMIT = 2**64
 """Uids, which are random, are below this and above 0."""
 UUID_LIMIT = 2**128
 """The uuids of clusters, which are random, are below this and above 0."""
-VERSION = 1
-"""The version of the meaning of commands and records.  It rises only with a turn of the epoch."""
+FIRST_VERSION = 1
+"""That of clusters whose list of members does not say another one, and of programs that tell none."""
+VERSION = 2
+"""The highest version of the meaning of commands and records that this program can do.  That of a cluster
+rises only with a turn of the epoch.
+
+Version 2 has the sessions of clients, and whatever says so in its table of commands."""
 MEMBERS_MAX = 1000
 """The most members of a list, so that what comes from outside is bounded."""
 NUMBER_MAX = 2**31 - 1
@@ -33,6 +40,12 @@ ADDRESS_BYTES_MAX = 256
 """The most bytes of an address in a list; a path of a Unix socket has at most 107."""
 WHY_BYTES_MAX = 200
 """The most bytes of the text that says why an epoch was begun."""
+
+WHEN_LOST = (
+    "put its folder back; if that is lost, start a replica of a new number with --join, and let it take the"
+    " place of this one (epaxosctl replace)"
+)
+"""What the operator of a member does whose folder was wiped."""
 
 
 def is_writable(text: str, bytes_max: int) -> bool:
@@ -58,7 +71,7 @@ class Member(NamedTuple):
 class Membership(NamedTuple):
     """The members of epoch `number` of the cluster `uuid`, in the order of their rows.
 
-    `version` is the version of the meaning of everything that is proposed in this epoch.
+    `version` is the version of the meaning of everything that is proposed in this epoch; it never falls.
 
     `next_number` is 0 in a list that is the first one of the cluster, but for its number, and where members
     are; programs that know of no other lists can read it.  Else no member ever had this number or a higher

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple, Union
 
+from epaxos.protocol.values.clocks import Clocks
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.membership import Membership
 
@@ -233,11 +234,13 @@ class Heartbeat(NamedTuple):
     """The sender lives, and tells how far it is.
 
     For each row, `committed` is the slot up to which it holds every commit, and `executed` the slot up
-    to which it has durably executed everything.
+    to which it has durably executed everything.  `clocks`: see Clocks; None while the core has it, and from
+    versions that tell nothing of their clocks.
     """
 
     committed: Deps
     executed: Deps
+    clocks: Clocks | None = None
 
 
 Message = Union[

@@ -15,7 +15,7 @@ ATTACK = (
 
 
 def _attack(client: IClient, command: Command) -> Reply:
-    client.refuse_attack(ATTACK)
+    client.end(ATTACK)
     return None
 
 

@@ -1,16 +1,15 @@
-"""PING, ECHO, QUIT, RESET, SELECT."""
+"""PING, ECHO, QUIT, RESET."""
 
 from __future__ import annotations
 
-from epaxos.interfaces import Command, CommandError, Reply, SimpleString
-from epaxos.interfaces.redis import NOT_AN_INTEGER, OK, integer_of, wrong_arity
-from epaxos.resp.commands.spec import Served
+from epaxos.interfaces import Command, Reply, SimpleString
+from epaxos.interfaces.redis import OK, wrong_arity
+from epaxos.resp.commands import transactions
+from epaxos.resp.commands.spec import Answer, Served
 from epaxos.resp.interfaces import IClient
 from epaxos.resp.session import Silence
 
 __all__ = ["COMMANDS"]
-
-INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
 
 def _ping(client: IClient, command: Command) -> Reply:
@@ -28,31 +27,27 @@ def _quit(client: IClient, command: Command) -> Reply:
     return OK
 
 
-def _reset(client: IClient, command: Command) -> Reply:
+def _reset(client: IClient, command: Command) -> Answer:
     """The name of the library stays, because the same library still uses the connection."""
     session = client.session
-    session.log_out()
+    client.server.admittance.log_out(session)
     session.resp = 2
+    client.server.listeners.discard(client)
+    client.server.monitors.discard(client)
+    client.server.tracking.stop(client)
+    session.is_monitor = False
     session.client_name = b""
     session.is_refusing = False
+    session.transaction = None
+    session.database = 0
     if session.silence is Silence.ALL:
         session.silence = Silence.NONE
-    return SimpleString("RESET")
-
-
-def _select(client: IClient, command: Command) -> Reply:
-    number = integer_of(command[1])
-    if number is None:
-        return CommandError(NOT_AN_INTEGER)
-    if not INT_MIN <= number <= INT_MAX:
-        return CommandError(f"ERR value is out of range, value must between {INT_MIN} and {INT_MAX}")
-    return CommandError("ERR DB index is out of range") if number else OK
+    return transactions.forget(client, SimpleString("RESET"))
 
 
 COMMANDS = {
     b"PING": Served(-1, _ping),
     b"ECHO": Served(2, _echo),
     b"QUIT": Served(-1, _quit),
-    b"SELECT": Served(2, _select),
     b"RESET": Served(1, _reset),
 }

@@ -68,7 +68,10 @@ def _numbers(membership: Membership) -> Reply:
 
 def _add(client: IClient, words: Sequence[bytes]) -> Change:
     (number,) = words
-    return Add(_joining(client, _number(number)))
+    joining = _joining(client, _number(number))
+    if not any(joining == candidate.member for candidate in client.server.replica.candidates()):
+        raise Refusal(f"replica {joining.number} is a member already, and nobody else wants to join as that")
+    return Add(joining)
 
 
 def _replace(client: IClient, words: Sequence[bytes]) -> Change:
@@ -89,6 +92,11 @@ def _move(client: IClient, words: Sequence[bytes]) -> Change:
     addresses = {name: word.decode("ascii") for name, word in zip(names, rest[1::2]) if name and word}
     if not addresses or 2 * len(addresses) != len(rest):
         raise ValueError
+    for name, address in addresses.items():
+        try:
+            client.server.check_address(name, address)
+        except ValueError as why:
+            raise Refusal(f"{address} is no address of a client endpoint: {why}") from None
     return Move(_number(number), **addresses)
 
 
@@ -159,7 +167,8 @@ CHANGES = {
     b"MEMBERS": Subcommand(
         _members,
         -2,
-        "number, peer, client, status, the state seen from here, and the uid of each member; with HISTORY: "
+        "number, peer, client, status, the state seen from here, the uid, and the highest version of "
+        "commands that its program can do, of each member; with HISTORY: "
         "epoch, time, why, and the members of each list that this replica has seen begin",
     ),
     b"CANDIDATES": Subcommand(

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 from epaxos.interfaces import Command, CommandError, Reply
 from epaxos.interfaces.redis import OK, integer_of
+from epaxos.resp.commands.blocking import SUBCOMMANDS as _BLOCKING
+from epaxos.resp.commands.client_control import KINDS, SUBCOMMANDS, kind_of
 from epaxos.resp.commands.spec import NAME_ERROR, SYNTAX, Served, Subcommand, is_plain, whole_text_of
+from epaxos.resp.commands.tracking import SUBCOMMANDS as _TRACKING
 from epaxos.resp.encoder import Verbatim
 from epaxos.resp.interfaces import IClient
 from epaxos.resp.session import Silence
@@ -56,9 +59,9 @@ def _list(client: IClient, command: Command) -> Reply:
         return Verbatim(_lines(clients.values()))
     if option == b"TYPE" and len(command) == 4:
         kind = command[3].lower()
-        if kind not in (b"normal", b"master", b"slave", b"replica", b"pubsub"):
+        if kind not in KINDS:
             return CommandError(f"ERR Unknown client type '{whole_text_of(command[3])}'")
-        return Verbatim(_lines(clients.values() if kind == b"normal" else ()))
+        return Verbatim(_lines(each for each in clients.values() if kind_of(each) == kind))
     if option == b"ID" and len(command) > 3:
         if len(command) > 3 + IDS_MAX:
             return CommandError("ERR too many client IDs")
@@ -75,7 +78,7 @@ def _lines(clients: Iterable[IClient]) -> bytes:
 
 
 def _no_evict(client: IClient, command: Command) -> Reply:
-    """Does nothing: memory alone never evicts a client, and keys have no time of access."""
+    """Does nothing: the bound on the memory of clients holds for all, and every read is a use of its key."""
     return OK if command[2].upper() in (b"ON", b"OFF") else SYNTAX
 
 
@@ -102,11 +105,18 @@ COMMANDS = {
             b"ID": Subcommand(_id, 2, "the number of this connection"),
             b"INFO": Subcommand(_info, 2, "what CLIENT LIST says of this connection"),
             b"LIST": Subcommand(_list, -2, "[TYPE type | ID number ...]: the connections"),
-            b"NO-EVICT": Subcommand(_no_evict, 3, "ON|OFF: does nothing, as nobody is evicted"),
-            b"NO-TOUCH": Subcommand(_no_evict, 3, "ON|OFF: does nothing, as keys have no time"),
+            b"NO-EVICT": Subcommand(
+                _no_evict,
+                3,
+                "ON|OFF: does nothing: where memory is short, the client that holds the most is cut off",
+            ),
+            b"NO-TOUCH": Subcommand(_no_evict, 3, "ON|OFF: does nothing: every read is a use of the key"),
             b"REPLY": Subcommand(_reply, 3, "ON|OFF|SKIP: which commands are answered"),
             b"SETINFO": Subcommand(_setinfo, 4, "LIB-NAME|LIB-VER value: the client's library"),
             b"SETNAME": Subcommand(_setname, 3, "name: name this connection"),
+            **_BLOCKING,
+            **_TRACKING,
+            **SUBCOMMANDS,
         },
     )
 }

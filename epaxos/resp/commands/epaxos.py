@@ -8,14 +8,18 @@ behind it run meanwhile, and are answered after it.  The Deferred is cancelled w
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from epaxos.interfaces import Command, CommandError, Reply, SimpleString
-from epaxos.interfaces.redis import NOT_AN_INTEGER
+from epaxos.interfaces import Command, CommandError, Reply, SimpleString, Unavailable
+from epaxos.interfaces.composites import in_database
+from epaxos.interfaces.instruments import ITrace
+from epaxos.interfaces.redis import NOT_AN_INTEGER, SYNTAX_ERROR
 from epaxos.resp.commands.changes import CHANGES, refused
-from epaxos.resp.commands.spec import Served, Subcommand
+from epaxos.resp.commands.run import ByReplica
+from epaxos.resp.commands.spec import Answer, Served, Subcommand
 from epaxos.resp.interfaces import IClient
 
 __all__ = ["COMMANDS", "ONCE", "ONCE_COMMAND"]
@@ -29,8 +33,11 @@ _NO_BACKUPS = CommandError("ERR there are no backups: nothing is kept on disk")
 _NO_NUMBER = CommandError(NOT_AN_INTEGER)
 
 
-def _status(client: IClient, command: Command) -> Deferred[Reply]:
-    return client.server.replica.status().addCallback(_as_json)
+def _status(client: IClient, command: Command) -> Reply | Deferred[Reply]:
+    asks = [word.upper() for word in command[2:]]
+    if asks not in ([], [b"DIGEST"]):
+        return CommandError(SYNTAX_ERROR)
+    return client.server.replica.status(bool(asks)).addCallback(_as_json)
 
 
 def _as_json(document: Any) -> Reply:
@@ -64,6 +71,23 @@ def _read_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
 def _delete_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]:
     kept = client.server.replica.backups()
     return _NO_BACKUPS if kept is None else kept.delete(_name(command[2])).addCallbacks(_as_ok, refused)
+
+
+def _trace(client: IClient, command: Command) -> Answer:
+    """The reply to the command that follows, and what each of its steps took."""
+    replica, asked = client.server.replica, list(command[2:])
+    try:
+        replica.check(asked)
+    except CommandError as error:
+        return error.with_traceback(None)
+    made = in_database(client.session.database, asked)
+    finish = partial(_traced, replica.trace(made))
+    return ByReplica((made,), finish, sum(map(len, made)))
+
+
+def _traced(trace: ITrace, outcome: Reply | Unavailable) -> Reply:
+    steps = json.dumps(trace.end(not isinstance(outcome, Unavailable))).encode()
+    return [CommandError(str(outcome)) if isinstance(outcome, Unavailable) else outcome, steps]
 
 
 def _name(data: bytes) -> str:
@@ -103,7 +127,17 @@ COMMANDS = {
                 None, -2, "begin a session for ONCE, and answer its id; SESSION END session: end it"
             ),
             **CHANGES,
-            b"STATUS": Subcommand(_status, 2, "the state of this replica, as JSON"),
+            b"STATUS": Subcommand(
+                _status,
+                -2,
+                "the state of this replica, as JSON; STATUS DIGEST: with a digest of all data",
+            ),
+            b"TRACE": Subcommand(
+                _trace,
+                -3,
+                "command [arg ...]: run a command on data, and answer its reply, and what each step took, "
+                "as JSON",
+            ),
             b"TURN": Subcommand(
                 _turn, 2, "begin the next epoch, and answer its number when a majority has it on disk"
             ),

@@ -1,13 +1,14 @@
-"""HELLO and AUTH.  There is one user, `default`; where no password is set, any password is right."""
+"""HELLO and AUTH.  For a user that needs no password, any password is right."""
 
 from __future__ import annotations
 
 from epaxos.interfaces import Command, CommandError, Reply
 from epaxos.interfaces.redis import OK, integer_of
+from epaxos.interfaces.users import DEFAULT
 from epaxos.resp.commands.spec import (
     NAME_ERROR,
-    REDIS_VERSION,
     SYNTAX,
+    Answer,
     Served,
     is_plain,
     map_of,
@@ -17,6 +18,9 @@ from epaxos.resp.interfaces import IClient
 
 __all__ = ["COMMANDS"]
 
+VERSION = "7.4.0"
+"""The version of Redis that HELLO tells, beside that of INFO (REDIS_VERSION), by which clients choose their
+commands: redis-py and Jedis keep copies of values (CLIENT TRACKING) only where it is this one, or higher."""
 _NO_PASSWORD = CommandError(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user>"
     " <pass> option can be used to authenticate the client and select the RESP protocol version at the same"
@@ -24,31 +28,20 @@ _NO_PASSWORD = CommandError(
 )
 
 
-def _auth(client: IClient, command: Command) -> Reply:
+def _auth(client: IClient, command: Command) -> Answer:
     if len(command) > 3:
         return SYNTAX
     if len(command) == 3:
-        return _authenticate(client, command[1], command[2]) or OK
-    if not client.server.door.has_password:
+        return client.server.admittance.log_in(client, command[1], command[2]) or OK
+    if client.server.admittance.is_open:
         return CommandError(
             "ERR AUTH <password> called without any password configured for the default user."
             " Are you sure your configuration is correct?"
         )
-    return _authenticate(client, b"default", command[1]) or OK
+    return client.server.admittance.log_in(client, DEFAULT, command[1]) or OK
 
 
-def _authenticate(client: IClient, user: bytes, password: bytes) -> CommandError | None:
-    """Let the user in, or say why not.  A client that was let in before stays so, as with Redis."""
-    server, session = client.server, client.session
-    if user == b"default" and (not session.needs_password or server.door.opens_to(password)):
-        session.is_authenticated = True
-        return None
-    if session.needs_password:
-        server.complain(session.address, "it has given a wrong password, or another user than default")
-    return CommandError("WRONGPASS invalid username-password pair or user is disabled.")
-
-
-def _hello(client: IClient, command: Command) -> Reply:
+def _hello(client: IClient, command: Command) -> Answer:
     session = client.session
     resp = session.resp
     if len(command) > 1:
@@ -62,8 +55,9 @@ def _hello(client: IClient, command: Command) -> Reply:
     while rest:
         option = rest.pop()
         if option.upper() == b"AUTH" and len(rest) >= 2:
-            if (error := _authenticate(client, rest.pop(), rest.pop())) is not None:
-                return error
+            failure = client.server.admittance.log_in(client, rest.pop(), rest.pop())
+            if failure is not None:
+                return failure
         elif option.upper() == b"SETNAME" and rest:
             if not is_plain(rest[-1]):
                 return NAME_ERROR
@@ -75,7 +69,7 @@ def _hello(client: IClient, command: Command) -> Reply:
     session.resp = resp
     fields: dict[bytes, Reply] = {
         b"server": b"redis",
-        b"version": REDIS_VERSION.encode(),
+        b"version": VERSION.encode(),
         b"proto": resp,
         b"id": session.client_id,
         b"mode": b"standalone",

@@ -7,9 +7,9 @@ from typing import NamedTuple, Union
 
 from twisted.internet.defer import Deferred
 
-from epaxos.interfaces import Command, CommandError, Reply
+from epaxos.interfaces import Command, CommandError, Reply, ReplyMap
 from epaxos.interfaces.redis import SYNTAX_ERROR
-from epaxos.resp.encoder import RespMap
+from epaxos.resp.commands.run import ByReplica, Waits
 from epaxos.resp.interfaces import IClient
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PATTERNS_BYTES_MAX",
     "REDIS_VERSION",
     "SYNTAX",
+    "Answer",
     "Handler",
     "Served",
     "Subcommand",
@@ -32,8 +33,10 @@ PATTERNS_BYTES_MAX = 1024
 SYNTAX = CommandError(SYNTAX_ERROR)
 NAME_ERROR = CommandError("ERR Client names cannot contain spaces, newlines or special characters.")
 
-Handler = Callable[[IClient, Command], Union[Reply, "Deferred[Reply]"]]
-"""Answers a command of the client, whose arity fits; at once, or later by a Deferred."""
+Answer = Union[Reply, "Deferred[Reply]", ByReplica, Waits]
+"""A reply, now or later, what the replica has to run for it, or what the client waits for."""
+Handler = Callable[[IClient, Command], Answer]
+"""Answers a command of the client, whose arity fits."""
 
 
 class Subcommand(NamedTuple):
@@ -49,12 +52,14 @@ class Served(NamedTuple):
     """A session command, answered by its handler or by that of a subcommand.  `arity`: see CommandInfo.
 
     `is_admin`: it is for clients of this host, and for those that have given the password.
+    `answers_any_length`: its handler says itself what is wrong with the number of arguments.
     """
 
     arity: int
     handler: Handler | None = None
     subcommands: Mapping[bytes, Subcommand] = {}
     is_admin: bool = False
+    answers_any_length: bool = False
 
     @property
     def has_keys(self) -> bool:
@@ -67,9 +72,9 @@ def is_plain(name: bytes) -> bool:
     return all(33 <= byte <= 126 for byte in name)
 
 
-def map_of(fields: Mapping[bytes, Reply]) -> RespMap:
+def map_of(fields: Mapping[bytes, Reply]) -> ReplyMap:
     """A reply of fields and values."""
-    return RespMap(element for field in fields.items() for element in field)
+    return ReplyMap(element for field in fields.items() for element in field)
 
 
 def whole_text_of(data: bytes) -> str:

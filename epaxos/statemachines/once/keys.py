@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-__all__ = ["COMMON", "entries_of_all", "key_of", "take_sessions"]
+__all__ = ["COMMON", "PREFIX", "entries_of_all", "key_of", "take_sessions"]
 
 PREFIX = bytes.fromhex("fff1e09b5d2f4a7c8e6310b7a25d94ef") + b" epaxos session "
 """No key of a client begins like this in an entry: one that does gets PREFIX and b"k" before it.  It is long

@@ -7,7 +7,7 @@ after a restart, because the reply that is kept is a part of the state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -17,19 +17,30 @@ from zope.interface import alsoProvides, implementer
 from epaxos.interfaces import (
     Command,
     CommandInfo,
+    IComposites,
+    ICountsByDatabase,
     ICountsKeys,
+    IReadsBefore,
     IReplays,
     IRestoresInParts,
+    ISeesElements,
     IStateMachine,
     IStepwise,
+    ITellsKeys,
+    IVersioned,
     Ready,
     Reply,
+    RunAgain,
     Steps,
 )
+from epaxos.interfaces.memory import IBounded, IMemoryBound
+from epaxos.interfaces.users import IHasUsers, IUserTable
+from epaxos.interfaces.versions import needs_upgrade
+from epaxos.protocol.values.membership import VERSION
 from epaxos.protocol.values.messages import Batch
 from epaxos.statemachines.once.commands import SPELLINGS, Begin, Once, parse
 from epaxos.statemachines.once.envelope import MARK, Kind, Part, decode_parts, encode_parts
-from epaxos.statemachines.once.keys import entries_of_all, take_sessions
+from epaxos.statemachines.once.keys import PREFIX, entries_of_all, take_sessions
 from epaxos.statemachines.once.sessions import Sessions
 from epaxos.statemachines.steps import replies_of
 
@@ -38,15 +49,19 @@ __all__ = ["ExactlyOnce"]
 PARTS_PER_STEP = 32
 """Parts of an envelope that run in a step, because each takes about 20 microseconds."""
 
+SINCE = 2
+"""The first version that has sessions."""
+
 _name = itemgetter(0)
 
 
-@implementer(IStepwise, IRestoresInParts)
+@implementer(IStepwise, IRestoresInParts, IVersioned)
 class ExactlyOnce:
-    """`machine` with sessions; it provides ICountsKeys if `machine` does.
+    """`machine` with sessions; it provides what is optional if `machine` does.
 
-    `stepwise`: `machine`, or what lets it be driven step by step.  `new_id()`: the id of a new session, which
-    nobody can guess.  `now_s()`: seconds since 1970; what the proposer's clock says is a part of its batch.
+    `inside`: `machine`.  `stepwise`: `machine`, or what lets it be driven step by step.  `new_id()`: the id
+    of a new session, which nobody can guess.  `now_s()`: seconds since 1970; what the proposer's clock says
+    is a part of its batch.
     """
 
     def __init__(
@@ -56,14 +71,28 @@ class ExactlyOnce:
         new_id: Callable[[], bytes],
         now_s: Callable[[], float],
     ) -> None:
-        self._machine = machine
+        self.inside = self._machine = machine
         self._stepwise = stepwise
         self._new_id = new_id
         self._now_s = now_s
         self._sessions = Sessions()
+        self._version = VERSION
         self._is_met = False  # whether a command of a session has passed `check`
-        if ICountsKeys.providedBy(machine):
-            alsoProvides(self, ICountsKeys)
+        for optional in (
+            ICountsByDatabase,
+            ICountsKeys,
+            IReadsBefore,
+            ITellsKeys,
+            ISeesElements,
+            IComposites,
+            IBounded,
+            IHasUsers,
+        ):
+            if optional.providedBy(machine):
+                alsoProvides(self, optional)
+        inside: Any = machine
+        self.users: IUserTable | None = inside.users if IHasUsers.providedBy(machine) else None
+        """See IHasUsers."""
 
     # -- what clients may ask
 
@@ -73,6 +102,8 @@ class ExactlyOnce:
             self._machine.check(command)
             return
         asked = parse(command)
+        if self._version < SINCE:
+            raise needs_upgrade(f"epaxos|{command[1].decode().lower()}", SINCE, self._version)
         if isinstance(asked, Once):
             self._machine.check(asked.command)
         self._is_met = True
@@ -97,14 +128,76 @@ class ExactlyOnce:
         """See IStepwise."""
         return self._stepwise.read_in_steps(commands)
 
+    def read_before(self, command: Command, batch: Batch) -> Reply:
+        """See IReadsBefore.  Of an envelope, the part counts that writes what is read."""
+        machine: Any = self._machine
+        if batch.payload.startswith(MARK):
+            keys = frozenset(machine.batch([command]).reads)
+            insides = [part.inside for part in decode_parts(batch)[1] if part.inside.commands]
+            writing = [one for one in insides if one.barrier or not keys.isdisjoint(one.writes)]
+            if not writing:  # a session has the name of what is read
+                plain: Reply = machine.read([command])[0]
+                return plain
+            batch = writing[0]
+        reply: Reply = machine.read_before(command, batch)
+        return reply
+
     def keys(self) -> int:
         """See ICountsKeys.  A session is no key."""
         machine: Any = self._machine
         return int(machine.keys())
 
+    def keyspace(self) -> Mapping[int, tuple[int, int]]:
+        """See ICountsByDatabase."""
+        machine: Any = self._machine
+        found: Mapping[int, tuple[int, int]] = machine.keyspace()
+        return found
+
+    def keys_of(self, command: Command) -> Sequence[bytes]:
+        """See ITellsKeys.  A command of a session names those of the command inside."""
+        machine: Any = self._machine
+        if command[0] in SPELLINGS:
+            asked = parse(command)
+            if not isinstance(asked, Once):
+                return ()
+            command = asked.command
+        found: Sequence[bytes] = machine.keys_of(command)
+        return found
+
+    def elements(self, database: int, command: Command, key: bytes) -> int:
+        """See ISeesElements."""
+        machine: Any = self._machine
+        return int(machine.elements(database, command, key))
+
+    @property
+    def databases(self) -> int:
+        """See IComposites."""
+        machine: Any = self._machine
+        return int(machine.databases)
+
+    def name_of(self, database: int, key: bytes) -> bytes:
+        """See IComposites."""
+        machine: Any = self._machine
+        name: bytes = machine.name_of(database, key)
+        return name
+
+    def keys_named(self, name: bytes) -> Sequence[bytes]:
+        """See IComposites.  The id of a session is a secret."""
+        if name.startswith(PREFIX):
+            return ()
+        machine: Any = self._machine
+        keys: Sequence[bytes] = machine.keys_named(name)
+        return keys
+
+    @property
+    def bound(self) -> IMemoryBound:
+        """See IBounded."""
+        machine: Any = self._machine
+        return IMemoryBound(machine.bound)
+
     def idle(self, before_s: int, count: int) -> list[tuple[bytes, int]]:
-        """See Sessions."""
-        return self._sessions.idle(before_s, count)
+        """See Sessions.  None while their end could not be proposed."""
+        return self._sessions.idle(before_s, count) if self._version >= SINCE else []
 
     # -- batches
 
@@ -127,18 +220,9 @@ class ExactlyOnce:
             if plain:
                 yield Part(Kind.COMMANDS, self._machine.batch(plain))
                 plain = []
-            yield self._part(command)
+            yield _part_of(command, self._machine, self._new_id)
         if plain:
             yield Part(Kind.COMMANDS, self._machine.batch(plain))
-
-    def _part(self, command: Command) -> Part:
-        asked = parse(command)
-        if isinstance(asked, Once):
-            inside = self._machine.batch([asked.command])
-            return Part(Kind.ONCE, inside, asked.session, asked.number, asked.acked)
-        if isinstance(asked, Begin):
-            return Part(Kind.BEGIN, session=self._new_id())
-        return Part(Kind.END, session=asked.session, uses=asked.uses)
 
     def apply(self, ready: Sequence[Ready]) -> list[Sequence[Reply]]:
         """See IStateMachine."""
@@ -151,6 +235,12 @@ class ExactlyOnce:
         return self._stepwise.apply_in_steps(ready)
 
     # -- the whole state
+
+    def on_version(self, version: int) -> None:
+        """See IVersioned."""
+        self._version = version
+        if IVersioned.providedBy(self._machine):
+            IVersioned(self._machine).on_version(version)
 
     def entries(self) -> Iterable[tuple[bytes, bytes]]:
         """See IStateMachine."""
@@ -224,9 +314,10 @@ def _run(sessions: Sessions, apply: Callable[[Ready], Steps], ready: Ready) -> S
         elif kind is Kind.ONCE:
             answers = sessions.answer(session, number, acked, now_s)
             if not answers:
-                steps = apply(Ready(ready.id, inside, True))
+                steps = apply(Ready(ready.id, inside, True, True))
                 (answer,) = answers = yield from _whole(steps, tidying)
-                sessions.keep(session, number, answer)
+                if type(answer) is not RunAgain:  # it has done nothing, and comes again with its number
+                    sessions.keep(session, number, answer)
             replies += answers
         elif kind is Kind.BEGIN:
             replies.append(sessions.begin(session, now_s))
@@ -247,3 +338,14 @@ def _whole(steps: Steps, tidying: list[Steps]) -> Generator[None, None, Sequence
             return replies
         yield None
     raise ValueError("a batch was applied without replies")
+
+
+def _part_of(command: Command, machine: IStateMachine, new_id: Callable[[], bytes]) -> Part:
+    """The part of a command of a session."""
+    asked = parse(command)
+    if isinstance(asked, Once):
+        inside = machine.batch([asked.command])
+        return Part(Kind.ONCE, inside, asked.session, asked.number, asked.acked)
+    if isinstance(asked, Begin):
+        return Part(Kind.BEGIN, session=new_id())
+    return Part(Kind.END, session=asked.session, uses=asked.uses)

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from epaxos.interfaces import CommandError, Reply, SimpleString
+from epaxos.interfaces import (
+    CommandError,
+    NilArray,
+    Reply,
+    ReplyByKey,
+    ReplyMap,
+    ReplyPairs,
+    ReplySet,
+    SimpleString,
+)
 from epaxos.interfaces.redis import bytes_of
 
 __all__ = ["REPLY_BYTES_MAX", "decode_reply", "encode_reply"]
 
 REPLY_BYTES_MAX = 1024
 """A reply that takes more bytes here is not kept."""
+
+_LISTS: dict[type, bytes] = {
+    list: b"*",
+    ReplyMap: b"%",
+    ReplyPairs: b"=",
+    ReplySet: b"~",
+    NilArray: b"!",
+    ReplyByKey: b"@",
+}
+_KINDS = {kind: made for made, kind in _LISTS.items()}
 
 
 def encode_reply(reply: Reply) -> bytes | None:
@@ -35,11 +54,13 @@ def _encode(reply: Any, left: int, pending: list[Any]) -> bytes | None:
         if len(reply) > left:
             return None
         pending.extend(reversed(reply))
-        return b"*%d\n" % len(reply)
+        return b"%b%d\n" % (_LISTS.get(type(reply), b"*"), len(reply))
     if isinstance(reply, int):
         return b":%d\n" % reply if reply.bit_length() <= 8 * left else None
     if isinstance(reply, bytes):
         return b"$%d\n%b" % (len(reply), reply) if len(reply) <= left else None
+    if isinstance(reply, float):
+        return b",%b\n" % repr(reply).encode()
     text = str(reply)
     if len(text) > left:
         return None
@@ -61,13 +82,15 @@ def decode_reply(data: bytes) -> Reply:
         end = data.index(b"\n", position)
         kind, head = data[position : position + 1], data[position + 1 : end]
         position = end + 1
-        if kind == b"*":
-            inner: list[Any] = []
+        if kind in _KINDS:
+            inner: list[Any] = _KINDS[kind]()
             into.append(inner)
             open_lists.append((inner, int(head)))
         elif kind in (b"$", b"+", b"-"):
             into.append(_text(kind, data[position : position + int(head)]))
             position += int(head)
+        elif kind == b",":
+            into.append(float(head))
         else:
             into.append(int(head) if kind == b":" else None)
     if position != len(data):

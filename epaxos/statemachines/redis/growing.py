@@ -37,6 +37,13 @@ class Growing:
         head, tail, used = self._pieces
         return head + tail[:used]
 
+    def slice(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to, not including, `end`; at the cost of these alone."""
+        head, tail, used = self._pieces
+        end = min(end, len(self))
+        split = len(head)
+        return head[start:end] + tail[max(0, start - split) : max(0, min(end - split, used))]
+
     def append(self, more: bytes) -> Growing:
         """This value, followed by `more`."""
         head, tail, used = self._pieces

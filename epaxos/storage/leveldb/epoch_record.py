@@ -5,8 +5,9 @@ that ended that one, and the slots up to which it is held.  It is absent in epoc
 and one byte hold the last PAST_MAX lists of members that began here, for people.  One write puts both there
 with the checkpoint at the beginning of the epoch, raises the format of the database, and takes away the
 reservation and the floor of the epoch before (docs: protocol/epochs, T3).  So does the write that installs
-the state of another replica (T8); of the epoch before nothing is held then.  The format is 4, and 5 once the
-members are not those of epoch 0 any more, each at its address of then.
+the state of another replica (T8); of the epoch before nothing is held then.  The format is 4; it is 5 once
+the members are not those of epoch 0 any more, each at its address of then, and 6 once the version of the
+list is not the first one.
 
 Instances of epoch 0 have keys of their row and slot behind `\\x03`.  Those of later epochs have `\\x04`
 and the number of their epoch, in 8 bytes, before the same.  The keys of the epoch before are deleted once
@@ -22,8 +23,14 @@ from operator import attrgetter
 from google.protobuf.message import DecodeError
 
 from epaxos.interfaces import EpochRecord
-from epaxos.protocol.values.membership import Membership
-from epaxos.storage.leveldb.records import FORMAT_OF_CHANGES, FORMAT_OF_EPOCHS, RecordFormat
+from epaxos.protocol.values.membership import FIRST_VERSION, Membership
+from epaxos.storage.leveldb.records import (
+    FORMAT,
+    FORMAT_OF_CHANGES,
+    FORMAT_OF_EPOCHS,
+    FORMAT_OF_VERSIONS,
+    RecordFormat,
+)
 from epaxos.wire import wire_pb2 as wire
 from epaxos.wire.checks import deps_of, id_of
 from epaxos.wire.membership import decode_membership, encode_membership
@@ -96,9 +103,14 @@ def decode_past(lists: Iterable[bytes]) -> tuple[Membership, ...]:
     return tuple(sorted(past, key=attrgetter("number")))
 
 
-def raise_format(identity: bytes, record: EpochRecord) -> bytes:
-    """The identity of a database, with the format of databases whose epoch began so."""
+def raise_format(identity: bytes, membership: Membership) -> bytes:
+    """The identity of a database, with the format of databases that are in the epoch of `membership`."""
     fields = json.loads(identity)
-    needed = FORMAT_OF_CHANGES if record.membership.next_number else FORMAT_OF_EPOCHS
+    if membership.version != FIRST_VERSION:
+        needed = FORMAT_OF_VERSIONS
+    elif membership.next_number:
+        needed = FORMAT_OF_CHANGES
+    else:
+        needed = FORMAT_OF_EPOCHS if membership.number else FORMAT
     fields["format"] = max(fields["format"], needed)
     return json.dumps(fields).encode()

@@ -11,17 +11,24 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from epaxos.interfaces import Identity, Restored, StoreError, WrongDataError
+from epaxos.interfaces import Identity, OutdatedError, Restored, StoreError, WrongDataError
 from epaxos.protocol.values.ids import no_deps
 from epaxos.protocol.values.instance import InstanceRecord, Value
-from epaxos.protocol.values.membership import UID_LIMIT, Membership
+from epaxos.protocol.values.membership import UID_LIMIT, VERSION, Membership
 from epaxos.protocol.values.messages import Batch
 from epaxos.storage.folder import DataFolder
 from epaxos.storage.leveldb import engine
-from epaxos.storage.leveldb.epoch_record import EPOCH_KEY, PAST_PREFIX, decode_epoch_record, decode_past
+from epaxos.storage.leveldb.epoch_record import (
+    EPOCH_KEY,
+    PAST_PREFIX,
+    decode_epoch_record,
+    decode_past,
+    raise_format,
+)
 from epaxos.storage.leveldb.records import (
     CHECKPOINT_KEY,
     FLOOR_KEY,
+    FORMATS,
     FOUNDED_KEY,
     IDENTITY_KEY,
     INSTANCE_PREFIX,
@@ -140,7 +147,8 @@ def make_database(
     """
     with closing(_open(folder.start_database(), create=True)) as db, db.write_batch(sync=True) as batch:
         sequence = WriteSequence(1, 0, KEPT_BYTES)
-        batch.put(IDENTITY_KEY, encode_identity(identity))
+        held = encode_identity(identity)
+        batch.put(IDENTITY_KEY, held if founded is None else raise_format(held, founded))
         batch.put(UID_KEY, encode_uid(uid))
         batch.put(FOUNDED_KEY, encode_founded(founded))
         for key, value in records.items():
@@ -177,12 +185,18 @@ def _open_existing(folder: DataFolder) -> Any:
 
 
 def _identity(db: Any, folder: DataFolder) -> tuple[int, Identity]:
-    """The format of the data, and their owner.  Raises StoreError."""
+    """The format of the data, and their owner.  Raises StoreError, and OutdatedError for a later format."""
     held = db.get(IDENTITY_KEY, verify_checksums=True)
     if held is None:
         raise WrongDataError(f"{folder.path} is not a data folder: its database has no identity")
     try:
-        return decode_format(held), decode_identity(held)
+        format = decode_format(held)
+        if format > FORMATS[-1]:
+            raise OutdatedError(
+                f"{folder.path} is in storage format {format}, and this program knows only formats"
+                f" {FORMATS[0]} to {FORMATS[-1]}: upgrade it"
+            )
+        return format, decode_identity(held)
     except ValueError as why:
         raise WrongDataError(f"{folder.path} cannot be used: {why}") from None
 
@@ -244,6 +258,11 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
         manifest = decode_manifest(files) if files is not None else Manifest(StateFile(0))
         if (files is None) is not (checkpoint is None):
             raise ValueError("it knows its state and not how far it is, or the other way round")
+        known = opened.membership if opened is not None else decode_founded(founded or b"")
+        if known is not None and known.version > VERSION:
+            raise OutdatedError(
+                f"{path} is of version {known.version}, and this program knows version {VERSION}: upgrade it"
+            )
         restored = Restored(
             fresh=fresh,
             reserved=decode_number(reserved) if reserved is not None else 0,
@@ -254,7 +273,7 @@ def restore(db: Any, folder: DataFolder, format: RecordFormat, fresh: bool) -> t
             base=read_base(folder.state, manifest),
             batches=read_logs(folder.state, manifest),
             uid=decode_uid(uid) if uid is not None else 0,  # `open_database` gives one
-            founded=opened.membership if opened is not None else decode_founded(founded or b""),
+            founded=known,
             opened=opened,
             past=decode_past(past),
             unfounded=founded == b"" and not (reserved or floor or checkpoint or has_instances),

@@ -65,6 +65,11 @@ FORMAT_OF_EPOCHS = 4
 FORMAT_OF_CHANGES = 5
 """The format of a database of a replica that wants to join, or whose epoch has other members than the first
 one, or the same at other addresses.  Versions that know of no such lists refuse it."""
+FORMAT_OF_VERSIONS = 6
+"""The format of a database whose list of members says a later version than the first one.  Programs of that
+one refuse it."""
+FORMATS = range(FORMAT, FORMAT_OF_VERSIONS + 1)
+"""Those that this program knows."""
 
 IDENTITY_KEY = b"\x00identity"
 RESERVED_KEY = b"\x01reserved"
@@ -168,8 +173,8 @@ def decode_format(data: bytes) -> int:
 def decode_identity(data: bytes) -> Identity:
     """See `encode_identity`.  Raises ValueError if it is damaged, or of a format that the text names."""
     format, fields = _fields(data)
-    if format not in (FORMAT, FORMAT_OF_EPOCHS, FORMAT_OF_CHANGES):
-        known = f"{FORMAT} to {FORMAT_OF_CHANGES}"
+    if format not in FORMATS:
+        known = f"{FORMATS[0]} to {FORMATS[-1]}"
         raise ValueError(f"it is in storage format {format}, and this version knows only formats {known}")
     try:
         n = fields.pop("n")

@@ -161,7 +161,7 @@ def _read(folder: DataFolder, copy: DataFolder, sizes: tuple[int, int]) -> Stopp
             base_bytes=manifest.base.length,
             log_bytes=sum(log.length for log in manifest.logs),
             entries=sum(map(len, restored.base)),
-            state_batches=sum(1 for _ in restored.batches),
+            state_batches=sum(batch.successor is None for _, batch in restored.batches),
             database_bytes=sizes[0],
             database_log_bytes=sizes[1],
             torn_bytes=sum(path.stat().st_size for path in copy.path.glob("*.torn")),

@@ -225,6 +225,7 @@ class GroupWriter:
                 batch.put(FLOOR_KEY, self._format.encode_deps(write_set.floor))
             if write_set.founded is not None:
                 batch.put(FOUNDED_KEY, encode_founded(write_set.founded))
+                batch.put(IDENTITY_KEY, raise_format(self._db.get(IDENTITY_KEY), write_set.founded))
             checkpoint = write_set.checkpoint
             if checkpoint is not None:
                 value = self._format.encode_checkpoint(checkpoint.executed, checkpoint.beyond)
@@ -238,7 +239,7 @@ class GroupWriter:
         self._format = RecordFormat(opened.membership.epoch)
         batch.put(EPOCH_KEY, encode_epoch_record(opened))
         batch.put(past_key(opened.membership), encode_founded(opened.membership))
-        batch.put(IDENTITY_KEY, raise_format(self._db.get(IDENTITY_KEY), opened))
+        batch.put(IDENTITY_KEY, raise_format(self._db.get(IDENTITY_KEY), opened.membership))
         batch.delete(RESERVED_KEY)
         batch.delete(FLOOR_KEY)
 

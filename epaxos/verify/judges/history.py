@@ -88,6 +88,10 @@ class History:
         """The client will never know whether the command ran, or was told that it did not."""
         self._end(operation, Outcome.UNKNOWN if may_have_run else Outcome.REFUSED)
 
+    def forget(self, operation: Operation) -> None:
+        """Whether the command ran makes no difference to anything that the history tells."""
+        self.operations.remove(operation)
+
     def _end(self, operation: Operation, outcome: Outcome) -> None:
         if operation.outcome is not Outcome.PENDING:
             raise ValueError(f"{operation} has ended before")

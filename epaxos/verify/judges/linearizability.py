@@ -256,5 +256,5 @@ def _agrees(expected: Reply | str, reply: Reply) -> bool:
     if isinstance(reply, CommandError) or (type(expected) is int and type(reply) is not int):
         return False
     if isinstance(expected, list) and isinstance(reply, (list, tuple)):
-        return expected == list(reply)
+        return len(expected) == len(reply) and all(map(_agrees, expected, reply))
     return expected == reply

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, cast
 from epaxos.execution.executor import Executor
 from epaxos.interfaces import EpochRecord, Outcome, Ready, Steps
 from epaxos.node.applier import Applier
+from epaxos.node.bundle import Bundle
 from epaxos.node.closed_epoch import ClosedEpoch
 from epaxos.node.in_flight import InFlight
-from epaxos.node.submissions import Bundle, Submission
+from epaxos.node.step_times import StepTimes
+from epaxos.node.submissions import Submission
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import Deps, InstanceId, no_deps
 from epaxos.protocol.values.instance import InstanceRecord
@@ -186,10 +188,12 @@ class TurningReplica:
         self._executor = Executor(self._epoch())
         self._executor.restore(begun.executed, begun.beyond)
         fakes: Any = _Nothing()
-        self._in_flight = InFlight(self.present.core, cast(Any, self._intake), fakes, fakes, _no_time)
+        self._in_flight = InFlight(
+            self.present.core, cast(Any, self._intake), fakes, fakes, _no_time, StepTimes()
+        )
         self._applier = Applier(
-            self.id, self._executor, cast(Any, self._machine), self._in_flight, fakes, fakes, _no_time,
-            _fail, self._on_end,
+            self.id, self._executor, cast(Any, self._machine), self._in_flight, fakes, fakes, fakes,
+            _no_time, StepTimes(), _fail, self._on_end,
         )  # fmt: skip
         self._applier.start()
 
@@ -340,11 +344,16 @@ class _Intake:
 
 
 class _Nothing:
-    """Pacing that never waits, no reads, and no checkpoints."""
+    """Pacing that never waits, no reads, nothing that runs again, no checkpoints, and no observers."""
 
     window = 8
     wait_ends = None
-    waits = ready = waiting = False
+    waits = ready = waiting = all = False
+    applied = 0
+
+    @property
+    def reruns(self) -> _Nothing:
+        return self
 
     def on_decided(self, now: float, took_s: float, decided: int, queued: int) -> None:
         """Learn nothing."""
@@ -352,7 +361,7 @@ class _Nothing:
     def on_applied(self, id: InstanceId, batch: Batch) -> None:
         """Keep nothing for a checkpoint."""
 
-    def on_own_batch(self, id: InstanceId, batch: Batch) -> None:
+    def on_own_batch(self, *of: object) -> None:
         """No read is overtaken."""
 
     def end(self, bundle: Bundle) -> None:

@@ -54,8 +54,13 @@ from epaxos.statemachines.once.machine import _run
 from epaxos.statemachines.once.sessions import Sessions
 from epaxos.transfer.source import Source
 from epaxos.transfer.target import Target
+from epaxos.verify.mutants.channels import CHANNELS
+from epaxos.verify.mutants.connections import CONNECTIONS
+from epaxos.verify.mutants.expiry import EXPIRY
 from epaxos.verify.mutants.members import MEMBERS
 from epaxos.verify.mutants.mutation import Edit, Entry, Mutant
+from epaxos.verify.mutants.transactions import TRANSACTIONS
+from epaxos.verify.mutants.versions import VERSIONS
 from epaxos.verify.simulation.contents import Contents
 from epaxos.verify.simulation.incoming import Incoming
 from epaxos.verify.simulation.state_transfer import VirtualTransfer
@@ -627,9 +632,9 @@ _EXECUTION = (
         "half a batch",
         "nobody sees a batch that is applied in part",
         Applier._go_on,
-        "self._work = _Work(steps, done, applies)\n",
+        "self._work = _Work(steps, done, applies, self._times.began)\n",
         """\
-self._work = _Work(steps, done, applies)
+self._work = _Work(steps, done, applies, self._times.began)
                 self._find_readable()
                 while applies and self._reads.ready:
                     *_, replies = self._machine.read_in_steps(self._reads.next_commands())
@@ -1000,5 +1005,10 @@ MUTANTS: tuple[Mutant, ...] = (
     *_TURNS,
     *_SLEEPERS,
     *_ONCE,
+    *CONNECTIONS,
+    *CHANNELS,
     *MEMBERS,
+    *EXPIRY,
+    *TRANSACTIONS,
+    *VERSIONS,
 )

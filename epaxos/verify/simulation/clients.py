@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 from epaxos.interfaces import IClients, Outcome, Reply, Unavailable
 from epaxos.verify.judges.history import History, NamedCommand, Operation
+from epaxos.verify.simulation.asking import RETRY_US, Servers, Words, connect_first
 from epaxos.verify.simulation.clock import Event, VirtualTime
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.plan import Workload
 from epaxos.verify.trace import Trace
 
-__all__ = ["Client", "Servers", "commands_of"]
+__all__ = ["Client", "commands_of"]
 
-Words = tuple[bytes, ...]
-_RETRY_US = 20_000
 _RETRIES = 0.3
 _LAST_OPERATIONS = 2
-
-
-class Servers(Protocol):
-    """The replicas, as clients see them."""
-
-    @property
-    def n(self) -> int: ...
-
-    def connect(self, replica: int, call: Callable[[IClients], None], lost: Callable[[], None]) -> bool:
-        """Call `call` with the replica's service when the process has time; return False when it is down.
-
-        `lost` is called when the process ends."""
 
 
 def _key(dice: Dice, workload: Workload) -> bytes:
@@ -178,22 +164,19 @@ class Client:
 
     def submit(self, words: Sequence[Words], replica: int) -> None:
         """Submit commands to the first replica that is up, from `replica` on."""
-        for step in range(self._servers.n):
-            self._home = (replica + step) % self._servers.n
-            operations: list[Operation] = []
-            if self._servers.connect(
-                self._home, partial(self._hand_in, operations), partial(self._lost, operations)
-            ):
-                break
-        else:
-            self._time.after(_RETRY_US, partial(self.submit, words, replica))
+        operations: list[Operation] = []
+        hand_in, lost = partial(self._hand_in, operations), partial(self._lost, operations)
+        found = connect_first(self._servers, replica, hand_in, lost)
+        if found is None:
+            self._time.after(RETRY_US, partial(self.submit, words, replica))
             return
+        self._home = found
         for i, command in enumerate(words):
             name = f"c{self._number}.{self._count}{'abcdefghijklmnopqrstuvwxyz'[i % 26]}"
             operations.append(self._history.call(name, command, self._time.now, self._home))
             self._trace.note(f"client {self._number}", f"asks {operations[-1]}")
         self._waiting = operations
-        self._patience = self._time.after(self._workload.patience_us, partial(self._lost, operations))
+        self._patience = self._time.after(self._workload.patience_us, lost)
 
     def _hand_in(self, operations: list[Operation], clients: IClients) -> None:
         """The commands reach the replica."""
@@ -240,7 +223,7 @@ class Client:
         self._stop_waiting()
         if self._script:
             self._count += 1
-            self._time.after(_RETRY_US, partial(self.submit, words, self._home))
+            self._time.after(RETRY_US, partial(self.submit, words, self._home))
         elif self._left > 0 and self._dice.chance(_RETRIES):
             self._left -= 1
             self._count += 1

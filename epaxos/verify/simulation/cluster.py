@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,15 +10,35 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from epaxos.interfaces import Command, CommandInfo, IBackups, IClients, IExecutor, Outcome, WriteSet
+from epaxos.interfaces import (
+    Command,
+    CommandInfo,
+    IBackups,
+    IClients,
+    IClusterClock,
+    IExecutor,
+    IExpires,
+    IStateMachine,
+    ITimeoutService,
+    Outcome,
+    WriteSet,
+)
+from epaxos.interfaces.audience import IPublishes
+from epaxos.interfaces.instruments import ITrace, Took
+from epaxos.interfaces.memory import MemoryUse
+from epaxos.interfaces.metrics import Metric
+from epaxos.interfaces.users import IUserTable
+from epaxos.node.cluster_clock import CLOCK_ERROR_MAX_S, SETTLE_S, ClusterClock
 from epaxos.node.node import Node
 from epaxos.protocol.values.changes import Change
 from epaxos.protocol.values.control import Candidate, Standing
 from epaxos.protocol.values.epoch import Epoch
-from epaxos.protocol.values.ids import InstanceId
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.ids import Deps, InstanceId
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.protocol.values.messages import Batch, Heartbeat, PreAccept
+from epaxos.statemachines.due_keys import DueKeys
 from epaxos.verify.judges.bounds import allowed, held
+from epaxos.verify.judges.channels import ChannelJudge, Listener
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.judges.place import place, places
 from epaxos.verify.simulation.claims import Claims
@@ -27,12 +47,15 @@ from epaxos.verify.simulation.components import Components
 from epaxos.verify.simulation.dice import Dice, seeded
 from epaxos.verify.simulation.disk import Disk, VirtualStore
 from epaxos.verify.simulation.handover import Handover, Offers
-from epaxos.verify.simulation.members import founded, is_member, member_of
+from epaxos.verify.simulation.members import founded, is_member, member_of, was_member
 from epaxos.verify.simulation.network import Carried, Network, VirtualTransport
 from epaxos.verify.simulation.observers import Commands, ObservedExecutor, ObservedStateMachine
+from epaxos.verify.simulation.old_program import OldProgram
 from epaxos.verify.simulation.plan import Plan
 from epaxos.verify.simulation.state_transfer import VirtualTransfer
+from epaxos.verify.simulation.subject import Hunted
 from epaxos.verify.simulation.traps import Traps
+from epaxos.verify.simulation.wall_clocks import WallClocks
 from epaxos.verify.trace import Trace
 
 __all__ = ["Cluster", "Host"]
@@ -51,6 +74,7 @@ class _Connection:
     def __init__(self, node: Node, process: Process) -> None:
         self._node = node
         self._process = process
+        self.executed = node.executed
 
     def check(self, command: Command) -> None:
         """See IClients."""
@@ -64,6 +88,22 @@ class _Connection:
         """See IClients."""
         return self._node.commands()
 
+    def metrics(self) -> Iterable[Metric]:
+        """See IMeasured."""
+        return self._node.metrics()
+
+    def version(self) -> int:
+        """See IClients."""
+        return self._node.version()
+
+    def databases(self) -> int:
+        """See IClients."""
+        return self._node.databases()
+
+    def is_read(self, name: bytes) -> bool:
+        """See IClients."""
+        return self._node.is_read(name)
+
     def submit(
         self, commands: Sequence[Command], done: Callable[[Outcome], None], size_bytes: int = 0
     ) -> None:
@@ -75,13 +115,34 @@ class _Connection:
 
         self._node.submit(commands, answer, size_bytes)
 
-    def keys(self) -> int | None:
+    def took(self) -> Took | None:
         """See IClients."""
-        return self._node.keys()
+        return self._node.took()
 
-    def status(self) -> Deferred[dict[str, Any]]:
+    def trace(self, command: Command) -> ITrace:
         """See IClients."""
-        return self._node.status()
+        return self._node.trace(command)
+
+    def memory(self) -> MemoryUse | None:
+        """See IClients."""
+        return self._node.memory()
+
+    def keyspace(self) -> Mapping[int, tuple[int, int]]:
+        """See IClients."""
+        return self._node.keyspace()
+
+    def keys_of(self, command: Command) -> Sequence[bytes]:
+        """See IClients."""
+        return self._node.keys_of(command)
+
+    @property
+    def users(self) -> IUserTable | None:
+        """See IClients."""
+        return self._node.users
+
+    def status(self, digest: bool = False) -> Deferred[dict[str, Any]]:
+        """See IClients."""
+        return self._node.status(digest)
 
     def turn(self) -> Deferred[int]:
         """See IClients."""
@@ -98,6 +159,10 @@ class _Connection:
     def membership(self) -> Membership | None:
         """See IClients."""
         return self._node.membership()
+
+    def members_up(self) -> Collection[int]:
+        """See IClients."""
+        return self._node.members_up()
 
     def history(self) -> Sequence[Membership]:
         """See IClients."""
@@ -125,6 +190,7 @@ class Host:
         self.node: Node | None = None
         self.process: Process | None = None
         self.clock: ReplicaClock | None = None
+        self.cluster_clock: ClusterClock | None = None
         self.crash_at_write: int | None = None
         self.traps = Traps()
         self.cost = cluster.plan.cost_us
@@ -134,6 +200,8 @@ class Host:
         self._empty = 0
         self._epoch = 0
         self._handover: Handover | None = None
+        self.was_put_back = False
+        """Whether it ever got an earlier program than it had."""
         self.machine: ObservedStateMachine | None = None
         self._stopping = self._start_again = False
         self.dead = False
@@ -148,6 +216,11 @@ class Host:
     def up(self) -> bool:
         """Whether a process runs here."""
         return self.node is not None
+
+    @property
+    def life(self) -> int:
+        """How many processes have begun here."""
+        return self._lives
 
     # -- life
 
@@ -168,20 +241,38 @@ class Host:
         self._stopping = self._start_again = False
         cluster.trace.note(f"R{self.id}", f"starts, life {self._lives}")
         commands = Commands()
-        machine = self.machine = self._new_state_machine(process, commands)
-        node = self.node = self._new_node(process, self.clock, machine, commands)
+        cluster_clock = self.cluster_clock = ClusterClock(
+            self.clock.now,
+            partial(cluster.wall_clocks.now_s, self.id),
+            cluster.plan.skews.error_max_s or CLOCK_ERROR_MAX_S,
+            SETTLE_S if cluster.plan.skews.error_max_s else 0.0,
+        )
+        machine = self.machine = self._new_state_machine(process, commands, cluster_clock)
+        node = self.node = self._new_node(process, self.clock, machine, commands, cluster_clock)
         if self._lives == 1:
-            self._empty = self._held(node)
-        self._note_contents()
+            self._empty = _held(node, self._cluster.components.subject)
+        self._cluster.trace.note(f"R{self.id}", f"finds {_found(self.disk)}")
         node.start().addErrback(self._on_failure)
+        due = _due_keys(machine.inside, _Connection(node, process), cluster_clock, self.clock, self._rank)
+        if due is not None and cluster.plan.workload.expiring:
+            due.start()  # it ends with the process, as all that waits for its clock does
         if is_member(self.disk.contents, self.id, cluster.plan.n):
             cluster.invariants.on_state(self.id, machine.entries)
 
-    def _new_state_machine(self, process: Process, commands: Commands) -> ObservedStateMachine:
+    def _new_state_machine(
+        self, process: Process, commands: Commands, clock: ClusterClock
+    ) -> ObservedStateMachine:
         cluster = self._cluster
         step_us = Dice(cluster.plan.seed, "steps", self.id, self._lives).pick(STEP_US)
+        machine = cluster.components.new_state_machine(
+            cluster.plan.seed, self.id, self._lives, cluster.time, clock
+        )
+        inside = getattr(machine, "inside", machine)
+        if IPublishes.providedBy(inside):
+            IPublishes(inside).use_audience(cluster.channels.listener(f"R{self.id} life {self._lives}"))
+        version = cluster.network.versions[self.id]
         return ObservedStateMachine(
-            cluster.components.new_state_machine(cluster.plan.seed, self.id, self._lives, cluster.time),
+            machine if version == VERSION else OldProgram(machine, version),
             self.id,
             cluster.invariants,
             commands,
@@ -189,6 +280,11 @@ class Host:
             judges_replies=cluster.components.subject is not None,
             placed=self._placed,
         )
+
+    def _rank(self) -> int:
+        """How many members with lower numbers are up."""
+        hosts = self._cluster.hosts
+        return sum(other < self.id and hosts[other].up for other in self._cluster.members())
 
     def _placed(self, id: InstanceId) -> InstanceId:
         """Where an instance of the epoch in which the process executes stands for the judge."""
@@ -201,7 +297,12 @@ class Host:
         return ObservedExecutor(executor, self.id, cluster.invariants, cluster.trace, epoch.number)
 
     def _new_node(
-        self, process: Process, clock: ReplicaClock, machine: ObservedStateMachine, commands: Commands
+        self,
+        process: Process,
+        clock: ReplicaClock,
+        machine: ObservedStateMachine,
+        commands: Commands,
+        cluster_clock: ClusterClock,
     ) -> Node:
         cluster = self._cluster
         plan = cluster.plan
@@ -241,22 +342,13 @@ class Host:
             fatal=self._on_fatal,
             begin_again=self.begin_again,
             removed=partial(cluster.on_removed, self),
+            outdated=partial(cluster.on_outdated, self),
             joins=member_of(self.id) if self.id >= plan.n else None,
             keep=plan.bound,
+            cluster_clock=cluster_clock,
             slots_reserved=plan.slots_reserved,
         )
         return node
-
-    def _note_contents(self) -> None:
-        self.disk.sync()
-        found = self.disk.contents
-        records = [f"{id}:{record.phase.name}" for id, record in sorted(found.records.items())]
-        self._cluster.trace.note(
-            f"R{self.id}",
-            f"finds reserved={found.reserved} floor={found.floor} executed={found.executed}"
-            f" beyond=[{' '.join(map(str, found.beyond))}]"
-            f" records=[{' '.join(records)}]",
-        )
 
     def crash(self, power: bool) -> None:
         """End the process at once; with `power` the host loses power, too."""
@@ -354,16 +446,6 @@ class Host:
         self._cluster.trace.note(f"R{self.id}", f"gives up: {text}")
         self._cluster.time.after(0, partial(self.crash, power=False))
 
-    def _held(self, node: Node) -> int:
-        """How many entries the tables of a process have, without those of a state machine that is not ours,
-        because nobody knows how many entries that one may need for a key."""
-        world: tuple[type, ...] = (
-            *(Cluster, Commands, Handover, Host, Invariants, ReplicaClock, Trace, VirtualTime),
-            *(VirtualStore, VirtualTransfer, VirtualTransport),
-        )
-        subject = self._cluster.components.subject
-        return held(node, world if subject is None else (*world, subject.kind))
-
     def check_bounds(self, keys: int) -> None:
         """Check that the process holds no more than its unfinished work and the number of keys justify."""
         status = self._cluster.status(self.id)
@@ -382,7 +464,7 @@ class Host:
         unfinished = counters["instances_held"] + counters["instances_waiting"] + counters["commands_queued"]
         empty = max(host._empty for host in self._cluster.hosts)  # a spare began without other members
         most = allowed(empty, self._cluster.n, keys, unfinished) + self._cluster.listed()
-        found = self._held(self.node)
+        found = _held(self.node, self._cluster.components.subject)
         if found > most:
             self._cluster.violated(
                 f"Bounds: the tables of replica {self.id} have {found} entries,"
@@ -417,6 +499,39 @@ class Host:
             self.process.cost = cost
 
 
+def _due_keys(
+    machine: IStateMachine,
+    clients: IClients,
+    clock: IClusterClock,
+    time: ITimeoutService,
+    rank: Callable[[], int],
+) -> DueKeys | None:
+    """What removes due keys that nobody touches; None with a state machine that has none."""
+    inside = getattr(machine, "inside", machine)
+    return DueKeys(inside, clients, clock, time, rank) if IExpires.providedBy(inside) else None
+
+
+def _found(disk: Disk) -> str:
+    """What a process finds on its disk."""
+    disk.sync()
+    found = disk.contents
+    records = [f"{id}:{record.phase.name}" for id, record in sorted(found.records.items())]
+    return (
+        f"reserved={found.reserved} floor={found.floor} executed={found.executed}"
+        f" beyond=[{' '.join(map(str, found.beyond))}] records=[{' '.join(records)}]"
+    )
+
+
+def _held(node: Node, subject: Hunted | None) -> int:
+    """How many entries the tables of a process have, without those of a state machine that is not ours,
+    because nobody knows how many entries that one may need for a key."""
+    world: tuple[type, ...] = (
+        *(Cluster, Commands, Handover, Host, Invariants, Listener, ReplicaClock, Trace, VirtualTime),
+        *(VirtualStore, VirtualTransfer, VirtualTransport),
+    )
+    return held(node, world if subject is None else (*world, subject.kind))
+
+
 class Cluster:
     """The hosts of all replicas, and the network between them."""
 
@@ -445,8 +560,11 @@ class Cluster:
             trace,
             self._recode,
         )
+        self.channels = ChannelJudge(violated)
+        self.wall_clocks = WallClocks(plan.skews, plan.seed, self.n, plan.active_us, time)
+        self.network.versions.update(dict.fromkeys(range(plan.n), plan.disk.version))
         self.offers = Offers()
-        self.lists = {0: founded(self.epoch)}
+        self.lists = {0: founded(self.epoch, plan.disk.version)}
         """The members of each epoch that has begun anywhere."""
         self.hosts = [Host(id, self) for id in range(self.n)]
 
@@ -472,6 +590,14 @@ class Cluster:
             if membership.unused < before.unused or any(one < before.unused for one in used):
                 self.violated(f"Members: a number is used again in {membership}, after {before}")
 
+    def on_outdated(self, host: Host, text: str) -> None:
+        """A process ends, because its program is too old.  Only who has put a program back can bring that
+        about: nobody raises the version while one is old."""
+        if not host.was_put_back:
+            self.violated(f"Versions: {text}")
+        self.trace.note(f"R{host.id}", f"is too old: {text}")
+        self.time.after(0, partial(host.crash, power=False))
+
     def on_removed(self, host: Host, text: str) -> None:
         """A process ends for good: it must not be needed any more."""
         self.trace.note(f"R{host.id}", f"ends: {text}")
@@ -480,6 +606,15 @@ class Cluster:
             self.violated(f"Members: replica {host.id} ends, and no epoch without it is safe: {text}")
         host.gone = True
         self.time.after(0, partial(host.crash, power=False))
+
+    def durable(self) -> list[Deps]:
+        """What each replica that was ever a member has durably executed, as `places`."""
+        disks = [(host.id, host.disk.contents) for host in self.hosts]
+        return [
+            places(contents.epoch, contents.executed)
+            for id, contents in disks
+            if was_member(contents, id, self.plan.n)
+        ]
 
     def listed(self) -> int:
         """How many entries the lists of members may have that a process has seen begin."""
@@ -506,16 +641,21 @@ class Cluster:
         """See Servers."""
         return self.hosts[replica].connect(call, lost)
 
+    def life(self, replica: int) -> int:
+        """See Servers."""
+        host = self.hosts[replica]
+        return host.life if host.up else 0
+
     def state(self, replica: int) -> dict[bytes, bytes]:
         """The state of a replica that runs, between two batches."""
         machine = self.hosts[replica].machine
         return {} if machine is None else dict(machine.entries())
 
     def status(self, replica: int) -> dict[str, Any] | None:
-        """The status of a replica; None when it is down or cannot tell at once."""
+        """The status of a replica, with its digest; None when it is down or cannot tell at once."""
         node = self.hosts[replica].node
         if node is None:
             return None
         found: list[dict[str, Any]] = []
-        node.status().addCallback(found.append)
+        node.status(digest=True).addCallback(found.append)
         return found[0] if found else None

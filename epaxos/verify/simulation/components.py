@@ -7,31 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 from epaxos.execution.executor import Executor
-from epaxos.interfaces import IExecutor, IStateMachine
+from epaxos.interfaces import IClusterClock, IExecutor, IStateMachine, ITimed
 from epaxos.node.node import Node
 from epaxos.node.stepwise import stepwise
-from epaxos.protocol.values.control import Candidate, Control, EpochIs, Founded, Standing, Written
+from epaxos.protocol.values.control import Control
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.messages import Message
-from epaxos.protocol.values.transfer import Piece, PieceAsk, StateAsk, StateOffer
 from epaxos.statemachines.once.machine import ExactlyOnce
 from epaxos.statemachines.once.sessions import SESSION_ID_BYTES
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.subject import Hunted
+from epaxos.verify.simulation.wall_clocks import BEGIN_S
 from epaxos.wire.codec import decode_frame, encode
 from epaxos.wire.control import decode_control, encode_control
 
 __all__ = ["Components"]
 
-BEGIN_S, CLOCKS_DIFFER_S = 1_800_000_000, 5
-"""The seconds since 1970 at which a run begins, and by how many the clock of a host may be wrong."""
+CLOCKS_DIFFER_S = 5
+"""By how many seconds the clock of a host may be wrong when sessions are used."""
 ELEMENTS_PER_STEP = 3
 """Small, so that the short batches of the workload take several steps each."""
+_CONTROL = get_args(Control)
+"""The kinds of messages that are about no instance."""
 
 
 def _state_machine() -> IStateMachine:
@@ -40,11 +42,9 @@ def _state_machine() -> IStateMachine:
 
 def _recode(message: Message | Control, epoch: Epoch) -> Message | Control:
     """Encode the message and decode it again, as real transports do."""
-    if isinstance(
-        message, (Standing, EpochIs, Written, Founded, Candidate, StateAsk, StateOffer, PieceAsk, Piece)
-    ):
+    if isinstance(message, _CONTROL):
         return decode_control(encode_control(message))
-    (decoded,) = decode_frame(encode(message), epoch)
+    (decoded,) = decode_frame(encode(cast(Message, message)), epoch)
     return decoded
 
 
@@ -61,7 +61,9 @@ class Components:
     recode: Callable[[Message | Control, Epoch], Message | Control] = _recode
     subject: Hunted | None = None
 
-    def new_state_machine(self, seed: int, replica: int, life: int, time: VirtualTime) -> IStateMachine:
+    def new_state_machine(
+        self, seed: int, replica: int, life: int, time: VirtualTime, clock: IClusterClock
+    ) -> IStateMachine:
         """An empty state machine for the process `life` of `replica`, as replicas run it: with sessions.  One
         that is not ours has none, because nobody knows which of its commands may be numbered."""
         if self.subject is not None:
@@ -69,6 +71,8 @@ class Components:
         machine = self.state_machine()
         dice = Dice(seed, "sessions", replica, life)
         begin_s = BEGIN_S + dice.between(-CLOCKS_DIFFER_S, CLOCKS_DIFFER_S)
+        if ITimed.providedBy(machine):
+            ITimed(machine).use_clock(clock, lambda: dice.below(2**53))
         return ExactlyOnce(
             machine,
             stepwise(machine),

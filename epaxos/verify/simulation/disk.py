@@ -19,7 +19,7 @@ from epaxos.interfaces import Identity, IStore, Restored, StoreError, WriteSet
 from epaxos.protocol.values.epoch import Epoch
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.instance import InstanceRecord
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.protocol.values.messages import Batch
 from epaxos.verify.simulation.clock import SECOND, Process, VirtualTime
 from epaxos.verify.simulation.contents import Contents, Installation, Written
@@ -38,7 +38,7 @@ class DiskSettings:
 
     `grouped`: whether all write sets that wait are written together.  `forgetful`: whether a power failure
     loses all write sets that are not synced, always.  `pinned_us`: how long files that were offered are kept
-    after the last question for them.
+    after the last question for them.  `version`: that of the list of the first members.
     """
 
     sync_us: int
@@ -46,6 +46,7 @@ class DiskSettings:
     grouped: bool = True
     forgetful: bool = False
     pinned_us: int = 60 * SECOND
+    version: int = VERSION
 
 
 LOG_BATCHES_MIN = 8
@@ -214,7 +215,9 @@ class VirtualStore:
         """The newest list that the disk holds.  That of a replica which joins holds none at first."""
         if contents.opened is not None:
             return contents.opened.membership
-        return founded(identity.epoch) if identity.epoch == Epoch.first(identity.epoch.n) else None
+        if identity.epoch != Epoch.first(identity.epoch.n):
+            return None
+        return founded(identity.epoch, self._disk.settings.version)
 
     def find(self, epoch: int, id: InstanceId) -> tuple[InstanceRecord, Batch | None] | None:
         """See IStore."""

@@ -18,9 +18,9 @@ def member_of(number: int) -> Member:
     return Member(number, UID_BASE + number)
 
 
-def founded(epoch: Epoch) -> Membership:
+def founded(epoch: Epoch, version: int = VERSION) -> Membership:
     """The list of the first members, which every disk of the cluster holds from the start."""
-    return Membership(UUID, 0, VERSION, tuple(map(member_of, epoch.members)))
+    return Membership(UUID, 0, version, tuple(map(member_of, epoch.members)))
 
 
 def was_member(contents: Contents, number: int, n: int) -> bool:

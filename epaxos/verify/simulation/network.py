@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from epaxos.interfaces import ITransport
 from epaxos.protocol.values.control import Control
-from epaxos.protocol.values.membership import Membership
+from epaxos.protocol.values.membership import VERSION, Membership
 from epaxos.protocol.values.messages import Message
 from epaxos.protocol.values.transfer import Piece
 from epaxos.verify.simulation.clock import Process, VirtualTime
@@ -168,6 +168,8 @@ class Network:
         self._calm = False
         self.extra_loss = 0
         self.sent = 0
+        self.versions = dict.fromkeys(range(n), VERSION)
+        """The highest version that the program of each replica can do."""
 
     # -- faults
 
@@ -442,6 +444,11 @@ class VirtualTransport:
     def speaks_members(self, replica: int) -> bool:
         """See ITransport."""
         return True
+
+    def version_of(self, replica: int) -> int:
+        """See ITransport."""
+        is_there = replica == self._replica or self.is_connected(replica)
+        return self._network.versions[replica] if is_there else 0
 
     def uid_of(self, replica: int) -> int | None:
         """See ITransport."""

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
-from epaxos.interfaces import Command, CommandInfo, IExecutor, IStateMachine, IStepwise, Ready, Reply, Steps
+from epaxos.interfaces import (
+    Command,
+    CommandInfo,
+    IExecutor,
+    IReadsBefore,
+    IStateMachine,
+    IStepwise,
+    IVersioned,
+    Ready,
+    Reply,
+    Steps,
+)
 from epaxos.node.stepwise import stepwise
 from epaxos.protocol.values.ids import Deps, InstanceId
 from epaxos.protocol.values.messages import NOP, Batch
@@ -135,6 +147,18 @@ class ObservedStateMachine:
         self._took_step = took_step
         self._judges_replies = judges_replies
         self._begun: InstanceId | None = None
+        for optional in (IReadsBefore, IVersioned):
+            if optional.providedBy(machine):
+                alsoProvides(self, optional)
+
+    @property
+    def inside(self) -> IStateMachine:
+        """The state machine that is observed."""
+        return self._machine
+
+    def on_version(self, version: int) -> None:
+        """See IVersioned."""
+        IVersioned(self._machine).on_version(version)
 
     def check(self, command: Command) -> None:
         """See IStateMachine."""
@@ -156,6 +180,13 @@ class ObservedStateMachine:
         """See IStateMachine."""
         self._see("a read")
         return self._machine.read(commands)
+
+    def read_before(self, command: Command, batch: Batch) -> Reply:
+        """See IReadsBefore."""
+        self._see("a read")
+        machine: Any = self._machine
+        reply: Reply = machine.read_before(command, batch)
+        return reply
 
     def read_in_steps(self, commands: Sequence[Command]) -> Steps:
         """See IStepwise."""

@@ -8,7 +8,7 @@ from functools import partial
 
 from epaxos.interfaces import CommandError, IClients, Outcome, Reply, Unavailable
 from epaxos.verify.judges.once import OnceJudge
-from epaxos.verify.simulation.clients import Servers, Words
+from epaxos.verify.simulation.asking import RETRY_US, Servers, Words
 from epaxos.verify.simulation.clock import Event, VirtualTime
 from epaxos.verify.simulation.dice import Dice
 from epaxos.verify.simulation.plan import Workload
@@ -16,7 +16,6 @@ from epaxos.verify.trace import Trace
 
 __all__ = ["OnceClient"]
 
-_RETRY_US = 20_000
 _TWO_REPLICAS = 0.3
 """How often commands go to two replicas at a time."""
 _ACKNOWLEDGES = 0.6
@@ -131,7 +130,7 @@ class OnceClient:
             self._stop_waiting()
             self._words = [*words]  # answers to the attempt before are late
             self._home = (self._home + 1) % self._servers.n
-            self._time.after(_RETRY_US, partial(self._send_again, self._words))
+            self._time.after(RETRY_US, partial(self._send_again, self._words))
 
     def _send_again(self, words: Sequence[Words]) -> None:
         if words is self._words:

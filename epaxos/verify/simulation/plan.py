@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from epaxos.node.cluster_clock import CLOCK_ERROR_MAX_S
 from epaxos.node.limits import Batching, Keep
+from epaxos.protocol.values.membership import FIRST_VERSION, VERSION
 from epaxos.protocol.values.timing import Timing
 from epaxos.verify.simulation.clock import SECOND
 from epaxos.verify.simulation.dice import Dice
@@ -20,12 +22,14 @@ from epaxos.verify.simulation.faults.fault import STAYING, Fault, FaultKind
 from epaxos.verify.simulation.faults.schemes import schemes
 from epaxos.verify.simulation.faults.sleeps import sleeps
 from epaxos.verify.simulation.network import NetworkSettings, wide_area_delays
+from epaxos.verify.simulation.wall_clocks import Skews
 
 __all__ = ["PROFILES", "Plan", "Workload"]
 
 MILLISECOND = SECOND // 1000
 REPLICAS_MAX = 7
 DEFAULT_KEEP = Keep()
+RIGHT_CLOCKS = Skews()
 
 
 _STAYING_CHANCE = 0.15
@@ -55,7 +59,9 @@ class Workload:
     `keys`: how many keys there are; `weights`: of the kinds of commands.  `pipelined` percent of all
     submissions have more than one command; from `leaving` percent the client leaves without an answer.
     `patience_us`: how long a client waits for an answer.  `once`: how many clients beside these number their
-    commands.
+    commands.  `expiring`: how many use keys with deadlines, which live for one of `lives_ms`.  `streams`: how
+    many write to keys of their own without waiting, and as many look at these.  `transacting`: how many use
+    transactions, marks, hashes and scripts.  `publishers`: how many publish on a few channels.
     """
 
     clients: tuple[int, ...]
@@ -71,6 +77,11 @@ class Workload:
     patience_us: int
     errands: tuple[tuple[int, int], ...] = ()
     once: int = 0
+    expiring: int = 0
+    lives_ms: tuple[int, ...] = (1,)
+    streams: int = 0
+    publishers: int = 0
+    transacting: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,7 @@ class Plan:
     slots_reserved: int
     bound: Keep = DEFAULT_KEEP
     spares: int = 0
+    skews: Skews = RIGHT_CLOCKS
 
     @classmethod
     def of(cls, seed: int, n: int | None = None, profile: str | None = None) -> Plan:
@@ -355,7 +367,7 @@ def _staying(seed: int, n: int) -> Plan:
     dice = Dice(seed, "staying plan")
     make = dice.pick_weighted(((_lan, 1), (_wide_area, 1), (_chaos, 5), (_recovery, 2)))
     plan = make(seed, n)
-    first = max((fault.name for fault in plan.faults), default=-1) + 1
+    first = _next_name(plan.faults)
     ill = dice.pick_some(range(n), dice.between(1, max(1, (n - 1) // 2))) if n > 2 else []
     faults = []
     for name, replica in enumerate(ill, start=first):
@@ -372,7 +384,7 @@ def _turns(seed: int, n: int) -> Plan:
     dice = Dice(seed, "turns plan")
     make = dice.pick_weighted(((_lan, 2), (_wide_area, 1), (_chaos, 5), (_recovery, 3), (_schemes, 1)))
     plan = make(seed, n)
-    first = max((fault.name for fault in plan.faults), default=-1) + 1
+    first = _next_name(plan.faults)
     faults = []
     for name in range(first, first + dice.between(1, 8)):
         at = dice.below(plan.active_us)
@@ -391,7 +403,7 @@ def _sleepers(seed: int, n: int) -> Plan:
     if by_itself:
         plan = _stretched(plan, dice.between(30, 60) * SECOND)
     own = plan.faults if dice.chance(0.4) else ()
-    first = max((fault.name for fault in own), default=-1) + 1
+    first = _next_name(own)
     dozes = n > 2 and Dice(seed, "doze").chance(_DOZE_CHANCE)
     if dozes:
         plan = _patient(plan)
@@ -454,10 +466,116 @@ def _members(seed: int, n: int) -> Plan:
         profile="members",
         n=n,
         spares=spares,
-        faults=(*own, *changes(dice, n, spares, plan.active_us, max((f.name for f in own), default=-1) + 1)),
+        faults=(*own, *changes(dice, n, spares, plan.active_us, _next_name(own))),
         bound=Keep(instances=20) if dice.chance(0.2) else plan.bound,
         disk=replace(plan.disk, pinned_us=dice.pick((60 * SECOND, plan.active_us // 100))),
         network=network,
+    )
+
+
+def _expiry(seed: int, n: int) -> Plan:
+    """A plan of another profile in which keys have deadlines, and the wall clocks of a minority are wrong.
+
+    Only steady clocks are right: a jump of one is no time that has passed.
+    """
+    dice = Dice(seed, "expiry plan")
+    make = dice.pick_weighted(((_lan, 2), (_wide_area, 5), (_chaos, 3), (_turns, 2)))
+    plan = make(seed, n)
+    beat_ms = max(1, round(plan.timing.heartbeat_s * 1000))
+    error_ms = max(4 * beat_ms, 300)
+    lives_ms = tuple(error_ms * times for times in (3, 3, 4, 6))
+    workload = replace(
+        plan.workload,
+        clients=plan.workload.clients[:1],
+        weights=tuple((kind, weight) for kind, weight in plan.workload.weights if kind != "barrier"),
+        expiring=dice.between(2, 4),
+        lives_ms=lives_ms,
+    )
+    faults = tuple(one for one in plan.faults if one.kind not in (FaultKind.CLOCK_JUMP, FaultKind.CLOCK_RATE))
+    active_us = max(plan.active_us, 30 * error_ms * MILLISECOND)
+    return replace(
+        plan,
+        profile="expiry",
+        workload=workload,
+        faults=faults,
+        active_us=active_us,
+        skews=Skews(error_ms / 1000),
+    )
+
+
+def _streams(seed: int, n: int) -> Plan:
+    """A plan of many faults, in which clients write to several keys without waiting."""
+    dice = Dice(seed, "streams plan")
+    make = dice.pick_weighted(((_lan, 2), (_wide_area, 3), (_chaos, 3), (_recovery, 2)))
+    plan = make(seed, n)
+    workload = replace(
+        plan.workload,
+        weights=_WEIGHTS[1],  # no barriers: the model knows nothing of the keys of the writers
+        streams=dice.between(1, 3),
+        operations=12,
+    )
+    network = plan.network
+    if dice.chance(0.6):  # one proposal is lost, and the next one is not
+        network = replace(network, datagrams=True, loss=dice.pick((5, 10, 20)))
+    return replace(plan, profile="streams", workload=workload, network=network)
+
+
+def _channels(seed: int, n: int) -> Plan:
+    """A plan of many faults, in which clients publish at all replicas."""
+    dice = Dice(seed, "channels plan")
+    plan = dice.pick_weighted(((_lan, 2), (_wide_area, 3), (_chaos, 3), (_recovery, 2)))(seed, n)
+    workload = replace(plan.workload, weights=_WEIGHTS[1], publishers=dice.between(2, 4), operations=12)
+    return replace(plan, profile="channels", workload=workload)
+
+
+def _transactions(seed: int, n: int) -> Plan:
+    """A plan of another profile in which clients use transactions, marks, hashes and scripts, and no others:
+    the commands of these would run again, too, behind scripts that touch keys that they do not declare.
+    The clocks differ, which the numbers of FENCE must not show."""
+    dice = Dice(seed, "transactions plan")
+    make = dice.pick_weighted(
+        ((_lan, 3), (_wide_area, 2), (_chaos, 4), (_recovery, 3), (_turns, 4), (_sleepers, 2))
+    )
+    plan = make(seed, n)
+    workload = replace(
+        plan.workload,
+        clients=(),
+        transacting=dice.between(2, 3),
+    )
+    return replace(plan, profile="transactions", workload=workload, skews=Skews(CLOCK_ERROR_MAX_S))
+
+
+def _upgrade(seed: int, n: int) -> Plan:
+    """A plan of another profile in which replicas are upgraded, some of them put back in between, while
+    operators let epochs begin, and clients ask for what is newer."""
+    dice = Dice(seed, "upgrade plan")
+    make = dice.pick_weighted(((_lan, 3), (_wide_area, 1), (_chaos, 3), (_recovery, 2)))
+    plan = _stretched(make(seed, n), dice.between(20, 40) * SECOND)
+    own = plan.faults if dice.chance(0.6) else ()
+    faults: list[Fault] = []
+
+    def add(at: int, kind: FaultKind, where: Sequence[int], lasts: int = 0, amount: int = 1) -> None:
+        faults.append(Fault(_next_name((*own, *faults)), at, kind, tuple(where), lasts, amount))
+
+    whole = plan.active_us
+    for replica in range(n):
+        at = dice.below(whole * 2 // 3)
+        add(at, FaultKind.PROGRAM, (replica,), dice.below(2 * SECOND), VERSION)
+        if dice.chance(0.3):
+            back = at + dice.below(whole - at)
+            add(back, FaultKind.PROGRAM, (replica,), dice.below(SECOND), FIRST_VERSION)
+            add(back + dice.below(whole - back), FaultKind.PROGRAM, (replica,), dice.below(SECOND), VERSION)
+    for _ in range(dice.between(3, 8)):
+        add(dice.below(whole), FaultKind.TURN, dice.pick_some(range(n), 1))
+    for _ in range(20):
+        add(dice.below(whole), FaultKind.NEWER, dice.pick_some(range(n), 1))
+    weights = tuple((kind, weight) for kind, weight in plan.workload.weights if kind != "barrier")
+    return replace(
+        plan,
+        profile="upgrade",
+        workload=replace(plan.workload, weights=weights),
+        faults=(*own, *faults),
+        disk=replace(plan.disk, version=FIRST_VERSION),
     )
 
 
@@ -472,7 +590,17 @@ PROFILES: dict[str, Callable[[int, int], Plan]] = {
     "sleepers": _sleepers,
     "once": _once,
     "members": _members,
+    "expiry": _expiry,
+    "streams": _streams,
+    "channels": _channels,
+    "upgrade": _upgrade,
+    "transactions": _transactions,
 }
+
+
+def _next_name(faults: Sequence[Fault]) -> int:
+    """A name that none of the faults has."""
+    return max((fault.name for fault in faults), default=-1) + 1
 
 
 def _delays(n: int, one: Callable[[], int]) -> tuple[tuple[int, ...], ...]:
@@ -539,7 +667,10 @@ _OF_SCHEMES = (
     FaultKind.HOLD,
     FaultKind.ECHO,
 )
-_OF_EPOCHS = (FaultKind.TURN, FaultKind.CHANGE, FaultKind.JOIN, FaultKind.MEMBERS)
+_OF_EPOCHS = (
+    *(FaultKind.TURN, FaultKind.CHANGE, FaultKind.JOIN, FaultKind.MEMBERS),
+    *(FaultKind.PROGRAM, FaultKind.NEWER),
+)
 _AT_ANY_TIME = tuple(
     kind for kind in FaultKind if kind not in (*_OF_SCHEMES, *STAYING, *_OF_EPOCHS, FaultKind.RECONNECT)
 )

@@ -9,22 +9,29 @@ from typing import Any
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from epaxos.protocol.values.ids import Deps
-from epaxos.verify.judges import model
+from epaxos.statemachines.due_keys import RANK_S
+from epaxos.verify.judges import model, transactions
+from epaxos.verify.judges.expiry import ExpiryJudge
+from epaxos.verify.judges.fences import FenceJudge
 from epaxos.verify.judges.history import History
 from epaxos.verify.judges.invariants import Invariants
 from epaxos.verify.judges.linearizability import Model, Verdict, judge
 from epaxos.verify.judges.once import OnceJudge
-from epaxos.verify.judges.place import places
+from epaxos.verify.judges.program_order import ProgramOrderJudge
 from epaxos.verify.simulation.clients import Client, commands_of
 from epaxos.verify.simulation.clock import SECOND, VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
 from epaxos.verify.simulation.components import Components
+from epaxos.verify.simulation.expiry_clients import ExpiryClient
+from epaxos.verify.simulation.faults.fault import FaultKind
 from epaxos.verify.simulation.faults.faults import Faults
 from epaxos.verify.simulation.members import was_member
 from epaxos.verify.simulation.once_clients import OnceClient
 from epaxos.verify.simulation.plan import Plan
+from epaxos.verify.simulation.publishers import Publisher
+from epaxos.verify.simulation.stream_clients import KEYS, Looker, StreamClient
 from epaxos.verify.simulation.survivors import choices, judge_survivors
+from epaxos.verify.simulation.transaction_clients import Lives, TransactionClient
 from epaxos.verify.trace import Trace
 
 __all__ = ["Result", "simulate"]
@@ -36,8 +43,16 @@ _HEARTBEATS_A_LOOK = 4
 """Heartbeats between two looks at whether an awaited condition holds."""
 _BOUNDS_LOOKS = 2
 """How often all tables of all replicas are counted while faults go on.  They are counted at rest, too."""
+NEWER_ENTRIES = 4
+"""The entries of the key of the newer commands, and of what says the version in the log, about."""
 ONCE_ENTRIES = 32
 """The entries of a session, about: itself, and the replies that its client has not acknowledged."""
+TRANSACTION_ENTRIES = 400
+"""The entries of the keys, marks and scripts of a client of transactions, about."""
+DUE_S = 10.0
+"""Due keys that nobody touches are removed within this time, and that of the ranks of the members."""
+EXPIRY_ENTRIES = 32
+"""The entries of the keys with deadlines that a client of these uses, and of their index, about."""
 _EVENTS_MAX = 500_000
 _PROFILES_OF_EPOCHS = ("turns", "sleepers")
 
@@ -109,13 +124,31 @@ class _Run:
         self._trace = Trace(lambda: self._time.now, trace, show)
         self._history = History()
         self._invariants = Invariants(
-            plan.n, self.violated, self._history.run, self._durable, plan.n + plan.spares
+            plan.n, self.violated, self._history.run, lambda: self._cluster.durable(), plan.n + plan.spares
         )
         self._cluster = Cluster(plan, self._time, self._trace, self._invariants, self.violated, components)
         self._faults = Faults(self._cluster)
         self._clients = [self._client(number) for number in plan.workload.clients]
+        program_order = ProgramOrderJudge(KEYS, self.violated)
+        self._streams = [self._stream_client(number) for number in range(plan.workload.streams)]
+        self._lookers = [self._looker(number, program_order) for number in range(plan.workload.streams)]
+        self._publishers = [
+            Publisher(number, plan.workload, plan.seed, self._time, self._cluster)
+            for number in range(plan.workload.publishers)
+        ]
         self._once_judge = OnceJudge(self.violated)
+        self._expiry_judge = ExpiryJudge(round(plan.skews.error_max_s * SECOND))
+        self._expiring = [self._expiry_client(number) for number in range(plan.workload.expiring)]
         self._once = [self._once_client(number) for number in range(plan.workload.once)]
+        self._transactions = History()
+        fences, lives = FenceJudge(self.violated), Lives()
+        self._transacting = [
+            TransactionClient(
+                number, plan.workload, plan.seed, self._time, self._cluster, self._transactions, fences,
+                lives, self._trace, self.violated,
+            )
+            for number in range(plan.workload.transacting)
+        ]  # fmt: skip
 
     def _client(self, number: int, script: Sequence[tuple[bytes, ...]] = ()) -> Client:
         return Client(
@@ -130,10 +163,44 @@ class _Run:
             self._cluster, self._once_judge, self._trace, self.violated,
         )  # fmt: skip
 
-    def _durable(self) -> list[Deps]:
-        hosts = self._cluster.hosts
-        disks = [host.disk.contents for host in hosts if host.id < self._plan.n or host.disk.contents.epoch]
-        return [places(contents.epoch, contents.executed) for contents in disks]
+    def _expiry_client(self, number: int) -> ExpiryClient:
+        return ExpiryClient(
+            number, self._plan.workload, self._plan.seed, self._time, self._cluster, self._expiry_judge,
+            self._trace, self.violated, self._is_trusted,
+        )  # fmt: skip
+
+    def _is_trusted(self, replica: int) -> bool:
+        """Whether a process runs there whose clock is to be trusted."""
+        host = self._cluster.hosts[replica]
+        return host.up and host.cluster_clock is not None and host.cluster_clock.is_trusted
+
+    def _stream_client(self, number: int) -> StreamClient:
+        return StreamClient(
+            number, self._plan.workload, self._plan.seed, self._time, self._cluster, self._trace
+        )
+
+    def _looker(self, number: int, judge: ProgramOrderJudge) -> Looker:
+        return Looker(
+            number,
+            self._plan.workload,
+            self._plan.seed,
+            self._time,
+            self._cluster,
+            lambda: self._streams,
+            judge,
+        )
+
+    def _others(
+        self,
+    ) -> Sequence[OnceClient | ExpiryClient | StreamClient | Looker | TransactionClient | Publisher]:
+        return [
+            *self._once,
+            *self._expiring,
+            *self._streams,
+            *self._lookers,
+            *self._transacting,
+            *self._publishers,
+        ]
 
     def violated(self, text: str) -> None:
         """A rule was broken; the run ends.  The text says which rule and how."""
@@ -151,15 +218,15 @@ class _Run:
             self._check_bounds()
         self._judge_survivors()
         self._faults.end_all()
-        for client in self._clients:
+        for client in (*self._clients, *self._others()):
             client.come_to_an_end()
-        for numbering in self._once:
-            numbering.come_to_an_end()
         calm_until = self._plan.active_us + self._calm_us()
         self._await("the clients are not done", self._clients_done, calm_until)
         readers = self._read_everything()
         self._await("the last reads are not answered", lambda: all(r.finished for r in readers), calm_until)
-        self._await("the cluster is not at rest", self._at_rest, calm_until)
+        due_until = max(calm_until, self._time.now + self._due_us())
+        self._await("keys that are due are not removed", self._none_is_due, due_until)
+        self._await("the cluster is not at rest", self._at_rest, due_until + self._calm_us())
         self._check_bounds()
         for replica in self._well() if self._once and not self._violations else ():
             self._once_judge.judge(replica, self._cluster.state(replica))
@@ -188,10 +255,24 @@ class _Run:
                 return
             self._advance(min(until, self._time.now + look_every))
 
+    def _due_us(self) -> int:
+        """The time after which no key may be there any more that nobody has touched."""
+        lives_s = max(self._plan.workload.lives_ms) / 1000 + 2 * self._plan.skews.error_max_s
+        return round((lives_s + DUE_S + RANK_S * self._plan.n) * SECOND)
+
+    def _none_is_due(self) -> bool | str:
+        lonely = [key for client in self._expiring for key in client.lonely]
+        machines = [self._cluster.hosts[replica].machine for replica in self._well()] if lonely else []
+        left = {
+            key for machine in machines if machine is not None for key in lonely
+            if machine.inside.read([(b"EXISTS", key)])[0] != 0
+        }  # fmt: skip
+        return not left or f"{sorted(left)}"
+
     def _clients_done(self) -> bool | str:
         waiting = [str(op) for client in self._clients for op in client.waiting]
-        waiting += [str(client) for client in self._once if not client.finished]
-        finished = [client.finished for client in self._clients] + [client.finished for client in self._once]
+        waiting += [str(client) for client in self._others() if not client.finished]
+        finished = [client.finished for client in (*self._clients, *self._others())]
         return all(finished) or "\n".join(waiting)
 
     def _read_everything(self) -> list[Client]:
@@ -214,6 +295,10 @@ class _Run:
     def _check_bounds(self) -> None:
         if not self._violations:
             keys = len(self._keys()) + ONCE_ENTRIES * sum(client.begun + 1 for client in self._once)
+            keys += EXPIRY_ENTRIES * len(self._expiring)
+            keys += TRANSACTION_ENTRIES * len(self._transacting)
+            keys += NEWER_ENTRIES * any(fault.kind is FaultKind.NEWER for fault in self._plan.faults)
+            keys += KEYS * sum(len(client.connections) for client in self._streams)
             for host in self._cluster.hosts:
                 host.check_bounds(keys)
 
@@ -293,10 +378,15 @@ class _Run:
         meaning: Model | None = model if self._subject is None else self._subject.model
         if meaning is None:
             return  # nobody knows what the commands mean
-        judgement = judge(self._history.operations, JUDGE_STEPS_MAX, meaning)
-        if judgement.verdict is Verdict.NOT_LINEARIZABLE:
-            self.violated(f"Linearizability: {judgement.explanation}")
-        self._undecided = judgement.verdict is Verdict.UNDECIDED
+        for history, means in ((self._history, meaning), (self._transactions, transactions)):
+            judgement = judge(history.operations, JUDGE_STEPS_MAX, means)
+            if judgement.verdict is Verdict.NOT_LINEARIZABLE:
+                self.violated(f"Linearizability: {judgement.explanation}")
+            self._undecided = self._undecided or judgement.verdict is Verdict.UNDECIDED
+        wrong, undecided = self._expiry_judge.judge(JUDGE_STEPS_MAX)
+        self._undecided = self._undecided or undecided
+        if wrong:
+            self.violated(wrong)
 
     def result(self) -> Result:
         """The result of the run."""
@@ -305,7 +395,7 @@ class _Run:
             status: dict[str, Any] = self._cluster.status(replica) or {"counters": {}}
             for name, count in status["counters"].items():
                 counters[name] = counters.get(name, 0) + count
-        operations = self._history.operations
+        operations = [*self._history.operations, *self._transactions.operations]
         return Result(
             plan=self._plan,
             violations=self._violations,

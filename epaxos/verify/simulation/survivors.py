@@ -12,10 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from epaxos.protocol.values.ids import Deps
 from epaxos.verify.judges.history import History
 from epaxos.verify.judges.linearizability import Verdict, judge
-from epaxos.verify.judges.place import places
 from epaxos.verify.simulation.clients import Client
 from epaxos.verify.simulation.clock import VirtualTime
 from epaxos.verify.simulation.cluster import Cluster
@@ -75,7 +73,7 @@ class _Alone:
             replace(cluster.plan, faults=()),
             self._time,
             self._trace,
-            cluster.invariants.copy(self._violated, self._history.run, self._durable),
+            cluster.invariants.copy(self._violated, self._history.run, lambda: self._cluster.durable()),
             self._violated,
             cluster.components,
         )
@@ -87,10 +85,6 @@ class _Alone:
     def _violated(self, text: str) -> None:
         self._violations.append(f"Survivors: of {self._survivors} alone: {text}")
         self._time.stop()
-
-    def _durable(self) -> list[Deps]:
-        disks = [host.disk.contents for host in self._cluster.hosts]
-        return [places(contents.epoch, contents.executed) for contents in disks]
 
     def carry_out(self, keys: Sequence[bytes], patience_us: int, judge_steps_max: int) -> str:
         """Start the survivors, let them write and read, and judge."""

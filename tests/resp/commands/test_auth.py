@@ -7,6 +7,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.net.door import Door
+from epaxos.resp.admittance import FAILED_S
 from epaxos.resp.connection import STRANGER_COMMANDS_MAX, RespConnection
 from epaxos.resp.parser import STRANGER_BYTES_MAX
 from tests.resp.lab import Server, Wire, encode, encode_raw
@@ -64,6 +65,7 @@ class AuthTests(AuthCase):
         for data in [encode(command) for command in commands] if alone else [encode(*commands)]:
             self.server.factory.shared.receive([(connection, data)])
             self.server.replica.run()
+            self.server.clock.advance(FAILED_S)
         return wire.value().decode()
 
     def test_before_and_after(self) -> None:
@@ -165,6 +167,7 @@ class StrangerTests(AuthCase):
     def taken(self, data: bytes, reply: str = NOAUTH) -> None:
         connection, wire = self.connect()
         connection.dataReceived(data)
+        self.server.clock.advance(FAILED_S)
         self.assertEqual(wire.value().decode(), reply)
         self.assertFalse(wire.disconnecting)
 
@@ -234,6 +237,7 @@ class DifferentialTests(AuthCase):
                     wire.clear()
                     ours.dataReceived(encode(command))
                     self.server.replica.run()
+                    self.server.clock.advance(FAILED_S)
                     expected = real.send(encode(command))
                     if command == "MULTI" and expected == b"+OK\r\n":
                         continue  # transactions are not served

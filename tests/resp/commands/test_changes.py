@@ -54,7 +54,6 @@ class ChangeTests(ChangesCase):
         for command, change, force in (
             ("EPAXOS ADD 3", Add(JOINS), False),
             ("epaxos add 3 force", Add(JOINS), True),
-            ("EPAXOS ADD 2", Add(LIST.members[1]), False),  # it is done already
             ("EPAXOS REPLACE 0 BY 3", Replace(0, JOINS), False),
             ("EPAXOS REPLACE 0 by 3 FORCE", Replace(0, JOINS), True),
             ("EPAXOS REMOVE 2", Remove(2), False),
@@ -106,6 +105,27 @@ class ChangeTests(ChangesCase):
             expected = f"-ERR wrong number of arguments for 'epaxos|{name}' command\r\n"
             self.assertEqual(self.ask(command).decode(), expected)
         self.assertEqual(self.changes, [])
+
+    def test_an_address_that_is_none(self) -> None:
+        def check_address(name: str, text: str) -> None:
+            self.assertEqual(name, "status_connect")
+            raise ValueError("no type")
+
+        self.server.factory.shared.check_address = check_address
+        self.assertEqual(
+            self.ask("EPAXOS MOVE 2 STATUS garbage"),
+            b"-ERR garbage is no address of a client endpoint: no type\r\n",
+        )
+        self.assertEqual(self.changes, [])
+
+    def test_who_is_a_member_already(self) -> None:
+        """Unless it waits to join: then an operator asks again for what has just been done."""
+        error = b"-ERR replica 2 is a member already, and nobody else wants to join as that\r\n"
+        self.assertEqual(self.ask("EPAXOS ADD 2"), error)
+        self.assertEqual(self.changes, [])
+        self.candidates.append(Candidate(LIST.members[1]))
+        self.ask("EPAXOS ADD 2")
+        self.assertEqual(self.changes, [(Add(LIST.members[1]), False)])
 
     def test_who_does_not_want_to_join(self) -> None:
         self.assertEqual(

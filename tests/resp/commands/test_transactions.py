@@ -1,4 +1,4 @@
-"""MULTI, EXEC and DISCARD are refused."""
+"""With a state machine that has no transactions, MULTI, EXEC and DISCARD are refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from tests.resp.lab import (
     Server,
     encode,
 )
+
+
+class Without(Server):
+    """A server whose state machine has no transactions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replica.databases = lambda: 0  # type: ignore[method-assign]
 
 
 class TransactionTests(SynchronousTestCase):
@@ -47,7 +55,7 @@ class TransactionTests(SynchronousTestCase):
         ):
             for reads in ([encode(*commands)], [encode(command) for command in commands]):
                 for alone in (False, True):
-                    server = Server()
+                    server = Without()
                     connection, wire = server.connect()
                     for read in reads:
                         if alone:
@@ -60,7 +68,7 @@ class TransactionTests(SynchronousTestCase):
                         self.assertEqual(wire.value(), b"".join(answers), f"{commands}")
 
     def test_it_is_over_with_the_connection(self) -> None:
-        server = Server()
+        server = Without()
         connection, wire = server.connect()
         connection.dataReceived(encode("MULTI", "SET zz 1", "QUIT", "SET zz 2"))
         self.assertTrue(wire.disconnecting)

@@ -10,11 +10,13 @@ from zope.interface.verify import verifyObject
 from epaxos.interfaces import (
     CommandError,
     ICountsKeys,
+    IReadsBefore,
     IReplays,
     IRestoresInParts,
     IStateMachine,
     IStepwise,
     Ready,
+    RunAgain,
 )
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
@@ -25,6 +27,8 @@ from epaxos.statemachines.once.sessions import SESSION_BYTES_MAX, SESSIONS_MAX, 
 from epaxos.statemachines.printer import Printer
 from epaxos.statemachines.redis.machine import KeyValueStore
 from epaxos.wire.batch import decode_batch, encode_batch
+from tests.node.lab import Log
+from tests.node.test_reruns import Fading
 from tests.statemachines.once.lab import Site, words
 
 UNKNOWN = "0" * 32
@@ -381,3 +385,55 @@ class IdleTests(SynchronousTestCase):
             sessions.begin(b"%16d" % number, number)
         self.assertEqual(sessions.idle(5, 3), [(b"%16d" % number, 0) for number in range(3)])
         self.assertEqual(len(sessions.idle(5, 100)), 6)
+
+
+class AgainTests(SynchronousTestCase):
+    """A command that has to run again has done nothing, so its number is still to come."""
+
+    def setUp(self) -> None:
+        self.inside = Fading()
+        self.site = Site(self.inside)
+        self.session = self.site.session()
+
+    def test_its_number_is_not_used_up(self) -> None:
+        self.site.run("k a")
+        self.inside.due = {b"k"}
+        once = f"EPAXOS ONCE {self.session} 1 0 k ?"
+        (again,) = self.site.run(once)
+        assert isinstance(again, RunAgain)
+        self.assertEqual(again.first, [b"k", b"-"])
+        batch = self.site.machine.batch([[b"k", b"-"], *words(once)])
+        self.assertEqual(self.site.apply(batch), [None, None])
+        self.site.run("k b")
+        self.assertEqual(self.site.run(once), [None], "the reply that was kept")
+
+    def test_just_before_an_envelope(self) -> None:
+        """The part counts that writes what is read."""
+        self.site.run("k a", "j a")
+        self.inside.due = {b"k"}
+        machine = self.site.machine
+        self.assertTrue(IReadsBefore.providedBy(machine))
+        self.assertFalse(IReadsBefore.providedBy(Site(Log()).machine))
+        once = f"EPAXOS ONCE {self.session} 1 0"
+        for texts, reply in (
+            (["x c", f"{once} k b"], None),
+            (["x c", f"{once} k late"], b"a"),
+            ([f"{once} x !"], None),
+            (["k b"], None),
+            (["k late"], b"a"),
+        ):
+            found = machine.read_before([b"k", b"?"], self.site.propose(words(*texts)))
+            self.assertEqual(found.known if isinstance(found, RunAgain) else [found], [reply], f"{texts}")
+
+    def test_just_before_an_envelope_that_writes_no_such_key(self) -> None:
+        """A key that a client reads may have the name that a session has among what a batch writes."""
+        site = Site()
+        once = f"EPAXOS ONCE {site.session()} 1 0 SET x b"
+        site.run("SET k a")
+        for texts in (["EPAXOS SESSION"], [once], ["EPAXOS SESSION", once, "SET x c"]):
+            batch = site.propose(words(*texts))
+            names = set(batch.writes) - {b"x"}
+            self.assertTrue(names)
+            for name in names:
+                self.assertEqual(site.machine.read_before([b"GET", name], batch), None)
+            self.assertEqual(site.machine.read_before([b"GET", b"k"], batch), b"a")

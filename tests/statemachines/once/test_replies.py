@@ -8,22 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.interfaces import CommandError, SimpleString
+from epaxos.interfaces import CommandError, NilArray, ReplyByKey, ReplyMap, ReplyPairs, ReplySet, SimpleString
 from epaxos.statemachines.once.replies import REPLY_BYTES_MAX, decode_reply, encode_reply
 
 PLAIN = st.one_of(
     st.none(),
     st.integers(),
     st.binary(max_size=40),
+    st.floats(allow_nan=False),
     st.text(max_size=20).map(SimpleString),
     st.text(max_size=20).map(CommandError),
 )
-REPLIES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=5), max_leaves=20)
+REPLIES = st.recursive(
+    PLAIN,
+    lambda inner: st.builds(
+        lambda kind, elements: kind(elements),
+        st.sampled_from([list, ReplyByKey, ReplyMap, ReplyPairs, ReplySet, NilArray]),
+        st.lists(inner, max_size=5),
+    ),
+    max_leaves=20,
+)
 
 
 def comparable(reply: Any) -> Any:
     if isinstance(reply, list):
-        return [comparable(one) for one in reply]
+        return (type(reply), [comparable(one) for one in reply])
     return (type(reply), str(reply) if isinstance(reply, CommandError) else reply)
 
 
@@ -57,7 +66,7 @@ class ReplyTests(SynchronousTestCase):
         for text, kept in (("ERR \udcff", "ERR \udcff"), ("ERR \ud800", "ERR ?")):
             data = encode_reply([CommandError(text)])
             assert data is not None
-            self.assertEqual(comparable(decode_reply(data)), [(CommandError, kept)])
+            self.assertEqual(comparable(decode_reply(data)), (list, [(CommandError, kept)]))
 
     def test_deep_lists(self) -> None:
         deep: Any = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from epaxos.interfaces import IRestoresInParts, SimpleString
+from epaxos.interfaces import CommandError, IRestoresInParts, SimpleString
+from epaxos.statemachines.redis.commands import COMMANDS, check
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.statemachines.redis.lab import Client
 
@@ -26,9 +29,9 @@ class CommandTests(SynchronousTestCase):
             ("SET k v XX", None, "GET k", None, "SET k v", OK, "SET k w xx", OK, "GET k", b"w"),
             ("SET k v GET", None, "SET k w GET", b"v", "SET k x NX GET", b"w", "GET k", b"w"),
             ("SET k v XX GET", None, "GET k", None),
-            ("SET k v NX XX", "ERR syntax error", "SET k v EX 10", "ERR syntax error"),
+            ("SET k v NX XX", "ERR syntax error", "SET k v EX", "ERR syntax error"),
             (
-                "SET k v KEEPTTL",
+                "SET k v KEEPTTL EX 5",
                 "ERR syntax error",
                 "SET k",
                 "ERR wrong number of arguments for 'set' command",
@@ -73,3 +76,28 @@ class CommandTests(SynchronousTestCase):
     def test_unknown_commands_are_quoted_within_bounds(self) -> None:
         error = str(Client().run([[b"X" * 10_000, b"\xff" * 10_000]])[0])
         self.assertLess(len(error), 1000)
+
+
+class OptionTests(SynchronousTestCase):
+    def test_the_check_looks_at_the_options_only(self) -> None:
+        """What a spec says of itself: what is before the options does not matter to `check` and `find`."""
+        random = Random(5)
+        words = [b"EX", b"ex", b"NX", b"XX", b"GT", b"GET", b"FENCE", b"IFEQ", b"PERSIST", b"KEEPTTL", b"PX"]
+        numbers = [b"1", b"0", b"-1", b"x", b"", b"9" * 19, b"9" * 5000]
+        specs = [spec for spec in COMMANDS.values() if spec.options_from]
+        passed = 0
+        for _ in range(4000):
+            spec = random.choice(specs)
+            options = random.choices([*words, *numbers], k=random.randrange(4))
+            results = set()
+            for _ in range(3):
+                head = random.choices([*words, *numbers, b"\0", b"k" * 100], k=spec.options_from - 1)
+                command = [spec.name, *head, *options]
+                try:
+                    check(command)
+                    results.add((True, spec.find is not None and spec.find(command) is not None))
+                except CommandError as error:
+                    results.add((False, str(error) == ""))
+            self.assertEqual(len(results), 1, f"{spec.name!r} {options}")
+            passed += (True, False) in results
+        self.assertGreater(passed, 400)

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from epaxos.interfaces import Ready
 from epaxos.protocol.values.ids import InstanceId
 from epaxos.protocol.values.messages import Batch
+from epaxos.statemachines.redis import shards
 from epaxos.statemachines.redis.machine import KeyValueStore
 from tests.statemachines.redis.lab import ID, Client, words
 
@@ -47,6 +48,7 @@ class RestoreTests(SynchronousTestCase):
     def test_any_split_of_a_history(self) -> None:
         skipped = 0
         for seed in range(150):
+            self.patch(shards, "GATHERED_MAX", (3, 1000)[seed % 2])
             random, store = Random(seed), KeyValueStore()
             entries = [store.entries()]
             history: list[Ready] = []

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from epaxos.statemachines.redis.shards import SHARDS, ShardedDict, Snapshot
+from epaxos.statemachines.redis import shards
+from epaxos.statemachines.redis.shards import SHARDS, Gathered, ShardedDict, Snapshot
 
 KEYS = [b"", *(b"key %d" % number for number in range(40))]
 keys = st.sampled_from(KEYS)
@@ -145,6 +146,21 @@ class ShardTests(SynchronousTestCase):
                 database=None,
             ),
         )
+
+    def test_gathered(self) -> None:
+        """Entries are set when there are GATHERED_MAX, or in the end; of a key the last value counts."""
+        for most in (1, 7, 1000):
+            self.patch(shards, "GATHERED_MAX", most)
+            data: ShardedDict[int] = ShardedDict()
+            gathered: Gathered[int] = Gathered()
+            pairs = [(b"%d" % (number * number % 37), number) for number in range(300)]
+            for start in range(0, 300, 5):
+                part = pairs[start : start + 5]
+                gathered.set_all([key for key, _ in part], [value for _, value in part], data)
+                self.assertEqual(len(data) > 0, start + 5 >= -(-most // 5) * 5, (most, start))
+            gathered.settle(data)
+            gathered.settle(data)
+            self.assertEqual(dict(data.entries()), dict(pairs))
 
     def test_keys_are_spread(self) -> None:
         """Shards are small, and a shard spreads its own keys: it does not go by the same bits."""

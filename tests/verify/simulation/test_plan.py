@@ -20,7 +20,17 @@ class PlanTests(SynchronousTestCase):
 
     def test_everything_comes_up(self) -> None:
         plans = [Plan.of(seed) for seed in SEEDS]
-        for profile in ("turns", "sleepers", "once", "members"):  # which no seed chooses by itself
+        for profile in (
+            "turns",
+            "sleepers",
+            "once",
+            "members",
+            "streams",
+            "channels",
+            "expiry",
+            "upgrade",
+            "transactions",
+        ):  # which no seed chooses by itself
             plans += [Plan.of(seed, None, profile) for seed in SEEDS]
         self.assertEqual({plan.profile for plan in plans}, set(PROFILES))
         self.assertEqual({plan.n for plan in plans}, set(range(1, 8)))
@@ -44,6 +54,19 @@ class PlanTests(SynchronousTestCase):
             for fault in plan.faults:
                 self.assertTrue(fault.where and set(fault.where) <= set(range(plan.n)), fault)
                 self.assertEqual(len(set(fault.where)), len(fault.where))
+
+    def test_members_that_have_to_be_there(self) -> None:
+        """A disk is lost only where a majority is left, even if nobody that asks to be added is."""
+        seen = set()
+        for seed in range(2000):
+            plan = Plan.of(seed, None, "members")
+            kinds = {fault.kind for fault in plan.faults}
+            if kinds & {FaultKind.LOST, FaultKind.DEAD} and plan.n > 2:
+                aims = [fault.aim for fault in plan.faults if fault.kind is FaultKind.MEMBERS]
+                removed = sum(aim.startswith("remove") for aim in aims)
+                self.assertGreaterEqual(plan.n - removed, 3, seed)
+                seen.add((plan.n, removed))
+        self.assertIn((5, 2), seen)
 
 
 class KeepTests(SynchronousTestCase):

@@ -34,7 +34,8 @@ class _Changes:
         self._members = list(range(n))
         self._spares = list(range(n, n + spares))
         self._fails = n > 2 and dice.chance(0.5)  # then at most one at a time may be lost for good
-        self._least = 3 if self._fails else 1
+        self._removable = n - (3 if self._fails else 1)
+        """How many may still be removed.  Who is added does not count, because that may fail."""
 
     def _add(
         self, at: int, kind: FaultKind, where: list[int], lasts: int, amount: int = 1, aim: str = ""
@@ -71,7 +72,7 @@ class _Changes:
         kind = dice.pick_weighted(_KINDS)
         if kind in ("replace", "add") and not self._spares:
             kind = "turn"
-        if kind == "remove" and len(members) <= self._least:
+        if kind == "remove" and not self._removable:
             kind = "move"
         if kind == "turn":
             return kind
@@ -81,6 +82,7 @@ class _Changes:
         if kind != "add":
             members.remove(number)
         if kind == "remove":
+            self._removable -= 1
             return f"remove {number}"
         new = self._spares.pop(0)
         members.append(new)

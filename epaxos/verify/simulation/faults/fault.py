@@ -46,6 +46,8 @@ class FaultKind(Enum):
     JOIN = "asks to join"
     MEMBERS = "an operator wants other members"
     CHANGE = "pieces of states are changed on their way"
+    PROGRAM = "gets another program"
+    NEWER = "a client asks for a newer command"
     HUNG = "its disk never answers again"
     DEAF = "hears nobody any more, and is heard"
     MUTE = "is heard by nobody any more, and hears"

@@ -12,6 +12,7 @@ from epaxos.verify.simulation.faults.link_faults import LinkFaults
 from epaxos.verify.simulation.faults.member_faults import MemberFaults
 from epaxos.verify.simulation.faults.send_faults import SendFaults
 from epaxos.verify.simulation.faults.span import Span
+from epaxos.verify.simulation.faults.version_faults import VersionFaults
 
 __all__ = ["Faults"]
 
@@ -29,6 +30,7 @@ class Faults:
             **links.handlers(),
             **self._lasting.handlers(),
             **MemberFaults(span).handlers(),
+            **VersionFaults(span).handlers(),
         }
         for fault in cluster.plan.faults:
             cluster.time.at(fault.at, partial(self._happen, fault))

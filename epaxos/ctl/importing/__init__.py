@@ -1,0 +1,1 @@
+"""What `epaxosctl import` does: the source, what was done already, and the copying."""

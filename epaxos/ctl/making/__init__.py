@@ -1,0 +1,1 @@
+"""What `epaxosctl new` makes: the configuration of a new cluster, and its certificates."""

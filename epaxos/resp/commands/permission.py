@@ -1,0 +1,68 @@
+"""What a user may do: the units and the keys of all commands, and the rights that scripts take along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from epaxos.interfaces import Command, CommandError, IClients
+from epaxos.interfaces.access import Access, Denied, Units
+from epaxos.interfaces.users import AS, KeyUse
+from epaxos.resp.commands.described import described
+from epaxos.resp.commands.epaxos import ONCE, ONCE_COMMAND
+from epaxos.resp.commands.spec import Served
+
+__all__ = ["denied_of", "units_with", "uses_of", "with_rights"]
+
+_SCRIPTS = frozenset([b"EVAL", b"EVAL_RO", b"EVALSHA", b"EVALSHA_RO"])
+_ONCE_SCRIPT = CommandError(
+    "NOPERM scripts inside EPAXOS ONCE are for users that may run all commands on all keys and channels"
+)
+
+
+def units_with(units: Units, served: Mapping[bytes, Served]) -> Units:
+    """`units`, and those of the commands that connections answer."""
+    found = dict(units)
+    for name, command in served.items():
+        about = described(name)
+        common = {category.lstrip("@") for category in about.categories}
+        speed = "fast" if "fast" in about.flags else "slow"
+        for sub in (*command.subcommands, b"HELP") if command.subcommands else ():
+            admin = {"admin", "dangerous"} if sub in about.admin else set()
+            found[b"|".join([name, sub]).lower()] = frozenset({*common, *admin, speed})
+        is_whole = command.handler is not None or not command.subcommands
+        found[name.lower()] = frozenset({*common, speed} if is_whole else ())
+    return found
+
+
+def uses_of(replica: IClients, command: Command) -> Sequence[KeyUse]:
+    """The keys that a command names.  Raises CommandError where it cannot run at all."""
+    name = command[0].upper()
+    if name == b"WATCH":
+        return [KeyUse(key, False) for key in command[1:]]
+    try:
+        described(name)
+    except KeyError:
+        return () if replica.users is None else replica.users.key_uses(command)
+    return ()
+
+
+def with_rights(access: Access | None, command: Command) -> Command:
+    """A script takes along what its user may do."""
+    if access is None or command[0].upper() not in _SCRIPTS:
+        return command
+    return [AS, access.text, *command]
+
+
+def denied_of(access: Access, command: Command) -> Denied | CommandError | None:
+    """Why the command may not run; None when it may.  Of EPAXOS ONCE the command inside counts, too."""
+    try:
+        denied = access.denied(command)
+        is_once = len(command) > ONCE_COMMAND and command[0].upper() == b"EPAXOS"
+        if denied is None and is_once and command[1].upper() == ONCE:
+            inside = command[ONCE_COMMAND:]
+            if inside[0].upper() in _SCRIPTS:
+                return _ONCE_SCRIPT
+            denied = access.denied(inside)
+        return denied
+    except CommandError as error:
+        return error.with_traceback(None)

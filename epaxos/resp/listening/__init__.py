@@ -1,0 +1,1 @@
+"""Who listens to which channels, and how messages are handed out."""

@@ -1,0 +1,1 @@
+"""The payload of DUMP and RESTORE, as Redis 7 makes it: bytes to elements and back, pure and in steps."""

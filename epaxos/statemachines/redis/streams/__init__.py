@@ -1,0 +1,1 @@
+"""The type stream: entries in the order of their ids, and groups of consumers that share them."""

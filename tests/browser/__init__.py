@@ -1,0 +1,1 @@
+"""What a real browser shows of a real cluster."""

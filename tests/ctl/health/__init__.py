@@ -1,0 +1,1 @@
+"""What the statuses of all members say together."""

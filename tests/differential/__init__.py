@@ -1,0 +1,1 @@
+"""Random commands to us and to a real Redis or Valkey: `python -m tests.differential`."""
