@@ -74,6 +74,8 @@ _UNKNOWN = "Unknown command or category name in ACL"
 
 SHAPES_MAX = 1024
 """Names of commands, each with a number of arguments, of which a user's rights are remembered."""
+SHAPES_AT_ONCE_MAX = 16
+"""The same, of commands that are looked at together: each costs a look at all of them."""
 _name = itemgetter(0)
 
 Units = Mapping[bytes, frozenset[str]]
@@ -242,9 +244,12 @@ class Access:
 
         False may also mean that they need a closer look.
         """
-        for shape in set(zip(map(_name, commands), map(len, commands))):
+        shapes = set(zip(map(_name, commands), map(len, commands)))
+        if len(shapes) > SHAPES_AT_ONCE_MAX:
+            return False
+        for shape in shapes:
             if shape not in self._needed:
-                if len(self._needed) >= SHAPES_MAX:
+                if len(self._needed) >= SHAPES_MAX or shape[0].lower() not in _OF_ONE_KEY:
                     return False
                 self._needed[shape] = self._find_needed(*shape)
             needed = self._needed[shape]
@@ -259,7 +264,7 @@ class Access:
     def _find_needed(self, name: bytes, length: int) -> tuple[_Names, ...] | None:
         """What has to match the key of commands of this shape; None where nobody can tell."""
         unit = name.lower()
-        if unit not in _OF_ONE_KEY or unit not in self._commands or length < 2:
+        if unit not in self._commands or length < 2:
             return None
         if (unit == b"set" and length != 3) or (unit == b"exists" and length != 2):
             return None  # GET among the options, or several keys

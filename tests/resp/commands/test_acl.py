@@ -6,7 +6,7 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError
-from epaxos.interfaces.access import _OF_ONE_KEY, Access, Denied
+from epaxos.interfaces.access import _OF_ONE_KEY, SHAPES_AT_ONCE_MAX, SHAPES_MAX, Access, Denied
 from epaxos.interfaces.users import AS, first_users
 from epaxos.net.door import Door
 from epaxos.resp import connection as connections
@@ -138,6 +138,20 @@ class AclTests(AclCase):
                         elif name in _OF_ONE_KEY - {b"set", b"exists"}:
                             self.assertIsNotNone(_denied(access, command), (rules, command))
         self.assertGreater(plainly, 3000)
+
+    def test_what_is_remembered_of_a_user_is_bounded(self) -> None:
+        """Names that no command has are not remembered; commands of many shapes are looked at one by one."""
+        self.ask(self.connect(), "ACL SETUSER u on >p ~* +@all -flushall")
+        access = self.server.factory.shared.admittance.access_of(b"u")
+        assert access is not None
+        self.assertFalse(access.allows_plainly([[b"x" * 1000, b"a"]]))
+        self.assertEqual(len(access._needed), 0)
+        few: list[list[bytes]] = [[b"sadd", *[b"a"] * (2 + length)] for length in range(SHAPES_AT_ONCE_MAX)]
+        self.assertTrue(access.allows_plainly(few))
+        self.assertFalse(access.allows_plainly([*few, [b"get", b"a"]]))
+        for length in range(SHAPES_MAX + 100):
+            access.allows_plainly([[b"rpush", *[b"a"] * (2 + length)]])
+        self.assertEqual(len(access._needed), SHAPES_MAX)
 
     def test_a_client_that_is_refused_reaches_no_replica(self) -> None:
         client = self.user("alice", "~a", "+get")
