@@ -187,6 +187,9 @@ class DocsTests(SynchronousTestCase):
         folder.mkdir(parents=True)
         done = subprocess.run(["sh", "-e"], input=commands, cwd=folder, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
+        strictly = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem", "0.pem", "1.pem", "2.pem"]
+        done = subprocess.run(strictly, cwd=folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
         path = folder / "cluster.ini"
         replicas = example(3).partition("\n\n")[2]
         path.write_text(settings.replace("/etc/epaxos", str(folder)) + replicas)

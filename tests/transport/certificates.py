@@ -15,6 +15,19 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 __all__ = ["Authority"]
 
+SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""The key usage of who issues; Python 3.13 looks for it, as for the identifiers of keys."""
+
 
 class Authority:
     """Issues certificates into `folder`, in which `roots` is a folder with its own certificate, `root`.
@@ -29,11 +42,11 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
         issuer = parent or self
-        own = (
-            issuer._builder(self._name, self._key, -1, 365)
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .sign(issuer._key, hashes.SHA256())
-        )
+        builder = issuer._builder(self._name, self._key, -1, 365)
+        builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        if is_ca:
+            builder = builder.add_extension(SIGNS, critical=True)
+        own = builder.sign(issuer._key, hashes.SHA256())
         self.roots = folder / f"{name}-roots"
         self.roots.mkdir(parents=True)
         self.root = self.roots / "root.pem"
@@ -51,6 +64,10 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + timedelta(days=from_days))
             .not_valid_after(now + timedelta(days=to_days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
         )
 
     def save_key(self, path: Path) -> None:
