@@ -12,7 +12,8 @@ from struct import pack_into, unpack_from
 __all__ = ["without_tail_calls"]
 
 HEADER_BYTES = 12  # the signature, the version, and the sizes of the types: those of LP64, little-endian
-OP_CALL, OP_TAILCALL, OPCODE_MASK = 28, 29, 0x3F
+OP_CALL, OP_TAILCALL, OP_SETLIST, OPCODE_MASK = 28, 29, 34, 0x3F
+C_MASK = 0x1FF << 14  # the argument C; where it is 0 in a SETLIST, the next word is a number
 NIL, BOOLEAN, NUMBER, STRING = 0, 1, 3, 4
 
 
@@ -35,8 +36,13 @@ def _function(code: bytearray, place: int) -> int:
     """Change the function at `place`, and those within; the place behind it."""
     place = _behind_string(code, place) + 12  # lines, and four bytes of counts
     count, place = _count(code, place)
+    is_number = False
     for at in range(place, place + 4 * count, 4):
         instruction = unpack_from("<I", code, at)[0]
+        if is_number:
+            is_number = False
+            continue
+        is_number = instruction & OPCODE_MASK == OP_SETLIST and not instruction & C_MASK
         if instruction & OPCODE_MASK == OP_TAILCALL:
             pack_into("<I", code, at, instruction & ~OPCODE_MASK | OP_CALL)
     count, place = _count(code, place + 4 * count)

@@ -9,7 +9,7 @@ depend on what ran before, on memory and on time, because nobody sees that they 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from threading import Semaphore, Thread
+from threading import Lock, Semaphore, Thread
 from typing import Any, NamedTuple
 
 from epaxos.interfaces import CommandError, Reply
@@ -139,7 +139,7 @@ class Engine:
 
 
 class _LongRun:
-    """A run in a thread of its own, which goes on only during `step`."""
+    """A run in a thread of its own.  It calls commands only during `step`; Lua may go on in between."""
 
     def __init__(
         self,
@@ -148,24 +148,33 @@ class _LongRun:
         script: Script,
         call: Callable[[Sequence[bytes]], Reply],
     ) -> None:
-        self._go, self._paused = Semaphore(0), Semaphore(0)
+        self._go, self._paused, self._calling = Semaphore(0), Semaphore(0), Lock()
+        self._is_held = False  # whether the loop holds `_calling`
         self._waiting = True  # whether the thread waits for `_go`
         self._stopped = self._done = False
         self._ticks = 0
         self._found: Any = None
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._work, args=(limits, log, script, call), daemon=True)
+        self._call = call
+        self._thread = Thread(target=self._work, args=(limits, log, script), daemon=True)
         self._thread.start()
 
-    def _work(self, limits: Limits, log: Any, script: Script, call: Any) -> None:
+    def _work(self, limits: Limits, log: Any, script: Script) -> None:
         self._go.acquire()
         try:
             if not self._stopped:
-                self._found = _run(Runtime(limits, log, self._pause), script, call)
+                self._found = _run(Runtime(limits, log, self._pause), script, self._called)
         except BaseException as error:  # it is raised where the thread was begun
             self._error = error
         self._done = True
         self._paused.release()
+
+    def _called(self, command: Sequence[bytes]) -> Reply:
+        """Called in the thread: run a command, while the event loop waits in `step`."""
+        with self._calling:
+            if self._stopped:
+                raise RuntimeError("the run has been given up")
+            return self._call(command)
 
     def _pause(self) -> bool:
         """Called in the thread: let the event loop go on now and then.  Whether the run has to end."""
@@ -177,17 +186,26 @@ class _LongRun:
 
     def step(self) -> bool:
         """Let the thread go on to its next pause; whether it has come to its end."""
+        self._let_call()
         if self._waiting:
             self._waiting = False
             self._go.release()
         if not self._paused.acquire(timeout=LONGEST_STEP_S):
+            self._calling.acquire()  # a command that is being run is run to its end
+            self._is_held = True
             return False
         self._waiting = True
         return self._done
 
+    def _let_call(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._calling.release()
+
     def stop(self) -> None:
         """End the thread."""
         self._stopped = True
+        self._let_call()
         self._go.release()
 
     def outcome(self) -> Any:

@@ -108,4 +108,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sha1hex": lambda text: sha1(text).hexdigest().encode(),
     "without_tail_calls": without_tail_calls,
 }
-"""By their names in `host` of lua/sandbox.lua.  They raise nothing: their arguments are checked in Lua."""
+"""By their names in `host` of lua/sandbox.lua.  Their arguments are checked in Lua; what they raise for
+others ends the run."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from time import thread_time
 from typing import Any
 
 from lupa.lua51 import LuaError, LuaMemoryError, LuaRuntime
@@ -13,7 +15,7 @@ from epaxos.interfaces import CommandError, Reply, SimpleString
 from epaxos.interfaces.redis import OK
 from epaxos.interfaces.redis import bytes_of as encoded
 from epaxos.scripts.host import FUNCTIONS
-from epaxos.scripts.limits import Limits
+from epaxos.scripts.limits import QUICK_S, Limits
 from epaxos.scripts.shebang import body_of
 from epaxos.scripts.values import arguments_of, bytes_of, list_in_lua
 
@@ -55,6 +57,18 @@ def _nothing() -> bool:
     return False
 
 
+def _settled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` for arguments of any kind: those that it cannot take end the run, as they do everywhere."""
+
+    def settled(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (ArithmeticError, TypeError, ValueError, struct.error):
+            return STOPPED
+
+    return settled
+
+
 def _refuse_attribute(value: object, name: object, is_setting: bool) -> str:
     raise AttributeError("scripts see nothing of Python")
 
@@ -63,7 +77,8 @@ class Runtime:
     """A Lua that runs scripts one after the other.
 
     `limits`: of each run.  `log`: what `redis.log` calls with a level and a text.  `pause`: called every 1000
-    instructions or CALLS_PER_PAUSE calls; returns whether the run has to end.
+    instructions or CALLS_PER_PAUSE calls; returns whether the run has to end.  Without it a run also ends
+    after QUICK_S seconds of processor time.
     """
 
     def __init__(
@@ -81,19 +96,21 @@ class Runtime:
             attribute_filter=_refuse_attribute,
             max_memory=self._memory_max,
         )
-        self._pause = pause
+        self._pause = self._is_late if pause is _nothing else pause
+        self._late_at = 0.0
         self._commands: CallCommand = _no_command
         self._left = 0
         self._failure: BaseException | None = None
         self._compiled: OrderedDict[bytes, Any] = OrderedDict()
         self._compiled_bytes = 0
-        host = {name.encode(): self._guarded(function) for name, function in FUNCTIONS.items()}
+        host = {name.encode(): self._guarded(_settled(function)) for name, function in FUNCTIONS.items()}
         own = {
             b"call": self._call,
             b"log": self._guarded(log),
             b"call_memory": limits.memory // 2 / 1024,
             b"version": VERSION,
             b"version_number": VERSION_NUMBER,
+            b"quick_s": QUICK_S,
         }
         if pause is not _nothing:
             own[b"pause"] = self._guarded(pause)
@@ -142,6 +159,7 @@ class Runtime:
         """
         lua = self._lua
         self._commands, self._left, self._failure = call, self._limits.work, None
+        self._late_at = 0.0
         function = self.compiled(text)
         self._tidy()
         try:
@@ -196,6 +214,12 @@ class Runtime:
             return found
 
         return guarded
+
+    def _is_late(self) -> bool:
+        """Whether QUICK_S have gone by since the first look."""
+        now = thread_time()
+        self._late_at = self._late_at or now + QUICK_S
+        return now > self._late_at
 
     def _has_room(self, size: int) -> bool:
         """Whether Lua can take a string.  Its table of strings may grow by that, by half of what is used."""

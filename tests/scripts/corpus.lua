@@ -1188,3 +1188,23 @@ return os
 %%
 return io
 %%
+return {unpack({1,2,3}, 2), unpack({1,2,3}, '2', 3)}
+%%
+return {unpack({1,2,3}, 2.7, 3.2), select('#', unpack({}, -1, 2))}
+%%
+return unpack({}, 1, 1e9)
+%%
+return unpack({}, 1, 8001)
+%%
+return unpack({}, 1, {})
+%%
+return unpack({}, 'x')
+%%
+return struct.unpack('d', 'abcdefgh', 0/0)
+%%
+return cjson.decode('[1.5e3, 1e-2, 12., 1.e2, -3E+2, 0x1F, 7e]')
+%%
+return {cjson.decode('[12e]')}
+%%
+return tostring(cjson.decode('12.5E+3'))
+%%

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from time import sleep
 
 from lupa.lua51 import LuaRuntime
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Reply
 from epaxos.scripts.bytecode import without_tail_calls
-from epaxos.scripts.engine import Engine, Script
+from epaxos.scripts.engine import LONGEST_STEP_S, Engine, Script
 from epaxos.scripts.limits import FULL, QUICK
 from tests.scripts.lab import Store, run
 
@@ -168,6 +169,42 @@ class LimitTests(SynchronousTestCase):
         self.assertGreater(count, 2)
         self.assertEqual(len(undone), 1)
         self.assertEqual(store.data, {b"k": b"1500"})
+
+    def test_no_command_runs_between_two_steps(self) -> None:
+        """A step that ends behind its time waits for the command; the next one begins with the next step."""
+        running, called = [False], [0]
+
+        def call(command: object) -> Reply:
+            running[0] = True
+            sleep(3 * LONGEST_STEP_S)
+            called[0] += 1
+            running[0] = False
+            return 1
+
+        text = b"for i = 1, 12 do redis.call('x') end return 5"
+        steps = Engine(quick=NO_QUICK).run_in_steps(Script(text, "", [], [], 0), call, lambda: None)
+        for _ in steps:
+            before = called[0]
+            sleep(LONGEST_STEP_S)
+            self.assertEqual((running[0], called[0]), (False, before))
+        self.assertGreaterEqual(called[0], 12)
+
+    def test_a_run_that_is_given_up_calls_nothing(self) -> None:
+        called: list[object] = []
+
+        def call(command: object) -> Reply:
+            called.append(command)
+            sleep(2 * LONGEST_STEP_S)
+            return 1
+
+        text = b"for i = 1, 5000 do redis.call('x') end"
+        steps = Engine(quick=NO_QUICK).run_in_steps(Script(text, "", [], [], 0), call, lambda: None)
+        for _ in range(4):
+            next(steps)
+        steps.close()
+        before = len(called)
+        sleep(10 * LONGEST_STEP_S)
+        self.assertEqual(len(called), before)
 
     def test_what_a_command_raises_ends_the_run(self) -> None:
         def call(command: object) -> Reply:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from collections.abc import Callable
+from time import thread_time
 
+from lupa.lua51 import LuaRuntime
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError, Reply
 from epaxos.interfaces.commands import ReplyMap, ReplyPairs, ReplySet
 from epaxos.scripts.engine import Engine, Script
-from epaxos.scripts.limits import FULL, QUICK
+from epaxos.scripts.host import FUNCTIONS
+from epaxos.scripts.limits import FULL, QUICK, QUICK_S
 from tests.scripts.lab import Store, run
 
 MIB = 1024 * 1024
@@ -73,6 +78,77 @@ class PythonTests(SynchronousTestCase):
     def test_maps_and_pairs(self) -> None:
         for kind in (ReplyMap, ReplyPairs, ReplySet, list):
             self.assertEqual(ask(b"return redis.call('x')", replying(kind([b"a", b"b"]))), [b"a", b"b"])
+
+
+class NativeTests(SynchronousTestCase):
+    """What functions in C would take badly does not reach them."""
+
+    def fails(self, text: bytes, why: str) -> None:
+        result = run(Engine(), text)
+        self.assertIn(why, str(result.reply), text)
+        self.assertEqual(
+            run(Engine(), b"return {pcall(function() %b end)}" % text).failed, "may" in why, text
+        )
+
+    def test_unpack_of_more_than_there_is_room_for(self) -> None:
+        for bounds in (
+            b"-2^31, 2^31-1", b"0, 2^31-1", b"-1, 2^31-2", b"-2^31, 0", b"1, 8001", b"0/0, 3", b"1, 0/0",
+            b"-2^40, -2^40", b"2^31, 2^31", b"'-2147483648', '2147483647'", b"-1/0, 1/0", b"1/0, 1/0",
+        ):  # fmt: skip
+            self.fails(b"return unpack({1, 2}, %b)" % bounds, "too many results to unpack")
+        self.assertEqual(run(Engine(), b"return {unpack({1, 2, 3}, '2')}").reply, [2, 3])
+        self.assertEqual(run(Engine(), b"return {unpack({1, 2, 3}, 2.7, 3)}").reply, [2, 3])
+        self.assertEqual(
+            run(Engine(), b"return {select('#', unpack({1}, 2, 1)), select('#', unpack({}, -1, 2))}").reply,
+            [0, 4],
+        )
+        self.fails(b"return unpack({}, {})", "bad argument #2 to 'unpack' (number expected, got table)")
+        self.fails(b"return unpack({}, 1, 'x')", "bad argument #3 to 'unpack' (number expected, got string)")
+
+    def test_numbers_that_are_none(self) -> None:
+        for text in (
+            b"return struct.unpack('d', 'abcdefgh', 0/0)",
+            b"return struct.unpack('h', 'abcdefgh', 1/0)",
+            b"return struct.unpack('dc0d', struct.pack('d', 0/0) .. 'abcdefghijkl')",
+        ):
+            self.fails(text, "data string too short")
+
+    def test_functions_of_python_that_get_what_they_cannot_take(self) -> None:
+        """They end the run, in the same way at every replica."""
+        lua = LuaRuntime(encoding=None)
+        for name, function in FUNCTIONS.items():
+            for arguments in ((), (b"x",) * 2, (float("nan"),) * 2, (lua.table(), 1), (None, None)):
+                with contextlib.suppress(ArithmeticError, TypeError, ValueError, struct.error):
+                    self.assertIsNotNone(function(*arguments), name)
+
+    def test_work_that_instructions_do_not_show(self) -> None:
+        self.fails(b"return string.rep('', 2^31-1)", "more instructions than a script may")
+        self.fails(b"local t = {} table.insert(t, -2^31, 1)", "more instructions than a script may")
+        digits = b"return tostring(cjson.decode(string.rep('1', 300000)) > 1e300)"  # hours, if each is tried
+        self.assertEqual(run(Engine(), digits).reply, b"true")
+
+    def test_a_quick_run_is_one_that_takes_little(self) -> None:
+        """Long strings are compared, and lists searched, by a single instruction or call each."""
+
+        def late(command: object) -> Reply:
+            until = thread_time() + QUICK_S / 4
+            while thread_time() < until:
+                pass
+            return 1
+
+        compared = b"local a = string.rep(ARGV[1], 10) for i = 1, 200 do local x = a .. 'a' < a .. 'b' end"
+        called = b"for i = 1, 40 do redis.call('x') end"
+        few = b"for i = 1, 2 do redis.call('x') end"
+        for text, is_quick in ((compared, False), (called, False), (few, True)):
+            steps = Engine().run_in_steps(Script(text, "", [], [b"x" * 100_000], 0), late, lambda: None)
+            self.assertEqual(len(list(steps)) == 0, is_quick, text)
+
+    def test_tables_with_many_items(self) -> None:
+        """Behind some instructions there is a number, which is none."""
+        text = b"local t = {%b} local n = 0 for i = 1, 30000 do n = n + t[i] end return {n, #t}" % (
+            b"1," * 30000
+        )
+        self.assertEqual(run(Engine(), text).reply, [30000, 30000])
 
 
 class LimitsOfBeforeTests(SynchronousTestCase):

@@ -179,8 +179,12 @@ local function string_at(text, place, what)
 end
 
 local function number_at(text, place)
-  local digits = match(text, "^[%+%-]?0[xX]%x+", place) or match(text, "^[%+%-]?%d+%.?%d*[eE][%+%-]?%d+", place)
-    or match(text, "^[%+%-]?%d+%.?%d*", place)
+  local digits = match(text, "^[%+%-]?0[xX]%x+", place)
+  if not digits then
+    digits = match(text, "^[%+%-]?%d+%.?%d*", place)
+    local exponent = digits and match(text, "^[eE][%+%-]?%d+", place + #digits)
+    if exponent then digits = digits .. exponent end
+  end
   if digits then
     if sub(digits, 1, 1) == "+" then return tonumber(sub(digits, 2)), place + #digits end
     return tonumber(digits), place + #digits

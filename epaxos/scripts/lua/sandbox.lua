@@ -13,11 +13,15 @@ local walk, following, keys_of = parts.order.walk, parts.order.following, parts.
 
 local READONLY = "Attempt to modify a readonly table"
 local OUT_OF_MEMORY = "not enough memory" -- the text of Lua's own error
-local HOOK = 1000 -- instructions between two looks at what is used
+local HOOK, QUICK_HOOK = 1000, 200 -- instructions between two looks at what is used
+local QUICK_S, QUICK_KIB = host.quick_s, 4096 -- what a short run may take of time, and take more of memory
+local HEAVY_KIB = 4096 -- in use: one instruction may work on so much that it counts once more
+local UNPACKED_MAX = 8000 -- as in Lua
 
 -- -- of one run
 
 local used, used_max = 0, math.huge
+local began, room = nil, math.huge -- of a short run: its first look at the clock, and the KiB that may be in use
 local exhausted -- why the run has to end; no pcall stops it
 local env, cursors, names, named, seed, resp
 
@@ -46,10 +50,22 @@ local function charge(amount)
   if exhausted or used > used_max then exhaust("steps") end
 end
 
-sethook(function()
-  charge(HOOK)
-  if host.pause and host.pause() then exhaust("stopped") end
-end, "", HOOK)
+-- A string of megabytes is compared or joined by one instruction, so a count of these bounds no time.  Nobody
+-- can see where a short run ends: the clock may end it.  What a long one has used is the same everywhere.
+local function look_quickly()
+  charge(QUICK_HOOK)
+  if used_max == math.huge then return end -- no run is under way
+  if memory("count") > room then exhaust("memory") end
+  if used < HOOK then return end -- the clock is not for nothing
+  if not began then began = clock() elseif clock() - began > QUICK_S then exhaust("steps") end
+end
+
+local function look()
+  charge(HOOK * (1 + floor(memory("count") / HEAVY_KIB)))
+  if host.pause() then exhaust("stopped") end
+end
+
+if host.pause then sethook(look, "", HOOK) else sethook(look_quickly, "", QUICK_HOOK) end
 
 -- -- errors in Lua's words
 
@@ -292,8 +308,25 @@ end
 function base.collectgarbage() return 0 end
 function base.gcinfo() return 0, 0 end
 
+local function bound(place, default, ...)
+  local value = select(place, ...)
+  if value == nil then return default end
+  local number = (type(value) == "number" or type(value) == "string") and tonumber(value)
+  return number or expected("number", place, "unpack", ...)
+end
+
+-- Lua's own counts in 32 bits, and writes behind its stack where that overflows.
+function base.unpack(...)
+  local t = ...
+  if type(t) ~= "table" then t = hidden[t] or expected("table", 1, "unpack", ...) end
+  local first, last = bound(2, 1, ...), bound(3, nil, ...) or #t
+  if first > last then return end
+  if not (first >= -2 ^ 31 and last < 2 ^ 31 and last - first < UNPACKED_MAX) then fail("too many results to unpack") end
+  return raw_unpack(t, first, last)
+end
+
 base.assert, base.error, base.ipairs, base.rawequal = assert, error, ipairs, rawequal
-base.select, base.tonumber, base.unpack, base._VERSION = select, tonumber, unpack, _VERSION
+base.select, base.tonumber, base._VERSION = select, tonumber, _VERSION
 
 -- -- the libraries
 
@@ -557,7 +590,7 @@ end
 -- The run is over: from here on the hook raises nothing.
 local function settle()
   local why = exhausted
-  used, used_max, exhausted = 0, math.huge, nil
+  used, used_max, exhausted, room = 0, math.huge, nil, math.huge
   return why
 end
 
@@ -595,6 +628,7 @@ function api.run(f, keys, arguments, chance, limit)
   if "a" < "B" or find("\228", "%a") then error("locale", 0) end -- then strings are not what they are elsewhere
   used, used_max, exhausted, resp, named = 0, limit, nil, 2, 0
   cursors, names = nil, nil
+  began, room = nil, memory("count") + QUICK_KIB
   seed_maths(chance)
   reset_json()
   local variables = setmetatable({ KEYS = keys, ARGV = arguments }, { __index = base })

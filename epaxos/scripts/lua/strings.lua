@@ -11,14 +11,19 @@ local NATIVE_COST_MAX, LINEAR_COST_MAX = 4e6, 1e8 -- characters that the matcher
 local PER_STEP, PLAIN_PER_STEP = 200, 5000 -- of these in the time of one instruction, and of those compared at once
 local PLAIN_COST_MAX = 1e9
 local BYTES_MAX = 64 * 1024 * 1024
+local REPEATED_PER_STEP = 50 -- bytes, or repetitions of nothing
 
 local s = {}
 for _, name in ipairs({ "byte", "char", "format", "len", "lower", "reverse", "sub", "upper" }) do s[name] = string[name] end
 
 function s.rep(...)
   local text, count = ...
-  if (type(text) == "string" or type(text) == "number") and tonumber(count) and #tools.text_of(text) * tonumber(count) > BYTES_MAX then
-    exhaust("memory")
+  count = tonumber(count)
+  if (type(text) == "string" or type(text) == "number") and count then
+    local size = #tools.text_of(text)
+    if size * count > BYTES_MAX then exhaust("memory") end
+    local cost = floor(math.max(size, 1) * count / REPEATED_PER_STEP)
+    if cost > 0 then charge(cost) end
   end
   return rep(...)
 end

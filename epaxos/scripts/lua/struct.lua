@@ -129,7 +129,7 @@ function struct.unpack(...)
   local values, count = {}, 0
   for letter, size, padding, little, take in options(format, "unpack") do
     place = place + padding
-    if place - 1 + size > #data then bad(2, "unpack", "data string too short") end
+    if not (place - 1 + size <= #data) then bad(2, "unpack", "data string too short") end -- nor with NaN
     if letter == "s" then
       local ending = find(data, "\0", place, true)
       if not ending then fail("unfinished string in data") end
@@ -141,7 +141,7 @@ function struct.unpack(...)
         if count == 0 or type(values[count]) ~= "number" then fail("format 'c0' needs a previous size") end
         size = values[count]
         count = count - 1
-        if size < 0 or place - 1 + size > #data then bad(2, "unpack", "data string too short") end
+        if not (size >= 0 and place - 1 + size <= #data) then bad(2, "unpack", "data string too short") end
       end
       count = count + 1
       values[count] = sub(data, place, place + size - 1)

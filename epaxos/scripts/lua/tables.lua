@@ -3,27 +3,29 @@
 local tools = ...
 local bad, expected, charge, walk, kind_of = tools.bad, tools.expected, tools.charge, tools.walk, tools.kind_of
 local order = tools.order
-local type, getn = type, table.getn
+local type, getn, tonumber = type, table.getn, tonumber
 local insert, remove, native_sort, concat = table.insert, table.remove, table.sort, table.concat
 
 local LONG = 1000 -- elements; what moves more of them counts
 
 local t = { concat = concat, getn = getn, maxn = table.maxn, foreachi = table.foreachi, setn = table.setn }
 
-local function count_long(list)
-  local n = #list
+local function count_long(n)
   if n > LONG then charge((n - n % 100) / 100) end
 end
 
 function t.insert(...)
   local list, place, value = ...
-  if type(list) == "table" and value ~= nil then count_long(list) end
+  if type(list) == "table" and value ~= nil then
+    count_long(#list)
+    count_long(#list - (tonumber(place) or 1)) -- a place before the first has more to move than there is
+  end
   return insert(...)
 end
 
 function t.remove(...)
   local list, place = ...
-  if type(list) == "table" and place ~= nil then count_long(list) end
+  if type(list) == "table" and place ~= nil then count_long(#list) end
   return remove(...)
 end
 
