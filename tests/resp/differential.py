@@ -331,7 +331,7 @@ def _client_lines(ours: bytes, real: bytes) -> bool:
 
 
 def _settings(ours: bytes, real: bytes) -> bool:
-    mine = _pairs(ours)
+    mine = {name: value for name, value in _pairs(ours).items() if b"." not in name}  # a dot: SECTION.KEY
     theirs = {
         name: value for name, value in _pairs(real).items() if name in mine or name.lower() in OUR_SETTINGS
     }
