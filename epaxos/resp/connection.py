@@ -253,7 +253,7 @@ class RespConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
         pipeline = self.pipeline
-        if pipeline.is_leaving:
+        if pipeline.is_leaving or self._sorter.awaits_error:
             return
         self.server.traffic.turn_s = self.session.heard_s = self.server.seconds()
         pipeline.was_active = True
