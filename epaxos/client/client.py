@@ -137,8 +137,13 @@ class Client:
         self._closed.addBoth(_pass_on, done)
         return done
 
-    def __aenter__(self) -> Deferred[Client]:
-        return self.connect().addCallback(lambda _: self)
+    async def __aenter__(self) -> Client:
+        try:
+            await self.connect()
+        except Exception:  # Python does not call __aexit__ then, and the client would try for ever
+            await self.close()
+            raise
+        return self
 
     def __aexit__(self, *_: object) -> Deferred[None]:
         return self.close()

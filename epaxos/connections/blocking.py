@@ -11,6 +11,7 @@ goes to the first client that waits with the same command, whoever's pop it was.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence, Set
 from functools import partial
 from itertools import islice
@@ -33,7 +34,7 @@ from epaxos.interfaces import (
 __all__ = ["Blocked", "Done", "Submit", "Wish"]
 
 LOOKED_AT_MAX = 500
-"""Clients that are looked at until other work runs: about a millisecond."""
+"""Clients and names that are looked at until other work runs: about a millisecond."""
 PAUSE_S = 0.05
 """Seconds until it is looked again whether a pause is over."""
 LOOK_AGAIN_S = 0.001
@@ -124,7 +125,8 @@ class Blocked:
         self._is_paused = is_paused
         self._waiters: dict[int, _Waiter] = {}
         self._queues: dict[bytes, dict[Hashable, dict[_Waiter, None]]] = {}  # by names, then by kinds
-        self._written: dict[bytes, None] = {}  # names to look at
+        self._written: OrderedDict[bytes, None] = OrderedDict()  # names to look at
+        """A plain dict looks for its first name behind all that were taken from it."""
         self._looking: Iterator[None] | None = None
         self._look_due: IDelayedCall | None = None
 
@@ -268,7 +270,7 @@ class Blocked:
             self._look()
 
     def _look(self) -> None:
-        """Look at clients for about a millisecond, and go on with the others after that."""
+        """Look at clients and names for about a millisecond, and go on with the others after that."""
         self._look_due = None
         if self._is_paused():
             self._look_due = self._clock.callLater(PAUSE_S, self._look)
@@ -284,11 +286,10 @@ class Blocked:
             self._look_due = self._clock.callLater(LOOK_AGAIN_S, self._look)
 
     def _serve_all(self) -> Iterator[None]:
-        """Serve who waits for what was written; None after each client.  Ends early while a batch is applied
-        in part, because nobody may look at the state then."""
+        """Serve who waits for what was written; None after each client, each kind and each name.  Ends early
+        while a batch is applied in part, because nobody may look at the state then."""
         while self._written:
-            name = next(iter(self._written))
-            del self._written[name]
+            name, _ = self._written.popitem(last=False)
             for kind, queue in list(self._queues.get(name, {}).items()):
                 first = next(iter(queue), None)
                 elements = 0 if first is None else self._elements(first, name)
@@ -299,6 +300,8 @@ class Blocked:
                     if not waiter.is_over and (kind is not None or self._elements(waiter, name) != 0):
                         self._serve(waiter)
                     yield
+                yield
+            yield
 
     def _elements(self, waiter: _Waiter, name: bytes) -> int | None:
         wish = waiter.wish

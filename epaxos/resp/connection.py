@@ -50,7 +50,8 @@ DENIAL = (
     b" you do so.\r\n"
 )
 STRANGER_COMMANDS_MAX = 100
-"""Commands that a client without the password may send at a time; after that its connection is closed."""
+"""Commands, and empty ones, that a client without the password may send at a time; after that its connection
+is closed."""
 KEEPALIVE_PROBES = 3
 """Probes that a client may leave unanswered; they are a third of `keepalive_s` apart, as with Redis."""
 
@@ -253,7 +254,7 @@ class RespConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
         pipeline = self.pipeline
-        if pipeline.is_leaving:
+        if pipeline.is_leaving or self._sorter.awaits_error:
             return
         self.server.traffic.turn_s = self.session.heard_s = self.server.seconds()
         pipeline.was_active = True
@@ -282,19 +283,19 @@ class RespConnection(Protocol):
     def _hear_stranger(self, data: bytes) -> bytes:
         """Take commands one by one until the client has given the password; the bytes behind that command."""
         pipeline, session = self.pipeline, self.session
-        pipeline.coming_bytes = commands = 0
+        pipeline.coming_bytes = rounds = 0
         while data and not session.is_authenticated:
-            if commands == STRANGER_COMMANDS_MAX:
+            if rounds == STRANGER_COMMANDS_MAX:
                 self.server.complain(session.address, "it sends commands instead of the password: hung up")
                 self.hang_up()
                 return b""
+            rounds += 1  # empty commands count, because each of them copies what is behind it
             command, data, error = self._parser.feed_stranger(data)
             if error is not None:
                 error.__traceback__ = None  # as in dataReceived
                 self.refuse(error)
                 return b""
             if command is not None:
-                commands += 1
                 self.take([command], sum(map(len, command)))
                 if pipeline.is_leaving:
                     return b""

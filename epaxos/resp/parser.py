@@ -57,7 +57,8 @@ class CommandParser:
         return commands, None
 
     def feed_stranger(self, data: bytes) -> tuple[list[bytes] | None, bytes, RespError | None]:
-        """The one command that `data` completes, the bytes after it, and the error instead of it.
+        """The one command that `data` completes, the bytes after it, and the error instead of it.  Empty ones
+        come alone, as None.
 
         For a client that has not given the password, whose commands have narrower bounds.
         """
@@ -169,6 +170,8 @@ class _CarefulParser:
             arguments = split_inline(line[:-1] if line.endswith(b"\r") else line)
             if arguments:
                 commands.append(arguments)
+            else:
+                self._skip_empty_lines()
             return True
         line = self._line(b"\r\n", "too big mbulk count string")
         if line is None:
@@ -181,6 +184,11 @@ class _CarefulParser:
         if count > 0:
             self._left = count
         return True
+
+    def _skip_empty_lines(self) -> None:
+        found = _EMPTY_LINES.match(self._buffer, self._position)
+        if found is not None:
+            self._position = found.end()
 
     def _take_length(self) -> bool:
         line = self._line(b"\r\n", "too big bulk count string")
@@ -213,6 +221,8 @@ class _CarefulParser:
         return True
 
 
+_EMPTY_LINES = re.compile(rb"[\r\n]{0,%d}\n" % (LINE_BYTES_MAX - 1))
+"""Skipped at once, because there may be one in every byte.  Carriage returns are white space."""
 _NUMBER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 """As Redis writes it: no sign but a minus, and no leading zero."""
 

@@ -77,6 +77,11 @@ class Sorter:
         """Whether commands are postponed to a later turn of the event loop."""
         return bool(self._postponed) or self._is_holding
 
+    @property
+    def awaits_error(self) -> bool:
+        """Whether the connection ends behind the postponed commands, so that nothing more is heard."""
+        return self._postponed_error is not None
+
     def sort(self, connection: IClientConnection, commands: list[list[bytes]], size_bytes: int) -> None:
         """Run these commands, one or more, of `size_bytes` bytes, after those that are postponed."""
         if self.is_behind:

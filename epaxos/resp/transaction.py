@@ -13,8 +13,8 @@ OVERHEAD_BYTES = 64
 """Memory of a queued element beside its bytes, about."""
 
 LONG = {
-    b"COMMAND": 20, b"INFO": 5, b"CLIENT": 20, b"PUBSUB": 5, b"SUBSCRIBE": 20, b"PSUBSCRIBE": 50,
-    b"SSUBSCRIBE": 20, b"UNSUBSCRIBE": 20, b"PUNSUBSCRIBE": 20, b"SUNSUBSCRIBE": 20,
+    b"COMMAND": 20, b"INFO": 5, b"CLIENT": 20, b"CONFIG": 10, b"PUBSUB": 5, b"SUBSCRIBE": 20,
+    b"PSUBSCRIBE": 50, b"SSUBSCRIBE": 20, b"UNSUBSCRIBE": 20, b"PUNSUBSCRIBE": 20, b"SUNSUBSCRIBE": 20,
 }  # fmt: skip
 """As how many commands one counts that the connection answers itself, where it takes long or its answer is
 long."""

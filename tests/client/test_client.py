@@ -130,6 +130,20 @@ class CallTests(ClientTestCase):
         yield self.assertFailure(self.clients[0].call("GET", "a"), UnavailableError)
 
     @inlineCallbacks
+    def test_as_a_context_manager_without_a_replica(self) -> Any:
+        """The client that got no connection is closed, and connects no more."""
+
+        async def use() -> None:
+            async with self.client(timeout_s=0.2):
+                self.fail("there is no replica")
+
+        yield self.replicas.stop()
+        error = yield self.assertFailure(Deferred.fromCoroutine(use()), UnavailableError)
+        self.assertIn("no replica answered within 0.2 s", str(error))
+        error = yield self.assertFailure(self.clients[0].call("GET", "a"), UnavailableError)
+        self.assertIn("the client is closed", str(error))
+
+    @inlineCallbacks
     def test_too_many_calls(self) -> Any:
         client = self.client(0)
         yield client.connect()

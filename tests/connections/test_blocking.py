@@ -405,6 +405,10 @@ class RaceTests(BlockedCase):
         self.replica.run()
         self.assertEqual(len(self.got), 2)
 
+    def settle(self) -> None:
+        for _ in range(10):
+            self.clock.advance(0)
+
     def test_many_are_looked_at_in_steps(self) -> None:
         count = 3 * LOOKED_AT_MAX
         for client in range(count):
@@ -414,11 +418,29 @@ class RaceTests(BlockedCase):
         self.replica.push(b"0:a", *[b"x"] * count)
         self.assertEqual(self.replica.submitted, before + LOOKED_AT_MAX)
         self.replica.push(b"0:a", b"x")  # in the middle of it
-        for _ in range(10):
-            self.clock.advance(0)
+        self.settle()
         self.assertEqual(self.replica.submitted, before + count)
         self.replica.run()
         self.assertEqual(self.order, list(range(count)))
+
+    def test_names_without_elements_are_looked_at_in_steps(self) -> None:
+        """As after FLUSHALL, of which nobody gets anything."""
+        keys = [b"%d" % number for number in range(3 * LOOKED_AT_MAX)]
+        self.wait(1, *keys)
+        self.replica.run()  # which tells that its names were written
+        self.settle()
+        looked_at: list[bytes] = []
+        elements = self.replica.elements
+
+        def look(database: int, command: Command, key: bytes) -> int | None:
+            looked_at.append(key)
+            return elements(database, command, key)
+
+        self.patch(self.replica, "elements", look)
+        self.replica.tell_written(None)
+        self.assertLessEqual(len(looked_at), LOOKED_AT_MAX)
+        self.settle()
+        self.assertEqual(looked_at, keys)
 
     def test_random(self) -> None:
         """No element is lost but to clients that have gone, none comes twice, and nobody waits for what is

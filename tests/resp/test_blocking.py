@@ -351,6 +351,19 @@ class ConnectionTests(SynchronousTestCase):
         self.site.send(0, "RPUSH a 1 2", "BLPOP a 0", "LPOP a")
         self.assertEqual(self.site.take(0), b":2\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\n2\r\n")
 
+    def test_nothing_is_heard_behind_what_is_no_command(self) -> None:
+        site = self.site
+        site.send(0, "BLPOP a 0", "SET x 1")
+        site.connections[0].dataReceived(b"*abc\r\n")
+        site.send(0, "SET y 1")
+        site.send(1, "RPUSH a 1")
+        self.assertEqual(
+            site.take(0),
+            b"*2\r\n$1\r\na\r\n$1\r\n1\r\n+OK\r\n-ERR Protocol error: invalid multibulk length\r\n",
+        )
+        self.assertTrue(site.wires[0].disconnecting)
+        self.assertEqual(dict(site.server.replica.store.entries()), {b"x": b"1"})
+
     def test_much_behind_it_is_not_read(self) -> None:
         site = self.site
         site.send(0, "BLPOP a 0")

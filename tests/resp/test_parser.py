@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.resp import parser
 from epaxos.resp.hiredis_parser import CommonParser
 from epaxos.resp.parser import CommandParser, RespError, split_inline
 
@@ -86,6 +87,23 @@ class ValidTests(SynchronousTestCase):
         for seed in range(50):
             expected = [[b"PING"], [b"GET", b"a"], [b"ECHO", b"x"]]
             self.assertEqual(feed(cut(mixed, Random(seed))), (expected, None))
+
+    def test_empty_lines(self) -> None:
+        """They are skipped at once, and only they: a carriage return before a header makes a line of it."""
+        for seed in range(300):
+            random = Random(seed)
+            data = b"\n" + b"".join(random.choices([b"\r", b"\n", b"\r\n", b"*1", b"$1", b" "], k=20))
+            data += b"\n" + encode([b"GET"])
+            self.assertEqual(feed([data]), feed([data[at : at + 1] for at in range(len(data))]), data)
+        seen: list[bytes] = []
+
+        def split(line: bytes) -> list[bytes]:
+            seen.append(line)
+            return split_inline(line)
+
+        self.patch(parser, "split_inline", split)
+        self.assertEqual(feed([b"\n" * 60_000 + b"\r\n" * 60_000 + b"PING\r\n"]), ([[b"PING"]], None))
+        self.assertLess(len(seen), 10)
 
     def test_headers_that_end_oddly(self) -> None:
         """A header ends two bytes after its text, of which only the first is looked at.  So does Redis."""

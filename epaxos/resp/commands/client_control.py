@@ -11,6 +11,8 @@ from epaxos.resp.interfaces import IClient
 
 __all__ = ["KINDS", "SUBCOMMANDS", "kind_of"]
 
+OPTIONS_MAX = 16
+"""The most options of one CLIENT KILL; there are fewer, and of one that is repeated the last counts."""
 PAUSE_MS_MAX = 366 * 86_400_000
 """The longest pause: a year, because a number that is higher was meant as a time."""
 KINDS = (b"normal", b"master", b"slave", b"replica", b"pubsub")
@@ -29,9 +31,9 @@ def _kill(client: IClient, command: Command) -> Reply:
     if len(command) == 3:
         killed = _kill_all(client, [_at(command[2], "addr=")], skips_own=False)
         return OK if killed else CommandError("ERR No such client")
-    if len(command) % 2:
+    if len(command) % 2 or len(command) > 2 + 2 * OPTIONS_MAX:
         return SYNTAX
-    tests: list[_Test] = []
+    tests: dict[bytes, _Test] = {}
     skips_own = True
     for option, value in zip(command[2::2], command[3::2]):
         name = option.upper()
@@ -43,8 +45,8 @@ def _kill(client: IClient, command: Command) -> Reply:
         test = _test_of(client, name, value)
         if isinstance(test, CommandError):
             return test
-        tests.append(test)
-    return _kill_all(client, tests, skips_own)
+        tests[name] = test
+    return _kill_all(client, list(tests.values()), skips_own)
 
 
 def _test_of(client: IClient, name: bytes, value: bytes) -> _Test | CommandError:

@@ -207,6 +207,17 @@ class StrangerTests(AuthCase):
         self.assertEqual(wire.value().decode(), NOAUTH * STRANGER_COMMANDS_MAX)
         self.assertIn("commands instead of the password", self.said())
 
+    def test_many_empty_commands_at_a_time(self) -> None:
+        """They cost as much as others.  Empty lines count as one, because they are skipped at once."""
+        for data in (b"*0\r\n", b"*-1\r\n", b" \n"):
+            connection, wire = self.connect()
+            connection.dataReceived(data * STRANGER_COMMANDS_MAX)
+            self.assertFalse(wire.disconnecting, data)
+            connection.dataReceived(data * (STRANGER_COMMANDS_MAX + 1))
+            self.assertTrue(wire.disconnecting, data)
+            self.assertEqual(wire.value(), b"")
+        self.taken(b"\n" * 65536 + encode(f"AUTH {PASSWORD}"), OK)
+
     def test_the_password_may_be_the_last_of_many(self) -> None:
         connection, wire = self.connect()
         connection.dataReceived(encode(*["PING"] * (STRANGER_COMMANDS_MAX - 1), f"AUTH {PASSWORD}", "PING"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.resp.commands.client_control import OPTIONS_MAX
 from tests.resp.lab import Clients, Server, encode
 
 
@@ -45,6 +46,15 @@ class KillTests(SynchronousTestCase):
             self.setUp()
             self.assertEqual(self.send(command), b":%d\r\n" % count, command)
             self.assertEqual(self.gone(), gone, command)
+
+    def test_repeated_options(self) -> None:
+        """The last counts, and there may not be many."""
+        _, second, third = self.ids
+        many = f" ID {second}" * (OPTIONS_MAX - 1)
+        self.assertEqual(self.send(f"CLIENT KILL USER default ID 1 {many}"), b"-ERR syntax error\r\n")
+        self.assertEqual(self.gone(), [False, False, False])
+        self.assertEqual(self.send(f"CLIENT KILL {many} ID {third}"), b":1\r\n")
+        self.assertEqual(self.gone(), [False, False, True])
 
     def test_listeners(self) -> None:
         self.clients.send(b"", encode("SUBSCRIBE +switch-master"))

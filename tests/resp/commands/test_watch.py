@@ -94,6 +94,11 @@ class WatchTests(SynchronousTestCase):
             ("COMMAND", OWN_MAX // 20, f"more than {OWN_MAX} commands that this replica answers by itself"),
             ("CLIENT ID", OWN_MAX // 20, f"more than {OWN_MAX} commands that this replica answers by itself"),
             ("INFO", OWN_MAX // 5, f"more than {OWN_MAX} commands that this replica answers by itself"),
+            (
+                "CONFIG GET *",
+                OWN_MAX // 10,
+                f"more than {OWN_MAX} commands that this replica answers by itself",
+            ),
             ("SET a v EX 0", OWN_MAX, f"more than {OWN_MAX} commands that this replica answers by itself"),
         ):
             self.server = Server(default_limits(pipeline_bytes_max=bytes_max))
