@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+
 from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -27,6 +31,9 @@ DENIAL = (
     " own host are answered; set status_token, requirepass, or protected_mode = no, in [security]\n"
 )
 NO_PASSWORD = "the password is needed: requirepass, by HTTP basic authentication, with any user name\n"
+TOO_MANY = "too many wrong passwords: wait for a second\n"
+WRONG_MAX = 16
+"""Wrong passwords or tokens of one address in a second."""
 NO_TOKEN = (
     "the token is needed: status_token, as Authorization: Bearer TOKEN, or as the password of HTTP basic"
     " authentication, with any user name\n"
@@ -76,15 +83,35 @@ class StatusDoor:
     """Who may see the state.  `door`: the rule for clients.
 
     A client certificate or the token lets everybody in.  Without them it is as for clients; where there is
-    no password, a token has to be known by those who are not on this host.
+    no password, a token has to be known by those who are not on this host.  Who has given WRONG_MAX wrong
+    ones in a second, waits for the next one (`seconds()`), whatever is right.
     """
 
-    def __init__(self, door: Door, token: Secret) -> None:
+    def __init__(self, door: Door, token: Secret, seconds: Callable[[], float]) -> None:
         self._door = door
         self._token = token
+        self._seconds = seconds
+        self._second = 0
+        self._wrong: Counter[str] = Counter()
 
     def refusal(self, request: Request) -> bytes | None:
         """The body of the answer to one who may not see the state; None for one who may."""
+        host, given = str(getattr(request.getClientAddress(), "host", "")), bool(_given(request))
+        if given and self._has_guessed(host):
+            return answer(request, HTTPStatus.TOO_MANY_REQUESTS, TEXT, TOO_MANY)
+        body = self._refusal(request)
+        if given and body is not None:
+            self._wrong[host] += 1
+        return body
+
+    def _has_guessed(self, host: str) -> bool:
+        second = int(self._seconds())
+        if second != self._second:
+            self._second = second
+            self._wrong.clear()
+        return self._wrong[host] >= WRONG_MAX
+
+    def _refusal(self, request: Request) -> bytes | None:
         door, token = self._door, self._token
         if shown_certificate(_transport_of(request)) is not None or token.is_known_by(_given(request)):
             return None

@@ -150,7 +150,7 @@ def status_site(
     `door`: the rule for clients; None: everybody may.  `token`: lets see the state as well.  `metrics()`:
     what `GET /metrics` shows.  `present`: what the page for people does; None: there is no such page.
     """
-    guard = StatusDoor(door or Door(), token or Secret())
+    guard = StatusDoor(door or Door(), token or Secret(), reactor.seconds)
     root = _Index(None if present is None else FileOfPage("", guard))
     if present is not None:
         root.putChild(b"live", Live(present, guard))

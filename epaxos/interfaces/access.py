@@ -72,6 +72,8 @@ _NO_CHANNEL = frozenset([b"unsubscribe", b"sunsubscribe", b"punsubscribe"])
 _SORTS = frozenset([b"sort", b"sort_ro"])
 _UNKNOWN = "Unknown command or category name in ACL"
 
+WORDS_MAX = 50_000
+"""Words of a command whose keys are looked at for a user: about a microsecond for each key."""
 SHAPES_MAX = 1024
 """Names of commands, each with a number of arguments, of which a user's rights are remembered."""
 SHAPES_AT_ONCE_MAX = 16
@@ -168,6 +170,15 @@ def _allowed(rules: Sequence[bytes], units: Units) -> frozenset[bytes]:
 # -- keys and channels
 
 
+def _alone_in(name: bytes, command: Command) -> bytes | None:
+    """The key that a command makes of others, or the one that it makes others of.
+
+    None where there is no such key, or where it is named more than once, and so both read and written.
+    """
+    at = _DESTINATIONS.get(name, 1 if name in _SOURCE_FIRST else 0)
+    return command[at] if 0 < at < len(command) and command.count(command[at]) == 1 else None
+
+
 class _Names:
     """Patterns of names.  Most are a beginning and a star, for which C code looks."""
 
@@ -232,8 +243,11 @@ class Access:
             return self._denied_channel(name, command[1:] if name.endswith(b"subscribe") else command[1:2])
         if self._has_all_keys or name in _NO_CHANNEL or name in _ALWAYS:
             return None
+        if len(command) > WORDS_MAX:
+            raise CommandError(f"ERR a user with patterns of keys may send {WORDS_MAX} words in one command")
+        alone = _alone_in(name, command)
         for key, writes in self._uses(command):
-            if not self._may_use(unit, command, key, writes):
+            if not self._may_use(unit, command, key, writes, alone):
                 return Denied(self.name, "key", key)
         if name in _SORTS:
             self._check_sort(command)
@@ -274,13 +288,12 @@ class Access:
         reads, writes = unit not in _WRITES_ALONE and unit != b"set", "write" in groups
         return ((self._read,) if reads else ()) + ((self._written,) if writes else ())
 
-    def _may_use(self, unit: bytes, command: Command, key: bytes, writes: bool) -> bool:
+    def _may_use(self, unit: bytes, command: Command, key: bytes, writes: bool, alone: bytes | None) -> bool:
         if not writes:
             return (self._any if unit in _TELL_LITTLE else self._read).match(key)
         name = unit.partition(b"|")[0]
-        at = _DESTINATIONS.get(name, 1 if name in _SOURCE_FIRST else 0)
-        if at and command.count(key) == 1:
-            is_made = (command[at] == key) is (name in _DESTINATIONS)
+        if alone is not None:
+            is_made = (alone == key) is (name in _DESTINATIONS)
             return (self._written if is_made else self._read).match(key)
         if not self._written.match(key):
             return False

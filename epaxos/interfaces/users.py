@@ -36,6 +36,7 @@ __all__ = [
     "User",
     "Users",
     "changed",
+    "check_count",
     "check_name",
     "deleted",
     "first_users",
@@ -58,6 +59,8 @@ DEFAULT = b"default"
 """The user of a connection that has not named another one."""
 USERS_MAX = 1000
 NAME_BYTES_MAX = 256
+RULES_AT_ONCE_MAX = 250
+"""The most rules of one `ACL SETUSER`."""
 RULES_MAX = 1000
 """The most passwords, rules on commands, patterns of keys and of channels that a user has, each."""
 
@@ -166,6 +169,12 @@ def hashed(rules: Sequence[bytes]) -> list[bytes]:
     return [
         made[rule[:1]] + sha256(rule[1:]).hexdigest().encode() if rule[:1] in made else rule for rule in rules
     ]
+
+
+def check_count(rules: Sequence[bytes]) -> None:
+    """Raise CommandError for more rules than one command may have, as each is compared with all others."""
+    if len(rules) > RULES_AT_ONCE_MAX:
+        raise CommandError(f"ERR {RULES_AT_ONCE_MAX} rules may be given at a time")
 
 
 def changed(user: User, rules: Iterable[bytes]) -> User:
@@ -296,8 +305,11 @@ def parsed(line: bytes) -> User:
     """The user of such a line.  Raises CommandError."""
     words = line.split(b" ")
     is_inherited = words[-1] == b"inherited"
-    user = changed(User(), words[:-1] if is_inherited else words)
-    return user._replace(is_inherited=is_inherited)
+    commands = tuple(word for word in words if word[:1] in (b"+", b"-"))  # each is one of `User.commands`
+    if commands[:1] not in ((b"+@all",), (b"-@all",)):
+        raise CommandError("ERR the rules on commands begin with those on all")
+    user = changed(User(), [word for word in words[: -1 if is_inherited else None] if word not in commands])
+    return user._replace(commands=commands, is_inherited=is_inherited)
 
 
 def deleted(users: Users, names: Sequence[bytes]) -> Users:

@@ -30,6 +30,7 @@ from epaxos.interfaces.users import (
 )
 from epaxos.net.door import Door
 from epaxos.resp.acl_log import AclLog
+from epaxos.resp.commands.versions import SINCE
 from epaxos.resp.interfaces import IAdmittance, IClient, IClientConnection
 from epaxos.resp.session import Kind, Session
 
@@ -38,7 +39,8 @@ __all__ = ["Admittance"]
 FAILED_S = 1.0
 """Seconds until a client is told that its password is wrong."""
 FAILED_MAX = 16
-"""Wrong passwords of one address that wait for their answer; with one more the connection is closed."""
+"""Wrong passwords of one address that wait for their answer; with one more, right or wrong, the connection
+is closed."""
 FAILED_TOTAL_MAX = 1000
 """The same, of all addresses together."""
 BEGIN_AGAIN_S = 1.0
@@ -97,13 +99,14 @@ class Admittance:
             return
         self._due = self._clock.callLater(BEGIN_AGAIN_S, self.begin)
         made = self.before()
-        self._replica.submit(made, _ignore, sum(map(len, made[0])))
+        if made:
+            self._replica.submit(made, _ignore, sum(map(len, made[0])))
 
     def before(self) -> Sequence[Command]:
         """See IAdmittance."""
         table = self._replica.users
-        if table is None or table.begun or not self._digest:
-            return ()
+        if table is None or table.begun or not self._digest or self._replica.version() < SINCE:
+            return ()  # a replica of the version before would stop at it
         lines = [word for name, user in self._first.items() for word in (name, rules_of(user))]
         return ([USERS, BEGIN, self._digest, *lines],)
 
@@ -172,7 +175,7 @@ class Admittance:
     def log_in_certified(self, session: Session) -> None:
         """See IAdmittance."""
         name = session.certificate_user.encode()
-        user = self.find(name)
+        user = None if name == DEFAULT else self.find(name)  # that one is whoever has said nothing
         if user is not None and user.is_on:
             session.user = name
             session.is_authenticated = session.has_given_password = True
@@ -180,6 +183,10 @@ class Admittance:
 
     def log_in(self, client: IClient, name: bytes, password: bytes) -> Deferred[Reply] | CommandError | None:
         """See IAdmittance."""
+        host = _host_of(client.session)
+        if self._failed[host] >= FAILED_MAX or self._failed.total() >= FAILED_TOTAL_MAX:
+            client.leave()
+            return WRONGPASS  # whatever the password is: else one could guess as fast as one connects
         user, session = self.find(name), client.session
         needs_none = user is not None and self._needs_none(user)
         is_right = self._is_right(user, password) or needs_none
@@ -211,10 +218,7 @@ class Admittance:
             session.address, "it has given a wrong password, or the name of a user that is not there"
         )
         self.log.add(client, "auth", "toplevel", b"AUTH", name)
-        host = session.address.rpartition(":")[0] or session.address
-        if self._failed[host] >= FAILED_MAX or self._failed.total() >= FAILED_TOTAL_MAX:
-            client.leave()
-            return WRONGPASS
+        host = _host_of(session)
         self._failed[host] += 1
         later: Deferred[Reply] = Deferred()
         self._clock.callLater(FAILED_S, self._tell_failed, host, later)
@@ -254,6 +258,10 @@ class Admittance:
             connection.hang_up()
             return
         connection.heed_pause()
+
+
+def _host_of(session: Session) -> str:
+    return session.address.rpartition(":")[0] or session.address
 
 
 def _ignore(outcome: Outcome) -> None:

@@ -80,5 +80,5 @@ class Pause:
         if session.transaction is not None:
             return False  # it is queued
         if name == _EPAXOS:
-            return [word.upper() for word in command[1:2]] == [b"ONCE"]
+            return [word.upper() for word in command[1:2]] in ([b"ONCE"], [b"TRACE"])
         return name in self._writes

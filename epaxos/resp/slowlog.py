@@ -15,6 +15,8 @@ from epaxos.interfaces import Command, CommandInfo
 from epaxos.interfaces.composites import EXEC, IN, UNWATCH, WATCH
 from epaxos.interfaces.instruments import LatencyMonitor, Took
 from epaxos.interfaces.memory import CONFIGURE
+from epaxos.interfaces.users import AS, BEGIN, DELETE, SET, USERS
+from epaxos.resp.redaction import REDACTED, is_secret_in
 from epaxos.resp.session import Session
 
 __all__ = ["Entry", "SlowCommands", "shown"]
@@ -25,8 +27,9 @@ WORD_BYTES_MAX = 128
 """Bytes of each."""
 _MADE = {WATCH: [b"WATCH"], UNWATCH: [b"UNWATCH"], CONFIGURE: [b"CONFIG", b"SET"]}
 """What the client sent, of commands that connections make."""
-_SECRET = frozenset([b"AUTH", b"HELLO"])
-"""Commands with passwords, which are never kept."""
+_NEVER = frozenset([b"AUTH", b"HELLO"])
+"""Commands that are not kept, as with Redis."""
+_OF_USERS = {SET: b"SETUSER", DELETE: b"DELUSER", BEGIN: b"SETUSER"}
 
 
 class Entry(NamedTuple):
@@ -101,13 +104,13 @@ class SlowCommands:
         """A connection has answered this command itself, in `seconds` seconds."""
         if seconds >= self._latency.after_s:
             self._latency.add("command", seconds)
-        if 0 <= self._after_us <= seconds * 1e6 and command[0].upper() not in _SECRET:
+        if 0 <= self._after_us <= seconds * 1e6 and command[0].upper() not in _NEVER:
             self._batch = None
             self._add(command, session, seconds)
 
     def _weight(self, command: Command) -> tuple[int, int]:
         """By which the commands of a batch are compared."""
-        name = command[2 if command[0] == IN else 0]
+        name = command[2 if command[0] in (IN, AS) else 0]
         return self._costs.get(name.upper(), _SLOW), sum(map(len, command))
 
     def _add(self, command: Command, session: Session, seconds: float) -> None:
@@ -135,9 +138,11 @@ def _cost(info: CommandInfo) -> int:
 
 
 def shown(command: Command) -> list[bytes]:
-    """The command as the client sent it, cut as Redis cuts it."""
+    """The command as the client sent it, cut as Redis cuts it, but for secrets."""
     words = _sent(command)
+    is_secret = is_secret_in(words)
     kept = words[: WORDS_MAX - 1] if len(words) > WORDS_MAX else words
+    kept = [REDACTED if is_secret(number) else word for number, word in enumerate(kept)]
     found = [
         word
         if len(word) <= WORD_BYTES_MAX
@@ -151,8 +156,10 @@ def shown(command: Command) -> list[bytes]:
 
 def _sent(command: Command) -> Sequence[bytes]:
     name = command[0]
-    if name == IN:
-        return command[2:]
+    if name in (IN, AS):
+        return _sent(command[2:])
+    if name == USERS:
+        return [b"ACL", _OF_USERS.get(command[1], command[1]), *command[2:]]
     if name == EXEC:
         return [b"EXEC", *_inside(command)]
     return [*_MADE[name], *command[1:]] if name == CONFIGURE else _MADE.get(name, command)

@@ -65,6 +65,7 @@ from epaxos.service.following import clients_follow, node_follows, slow_follows
 from epaxos.service.life import Parts, Port, Upkeep, Upkeeps
 from epaxos.service.live_settings import LiveSettings
 from epaxos.service.loop_watch import LoopWatch
+from epaxos.service.machines import machine_of
 from epaxos.service.members_view import MembersView, tell_differences
 from epaxos.service.opened_store import OpenedStore
 from epaxos.service.passed_sockets import NOTHING_PASSED, Passed
@@ -79,7 +80,6 @@ from epaxos.statemachines.evictions import Evictions
 from epaxos.statemachines.once.idle import IdleSessions
 from epaxos.statemachines.once.machine import ExactlyOnce
 from epaxos.statemachines.once.sessions import SESSION_ID_BYTES
-from epaxos.statemachines.registry import find_factory
 from epaxos.storage.leveldb.store import LevelDBStore
 from epaxos.storage.memory import MemoryStore
 from epaxos.transport.tcp import TcpTransport
@@ -178,7 +178,7 @@ def _parts(
         check_address=check_address,
         latency=latency,
         live=live,
-        users=users_of(config),
+        users=users_of(config, clients.commands()),
     )
     slow_follows(redis_clients, latency, config)()
     if IPublishes.providedBy(machine.inside):
@@ -342,11 +342,7 @@ def _executor(epoch: Epoch) -> IExecutor:
 
 def _state_machine(config: Config, factory: IStateMachineFactory | None, clock: ClusterClock) -> ExactlyOnce:
     """The state machine of `factory`, or of the configuration, with sessions."""
-    try:
-        found = find_factory(config.cluster.state_machine) if factory is None else factory
-        machine = IStateMachine(found.create(config.state_machine))
-    except ValueError as error:
-        raise config.error(str(error)) from None
+    machine = machine_of(config, factory)
     if ITimed.providedBy(machine):
         ITimed(machine).use_clock(IClusterClock(clock), partial(secrets.randbits, 64))
     return ExactlyOnce(machine, stepwise(machine), partial(secrets.token_bytes, SESSION_ID_BYTES), time.time)

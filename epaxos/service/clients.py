@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
 from twisted.logger import Logger
@@ -10,9 +10,12 @@ from twisted.logger import Logger
 from epaxos.config.addresses import server_address
 from epaxos.config.endpoints import check_client, check_peer_client
 from epaxos.config.model import Config, ConfigError
-from epaxos.interfaces import CommandError
+from epaxos.interfaces import CommandError, CommandInfo
+from epaxos.interfaces.access import check_rules, units_of
 from epaxos.interfaces.users import Users, first_users
 from epaxos.net.door import Door
+from epaxos.resp.commands.permission import units_with
+from epaxos.resp.commands.table import SERVED
 from epaxos.service.passed_sockets import NOTHING_PASSED, Passed, is_on_host_alone
 
 __all__ = ["check_address", "door", "shown_settings", "users_of"]
@@ -20,9 +23,15 @@ __all__ = ["check_address", "door", "shown_settings", "users_of"]
 _log = Logger()
 
 
-def users_of(config: Config) -> tuple[Users, bytes]:
-    """The first users, and a digest of them.  Raises ConfigError, which shows no password."""
+def users_of(config: Config, infos: Iterable[CommandInfo]) -> tuple[Users, bytes]:
+    """The first users, and a digest of them.  `infos`: of the commands that the replica runs.
+
+    Raises ConfigError, which shows no password.
+    """
     try:
+        units = units_with(units_of(infos), SERVED)
+        for line in config.users.values():
+            check_rules(line.encode().split(), units)
         return first_users(config.users)
     except CommandError as why:
         raise ConfigError(f"{config.path}: [users]: {str(why).removeprefix('ERR ')}") from None

@@ -20,10 +20,12 @@ from epaxos.config.settings import Log, ReplicaConfig
 from epaxos.service.assembly import build
 from epaxos.service.bounds import MEMORY_KEEPS_ALL
 from epaxos.service.client_tls import check_client_tls
+from epaxos.service.clients import users_of
 from epaxos.service.configuration import has_begun, load_and_check
 from epaxos.service.descriptors import raise_limit
 from epaxos.service.exit_status import Process
 from epaxos.service.log_file import ReplicaLog, choose, use_levels
+from epaxos.service.machines import machine_of
 from epaxos.service.passed_sockets import passed_sockets
 from epaxos.service.peer_tls import check_peer_tls
 from epaxos.service.pid_file import remove_stale
@@ -110,6 +112,7 @@ class Options(usage.Options):
             if self["check"]:
                 check_peer_tls(self.config, replica.id)
                 check_client_tls(self.config, replica.id)
+                users_of(self.config, machine_of(self.config).commands())
         except ConfigError as error:
             sys.exit(f"epaxos: {error}")
         if self["check"]:

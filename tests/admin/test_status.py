@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
+from epaxos.admin.page import WRONG_MAX
 from epaxos.admin.status import status_site
 from epaxos.interfaces import IClients
 from epaxos.net.door import Door, Secret
@@ -235,6 +236,27 @@ class DoorTests(SynchronousTestCase):
             self.assertTrue(answer.headers["www-authenticate"].startswith('Basic realm="epaxos"'))
             self.assertIn(b"requirepass", answer.body)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_who_guesses_waits(self) -> None:
+        """Whatever is right: else one could guess as fast as one asks."""
+        clock = Clock()
+        site = status_site(Clients(succeed(dict(STATUS))), clock, Door("right"), token=Secret("open"))
+
+        def ask(host: str, *headers: str) -> int:
+            channel = site.buildProtocol(address := IPv4Address("TCP", host, 1))
+            channel.makeConnection(transport := StringTransport(peerAddress=address))
+            lines = ["GET /status HTTP/1.1", "Host: x", *headers, "", ""]
+            channel.dataReceived("\r\n".join(lines).encode())
+            channel.connectionLost(Failure(ConnectionDone()))
+            return Answer(transport.value()).code
+
+        right = f"Authorization: Basic {b64encode(b'me:right').decode()}"
+        for number in range(WRONG_MAX):
+            self.assertEqual(ask("10.0.0.9", f"Authorization: Bearer {number}"), 401)
+        self.assertEqual([ask("10.0.0.9", right), ask("10.0.0.9", "Authorization: Bearer open")], [429, 429])
+        self.assertEqual([ask("10.0.0.8", right), ask("10.0.0.9")], [200, 401])
+        clock.advance(1)
+        self.assertEqual(ask("10.0.0.9", right), 200)
 
     def test_the_token(self) -> None:
         """It lets everybody in; where there is no password, clients of the host need none."""

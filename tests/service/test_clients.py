@@ -11,8 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.config.example import example
 from epaxos.config.file import load
-from epaxos.config.model import Config
-from epaxos.service.clients import door, shown_settings
+from epaxos.config.model import Config, ConfigError
+from epaxos.service.clients import door, shown_settings, users_of
+from epaxos.service.machines import machine_of
 from epaxos.service.passed_sockets import Passed
 
 LOCAL = "client = tcp:7100:interface=127.0.0.1"
@@ -44,6 +45,22 @@ class ClientsTests(SynchronousTestCase):
             made = door(self.config(security), 0)
             self.assertEqual((made.has_password, made.is_for_this_host), (has_password, is_for_this_host))
             self.assertEqual(made.opens_to(b"opensesame"), has_password)
+
+    def test_rules_of_users_that_name_nothing(self) -> None:
+        """A misspelt rule that takes something away would else give it."""
+        infos = machine_of(self.config()).commands()
+        for rules, why in (
+            ("+@all -@dangerus", "Unknown command or category name in ACL"),
+            ("+@all -flushal", "Unknown command or category name in ACL"),
+            ("+set|nothing", "Unknown command or category name in ACL"),
+            ("on secret", "Syntax error"),
+        ):
+            with self.assertRaises(ConfigError) as raised:
+                users_of(self.config(f"[users]\nalice = on >opensesame {rules}"), infos)
+            self.assertIn(why, str(raised.exception))
+            self.assertNotIn("opensesame", str(raised.exception))
+        users, digest = users_of(self.config("[users]\nalice = on >p +@all -config|get -acl"), infos)
+        self.assertEqual((list(users), len(digest)), ([b"alice"], 64))
 
     def test_a_socket_that_is_passed_counts_over_the_file(self) -> None:
         """Its address is what others reach."""

@@ -10,7 +10,17 @@ import secrets
 from epaxos.interfaces import Command, CommandError, Reply, Unavailable
 from epaxos.interfaces.access import CATEGORIES, Denied, check_rules
 from epaxos.interfaces.redis import OK, fits, integer_of, text_of
-from epaxos.interfaces.users import DEFAULT, DELETE, SET, USERS, changed, check_name, hashed, new_user
+from epaxos.interfaces.users import (
+    DEFAULT,
+    DELETE,
+    SET,
+    USERS,
+    changed,
+    check_count,
+    check_name,
+    hashed,
+    new_user,
+)
 from epaxos.resp.commands.permission import denied_of
 from epaxos.resp.commands.run import ByReplica
 from epaxos.resp.commands.spec import Answer, Served, Subcommand, map_of
@@ -31,6 +41,10 @@ _BITS = CommandError(
     f" {GENPASS_BITS_MAX}"
 )
 _NOT_SERVED = CommandError("ERR users are not served by this state machine")
+_NO_PERMISSION = CommandError(
+    "NOPERM users are changed by clients on the replica's own host (loopback, Unix socket), and by those that"
+    " have given a password"
+)
 
 
 def _whoami(client: IClient, command: Command) -> Reply:
@@ -99,7 +113,10 @@ def _set_user(client: IClient, command: Command) -> Answer:
     name, rules = command[2], hashed(command[3:])
     if server.replica.users is None:
         return _NOT_SERVED
+    if not client.session.is_trusted:
+        return _NO_PERMISSION
     try:
+        check_count(rules)
         check_name(name)
         changed(server.admittance.find(name) or new_user(name), command[3:])
         check_rules(rules, server.admittance.units)
@@ -107,18 +124,22 @@ def _set_user(client: IClient, command: Command) -> Answer:
         return error.with_traceback(None)
     made = (USERS, SET, name, *rules)
     return too_new(client, "acl|setuser") or ByReplica(
-        (*server.admittance.before(), made), _reply, sum(map(len, made))
+        (*server.admittance.before(), made), _reply, sum(map(len, made)), holds=True
     )
 
 
 def _delete_users(client: IClient, command: Command) -> Answer:
     if client.server.replica.users is None:
         return _NOT_SERVED
+    if not client.session.is_trusted:
+        return _NO_PERMISSION
     if DEFAULT in command[2:]:
         return CommandError("ERR The 'default' user cannot be removed")
     made = (USERS, DELETE, *command[2:])
     before = client.server.admittance.before()
-    return too_new(client, "acl|deluser") or ByReplica((*before, made), _reply, sum(map(len, made)))
+    return too_new(client, "acl|deluser") or ByReplica(
+        (*before, made), _reply, sum(map(len, made)), holds=True
+    )
 
 
 def _reply(outcome: Reply | Unavailable) -> Reply:

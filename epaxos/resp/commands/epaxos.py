@@ -22,9 +22,10 @@ from epaxos.resp.commands.run import ByReplica
 from epaxos.resp.commands.spec import Answer, Served, Subcommand
 from epaxos.resp.interfaces import IClient
 
-__all__ = ["COMMANDS", "ONCE", "ONCE_COMMAND"]
+__all__ = ["COMMANDS", "ONCE", "ONCE_COMMAND", "TRACE", "TRACE_COMMAND"]
 
 ONCE, ONCE_COMMAND = b"ONCE", 5
+TRACE, TRACE_COMMAND = b"TRACE", 2
 """The subcommand that runs another command, and where the name of that one stands."""
 
 DIGITS_MAX = 18
@@ -75,7 +76,7 @@ def _delete_backup(client: IClient, command: Command) -> Reply | Deferred[Reply]
 
 def _trace(client: IClient, command: Command) -> Answer:
     """The reply to the command that follows, and what each of its steps took."""
-    replica, asked = client.server.replica, list(command[2:])
+    replica, asked = client.server.replica, list(command[TRACE_COMMAND:])
     try:
         replica.check(asked)
     except CommandError as error:
@@ -132,7 +133,7 @@ COMMANDS = {
                 -2,
                 "the state of this replica, as JSON; STATUS DIGEST: with a digest of all data",
             ),
-            b"TRACE": Subcommand(
+            TRACE: Subcommand(
                 _trace,
                 -3,
                 "command [arg ...]: run a command on data, and answer its reply, and what each step took, "

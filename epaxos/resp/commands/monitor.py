@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from epaxos.interfaces import Command, CommandError, Reply
 from epaxos.interfaces.redis import OK, fits
@@ -11,6 +11,7 @@ from epaxos.resp.commands.described import described
 from epaxos.resp.commands.epaxos import ONCE
 from epaxos.resp.commands.spec import Served
 from epaxos.resp.interfaces import IClient
+from epaxos.resp.redaction import REDACTED, is_secret_in
 
 __all__ = ["COMMANDS", "refuse", "show"]
 
@@ -19,7 +20,6 @@ WORD_BYTES_MAX = 4096
 WORDS_MAX = 1000
 COMMAND_BYTES_MAX = 65_536
 """Bytes of the words of a command that are shown, but for the last one, because to show them is one step."""
-_REDACTED = b"(redacted)"
 _NO_KEYS = CommandError("ERR Replica can't interact with the keyspace")
 
 
@@ -65,28 +65,16 @@ def _is_hidden(command: Command) -> bool:
 
 
 def _shown(command: Command) -> Iterator[bytes]:
-    """The words, but for passwords, and for the ids of sessions, which are as good as passwords."""
-    secret = _secrets(command)
+    """The words, but for secrets."""
+    secret = is_secret_in(command)
     shown_bytes = 0
     for number, word in enumerate(command):
         if number == WORDS_MAX or shown_bytes > COMMAND_BYTES_MAX:
             yield b"... (%d more arguments)" % (len(command) - number)
             return
-        shown = _REDACTED if secret(number) else word[:WORD_BYTES_MAX]
+        shown = REDACTED if secret(number) else word[:WORD_BYTES_MAX]
         shown_bytes += len(shown)
         yield shown
-
-
-def _secrets(command: Command) -> Callable[[int], bool]:
-    name = command[0].upper()
-    if name == b"AUTH":
-        return lambda number: number > 0
-    if name == b"EPAXOS":
-        return lambda number: number == 2
-    if name == b"HELLO":
-        places = [number for number, word in enumerate(command) if word.upper() == b"AUTH"]
-        return lambda number: any(place < number <= place + 2 for place in places)
-    return lambda number: False
 
 
 COMMANDS = {b"MONITOR": Served(1, _monitor)}

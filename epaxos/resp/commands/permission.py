@@ -8,14 +8,16 @@ from epaxos.interfaces import Command, CommandError, IClients
 from epaxos.interfaces.access import Access, Denied, Units
 from epaxos.interfaces.users import AS, KeyUse
 from epaxos.resp.commands.described import described
-from epaxos.resp.commands.epaxos import ONCE, ONCE_COMMAND
+from epaxos.resp.commands.epaxos import ONCE, ONCE_COMMAND, TRACE, TRACE_COMMAND
 from epaxos.resp.commands.spec import Served
 
-__all__ = ["denied_of", "units_with", "uses_of", "with_rights"]
+__all__ = ["denied_of", "inside_of", "units_with", "uses_of", "with_rights"]
 
 _SCRIPTS = frozenset([b"EVAL", b"EVAL_RO", b"EVALSHA", b"EVALSHA_RO"])
-_ONCE_SCRIPT = CommandError(
-    "NOPERM scripts inside EPAXOS ONCE are for users that may run all commands on all keys and channels"
+_BEFORE_INSIDE = {ONCE: ONCE_COMMAND, TRACE: TRACE_COMMAND}
+_SCRIPT_INSIDE = CommandError(
+    "NOPERM scripts inside EPAXOS ONCE or TRACE are for users that may run all commands on all keys and"
+    " channels"
 )
 
 
@@ -46,6 +48,13 @@ def uses_of(replica: IClients, command: Command) -> Sequence[KeyUse]:
     return ()
 
 
+def inside_of(command: Command) -> Command:
+    """The command inside EPAXOS ONCE or TRACE; none for other commands."""
+    if command[0].upper() != b"EPAXOS" or len(command) < 2:
+        return ()
+    return command[_BEFORE_INSIDE.get(command[1].upper(), len(command)) :]
+
+
 def with_rights(access: Access | None, command: Command) -> Command:
     """A script takes along what its user may do."""
     if access is None or command[0].upper() not in _SCRIPTS:
@@ -54,14 +63,14 @@ def with_rights(access: Access | None, command: Command) -> Command:
 
 
 def denied_of(access: Access, command: Command) -> Denied | CommandError | None:
-    """Why the command may not run; None when it may.  Of EPAXOS ONCE the command inside counts, too."""
+    """Why the command may not run; None when it may.  Of EPAXOS ONCE and TRACE the command inside counts,
+    too."""
     try:
         denied = access.denied(command)
-        is_once = len(command) > ONCE_COMMAND and command[0].upper() == b"EPAXOS"
-        if denied is None and is_once and command[1].upper() == ONCE:
-            inside = command[ONCE_COMMAND:]
+        inside = inside_of(command)
+        if denied is None and inside:
             if inside[0].upper() in _SCRIPTS:
-                return _ONCE_SCRIPT
+                return _SCRIPT_INSIDE
             denied = access.denied(inside)
         return denied
     except CommandError as error:

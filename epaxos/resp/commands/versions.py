@@ -6,7 +6,7 @@ from epaxos.interfaces import CommandError
 from epaxos.interfaces.versions import needs_upgrade
 from epaxos.resp.interfaces import IClient
 
-__all__ = ["too_new"]
+__all__ = ["SINCE", "too_new"]
 
 SINCE = 2
 """The first version of the cluster that has transactions, marks and databases."""

@@ -14,6 +14,7 @@ from epaxos.interfaces.users import (
     KeyUse,
     Users,
     changed,
+    check_count,
     check_name,
     deleted,
     new_user,
@@ -56,6 +57,7 @@ class UserTable:
 
     def set(self, name: bytes, rules: Sequence[bytes]) -> None:
         """Change or make a user.  Raises CommandError."""
+        check_count(rules)
         check_name(name)
         user = changed(self.users.get(name) or new_user(name), rules)
         if name not in self.users and len(self.users) >= USERS_MAX:

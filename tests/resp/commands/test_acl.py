@@ -6,8 +6,8 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError
-from epaxos.interfaces.access import _OF_ONE_KEY, SHAPES_AT_ONCE_MAX, SHAPES_MAX, Access, Denied
-from epaxos.interfaces.users import AS, first_users
+from epaxos.interfaces.access import _OF_ONE_KEY, SHAPES_AT_ONCE_MAX, SHAPES_MAX, WORDS_MAX, Access, Denied
+from epaxos.interfaces.users import AS, RULES_AT_ONCE_MAX, first_users
 from epaxos.net.door import Door
 from epaxos.resp import connection as connections
 from epaxos.resp.admittance import FAILED_MAX, FAILED_S
@@ -164,6 +164,50 @@ class AclTests(AclCase):
         self.assertEqual(len(self.server.replica.submitted), before)
         self.assertEqual(self.ask(client, "GET a"), b"$-1\r\n")
 
+    def test_a_destination_is_written_and_sources_are_read(self) -> None:
+        client = self.user("alice", "%W~d", "%R~s*", "+@all")
+        self.assertEqual(self.ask(client, "SUNIONSTORE d s1 s2 s1"), b":0\r\n")
+        self.assertIn(b"-NOPERM", self.ask(client, "SUNIONSTORE d s1 d"))
+        self.assertIn(b"-NOPERM", self.ask(client, "SUNIONSTORE s1 s2"))
+        self.assertIn(b"-NOPERM", self.ask(client, "SUNIONSTORE d d"))
+        self.assertEqual(self.ask(client, "COPY s1 d"), b":0\r\n")
+        access = client[0].session.access
+        assert access is not None
+        many = [b"SUNIONSTORE", b"d", *(b"s%d" % number for number in range(WORDS_MAX - 2))]
+        self.assertIsNone(_denied(access, many))  # hours, where each is compared with all others
+        self.assertIsInstance(_denied(access, [*many, b"s"]), CommandError)
+
+    def test_what_is_inside_of_trace_counts(self) -> None:
+        client = self.user("alice", "~a", "+get", "+epaxos|trace", "+eval")
+        self.assertIn(b"No permissions to access a key", self.ask(client, "EPAXOS TRACE GET b"))
+        self.assertIn(b"'flushall' command", self.ask(client, "EPAXOS TRACE FLUSHALL"))
+        self.assertIn(b"NOPERM scripts inside", self.ask(client, "EPAXOS TRACE EVAL x 0"))
+        access = client[0].session.access
+        assert access is not None
+        self.assertIsNone(_denied(access, [b"EPAXOS", b"TRACE", b"GET", b"a"]))
+
+    def test_users_are_changed_by_those_who_administer(self) -> None:
+        self.server = Server(door=Door())
+        stranger = self.connect("203.0.113.7")
+        self.assertIn(b"-NOPERM", self.ask(stranger, "ACL SETUSER me on >x ~* &* +@all"))
+        self.assertIn(b"-NOPERM", self.ask(stranger, "ACL DELUSER me"))
+        self.assertEqual(self.ask(self.connect(), "ACL SETUSER me on >x ~* &* +@all"), b"+OK\r\n")
+        self.assertEqual(self.ask(stranger, "AUTH me x"), b"+OK\r\n")
+        self.assertEqual(self.ask(stranger, "ACL DELUSER you"), b":0\r\n")
+
+    def test_what_follows_at_once_sees_the_change(self) -> None:
+        told = self.ask(self.connect(), "ACL SETUSER bob on >x ~* +@all", "AUTH bob x")
+        self.assertEqual(told, b"+OK\r\n+OK\r\n")
+        told = self.ask(self.connect(), "ACL SETUSER default -get", "GET a")
+        self.assertTrue(told.startswith(b"+OK\r\n-NOPERM"), told)
+
+    def test_many_rules_at_a_time(self) -> None:
+        many = " ".join(f"~{number}" for number in range(RULES_AT_ONCE_MAX))
+        self.assertEqual(self.ask(self.connect(), f"ACL SETUSER bob {many}"), b"+OK\r\n")
+        self.assertIn(b"may be given at a time", self.ask(self.connect(), f"ACL SETUSER bob {many} ~x"))
+        table = self.server.replica.store.users
+        self.assertRaises(CommandError, table.set, b"bob", [b"~a"] * (RULES_AT_ONCE_MAX + 1))
+
     def test_what_is_inside_of_once_counts(self) -> None:
         client = self.user("alice", "~a", "+get", "+epaxos|once", "+eval")
         self.assertIn(b"No permissions to access a key", self.ask(client, "EPAXOS ONCE s 1 0 GET b"))
@@ -297,6 +341,7 @@ class FailedTests(AclCase):
         self.assertTrue(client[1].value().endswith(b"+PONG\r\n"))
 
     def test_those_of_one_address_are_bounded_also_when_they_hang_up(self) -> None:
+        self.ask(self.connect(), "ACL SETUSER right on >p")
         for _ in range(FAILED_MAX):
             connection, wire = self.connect("10.0.0.1")
             connection.dataReceived(encode("AUTH nobody x"))
@@ -305,6 +350,8 @@ class FailedTests(AclCase):
         client = self.connect("10.0.0.1")
         self.assertIn(b"-WRONGPASS", self.ask(client, "AUTH nobody x"))
         self.assertTrue(client[1].disconnecting)
+        client = self.connect("10.0.0.1")
+        self.assertIn(b"-WRONGPASS", self.ask(client, "AUTH right p"), "nothing is learnt from a right one")
         self.assertEqual(self.ask(self.connect("10.0.0.2"), "AUTH nobody x"), b"")
         self.server.clock.advance(FAILED_S)
         self.assertEqual(self.ask(self.connect("10.0.0.1"), "AUTH nobody x"), b"")
@@ -334,6 +381,20 @@ class FirstUsersTests(AclCase):
         self.assertEqual((table.begun, set(table.users)), (self.FIRST[1], {b"alice", b"default"}))
         self.server.clock.advance(1)
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
+        self.server.factory.doStop()
+
+    def test_they_wait_for_the_upgrade_turn(self) -> None:
+        """Replicas of the version before would stop at them."""
+        self.server = Server(users=self.FIRST)
+        self.server.replica.version = lambda: 1
+        self.server.factory.doStart()
+        self.server.clock.advance(1)
+        self.assertEqual(self.server.replica.held, [])
+        self.server.replica.version = lambda: 2
+        self.server.clock.advance(1)
+        self.server.replica.held.clear()
+        self.server.go_on()
+        self.assertTrue(self.server.replica.submitted)
         self.server.factory.doStop()
 
     def test_they_change_nothing_afterwards(self) -> None:

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces.composites import Transaction, in_database, transaction
 from epaxos.interfaces.instruments import SAMPLES_MAX, LatencyMonitor, Took
+from epaxos.interfaces.users import AS, DELETE, SET, USERS
 from epaxos.resp.slowlog import shown
 from tests.resp.lab import Server, encode, encode_raw
 from tests.resp.reference import RealRedis
@@ -50,6 +51,17 @@ class SlowlogTests(SlowCase):
         ):  # fmt: skip
             words = line.encode().split()
             self.assertEqual(self.ask(*words), theirs.send(encode_raw(*words)), line)
+
+    def test_secrets_and_what_is_made_of_commands(self) -> None:
+        for command, words in (
+            ([b"ACL", b"SETUSER", b"bob", b">p"], b"ACL SETUSER (redacted) (redacted)"),
+            ([USERS, SET, b"bob", b"#12"], b"ACL SETUSER (redacted) (redacted)"),
+            ([USERS, DELETE, b"bob"], b"ACL DELUSER bob"),
+            ([b"EPAXOS", b"ONCE", b"id", b"1", b"0", b"GET", b"a"], b"EPAXOS ONCE (redacted) 1 0 GET a"),
+            ([b"EPAXOS", b"TRACE", b"GET", b"a"], b"EPAXOS TRACE GET a"),
+            ([AS, b"bob on ~a +@all", b"EVAL", b"return", b"0"], b"EVAL return 0"),
+        ):
+            self.assertEqual(b" ".join(shown(command)), words)
 
     def test_what_is_kept(self) -> None:
         self.slow.use(10_000, 3)
@@ -121,6 +133,17 @@ class SlowlogTests(SlowCase):
 
 
 class LatencyTests(SlowCase):
+    def test_secrets_and_what_is_made_of_commands(self) -> None:
+        for command, words in (
+            ([b"ACL", b"SETUSER", b"bob", b">p"], b"ACL SETUSER (redacted) (redacted)"),
+            ([USERS, SET, b"bob", b"#12"], b"ACL SETUSER (redacted) (redacted)"),
+            ([USERS, DELETE, b"bob"], b"ACL DELUSER bob"),
+            ([b"EPAXOS", b"ONCE", b"id", b"1", b"0", b"GET", b"a"], b"EPAXOS ONCE (redacted) 1 0 GET a"),
+            ([b"EPAXOS", b"TRACE", b"GET", b"a"], b"EPAXOS TRACE GET a"),
+            ([AS, b"bob on ~a +@all", b"EVAL", b"return", b"0"], b"EVAL return 0"),
+        ):
+            self.assertEqual(b" ".join(shown(command)), words)
+
     def test_what_is_kept(self) -> None:
         now = [100.2]
         monitor = LatencyMonitor(lambda: now[0])
