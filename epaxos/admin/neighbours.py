@@ -28,7 +28,8 @@ ANSWER_MAX = 100_000
 
 
 class MemberPlace(NamedTuple):
-    """A member, and the addresses of its client and status port; empty where they are not known."""
+    """A member, and the addresses of its client and status port, as endpoints to connect to; empty where they
+    are not known."""
 
     number: int
     client: str
@@ -88,14 +89,12 @@ class Neighbours:
         return b"GET /status HTTP/1.0\r\n" + shown
 
     def _ask(self, place: MemberPlace) -> None:
-        """Only the place itself matters of the address, which may be one to listen at: not its options."""
-        address = ":".join(place.status.split(":")[: 2 if place.status.startswith("unix:") else 3])
         try:
-            endpoint = self._within(clientFromString(self._reactor, address))
-        except ValueError:  # it is no address to connect to
+            endpoint = self._within(clientFromString(self._reactor, place.status))
+        except Exception:  # it is no address to connect to; Twisted may raise anything then
             self.sees.pop(place.number, None)
             return
-        connected: Any = endpoint.connect(_Asking(self._request()))
+        connected: Any = endpoint.connect(_Asking(self._request(), place.number))
         asked: Deferred[Any] = connected.addCallback(_Answer.wait)
         self._asked[place.number] = asked
         asked.addTimeout(PATIENCE_S, self._reactor)
@@ -110,23 +109,25 @@ class Neighbours:
 
 
 class _Asking(Factory):
-    """Makes the one connection for a request."""
+    """Makes the one connection for a request to the member `number`."""
 
     noisy = False
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, number: int) -> None:
         self._request = request
+        self._number = number
 
     def buildProtocol(self, addr: object) -> Protocol:
         """See IProtocolFactory."""
-        return _Answer(self._request)
+        return _Answer(self._request, self._number)
 
 
 class _Answer(Protocol):
     """One request, and all that comes until the connection is closed."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, number: int) -> None:
         self._request = request
+        self._number = number
         self._data = b""
         self._whole: Deferred[Sequence[int] | None] = Deferred(lambda _: self._give_up())
 
@@ -153,16 +154,22 @@ class _Answer(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See Protocol."""
         if not self._whole.called:
-            self._whole.callback(_up_in(self._data))
+            self._whole.callback(_up_in(self._data, self._number))
 
 
-def _up_in(answer: bytes) -> Sequence[int] | None:
-    """The numbers of the members that are up in an answer to `GET /status`; None for anything else."""
+def _up_in(answer: bytes, number: int) -> Sequence[int] | None:
+    """The numbers of the members that are up in an answer of this member to `GET /status`.
+
+    None for anything else, as the answer of another one, where their addresses look alike: `127.0.0.1`.
+    """
     head, _, body = answer.partition(b"\r\n\r\n")
     if head.split(b" ")[1:2] != [b"200"]:
         return None
     try:
-        members: Sequence[Mapping[str, Any]] = json.loads(body)["members"]
+        status = json.loads(body)
+        members: Sequence[Mapping[str, Any]] = status["members"]
+        if status["id"] != number:
+            return None
         return [int(member["id"]) for member in members if member["up"]]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

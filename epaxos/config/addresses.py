@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from epaxos.config.endpoints import CHECKED, NETWORK, WILDCARDS, split, udp_server
 
-__all__ = ["Address", "client_for", "host_of", "is_local", "quoted", "reached_at", "server_address"]
+__all__ = [
+    "Address",
+    "client_for",
+    "host_of",
+    "is_local",
+    "place_of",
+    "quoted",
+    "reached_at",
+    "server_address",
+]
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,17 @@ def reached_at(server: str, peer_connect: str) -> str:
     if address is None or address.port is None or kind not in CHECKED or host == "localhost":
         return ""
     return f"tcp:{quoted(host)}:{address.port}"
+
+
+def place_of(text: str) -> str:
+    """A client endpoint for the place that an endpoint names, to connect to or to listen at, without its
+    options, such as a certificate; "" where it names none."""
+    kind, positional, _ = split(text) if text else ("", [], {})
+    if kind == "unix" and positional:
+        return f"unix:{quoted(positional[0])}"
+    if kind not in ("tcp", "tcp6", "ssl", "tls") or len(positional) < 2 or not positional[1].isdigit():
+        return ""
+    return f"tcp:{quoted(positional[0])}:{positional[1]}"
 
 
 def is_local(host: str) -> bool:

@@ -68,8 +68,7 @@ class IniFile:
         for key, text in given:
             if key not in section.settings:
                 raise self.error(f"[{name}] {key}: {unknown('key', key, section.settings)}")
-            if "\n" in text:
-                raise self.error(f"[{name}] {key}: goes on in an indented line; give it in one line")
+            self._check_line(name, key, text)
             try:
                 values[key] = section.settings[key].kind.read(text)
             except ValueError as why:
@@ -88,8 +87,15 @@ class IniFile:
                 raise self.error(f"[{name}] {key}: is missing")
 
     def options(self, name: str) -> dict[str, str]:
-        """The keys of a section as they are; an empty dict when it is not there."""
-        return dict(self.sections.items(name)) if self.sections.has_section(name) else {}
+        """The keys of a section as they are; an empty dict when it is not there.  Raises ConfigError."""
+        found = dict(self.sections.items(name)) if self.sections.has_section(name) else {}
+        for key, text in found.items():
+            self._check_line(name, key, text)
+        return found
+
+    def _check_line(self, name: str, key: str, text: str) -> None:
+        if "\n" in text:
+            raise self.error(f"[{name}] {key}: goes on in an indented line; give it in one line")
 
 
 def _empty() -> ConfigParser:

@@ -26,9 +26,9 @@ NEEDS_PASSWORD = ("NOAUTH", "NOPERM")
 class Connection:
     """A connection on which each question waits for its answer.  A context manager, which closes it.
 
-    `password` is sent first when it is not empty.  `timeout_s` bounds the connecting and each answer, which
-    has at most `reply_bytes_max` bytes (0: REPLY_BYTES_MAX).  `tls`: for a server that speaks TLS.
-    Everything raises Unreached or Refused.
+    `password` is sent first when it is not empty, as that of `user` ("": default).  `timeout_s` bounds the
+    connecting and each answer, which has at most `reply_bytes_max` bytes (0: REPLY_BYTES_MAX).  `tls`: for a
+    server that speaks TLS.  Everything raises Unreached or Refused.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Connection:
         timeout_s: float,
         tls: SSLContext | None = None,
         reply_bytes_max: int = 0,
+        user: str = "",
     ) -> None:
         self._address = address
         self._tls = tls
@@ -47,7 +48,7 @@ class Connection:
         self._socket = self._connect()
         try:
             if password:
-                self.ask("AUTH", password)
+                self.ask("AUTH", *([user] if user else []), password)
         except BaseException:
             self._socket.close()
             raise

@@ -50,6 +50,7 @@ class Settings:
     """What the options say."""
 
     at: Address = AT
+    user: str = ""
     password: str = ""
     json: bool = False
     timeout: float = TIMEOUT_S
@@ -61,7 +62,11 @@ class Settings:
     def connect(self, address: Address | None = None, timeout_s: float | None = None) -> Connection:
         """A connection to the replica at `address`, by default to that of `--at`.  Raises AskError."""
         return Connection(
-            address or self.at, self.password, timeout_s or self.timeout, self._tls() if self.tls else None
+            address or self.at,
+            self.password,
+            timeout_s or self.timeout,
+            self._tls() if self.tls else None,
+            user=self.user,
         )
 
     def _tls(self) -> SSLContext:
@@ -93,6 +98,14 @@ def _options(hidden: bool) -> list[click.Option]:
             show_envvar=True,
             metavar="TEXT",
             help="The password of the cluster.  A list of processes shows it; the environment is safer.",
+            **_kept(hidden),
+        ),
+        click.Option(
+            ["--user"],
+            envvar=None if hidden else "EPAXOS_USER",
+            show_envvar=True,
+            metavar="NAME",
+            help="The user whose password it is.  [default: the user default]",
             **_kept(hidden),
         ),
         click.Option(["--json"], is_flag=True, help="Print one JSON document.", **_kept(hidden)),

@@ -21,6 +21,7 @@ from epaxos.admin.live import Present
 from epaxos.admin.metrics import Exposition
 from epaxos.admin.neighbours import MemberPlace, Neighbours
 from epaxos.admin.status import few_at_a_time, status_site
+from epaxos.config.addresses import place_of
 from epaxos.config.log import Levels
 from epaxos.config.model import Config
 from epaxos.execution.executor import Executor
@@ -234,7 +235,8 @@ def _present(
 
     def places() -> Sequence[MemberPlace]:
         return [
-            MemberPlace(member.id, member.client, member.status, member.id == id) for member in view.members()
+            MemberPlace(member.id, member.client, place_of(member.status), member.id == id)
+            for member in view.members()
         ]
 
     return Present(

@@ -59,8 +59,8 @@ class Options(usage.Options):
     synopsis = "--id NUMBER --config FILE [--join ENDPOINT]"
     longdesc = (
         "Runs one replica of an epaxos cluster.  SIGTERM stops it.  Exit status 0: it was told to stop;"
-        " 1: it failed; 3: its data is damaged, lost, a copy or another's; 4: it is no member any more."
-        "  conf/cluster.ini is an example of a configuration."
+        " 1: it failed; 3: its data is damaged, lost, a copy or another's; 4: it is no member any more;"
+        " 5: the program is too old for the cluster.  conf/cluster.ini is an example of a configuration."
     )
     optParameters = [
         ["id", "i", None, "The number of this replica; [replica NUMBER] is its section of the file.", _id],

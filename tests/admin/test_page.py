@@ -38,7 +38,7 @@ STATUS = {
 }
 PLACES = [
     MemberPlace(0, "tcp:a:1", "tcp:a:2", True),
-    MemberPlace(1, "tcp:b:1", "tcp:127.0.0.1:2:interface=x", False),
+    MemberPlace(1, "tcp:b:1", "tcp:127.0.0.1:2", False),
     MemberPlace(2, "", "", False),
 ]
 
@@ -138,9 +138,11 @@ class NeighboursTests(SynchronousTestCase):
         return wire.value()
 
     def test_answers(self) -> None:
-        good = json.dumps({"members": [{"id": 0, "up": True}, {"id": 1, "up": False}, {"id": 2, "up": True}]})
+        members = [{"id": 0, "up": True}, {"id": 1, "up": False}, {"id": 2, "up": True}]
+        good, other = (json.dumps({"id": number, "members": members}) for number in (1, 0))
         for data, sees in (
             (f"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{good}", {1: [0, 2]}),
+            (f"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{other}", {}),
             (f"HTTP/1.1 401 Unauthorized\r\n\r\n{good}", {}),
             ("HTTP/1.1 200 OK\r\n\r\n{", {}),
             ('HTTP/1.1 200 OK\r\n\r\n{"members": [1]}', {}),
@@ -155,6 +157,22 @@ class NeighboursTests(SynchronousTestCase):
                 self.assertEqual(self.neighbours.sees, sees, data[:30])
             self.reactor.advance(max(ASK_S, PATIENCE_S) + 0.1)
         self.assertEqual({client[:2] for client in self.reactor.tcpClients}, {("127.0.0.1", 2)})
+
+    def test_an_address_that_cannot_be_asked(self) -> None:
+        """It is a member of which nothing is known; Twisted may raise anything."""
+        for status in (
+            "tcp:7201",
+            "tcp:7201:interface=0.0.0.0",
+            "ssl:7200:privateKey=x",
+            "no:1",
+            "tcp:::1:2",
+        ):
+            reactor = MemoryReactorClock()
+            place = MemberPlace(1, "", status, False)
+            neighbours = Neighbours(reactor, lambda place=place: [place], str)  # type: ignore[misc]
+            neighbours.start()
+            self.assertEqual(reactor.tcpClients, [], status)
+            neighbours.stop()
 
     def test_one_question_at_a_time(self) -> None:
         self.reactor.advance(ASK_S)

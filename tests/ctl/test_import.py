@@ -12,6 +12,7 @@ from unittest import SkipTest
 import redis
 from twisted.trial.unittest import SynchronousTestCase
 
+from epaxos.ctl.commands import import_keys
 from epaxos.ctl.errors import AskError
 from epaxos.ctl.importing.copying import Importing
 from epaxos.ctl.importing.journal import Journal, JournalError
@@ -139,6 +140,16 @@ class ImportTests(ImportCase):
 
     def test_nothing(self) -> None:
         self.assertIn("written  0", self.run_import())
+
+    def test_the_journal_is_that_of_one_target(self) -> None:
+        """The keys that it has are those of another cluster."""
+        self.source.mset({"a": "new", "b": "new"})
+        self.target.set("a", "old")
+        self.patch(import_keys, "_name_of", lambda replica: "staging")
+        self.run_import(status=1)
+        self.patch(import_keys, "_name_of", lambda replica: "production")
+        self.assertIn("journal", self.run_import(status=1))
+        self.assertEqual(self.target.mget("a", "b"), [b"old", None])
 
     def test_what_exists(self) -> None:
         self.source.mset({"a": "new", "b": "new"})

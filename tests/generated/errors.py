@@ -423,8 +423,9 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the other commands of the transaction have run",
         NO,
     ),
-    "NOPERM scripts inside EPAXOS ONCE are for users that may run all commands on all keys and channels": (
-        "send the script without `ONCE`",
+    "NOPERM scripts inside EPAXOS ONCE or TRACE are for users that may run all commands on all keys and "
+    "channels": (
+        "send the script alone",
         NO,
     ),
     "NOPERM the user may not run all of the transaction inside EPAXOS ONCE": (
@@ -450,6 +451,17 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "ERR Usernames can't contain spaces or null characters": ("choose another name", NO),
     "ERR the name of a user may have … bytes": ("choose a shorter name", NO),
     "ERR there may be … users": ("remove some", NO),
+    "ERR … rules may be given at a time": ("give them in several `ACL SETUSER`", NO),
+    "ERR the rules on commands begin with those on all": ("never told to a client", NO),
+    "ERR a user with patterns of keys may send … words in one command": (
+        "send several commands; each key is looked at",
+        NO,
+    ),
+    "NOPERM users are changed by clients on the replica's own host (loopback, Unix socket), and by those "
+    "that have given a password": (
+        "[security](../operating/security.md)",
+        NO,
+    ),
     "ERR unknown subcommand or wrong number of arguments for '…'. Try ACL HELP.": ("`ACL CAT`", NO),
     "ERR nobody knows the keys of commands yet": ("never told to a client", NO),
     "ERR users are not served by this state machine": ("`kv` alone has users", NO),

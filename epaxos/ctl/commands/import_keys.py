@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from epaxos.ctl.connection import Connection
 from epaxos.ctl.errors import AskError, CtlError
 from epaxos.ctl.importing.copying import Existing, Importing, ImportRefused
 from epaxos.ctl.importing.journal import Journal, JournalError
@@ -104,12 +106,12 @@ def command(
 
 
 def _import(settings: Settings, url: SourceUrl, ca: Path | None, path: Path, existing: Existing) -> Importing:
-    what = {"from": str(url), "existing": existing.value}
     with (
         progress(f"waiting for {url}") as say,
         Source(url, ca, settings.timeout) as source,
         settings.connect() as replica,
     ):
+        what = {"from": str(url), "to": _name_of(replica), "existing": existing.value}
         if url.database:
             replica.ask("SELECT", str(url.database))
         with Journal(path, what, source.run_id()) as journal:
@@ -117,6 +119,12 @@ def _import(settings: Settings, url: SourceUrl, ca: Path | None, path: Path, exi
             importing.run()
         journal.remove()
     return importing
+
+
+def _name_of(replica: Connection) -> str:
+    """The name of the cluster; any of its members may go on with an import."""
+    setting: Sequence[bytes] = replica.ask("CONFIG", "GET", "cluster.name")
+    return b"".join(setting[1:2]).decode(errors="replace")
 
 
 def _print(settings: Settings, url: SourceUrl, done: Importing) -> None:
