@@ -26,6 +26,19 @@ class MeanTests(SynchronousTestCase):
             size = row(count)[1].proposed.size_bytes  # type: ignore[union-attr]
             self.assertEqual(_mean_bytes(row(*[count] * 9)), INSTANCE_BYTES + size + COMMAND_BYTES * count)
 
+    def test_the_first_ones_are_not_like_the_others(self) -> None:
+        """A member that is away: small commands first, then large batches; or one large batch first."""
+        small, large = row(1)[1], row(100)[1]
+        for counts in ((500, 19_500), (19_500, 500)):
+            kinds = [kind for kind, count in zip((small, large), counts) for _ in range(count)]
+            found = _mean_bytes(dict(enumerate(kinds, 7)))
+            size = [kind.proposed.size_bytes for kind in (small, large)]  # type: ignore[union-attr]
+            held = [INSTANCE_BYTES + size[0] + COMMAND_BYTES, INSTANCE_BYTES + size[1] + 100 * COMMAND_BYTES]
+            real = (held[0] * counts[0] + held[1] * counts[1]) / 20_000
+            self.assertTrue(0.5 * real < found < 1.5 * real, (found, real))
+        huge = dict(enumerate([row(20_000)[1], *[small] * 2_000], 1))
+        self.assertEqual(_mean_bytes(huge), _mean_bytes(row(1)))
+
     def test_so_many_commands_and_no_more(self) -> None:
         """However many commands an instance has, few are looked at: the event loop stands still meanwhile."""
         self.patch(holding, "COMMANDS_LOOKED_AT_MAX", 20)

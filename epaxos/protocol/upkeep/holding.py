@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from epaxos.protocol.memory.state import ReplicaState
 from epaxos.protocol.upkeep.forgetting import Forgetting
 from epaxos.protocol.values.instance import Instance
@@ -16,6 +14,8 @@ COMMAND_BYTES = 70
 """Bytes of memory that a command takes beside its own bytes, about."""
 LOOKED_AT_MAX = 500
 """Instances of each row that are looked at for their size; the others are taken to be like them."""
+GOLDEN = 0.6180339887498949
+"""Multiples of the golden ratio are spread over a row however many of them are taken."""
 COMMANDS_LOOKED_AT_MAX = 10_000
 """The commands of these instances after which no further one is looked at.  They take 0.2 ms."""
 
@@ -56,9 +56,14 @@ class Holding:
 
 
 def _mean_bytes(row: dict[int, Instance]) -> float:
-    """What an instance of the row takes."""
+    """What an instance of the row takes, by some that are spread evenly over all of it, as many as are looked
+    at: the first ones alone need not be like the others."""
     size = looked_at = commands = 0
-    for instance in islice(row.values(), LOOKED_AT_MAX):
+    first, last = sorted((next(iter(row)), next(reversed(row))))
+    for number in range(1, 1 + min(len(row), LOOKED_AT_MAX)):
+        instance = row.get(first + int(number * GOLDEN % 1 * (last - first + 1)))
+        if instance is None:
+            continue
         looked_at += 1
         size += INSTANCE_BYTES
         batch = instance.proposed
@@ -67,4 +72,4 @@ def _mean_bytes(row: dict[int, Instance]) -> float:
             commands += batch.commands
             if commands >= COMMANDS_LOOKED_AT_MAX:
                 break
-    return size / looked_at
+    return size / looked_at if looked_at else INSTANCE_BYTES

@@ -120,7 +120,7 @@ def commands_for(table: Callable[[], dict[bytes, CommandSpec]]) -> tuple[Command
 
     return (
         CommandSpec(
-            AS, at_once, -6, Keys.NONE, True, check=check, find=find, in_pieces=in_pieces, takes_seed=True,
+            AS, at_once, -5, Keys.NONE, True, check=check, find=find, in_pieces=in_pieces, takes_seed=True,
             is_long=lambda command: True,
         ),
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha1
+
 from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -280,6 +282,25 @@ class AclTests(AclCase):
         told = self.ask(client, "SELECT 3", "EVAL return(redis.pcall('set','a',1).err) 1 a")
         self.assertIn(b"NOPERM ACL failure", told)
         self.assertIn(b"-NOPERM", self.ask(client, "EVAL return(1) 1 b"))
+
+    def test_scripts_of_all_forms_without_keys(self) -> None:
+        """The shortest of each: a batch that cannot be applied would stop every replica."""
+        client = self.user("alice", "~a", "+@all", "-flushall")
+        sha = sha1(b"return(1)").hexdigest()
+        for text in (False, True, True):
+            told = self.ask(client, f"EVAL return({int(text)}) 0")
+            self.assertEqual(told, b":%d\r\n" % text)
+        for call, reply in (
+            ("EVAL return(1) 0", b":1\r\n"), ("EVAL_RO return(1) 0", b":1\r\n"),
+            (f"EVALSHA {sha} 0", b":1\r\n"), (f"EVALSHA_RO {sha} 0", b":1\r\n"),
+            ("EVALSHA x 0", b"-NOSCRIPT"), ("EVALSHA_RO x 0", b"-NOSCRIPT"),
+        ):  # fmt: skip
+            self.assertTrue(self.ask(client, call).startswith(reply), call)
+            self.assertTrue(
+                self.ask(client, "SELECT 1", call, "SELECT 0").startswith(b"+OK\r\n" + reply), call
+            )
+            told = self.ask(client, "MULTI", call, "EXEC")
+            self.assertTrue(told.startswith(b"+OK\r\n+QUEUED\r\n*1\r\n" + reply), told)
 
     def test_nobody_sends_the_rights_of_a_script(self) -> None:
         connection, wire = self.connect()
