@@ -7,6 +7,7 @@ proposed together, before everything that waits.  The other replies of the calle
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
@@ -141,7 +142,7 @@ class Reruns:
         asked: dict[Submission, list[tuple[RunAgain, _Rerun]]] = {}
         for number, reply in enumerate(replies):
             if isinstance(reply, RunAgain):
-                owner = next(index for index, end in enumerate(ends) if places[number] < end)
+                owner = bisect_right(ends, places[number])
                 submission = submissions[owner]
                 found[number] = self._answer_to(submission, places[number] - ends[owner], reply, asked)
         self._intake.add_first([self._follow(submission, reruns) for submission, reruns in asked.items()])
