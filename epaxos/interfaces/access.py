@@ -18,11 +18,13 @@ from epaxos.interfaces.users import KeyUse, User, parsed, rules_of
 
 __all__ = [
     "CATEGORIES",
+    "KEYS_MAX",
     "Access",
     "Denied",
     "KeyUse",
     "Units",
     "access_of",
+    "check_keys",
     "check_rules",
     "unit_of",
     "units_of",
@@ -48,15 +50,25 @@ _TELL_LITTLE = frozenset(
     b" object|idletime object|encoding object|refcount memory|usage".split()
 )
 """The commands for which any pattern of keys that matches is enough, as there."""
-_DESTINATIONS = {
+_READ, _WRITTEN = frozenset("r"), frozenset("w")
+_BOTH = _READ | _WRITTEN
+_PLACES: Mapping[bytes, tuple[int, frozenset[str], frozenset[str]]] = {
     **dict.fromkeys(
         b"sunionstore sinterstore sdiffstore zunionstore zinterstore zdiffstore zrangestore"
         b" geosearchstore".split(),
-        1,
+        (1, _WRITTEN, _READ),
     ),
-    b"bitop": 2,
+    b"bitop": (2, _WRITTEN, _READ),
+    b"pfmerge": (1, _BOTH, _READ),
+    **dict.fromkeys(b"sort copy georadius georadiusbymember".split(), (1, _READ, _WRITTEN)),
+    **dict.fromkeys(b"rename renamenx lmove blmove rpoplpush brpoplpush smove".split(), (1, _BOTH, _WRITTEN)),
 }
-"""The commands that make one key of others, and which argument is that key."""
+"""The commands that do one thing with one key, and another with the others: which argument is that key, and
+what is needed for it, and for the others."""
+_READS_ALONE = frozenset([b"xreadgroup"])
+"""The commands that change only what belongs to the readers of the keys that they name."""
+KEYS_MAX = 20_000
+"""The most keys of one command of a user with patterns of keys, because each is looked at, in one step."""
 _OF_ONE_KEY = frozenset(
     b"append decr decrby exists expire get getset hdel hexists hget hgetall hincrby hlen hset incr incrby"
     b" llen lpop lpush lrange persist pexpire psetex pttl rpop rpush sadd scard set setex setnx sismember"
@@ -64,16 +76,12 @@ _OF_ONE_KEY = frozenset(
 )
 """Commands whose only key is the first argument, and which do the same with it whatever their options say,
 but for SET with options, and for EXISTS and the like with several keys."""
-_SOURCE_FIRST = frozenset([b"sort", b"copy", b"georadius", b"georadiusbymember"])
-"""The commands that read the first key, and write what else they name."""
 _ALWAYS = frozenset([b"auth", b"hello", b"quit", b"reset"])
 _CHANNELS = frozenset([b"publish", b"spublish", b"subscribe", b"ssubscribe", b"psubscribe"])
 _NO_CHANNEL = frozenset([b"unsubscribe", b"sunsubscribe", b"punsubscribe"])
 _SORTS = frozenset([b"sort", b"sort_ro"])
 _UNKNOWN = "Unknown command or category name in ACL"
 
-WORDS_MAX = 50_000
-"""Words of a command whose keys are looked at for a user: about a microsecond for each key."""
 SHAPES_MAX = 1024
 """Names of commands, each with a number of arguments, of which a user's rights are remembered."""
 SHAPES_AT_ONCE_MAX = 16
@@ -170,15 +178,6 @@ def _allowed(rules: Sequence[bytes], units: Units) -> frozenset[bytes]:
 # -- keys and channels
 
 
-def _alone_in(name: bytes, command: Command) -> bytes | None:
-    """The key that a command makes of others, or the one that it makes others of.
-
-    None where there is no such key, or where it is named more than once, and so both read and written.
-    """
-    at = _DESTINATIONS.get(name, 1 if name in _SOURCE_FIRST else 0)
-    return command[at] if 0 < at < len(command) and command.count(command[at]) == 1 else None
-
-
 class _Names:
     """Patterns of names.  Most are a beginning and a star, for which C code looks."""
 
@@ -201,6 +200,23 @@ class _Names:
     def have(self, pattern: bytes) -> bool:
         """Whether one of them is this pattern, or matches everything."""
         return self.has_all or pattern in self._given
+
+
+def check_keys(number: int) -> None:
+    """Raise CommandError where a command names too many keys for a user whose keys are looked at."""
+    if number > KEYS_MAX:
+        raise CommandError(f"NOPERM a user with patterns of keys may name {KEYS_MAX} keys in one command")
+
+
+def _needed_by(name: bytes, command: Command) -> frozenset[str]:
+    """What a command does with all the keys that it may write."""
+    if name in _READS_ALONE:
+        return _READ
+    if name == b"set":
+        return _BOTH if any(word.upper() in (b"GET", b"IFEQ") for word in command[3:]) else _WRITTEN
+    if name == b"bitfield":
+        return _BOTH if any(word.upper() in (b"SET", b"INCRBY") for word in command[2:]) else _READ
+    return _WRITTEN if name in _WRITES_ALONE else _BOTH
 
 
 def _is_beginning(pattern: bytes) -> bool:
@@ -243,14 +259,23 @@ class Access:
             return self._denied_channel(name, command[1:] if name.endswith(b"subscribe") else command[1:2])
         if self._has_all_keys or name in _NO_CHANNEL or name in _ALWAYS:
             return None
-        if len(command) > WORDS_MAX:
-            raise CommandError(f"ERR a user with patterns of keys may send {WORDS_MAX} words in one command")
-        alone = _alone_in(name, command)
-        for key, writes in self._uses(command):
-            if not self._may_use(unit, command, key, writes, alone):
-                return Denied(self.name, "key", key)
-        if name in _SORTS:
+        denied = self._denied_key(unit, command)
+        if denied is None and name in _SORTS:
             self._check_sort(command)
+        return denied
+
+    def _denied_key(self, unit: bytes, command: Command) -> Denied | None:
+        name = unit.partition(b"|")[0]
+        uses = self._uses(command)
+        at, of_one, of_others = _PLACES.get(name) or (0, _BOTH, _needed_by(name, command))
+        one = command[at] if at else None
+        if at and command.count(command[at]) > 1:
+            of_one = _BOTH  # it may be one of the others, too
+        read = self._any if unit in _TELL_LITTLE else self._read
+        for key, writes in uses:
+            needed = _READ if not writes else of_one if key == one else of_others
+            if ("r" in needed and not read.match(key)) or ("w" in needed and not self._written.match(key)):
+                return Denied(self.name, "key", key)
         return None
 
     def allows_plainly(self, commands: Sequence[Command]) -> bool:
@@ -287,20 +312,6 @@ class Access:
         groups = self._units[unit]
         reads, writes = unit not in _WRITES_ALONE and unit != b"set", "write" in groups
         return ((self._read,) if reads else ()) + ((self._written,) if writes else ())
-
-    def _may_use(self, unit: bytes, command: Command, key: bytes, writes: bool, alone: bytes | None) -> bool:
-        if not writes:
-            return (self._any if unit in _TELL_LITTLE else self._read).match(key)
-        name = unit.partition(b"|")[0]
-        if alone is not None:
-            is_made = (alone == key) is (name in _DESTINATIONS)
-            return (self._written if is_made else self._read).match(key)
-        if not self._written.match(key):
-            return False
-        tells = name not in _WRITES_ALONE
-        if unit == b"set":
-            tells = any(word.upper() in (b"GET", b"IFEQ") for word in command[3:])
-        return not tells or self._read.match(key)
 
     def _check_sort(self, command: Command) -> None:
         """As Redis: patterns of keys that are not named are for those that may read all keys."""

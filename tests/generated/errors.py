@@ -453,7 +453,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "ERR there may be … users": ("remove some", NO),
     "ERR … rules may be given at a time": ("give them in several `ACL SETUSER`", NO),
     "ERR the rules on commands begin with those on all": ("never told to a client", NO),
-    "ERR a user with patterns of keys may send … words in one command": (
+    "NOPERM a user with patterns of keys may name … keys in one command": (
         "send several commands; each key is looked at",
         NO,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from epaxos.interfaces import Command, CommandError, IClients
-from epaxos.interfaces.access import Access, Denied, Units
+from epaxos.interfaces.access import Access, Denied, Units, check_keys
 from epaxos.interfaces.users import AS, KeyUse
 from epaxos.resp.commands.described import described
 from epaxos.resp.commands.epaxos import ONCE, ONCE_COMMAND, TRACE, TRACE_COMMAND
@@ -40,6 +40,7 @@ def uses_of(replica: IClients, command: Command) -> Sequence[KeyUse]:
     """The keys that a command names.  Raises CommandError where it cannot run at all."""
     name = command[0].upper()
     if name == b"WATCH":
+        check_keys(len(command) - 1)
         return [KeyUse(key, False) for key in command[1:]]
     try:
         described(name)

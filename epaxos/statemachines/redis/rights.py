@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from epaxos.interfaces import Command, CommandError, CommandInfo
-from epaxos.interfaces.access import Access, KeyUse, Units, access_of, units_of
+from epaxos.interfaces.access import Access, KeyUse, Units, access_of, check_keys, units_of
 from epaxos.interfaces.redis import fits, text_of, wrong_arity
 from epaxos.interfaces.users import AS
 from epaxos.statemachines.redis.space import Space
@@ -43,10 +43,13 @@ def uses_of(table: Table, command: Command) -> list[KeyUse]:
     if not fits(spec.arity, len(command)):
         raise wrong_arity(command[0].decode().lower())
     if spec.find is None:
-        return [KeyUse(key, spec.writes) for key in spec.keys.of(command)]
+        keys = spec.keys.of(command)
+        check_keys(len(keys))
+        return [KeyUse(key, spec.writes) for key in keys]
     if spec.check is not None:
         spec.check(command)
     touched = spec.touched(command)
+    check_keys(max(len(touched.writes), len(touched.reads)))
     arguments = frozenset(command[1:])
     found = [
         KeyUse(key, writes)

@@ -8,7 +8,7 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from epaxos.interfaces import CommandError
-from epaxos.interfaces.access import _OF_ONE_KEY, SHAPES_AT_ONCE_MAX, SHAPES_MAX, WORDS_MAX, Access, Denied
+from epaxos.interfaces.access import _OF_ONE_KEY, KEYS_MAX, SHAPES_AT_ONCE_MAX, SHAPES_MAX, Access, Denied
 from epaxos.interfaces.users import AS, RULES_AT_ONCE_MAX, first_users
 from epaxos.net.door import Door
 from epaxos.resp import connection as connections
@@ -175,9 +175,9 @@ class AclTests(AclCase):
         self.assertEqual(self.ask(client, "COPY s1 d"), b":0\r\n")
         access = client[0].session.access
         assert access is not None
-        many = [b"SUNIONSTORE", b"d", *(b"s%d" % number for number in range(WORDS_MAX - 2))]
+        many = [b"SUNIONSTORE", b"d", *(b"s%d" % number for number in range(KEYS_MAX - 2))]
         self.assertIsNone(_denied(access, many))  # hours, where each is compared with all others
-        self.assertIsInstance(_denied(access, [*many, b"s"]), CommandError)
+        self.assertIsInstance(_denied(access, [*many, b"s", b"s", b"s"]), CommandError)
 
     def test_what_is_inside_of_trace_counts(self) -> None:
         client = self.user("alice", "~a", "+get", "+epaxos|trace", "+eval")
