@@ -94,50 +94,49 @@ class Neighbours:
         except Exception:  # it is no address to connect to; Twisted may raise anything then
             self.sees.pop(place.number, None)
             return
-        connected: Any = endpoint.connect(_Asking(self._request(), place.number))
+        connected: Any = endpoint.connect(_Asking(self._request()))
         asked: Deferred[Any] = connected.addCallback(_Answer.wait)
         self._asked[place.number] = asked
         asked.addTimeout(PATIENCE_S, self._reactor)
         asked.addBoth(partial(self._on_answer, place.number))
 
-    def _on_answer(self, number: int, found: Sequence[int] | Failure | None) -> None:
+    def _on_answer(self, number: int, answer: bytes | Failure) -> None:
         self._asked.pop(number, None)
-        if isinstance(found, Failure) or found is None:
+        sees = None if isinstance(answer, Failure) else _up_in(answer, number)
+        if sees is None:
             self.sees.pop(number, None)  # it is down, or does not answer this replica: what the page shows
         else:
-            self.sees[number] = found
+            self.sees[number] = sees
 
 
 class _Asking(Factory):
-    """Makes the one connection for a request to the member `number`."""
+    """Makes the one connection for a request."""
 
     noisy = False
 
-    def __init__(self, request: bytes, number: int) -> None:
+    def __init__(self, request: bytes) -> None:
         self._request = request
-        self._number = number
 
     def buildProtocol(self, addr: object) -> Protocol:
         """See IProtocolFactory."""
-        return _Answer(self._request, self._number)
+        return _Answer(self._request)
 
 
 class _Answer(Protocol):
     """One request, and all that comes until the connection is closed."""
 
-    def __init__(self, request: bytes, number: int) -> None:
+    def __init__(self, request: bytes) -> None:
         self._request = request
-        self._number = number
         self._data = b""
-        self._whole: Deferred[Sequence[int] | None] = Deferred(lambda _: self._give_up())
+        self._whole: Deferred[bytes] = Deferred(lambda _: self._give_up())
 
     def connectionMade(self) -> None:
         """See Protocol."""
         assert self.transport is not None
         self.transport.write(self._request + b"\r\n")
 
-    def wait(self) -> Deferred[Sequence[int] | None]:
-        """Fires with the members that are up in the answer; None for an answer that does not say it."""
+    def wait(self) -> Deferred[bytes]:
+        """Fires with the answer; empty for one that is too long."""
         return self._whole
 
     def dataReceived(self, data: bytes) -> None:
@@ -154,7 +153,7 @@ class _Answer(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See Protocol."""
         if not self._whole.called:
-            self._whole.callback(_up_in(self._data, self._number))
+            self._whole.callback(self._data)
 
 
 def _up_in(answer: bytes, number: int) -> Sequence[int] | None:

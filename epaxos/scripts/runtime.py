@@ -44,6 +44,9 @@ STOPPED, NO_MEMORY, NO_WORK = (1, STOP), (2, STOP), (3, STOP)
 """What ends a run, with the place of its reason in `STOPS` of lua/sandbox.lua.  These are numbers, because
 Lua has to allocate nothing for them."""
 
+_UNFIT = (ArithmeticError, TypeError, ValueError, struct.error)
+"""What the functions of `host` raise for arguments that Lua has not checked."""
+
 OK_IN_LUA = (b"OK", STATUS)
 
 CallCommand = Callable[[Sequence[bytes]], Reply]
@@ -55,18 +58,6 @@ class Exhausted(Exception):
 
 def _nothing() -> bool:
     return False
-
-
-def _settled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` for arguments of any kind: those that it cannot take end the run, as they do everywhere."""
-
-    def settled(*arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except (ArithmeticError, TypeError, ValueError, struct.error):
-            return STOPPED
-
-    return settled
 
 
 def _refuse_attribute(value: object, name: object, is_setting: bool) -> str:
@@ -103,7 +94,7 @@ class Runtime:
         self._failure: BaseException | None = None
         self._compiled: OrderedDict[bytes, Any] = OrderedDict()
         self._compiled_bytes = 0
-        host = {name.encode(): self._guarded(_settled(function)) for name, function in FUNCTIONS.items()}
+        host = {name.encode(): self._guarded(function, _UNFIT) for name, function in FUNCTIONS.items()}
         own = {
             b"call": self._call,
             b"log": self._guarded(log),
@@ -199,15 +190,22 @@ class Runtime:
         self._lua.execute(b"collectgarbage('stop')")
         self._tidy_at = self._lua.get_memory_used() + TIDY_BYTES
 
-    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded(
+        self, function: Callable[..., Any], unfit: tuple[type[Exception], ...] = ()
+    ) -> Callable[..., Any]:
         """`function` as Lua may call it.  What it raises ends the run, because a script could catch it; and
-        what it returns has room, because Lua's error for no memory must not cross the code of Python."""
+        what it returns has room, because Lua's error for no memory must not cross the code of Python.
+
+        `unfit`: what it raises, at every replica, for arguments that it cannot take: that ends the run alone.
+        """
 
         def guarded(*arguments: Any) -> Any:
             try:
                 found = function(*arguments)
                 if type(found) is bytes and not self._has_room(len(found)):
                     return NO_MEMORY
+            except unfit:
+                return STOPPED
             except BaseException as error:
                 self._failure = error
                 return STOPPED
